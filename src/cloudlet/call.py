@@ -1,0 +1,107 @@
+"""An operation call on its way down: who calls what, with which parameters, on which cloud."""
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from cloudlet.config import Config
+from cloudlet.exchange import Body, Request
+from cloudlet.store.blobs import Blobs
+from cloudlet.store.database import Database
+
+Params = dict[str, Any]
+Output = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated identity.
+
+    `kind`: "root", "user", "role" (temporary credentials), "service" (cloudlet itself, on behalf
+    of `arn` such as "s3.amazonaws.com") or "anonymous". `policies` are the identity's policy
+    documents, parsed; root and service need none.
+    """
+
+    kind: str
+    arn: str
+    account: str
+    user_id: str = ""
+    access_key: str = ""
+    policies: tuple[Mapping[str, Any], ...] = ()
+    context: Mapping[str, str] = field(default_factory=dict)  # condition keys of the session
+
+
+ANONYMOUS = Caller("anonymous", "*", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One permission a call needs: `action` on `resource`, with condition keys of the service."""
+
+    action: str
+    resource: str
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Invoke(Protocol):
+    """Calls any operation of any service inside the process, as AWS's API would.
+
+    Raises AwsError. Siblings never import each other: what one service must ask of another while a
+    call waits (a gateway invoking a function, a deployment creating a bucket) goes through this.
+    """
+
+    def __call__(
+        self, service: str, operation: str, params: Params, caller: Caller | None = None
+    ) -> Awaitable[Output]: ...
+
+
+@dataclass(slots=True)
+class Cloud:
+    """What every operation may use. `app.py` makes the one instance of a process."""
+
+    config: Config
+    database: Database
+    blobs: Blobs
+    invoke: Invoke
+
+
+@dataclass(slots=True)
+class Call:
+    """One operation call. `params` has AWS's member names; a streaming member holds a `Body`.
+
+    `state` is the called service's own live state (worker pool, open connections), made by
+    `app.py`; stateless services have None.
+    """
+
+    cloud: Cloud
+    service: str
+    operation: str
+    params: Params
+    caller: Caller
+    request: Request
+    state: Any = None
+
+    @property
+    def config(self) -> Config:
+        return self.cloud.config
+
+    @property
+    def now_ms(self) -> int:
+        return self.cloud.config.now_ms()
+
+    @property
+    def body(self) -> Body:
+        return self.request.body
+
+
+@dataclass(slots=True)
+class Result:
+    """An operation's answer where the output members alone don't say it all.
+
+    Most operations return the plain output dict. `headers` are added to the response; `status`
+    overrides the model's.
+    """
+
+    output: Output
+    status: int | None = None
+    headers: list[tuple[str, str]] = field(default_factory=list)

@@ -1,0 +1,40 @@
+"""Every setting of one cloudlet, the clock and the source of ids included.
+
+Nothing else reads the environment, the clock or a random source for decisions that a test may
+want to steer.
+"""
+
+import secrets
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    data: Path
+    host: str = "127.0.0.1"
+    aws_port: int = 4566
+    door_port: int = 8000
+    public_url: str = ""  # of the front door, as other machines see it; "" = derived
+    region: str = "us-east-1"
+    account: str = "000000000000"
+    open_access: bool = False  # --open: any credentials are accepted
+    now_ms: Callable[[], int] = field(default=_now_ms)
+    new_id: Callable[[], str] = field(default=lambda: str(uuid.uuid4()))
+    new_secret: Callable[[int], str] = field(default=secrets.token_hex)
+
+    @property
+    def aws_endpoint(self) -> str:
+        """Where processes on this machine reach AWS's protocols (an IP: path-style addressing)."""
+        return f"http://127.0.0.1:{self.aws_port}"
+
+    def arn(self, service: str, resource: str) -> str:
+        """`arn("sqs", "jobs")` → `arn:aws:sqs:us-east-1:000000000000:jobs`."""
+        return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"

@@ -1,0 +1,29 @@
+"""The one exception that crosses layers.
+
+A layer that knows an AWS rule raises `AwsError` where the rule is broken; `wire` alone turns it
+into bytes of the right protocol, and only `front` catches anything broader.
+"""
+
+from typing import Any
+
+
+class AwsError(Exception):
+    """An error as AWS documents it.
+
+    `code` is AWS's error code ("NoSuchKey"), `status` the HTTP status, `fields` further members of
+    the error document (S3's `BucketName`, DynamoDB's `CancellationReasons`).
+    """
+
+    def __init__(self, code: str, message: str, status: int = 400, **fields: Any) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+        self.fields = fields
+
+
+class NotImplementedByCloudlet(AwsError):
+    """An AWS operation or option that cloudlet does not have; it is never silently ignored."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__("NotImplemented", f"{what} is not implemented by cloudlet.", 501)

@@ -1,0 +1,1 @@
+"""Facts on their way to those who must know: outbox, delivery, timers."""

@@ -1,0 +1,121 @@
+"""Outbox → targets: at least once, in order per key, with as many at once as a target allows.
+
+A handler is registered per service (the third part of the target's ARN). It returns an `Outcome`:
+`DONE`, `Done(change)` where the change must commit together with the fact's removal (a dead
+letter, a follow-up fact), or `Later(seconds)`. How often and how long to try is the handler's
+policy; `Fact.attempts` and `created_ms` tell it what it needs. A handler that raises is a bug or an
+unreachable target: the fact is kept and tried again with back-off.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from cloudlet.config import Config
+from cloudlet.events import outbox
+from cloudlet.events.outbox import Fact
+from cloudlet.store.database import Database, Transaction
+
+_log = logging.getLogger(__name__)
+_BATCH = 200
+_IN_FLIGHT_MAX = 1000
+_BACK_OFF_MAX_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    change: Callable[[Transaction], object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    seconds: float
+
+
+DONE = Done()
+Outcome = Done | Later
+Handler = Callable[[Fact], Awaitable[Outcome]]
+
+
+class Delivery:
+    """Start after all handlers are registered; `stop` leaves undelivered facts in the store."""
+
+    def __init__(self, config: Config, database: Database) -> None:
+        self._config = config
+        self._database = database
+        self._handlers: dict[str, Handler] = {}
+        self._in_flight: dict[int, asyncio.Task[None]] = {}
+        self._wake = asyncio.Event()
+        self._loop_task: asyncio.Task[None] | None = None
+        database.prepare(outbox.SCHEMA)
+
+    def register(self, service: str, handler: Handler) -> None:
+        self._handlers[service] = handler
+
+    def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._database.subscribe(outbox.TOPIC, lambda _: loop.call_soon_threadsafe(self._wake.set))
+        self._loop_task = loop.create_task(self._run())
+
+    async def stop(self) -> None:
+        tasks = list(self._in_flight.values())
+        if self._loop_task is not None:
+            tasks.append(self._loop_task)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            self._dispatch()
+            due_ms = outbox.next_due_ms(self._database.view(), self._config.now_ms())
+            wait_s = None if due_ms is None else max(0.0, (due_ms - self._config.now_ms()) / 1000)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), wait_s)
+
+    def _dispatch(self) -> None:
+        view, after_id = self._database.view(), 0
+        while len(self._in_flight) < _IN_FLIGHT_MAX:
+            facts = outbox.due(view, self._config.now_ms(), after_id, _BATCH)
+            for fact in facts:
+                if fact.id not in self._in_flight:
+                    task = asyncio.get_running_loop().create_task(self._deliver(fact))
+                    self._in_flight[fact.id] = task
+            if len(facts) < _BATCH:
+                return
+            after_id = facts[-1].id
+
+    async def _deliver(self, fact: Fact) -> None:
+        try:
+            outcome = await self._outcome(fact)
+            await self._database.write(lambda tx: self._settle(tx, fact, outcome))
+        except Exception:
+            _log.exception("fact %d for %s stays in the outbox", fact.id, fact.target)
+            await asyncio.sleep(1)  # the store itself fails: don't spin
+        finally:
+            del self._in_flight[fact.id]
+            self._wake.set()
+
+    async def _outcome(self, fact: Fact) -> Outcome:
+        service = fact.target.split(":")[2] if fact.target.startswith("arn:") else fact.target
+        handler = self._handlers.get(service)
+        if handler is None:
+            _log.error("no deliverer for %s: fact %d dropped", fact.target, fact.id)
+            return DONE
+        try:
+            return await handler(fact)
+        except Exception:
+            _log.exception("delivery to %s failed, attempt %d", fact.target, fact.attempts + 1)
+            return Later(min(_BACK_OFF_MAX_S, 2**fact.attempts))
+
+    def _settle(self, tx: Transaction, fact: Fact, outcome: Outcome) -> None:
+        if isinstance(outcome, Later):
+            due_ms = self._config.now_ms() + int(outcome.seconds * 1000)
+            outbox.postpone(tx, fact.id, due_ms)
+            return
+        if outcome.change is not None:
+            outcome.change(tx)
+        outbox.remove(tx, fact.id)

@@ -1,0 +1,174 @@
+"""Contents too big for a database row: files written once, named by a random id.
+
+A blob is written under a temporary name, fsynced, then renamed and its folder fsynced, all before
+the metadata that refers to it commits. So a crash leaves at most an orphan, which `collect` deletes
+at the next start; nothing half-written ever has a final name. Readers pin blobs, and a deletion
+waits for the last pin.
+"""
+
+import contextlib
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from cloudlet.errors import AwsError
+
+READ_BYTES = 1 << 20
+
+
+class Segment(NamedTuple):
+    """A run of bytes in a blob; objects of several uploaded parts have several."""
+
+    blob: str
+    offset: int
+    length: int
+
+
+class Blobs:
+    def __init__(self, directory: Path, new_id: Callable[[], str]) -> None:
+        self.directory = directory
+        self._temporary = directory / "tmp"
+        self._new_id = new_id
+        self._pins: Counter[str] = Counter()
+        self._doomed: set[str] = set()
+        self._lock = threading.Lock()
+        self._temporary.mkdir(parents=True, exist_ok=True)
+        for leftover in self._temporary.iterdir():
+            leftover.unlink()
+
+    def create(self) -> "BlobWriter":
+        return BlobWriter(self, self._new_id().replace("-", ""))
+
+    def path(self, blob: str) -> Path:
+        return self.directory / blob[:2] / blob
+
+    def temporary(self, blob: str) -> Path:
+        return self._temporary / blob
+
+    def reader(self, segments: Sequence[Segment]) -> "BlobReader":
+        with self._lock:
+            self._pins.update(segment.blob for segment in segments)
+        return BlobReader(self, segments)
+
+    def unpin(self, blobs: Iterable[str]) -> None:
+        gone = []
+        with self._lock:
+            for blob in blobs:
+                self._pins[blob] -= 1
+                if self._pins[blob] <= 0:
+                    del self._pins[blob]
+                    if blob in self._doomed:
+                        self._doomed.discard(blob)
+                        gone.append(blob)
+        for blob in gone:
+            self.path(blob).unlink(missing_ok=True)
+
+    def delete(self, blobs: Iterable[str]) -> None:
+        """Call after the metadata's deletion is durable (`tx.after_commit`)."""
+        for blob in blobs:
+            with self._lock:
+                if self._pins.get(blob):
+                    self._doomed.add(blob)
+                    continue
+            self.path(blob).unlink(missing_ok=True)
+
+    def collect(self, is_known: Callable[[str], bool]) -> int:
+        """Deletes blobs no metadata knows (a crash between rename and commit). At start only."""
+        count = 0
+        for folder in self.directory.iterdir():
+            if folder != self._temporary and folder.is_dir():
+                for file in folder.iterdir():
+                    if not is_known(file.name):
+                        file.unlink()
+                        count += 1
+        return count
+
+
+class BlobWriter:
+    """Writes one blob. All methods block: call them off the event loop. Abandon with `discard`."""
+
+    def __init__(self, blobs: Blobs, blob: str) -> None:
+        self.blob = blob
+        self.size_bytes = 0
+        self._blobs = blobs
+        self._file = os.open(blobs.temporary(blob), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+    def write(self, data: bytes | memoryview) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                written = os.write(self._file, view)
+            except OSError as error:
+                raise AwsError("ServiceUnavailable", f"The store is full: {error}.", 503) from error
+            view = view[written:]
+            self.size_bytes += written
+
+    def finish(self) -> str:
+        """Makes the blob durable under its final name and returns its id."""
+        final = self._blobs.path(self.blob)
+        try:
+            os.fsync(self._file)
+            os.close(self._file)
+            if not final.parent.exists():
+                final.parent.mkdir(exist_ok=True)
+                _sync_folder(self._blobs.directory)
+            self._blobs.temporary(self.blob).rename(final)
+            _sync_folder(final.parent)
+        except OSError as error:
+            raise AwsError("ServiceUnavailable", f"The store is full: {error}.", 503) from error
+        return self.blob
+
+    def discard(self) -> None:
+        with contextlib.suppress(OSError):
+            os.close(self._file)
+        self._blobs.temporary(self.blob).unlink(missing_ok=True)
+        self._blobs.path(self.blob).unlink(missing_ok=True)
+
+
+class BlobReader:
+    """Reads segments one after the other; blocking `read`, b"" at the end."""
+
+    def __init__(self, blobs: Blobs, segments: Sequence[Segment]) -> None:
+        self._blobs = blobs
+        self._names = [segment.blob for segment in segments]
+        self._waiting = list(reversed(segments))
+        self._file: int | None = None
+        self._position = 0
+        self._left = 0
+
+    def read(self, size_bytes: int = READ_BYTES) -> bytes:
+        while self._left == 0:
+            self._close_file()
+            if not self._waiting:
+                return b""
+            segment = self._waiting.pop()
+            self._file = os.open(self._blobs.path(segment.blob), os.O_RDONLY)
+            self._position, self._left = segment.offset, segment.length
+        assert self._file is not None
+        data = os.pread(self._file, min(size_bytes, self._left), self._position)
+        if not data:
+            raise AwsError("InternalError", "A stored object is shorter than its metadata.", 500)
+        self._position += len(data)
+        self._left -= len(data)
+        return data
+
+    def close(self) -> None:
+        self._close_file()
+        names, self._names = self._names, []
+        self._blobs.unpin(names)
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def _sync_folder(folder: Path) -> None:
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

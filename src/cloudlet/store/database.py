@@ -1,0 +1,253 @@
+"""The database of one data directory: many readers, one writer thread with group commit.
+
+Changes are functions that take a `Transaction`. They queue up for the writer thread, which runs
+all that wait inside one SQLite transaction, each in its own savepoint, and commits once (WAL,
+`synchronous=FULL`): a change that was answered is on the disk, one that raised left nothing.
+Readers are plain connections, one per thread, that see the last committed state.
+
+Each service brings its tables as SQL text (`CREATE TABLE IF NOT EXISTS …`); later changes of a
+table are numbered steps in the same text's `migrations`.
+See https://www.sqlite.org/wal.html.
+"""
+
+import asyncio
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cloudlet.errors import AwsError
+
+T = TypeVar("T")
+Row = sqlite3.Row
+Parameters = Sequence[Any] | dict[str, Any]
+_GROUP_MAX = 256  # changes per commit
+_log = logging.getLogger(__name__)
+
+
+class View:
+    """Reads from one connection."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def one(self, sql: str, parameters: Parameters = ()) -> Row | None:
+        row: Row | None = self.connection.execute(sql, parameters).fetchone()
+        return row
+
+    def all(self, sql: str, parameters: Parameters = ()) -> list[Row]:
+        return self.connection.execute(sql, parameters).fetchall()
+
+    def rows(self, sql: str, parameters: Parameters = ()) -> Iterator[Row]:
+        return iter(self.connection.execute(sql, parameters))
+
+    def value(self, sql: str, parameters: Parameters = ()) -> Any:
+        """The first column of the first row, or None."""
+        row = self.connection.execute(sql, parameters).fetchone()
+        return None if row is None else row[0]
+
+
+class Transaction(View):
+    """A change in the making: sees its own writes; nobody else does before the commit."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self.topics: set[str] = set()
+        self.committed: list[Callable[[], None]] = []
+
+    def run(self, sql: str, parameters: Parameters = ()) -> sqlite3.Cursor:
+        return self.connection.execute(sql, parameters)
+
+    def run_many(self, sql: str, rows: Sequence[Parameters]) -> None:
+        self.connection.executemany(sql, rows)
+
+    def touch(self, topic: str) -> None:
+        """Wakes the topic's subscribers once the change is durable."""
+        self.topics.add(topic)
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Runs in the writer thread once the change is durable; must be quick and not raise."""
+        self.committed.append(action)
+
+
+Change = Callable[[Transaction], Any]
+
+
+class Database:
+    """Opens (and creates) `directory/cloudlet.db`. Close it last."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.path = directory / "cloudlet.db"
+        self._queue: queue.SimpleQueue[tuple[Change, Future[Any]] | None] = queue.SimpleQueue()
+        self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._subscribers: list[tuple[str, Callable[[str], None]]] = []
+        self._connection = self._connect()
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=FULL")
+        self._connection.execute("PRAGMA wal_autocheckpoint=4000")
+        self._thread = threading.Thread(target=self._write_groups, name="writer", daemon=True)
+        self._thread.start()
+
+    def prepare(self, schema: str) -> None:
+        """Creates a service's tables; a schema's statements must be repeatable."""
+        self.write_now(lambda tx: [tx.run(sql) for sql in _statements(schema)])
+
+    async def write(self, change: Callable[[Transaction], T]) -> T:
+        """Runs the change in the writer thread; returns its value when it is on the disk."""
+        future: Future[T] = Future()
+        self._queue.put((change, future))
+        return await asyncio.wrap_future(future)
+
+    def write_now(self, change: Callable[[Transaction], T]) -> T:
+        """The same, blocking: for start-up and for threads; never on the event loop."""
+        future: Future[T] = Future()
+        self._queue.put((change, future))
+        return future.result()
+
+    def view(self) -> View:
+        """The calling thread's view; each statement sees the then last commit."""
+        view: View | None = getattr(self._local, "view", None)
+        if view is None:
+            connection = self._connect()
+            connection.execute("PRAGMA query_only=1")
+            with self._lock:
+                self._readers.append(connection)
+            view = self._local.view = View(connection)
+        return view
+
+    @contextmanager
+    def snapshot(self) -> Iterator[View]:
+        """Several statements on one consistent state. Not to be held across an await."""
+        view = self.view()
+        if view.connection.in_transaction:  # nested: the outer snapshot serves
+            yield view
+            return
+        view.connection.execute("BEGIN")
+        try:
+            yield view
+        finally:
+            view.connection.execute("COMMIT")
+
+    def subscribe(self, prefix: str, wake: Callable[[str], None]) -> None:
+        """Calls `wake(topic)` in the writer thread after commits that touched such a topic."""
+        self._subscribers.append((prefix, wake))
+
+    def close(self) -> None:
+        self._queue.put(None)
+        self._thread.join()
+        with self._lock:
+            for connection in self._readers:
+                connection.close()
+        self._connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, isolation_level=None, check_same_thread=False, cached_statements=512
+        )
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA busy_timeout=10000")
+        connection.execute("PRAGMA foreign_keys=1")
+        connection.execute("PRAGMA cache_size=-32768")
+        connection.execute("PRAGMA temp_store=MEMORY")
+        return connection
+
+    def _write_groups(self) -> None:
+        while (first := self._queue.get()) is not None:
+            group = [first]
+            stop = False
+            while len(group) < _GROUP_MAX and not self._queue.empty():
+                item = self._queue.get()
+                if item is None:
+                    stop = True
+                    break
+                group.append(item)
+            self._commit(group)
+            if stop:
+                return
+
+    def _commit(self, group: list[tuple[Change, Future[Any]]]) -> None:
+        done: list[tuple[Future[Any], Any, Transaction]] = []
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for change, future in group:
+                if not future.set_running_or_notify_cancel():
+                    continue
+                tx = Transaction(self._connection)
+                self._apply(change, future, tx, done)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            refusal = _store_error(error)
+            for _, future in group:
+                if not future.done():
+                    future.set_exception(refusal)
+            return
+        self._announce(done)
+
+    def _apply(
+        self,
+        change: Change,
+        future: "Future[Any]",
+        tx: Transaction,
+        done: list[tuple["Future[Any]", Any, Transaction]],
+    ) -> None:
+        self._connection.execute("SAVEPOINT change")
+        try:
+            value = change(tx)
+        except BaseException as error:
+            if not self._connection.in_transaction:  # SQLite rolled everything back (disk full)
+                future.set_exception(_store_error(error))
+                raise sqlite3.OperationalError(str(error)) from error
+            self._connection.execute("ROLLBACK TO change")
+            self._connection.execute("RELEASE change")
+            future.set_exception(_store_error(error))
+        else:
+            self._connection.execute("RELEASE change")
+            done.append((future, value, tx))
+
+    def _announce(self, done: list[tuple["Future[Any]", Any, Transaction]]) -> None:
+        topics: set[str] = set()
+        for future, value, tx in done:
+            for action in tx.committed:
+                try:
+                    action()
+                except Exception:
+                    _log.exception("after-commit action failed")
+            topics |= tx.topics
+            future.set_result(value)
+        for topic in topics:
+            for prefix, wake in self._subscribers:
+                if topic.startswith(prefix):
+                    wake(topic)
+
+
+def _statements(schema: str) -> Iterator[str]:
+    statement = ""
+    for line in schema.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _store_error(error: BaseException) -> BaseException:
+    """A full or failing disk becomes an error that clients understand and retry."""
+    if isinstance(error, sqlite3.OperationalError) and (
+        "full" in str(error) or "disk I/O" in str(error)
+    ):
+        return AwsError("ServiceUnavailable", f"The store cannot write: {error}.", 503)
+    return error
+
+
+async def settle(value: T | Awaitable[T]) -> T:
+    """Awaits what needs awaiting; lets callers treat both kinds of operation alike."""
+    return await value if isinstance(value, Awaitable) else value

@@ -1,0 +1,1 @@
+"""HTTP ↔ operations, driven by botocore's service models."""
