@@ -1,0 +1,125 @@
+"""AwsError → bytes, the way each protocol and service shows errors."""
+
+import base64
+import hashlib
+from typing import Any
+from xml.sax.saxutils import escape
+
+import orjson
+
+from cloudlet.errors import AwsError
+from cloudlet.exchange import Response
+from cloudlet.wire.models import Model
+from cloudlet.wire.xml_codec import DECLARATION
+
+# Namespaces in `__type`; DynamoDB's SDKs cut them off, but logs and other clients show them.
+_DYNAMODB = "com.amazonaws.dynamodb.v20120810#"
+_CORAL = {
+    "ValidationException": "com.amazon.coral.validate#",
+    "SerializationException": "com.amazon.coral.service#",
+    "UnknownOperationException": "com.amazon.coral.service#",
+    "AccessDeniedException": "com.amazon.coral.service#",
+    "UnrecognizedClientException": "com.amazon.coral.service#",
+    "InvalidSignatureException": "com.amazon.coral.service#",
+    "MissingAuthenticationTokenException": "com.amazon.coral.service#",
+    "IncompleteSignatureException": "com.amazon.coral.service#",
+    "ExpiredTokenException": "com.amazon.coral.service#",
+    "ThrottlingException": "com.amazon.coral.availability#",
+}
+# SQS tells old SDKs the code of its query protocol in a header.
+_SQS_QUERY_CODES = {
+    "QueueDoesNotExist": "AWS.SimpleQueueService.NonExistentQueue",
+    "QueueNameExists": "QueueAlreadyExists",
+    "EmptyBatchRequest": "AWS.SimpleQueueService.EmptyBatchRequest",
+    "TooManyEntriesInBatchRequest": "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
+    "BatchEntryIdsNotDistinct": "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
+    "ReceiptHandleIsInvalid": "ReceiptHandleIsInvalid",
+}
+
+
+def response(model: Model, error: AwsError, request_id: str, resource: str) -> Response:
+    """The error document; the front drops the body where the request's method was HEAD."""
+    if error.status == 304:
+        headers = [(str(k), str(v)) for k, v in error.fields.items()]
+        return Response(304, [*headers, ("x-amz-request-id", request_id)])
+    if model.name == "s3":
+        return _s3(error, request_id, resource)
+    if model.protocol in ("query", "rest-xml"):
+        return _xml(model, error, request_id)
+    return _json(model, error, request_id)
+
+
+def host_id(request_id: str) -> str:
+    """S3's second id: opaque, per request."""
+    return base64.b64encode(hashlib.sha384(request_id.encode()).digest()).decode()
+
+
+def _s3(error: AwsError, request_id: str, resource: str) -> Response:
+    fields: dict[str, Any] = dict(error.fields)
+    headers = [(str(k), str(v)) for k, v in fields.pop("_headers", [])]
+    second_id = host_id(request_id)
+    parts = [f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"]
+    parts += [f"<{name}>{escape(str(value))}</{name}>" for name, value in fields.items()]
+    if error.code.startswith("NotImplemented") or error.status >= 500:
+        parts.append(f"<Resource>{escape(resource)}</Resource>")
+    parts.append(f"<RequestId>{request_id}</RequestId><HostId>{second_id}</HostId>")
+    body = f"{DECLARATION}<Error>{''.join(parts)}</Error>".encode()
+    headers += [
+        ("Content-Type", "application/xml"),
+        ("x-amz-request-id", request_id),
+        ("x-amz-id-2", second_id),
+    ]
+    return Response(error.status, headers, body)
+
+
+def _xml(model: Model, error: AwsError, request_id: str) -> Response:
+    namespace = model.service.metadata.get("xmlNamespace", "")
+    attribute = f' xmlns="{namespace}"' if namespace else ""
+    who = "Sender" if error.status < 500 else "Receiver"
+    body = (
+        f"{DECLARATION}<ErrorResponse{attribute}><Error><Type>{who}</Type>"
+        f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message></Error>"
+        f"<RequestId>{request_id}</RequestId></ErrorResponse>"
+    )
+    headers = [("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id)]
+    return Response(error.status, headers, body.encode())
+
+
+def _json(model: Model, error: AwsError, request_id: str) -> Response:
+    document: dict[str, Any] = {}
+    headers = [("Content-Type", model.content_type), ("x-amzn-RequestId", request_id)]
+    if model.protocol == "rest-json":
+        headers.append(("x-amzn-ErrorType", error.code))
+        document["Type" if model.name == "lambda" else "__type"] = (
+            ("User" if error.status < 500 else "Service") if model.name == "lambda" else error.code
+        )
+    else:
+        document["__type"] = _type(model, error.code)
+    if model.name == "sqs":
+        code = _SQS_QUERY_CODES.get(error.code, error.code)
+        who = "Sender" if error.status < 500 else "Receiver"
+        headers.append(("x-amzn-query-error", f"{code};{who}"))
+    document[_message_name(model, error.code)] = error.message
+    document.update(error.fields)
+    return Response(error.status, headers, orjson.dumps(document))
+
+
+def _type(model: Model, code: str) -> str:
+    if model.name.startswith("dynamodb"):
+        return _CORAL.get(code, _DYNAMODB) + code
+    if model.name == "sqs":
+        return f"com.amazonaws.sqs#{code}"
+    return code
+
+
+def _message_name(model: Model, code: str) -> str:
+    """The model spells it "Message" or "message", shape by shape."""
+    if code == "SerializationException":
+        return "Message"
+    shapes = model.service.shape_names
+    if code in shapes:
+        members = getattr(model.service.shape_for(code), "members", {})
+        for name in ("Message", "message"):
+            if name in members:
+                return name
+    return "message"

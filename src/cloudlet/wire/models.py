@@ -1,0 +1,109 @@
+"""botocore's service models: which API a request is for, and what its operations look like.
+
+The models are AWS's own; nothing here repeats what they say. What they don't say stands in the
+tables below, one row per surprise.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from typing import Any
+from urllib.parse import parse_qs
+
+from botocore.loaders import Loader
+from botocore.model import OperationModel, ServiceModel
+
+from cloudlet.exchange import Request
+
+# SigV4's service name → botocore's, where they differ
+_BY_SIGNING_NAME = {"execute-api": "apigatewaymanagementapi", "monitoring": "cloudwatch"}
+_CREDENTIAL = re.compile(r"Credential=[^/,\s]+/\d{8}/[^/,]+/([^/,]+)/aws4_request")
+# X-Amz-Target prefix → service
+_TARGETS = {
+    "DynamoDB_20120810": "dynamodb",
+    "DynamoDBStreams_20120810": "dynamodbstreams",
+    "AWSEvents": "events",
+    "AmazonSQS": "sqs",
+    "Kinesis_20131202": "kinesis",
+    "Logs_20140328": "logs",
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """One service's API. `protocol`: "json", "query", "rest-json" or "rest-xml"."""
+
+    name: str
+    service: ServiceModel
+
+    @cached_property
+    def protocol(self) -> str:
+        return str(self.service.metadata["protocol"])
+
+    @cached_property
+    def content_type(self) -> str:
+        if self.protocol == "json":
+            return f"application/x-amz-json-{self.service.metadata['jsonVersion']}"
+        return "application/json" if self.protocol == "rest-json" else "text/xml"
+
+    @cached_property
+    def operation_names(self) -> list[str]:
+        return list(self.service.operation_names)
+
+    @cache  # noqa: B019 - models live as long as the process
+    def operation(self, name: str) -> OperationModel:
+        return self.service.operation_model(name)
+
+
+@cache
+def load(name: str) -> Model:
+    """The model of a botocore service name; raises botocore's UnknownServiceError."""
+    return Model(name, ServiceModel(_loader().load_service_model(name, "service-2"), name))
+
+
+@lru_cache(maxsize=1)
+def _loader() -> Loader:
+    return Loader()
+
+
+def operation_names(name: str) -> list[str]:
+    return load(name).operation_names
+
+
+def detect(request: Request) -> str:
+    """The botocore service name a request is for, from its credential scope or its target.
+
+    S3 is what is left: only S3 has unsigned requests without a target.
+    """
+    target = request.headers.get("x-amz-target", "")
+    if target:
+        return _TARGETS.get(target.split(".")[0], target.split(".")[0].lower())
+    scope = signing_name(request)
+    if scope == "apigateway":
+        return "apigatewayv2" if request.raw_path.startswith("/v2/") else "apigateway"
+    if scope:
+        return _BY_SIGNING_NAME.get(scope, scope)
+    if request.method == "POST" and request.headers.get("content-type", "").startswith(
+        "application/x-www-form-urlencoded"
+    ):
+        return "sts"  # s3 has no urlencoded forms; an unsigned STS call is refused as STS refuses
+    return "s3"
+
+
+def signing_name(request: Request) -> str | None:
+    """The service in the credential scope of a header-signed or presigned request."""
+    header = request.headers.get("authorization")
+    if header:
+        match = _CREDENTIAL.search(header)
+        return match.group(1) if match else None
+    if "X-Amz-Credential" in request.query:
+        values: dict[str, list[str]] = parse_qs(request.query)
+        parts = values.get("X-Amz-Credential", [""])[0].split("/")
+        return parts[3] if len(parts) == 5 else None
+    return None
+
+
+def serialization(shape: Any) -> dict[str, Any]:
+    """botocore leaves `serialization` untyped."""
+    value: dict[str, Any] = shape.serialization
+    return value

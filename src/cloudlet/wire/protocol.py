@@ -1,0 +1,348 @@
+"""Requests → operation calls, results → responses: one generic way for all four protocols.
+
+A `Protocol` wraps a model with compiled codecs. S3's surprises stand in tables here: bucket names
+in the host, root elements that the model doesn't name, a location constraint without structure.
+"""
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qsl
+from xml.sax.saxutils import escape
+
+import orjson
+from botocore.model import OperationModel, Shape, StructureShape
+
+from cloudlet.call import Params, Result
+from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.exchange import Request, Response
+from cloudlet.wire import faults, form_codec, models, rest, scalars
+from cloudlet.wire.json_codec import Formatter, Parser
+from cloudlet.wire.models import Model, serialization
+from cloudlet.wire.validate import Validator
+from cloudlet.wire.xml_codec import DECLARATION, Reader, Writer, malformed, parse_document
+
+_BODY_BYTES_MAX = 16 << 20
+_XML_NAMESPACE = {"s3": "http://s3.amazonaws.com/doc/2006-03-01/"}
+_S3_ROOTS = {
+    "ListBuckets": "ListAllMyBucketsResult",
+    "ListObjects": "ListBucketResult",
+    "ListObjectsV2": "ListBucketResult",
+    "ListObjectVersions": "ListVersionsResult",
+    "ListMultipartUploads": "ListMultipartUploadsResult",
+    "ListParts": "ListPartsResult",
+    "CreateMultipartUpload": "InitiateMultipartUploadResult",
+    "CompleteMultipartUpload": "CompleteMultipartUploadResult",
+    "DeleteObjects": "DeleteResult",
+    "GetBucketAcl": "AccessControlPolicy",
+    "GetObjectAcl": "AccessControlPolicy",
+    "GetBucketCors": "CORSConfiguration",
+    "GetBucketLifecycleConfiguration": "LifecycleConfiguration",
+    "GetBucketNotificationConfiguration": "NotificationConfiguration",
+    "GetBucketTagging": "Tagging",
+    "GetObjectTagging": "Tagging",
+    "GetBucketVersioning": "VersioningConfiguration",
+    "GetBucketWebsite": "WebsiteConfiguration",
+    "GetBucketLogging": "BucketLoggingStatus",
+    "GetBucketRequestPayment": "RequestPaymentConfiguration",
+    "GetBucketAccelerateConfiguration": "AccelerateConfiguration",
+    "GetObjectAttributes": "GetObjectAttributesResponse",
+    "UploadPartCopy": "CopyPartResult",
+}
+
+
+@dataclass(slots=True)
+class Parsed:
+    operation: str
+    params: Params
+
+
+class Protocol:
+    """One service's API on the wire."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._json_in = Parser()
+        self._json_out = Formatter("iso8601" if model.name == "apigatewayv2" else "unixTimestamp")
+        self._xml_in = Reader()
+        self._xml_out = Writer()
+        self._validator = Validator()
+        self._binders: dict[str, rest.Binder] = {}
+
+    # --- requests ---
+
+    async def parse(self, request: Request) -> Parsed:
+        """Raises AwsError where no operation matches or a parameter has the wrong form."""
+        if self.model.protocol == "json":
+            parsed = await self._parse_json(request)
+        elif self.model.protocol == "query":
+            parsed = await self._parse_form(request)
+        else:
+            parsed = await self._parse_rest(request)
+        shape = self.model.operation(parsed.operation).input_shape
+        if shape is not None and self.model.name not in ("s3", "apigatewaymanagementapi"):
+            self._validator.check(shape, parsed.params)
+        return parsed
+
+    def operation_of(self, request: Request) -> str | None:
+        """The operation's name where the headers alone tell it; for messages about refusals."""
+        target = request.headers.get("x-amz-target", "")
+        return target.partition(".")[2] or None
+
+    async def _parse_json(self, request: Request) -> Parsed:
+        name = request.headers.get("x-amz-target", "").partition(".")[2]
+        operation = self._known(name)
+        body = _decoded(request, await request.body.read(_BODY_BYTES_MAX))
+        shape = operation.input_shape
+        if shape is None:
+            return Parsed(name, {})
+        return Parsed(name, self._json_in.of(shape)(_json(body)))
+
+    async def _parse_form(self, request: Request) -> Parsed:
+        body = await request.body.read(_BODY_BYTES_MAX)
+        fields = parse_qsl(request.query, keep_blank_values=True)
+        try:
+            fields += parse_qsl(body.decode(), keep_blank_values=True)
+        except (UnicodeDecodeError, ValueError) as error:
+            raise AwsError("MalformedInput", "The form is not UTF-8.", 400) from error
+        name = dict(fields).get("Action")
+        if not name:
+            raise AwsError("MissingAction", "The request is missing an action.", 400)
+        shape = self._known(name).input_shape
+        return Parsed(name, form_codec.parse(fields, shape) if shape else {})
+
+    async def _parse_rest(self, request: Request) -> Parsed:
+        query = request.arguments()
+        name, labels = rest.match(self.model, request, self._path(request), query)
+        shape = self.model.operation(name).input_shape
+        params: Params = {}
+        if shape is not None:
+            if name not in self._binders:
+                self._binders[name] = rest.Binder(shape)
+            self._binders[name].bind(request, labels, query, params)
+            await self._payload(request, shape, params)
+        return Parsed(name, params)
+
+    def _path(self, request: Request) -> str:
+        if self.model.name == "s3":
+            return _s3_path(request)
+        if self.model.name == "apigatewaymanagementapi":  # the stage stands before it
+            _, found, rest_of_path = request.raw_path.partition("/@connections/")
+            return found + rest_of_path
+        return request.raw_path
+
+    async def _payload(self, request: Request, shape: StructureShape, params: Params) -> None:
+        payload = serialization(shape).get("payload")
+        if payload is None:
+            in_body = [m for m in shape.members.values() if "location" not in serialization(m)]
+            if in_body:
+                body = _decoded(request, await request.body.read(_BODY_BYTES_MAX))
+                params.update(self._structured(body, shape))
+            return
+        member = shape.members[payload]
+        if serialization(member).get("streaming"):
+            params[payload] = request.body
+            return
+        body = _decoded(request, await request.body.read(_BODY_BYTES_MAX))
+        if member.type_name == "blob":
+            params[payload] = body
+        elif member.type_name == "string":
+            params[payload] = _text(body)
+        elif body:
+            params[payload] = self._structured(body, member)
+
+    def _structured(self, body: bytes, shape: Shape) -> Any:
+        if self.model.protocol == "rest-xml":
+            return self._xml_in.of(shape)(parse_document(body)) if body else {}
+        return self._json_in.of(shape)(_json(body))
+
+    def _known(self, name: str) -> OperationModel:
+        if name not in self.model.operation_names:
+            if self.model.protocol == "query":
+                version = self.model.service.metadata["apiVersion"]
+                message = f"Could not find operation {name} for version {version}"
+                raise AwsError("InvalidAction", message, 400)
+            raise AwsError("UnknownOperationException", "", 400)
+        return self.model.operation(name)
+
+    # --- responses ---
+
+    def response(self, name: str, result: Result, request_id: str) -> Response:
+        operation = self.model.operation(name)
+        if self.model.protocol == "query":
+            return self._query_response(operation, result, request_id)
+        if self.model.protocol == "json":
+            return self._json_response(operation, result, request_id)
+        return self._rest_response(operation, result, request_id)
+
+    def fault(self, error: AwsError, request: Request) -> Response:
+        return faults.response(self.model, error, request.id, request.path)
+
+    def _json_response(
+        self, operation: OperationModel, result: Result, request_id: str
+    ) -> Response:
+        shape = operation.output_shape
+        body = orjson.dumps(self._json_out.of(shape)(result.output)) if shape else b"{}"
+        headers = [("Content-Type", self.model.content_type), ("x-amzn-RequestId", request_id)]
+        if self.model.name.startswith("dynamodb"):
+            headers.append(("x-amz-crc32", str(zlib.crc32(body))))
+        if shape is None:
+            body = b""
+        return Response(result.status or 200, headers + result.headers, body)
+
+    def _query_response(
+        self, operation: OperationModel, result: Result, request_id: str
+    ) -> Response:
+        name, shape = operation.name, operation.output_shape
+        content = ""
+        if shape is not None:
+            wrapper = serialization(shape).get("resultWrapper", f"{name}Result")
+            content = f"<{wrapper}>{self._xml_out.members(shape)(result.output)}</{wrapper}>"
+        namespace = self.model.service.metadata.get("xmlNamespace", "")
+        body = (
+            f'{DECLARATION}<{name}Response xmlns="{namespace}">{content}<ResponseMetadata>'
+            f"<RequestId>{request_id}</RequestId></ResponseMetadata></{name}Response>"
+        )
+        headers = [("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id)]
+        return Response(result.status or 200, headers + result.headers, body.encode())
+
+    def _rest_response(
+        self, operation: OperationModel, result: Result, request_id: str
+    ) -> Response:
+        status = result.status or operation.http.get("responseCode", 200)
+        headers: list[tuple[str, str]] = []
+        body: Any = b""
+        shape, output = operation.output_shape, result.output
+        if shape is not None:
+            for name, member in shape.members.items():
+                if output.get(name) is None:
+                    continue
+                where = serialization(member).get("location")
+                if where == "statusCode" and result.status is None:
+                    status = output[name]
+                elif where in ("header", "headers"):
+                    headers += _header(name, member, output[name])
+            content_type, body = self._rest_body(operation.name, shape, output)
+            if content_type and not any(name.lower() == "content-type" for name, _ in headers):
+                headers.append(("Content-Type", content_type))
+        if self.model.name == "s3":
+            headers += [
+                ("x-amz-request-id", request_id),
+                ("x-amz-id-2", faults.host_id(request_id)),
+            ]
+        else:
+            headers.append(("x-amzn-RequestId", request_id))
+        return Response(status, headers + result.headers, body)
+
+    def _rest_body(self, name: str, shape: StructureShape, output: Params) -> tuple[str, Any]:
+        payload = serialization(shape).get("payload")
+        if payload is not None:
+            member, value = shape.members[payload], output.get(payload)
+            if value is None:
+                return "", b""
+            if member.type_name not in ("structure", "list", "map"):
+                kind = (
+                    "application/json"
+                    if self.model.protocol == "rest-json" or name in ("GetBucketPolicy",)
+                    else ""
+                )
+                return kind, value.encode() if isinstance(value, str) else value
+            return self._document(name, _root(member, payload), member, value)
+        if all("location" in serialization(member) for member in shape.members.values()):
+            return "", b""
+        return self._document(name, "", shape, output)
+
+    def _document(self, name: str, root: str, shape: Shape, value: Any) -> tuple[str, bytes]:
+        if self.model.protocol == "rest-json":
+            return "application/json", orjson.dumps(self._json_out.of(shape)(value))
+        root = (_S3_ROOTS.get(name) if self.model.name == "s3" else "") or root or shape.name
+        namespace = _XML_NAMESPACE.get(self.model.name, "") or serialization(shape).get(
+            "xmlNamespace", {}
+        ).get("uri", self.model.service.metadata.get("xmlNamespace", ""))
+        attribute = f' xmlns="{namespace}"' if namespace else ""
+        if name == "GetBucketLocation":  # s3-001: bare text, empty for us-east-1
+            text = escape(value.get("LocationConstraint") or "")
+            body = f"{DECLARATION}<LocationConstraint{attribute}>{text}</LocationConstraint>"
+            return "application/xml", body.encode()
+        assert isinstance(shape, StructureShape)
+        content = self._xml_out.members(shape)(value)
+        return "application/xml", f"{DECLARATION}<{root}{attribute}>{content}</{root}>".encode()
+
+
+@cache
+def protocol(service: str) -> Protocol:
+    """The protocol of a botocore service name; compiled once per process."""
+    try:
+        return Protocol(models.load(service))
+    except Exception as error:
+        raise NotImplementedByCloudlet(f"The service {service!r}") from error
+
+
+def _root(member: Shape, name: str) -> str:
+    return str(serialization(member).get("name", name))
+
+
+def _header(name: str, member: Shape, value: Any) -> list[tuple[str, str]]:
+    traits = serialization(member)
+    header = str(traits.get("name", name))
+    if traits.get("location") == "headers":
+        return [(f"{header}{key}", str(item)) for key, item in value.items()]
+    if isinstance(value, list):
+        return [(header, ", ".join(map(str, value)))]
+    return [(header, scalars.text_formatter(member, "rfc822")(value))]
+
+
+def _json(body: bytes) -> Any:
+    if not body:
+        return {}
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise AwsError(
+            "SerializationException", "Could not parse the request body.", 400
+        ) from error
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise malformed() from error
+
+
+def _decoded(request: Request, body: bytes) -> bytes:
+    """gzip bodies, as SDKs send when compression is on; a bomb stops at the body limit."""
+    if request.headers.get("content-encoding", "").lower() != "gzip":
+        return body
+    try:
+        inflater = zlib.decompressobj(wbits=31)
+        data = inflater.decompress(body, _BODY_BYTES_MAX)
+        if inflater.unconsumed_tail:
+            raise AwsError("RequestEntityTooLarge", "The inflated body is too large.", 413)
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise AwsError("SerializationException", "The body is not valid gzip.", 400) from error
+    return data
+
+
+def _s3_path(request: Request) -> str:
+    """Path style: as it is. Virtual-host style: the bucket from the host before the path."""
+    bucket = s3_bucket_of_host(request.host)
+    return f"/{bucket}{request.raw_path}" if bucket else request.raw_path
+
+
+def s3_bucket_of_host(host: str) -> str:
+    """`b.s3.us-east-1.amazonaws.com`, `b.s3.localhost:4566` and `b.localhost:4566` → "b"."""
+    name = host.rpartition(":")[0] if ":" in host.rpartition("]")[2] else host
+    for suffix in (".localhost", ".amazonaws.com", ".localhost.localdomain"):
+        if name.endswith(suffix):
+            name = name[: -len(suffix)]
+            break
+    else:
+        return ""
+    labels = name.split(".")
+    for number, label in enumerate(labels):
+        if label == "s3" or label.startswith("s3-"):
+            return ".".join(labels[:number])
+    return "" if host.endswith(".amazonaws.com") else name

@@ -1,0 +1,221 @@
+"""REST protocols: which operation a method, path and query mean, and where its members travel.
+
+Every operation of a model becomes a `Route`. S3 tells operations apart by sub-resources
+(`?uploads`), required parameters (`?uploadId=`) and headers (`x-amz-copy-source`): of the routes
+whose path matches, the one with the most demands met wins.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from urllib.parse import unquote
+
+from botocore.model import ListShape, OperationModel, Shape, StructureShape
+
+from cloudlet.errors import AwsError
+from cloudlet.exchange import Request
+from cloudlet.wire import scalars
+from cloudlet.wire.models import Model, serialization
+
+Arguments = list[tuple[str, str]]
+# Deprecated twins share a route with the operation that replaced them.
+_TWINS = {
+    "s3": {"GetBucketLifecycle", "PutBucketLifecycle", "GetBucketNotification",
+           "PutBucketNotification", "ListDirectoryBuckets", "CreateSession"},
+    "lambda": {"InvokeAsync"},
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    operation: str
+    method: str
+    path: re.Pattern[str]
+    labels: tuple[str, ...]
+    literals: tuple[tuple[str, str | None], ...]  # query keys the URI itself demands
+    needs_query: tuple[str, ...]
+    needs_header: tuple[str, ...]
+
+    def score(self, names: dict[str, str], headers: dict[str, str]) -> tuple[int, int] | None:
+        """(demands met, demands unmet); None where a literal is missing."""
+        for name, value in self.literals:
+            if name not in names or (value is not None and names[name] != value):
+                return None
+        met = len(self.literals) * 2
+        wanted = len(self.needs_query) + len(self.needs_header)
+        found = sum(name in names for name in self.needs_query)
+        found += sum(name in headers for name in self.needs_header)
+        return met + found, wanted - found
+
+
+@cache
+def routes(model: Model) -> list[Route]:
+    twins = _TWINS.get(model.name, set())
+    return [_route(model.operation(name)) for name in model.operation_names if name not in twins]
+
+
+def _route(operation: OperationModel) -> Route:
+    path, _, query = operation.http["requestUri"].partition("?")
+    labels = tuple(label.rstrip("+") for label in re.findall(r"\{([^}]+)\}", path))
+    pattern = "".join(
+        (r"(.+)" if part.endswith("+}") else r"([^/]+)")
+        if part.startswith("{")
+        else re.escape(part)
+        for part in re.split(r"(\{[^}]+\})", path)
+    )
+    literals: list[tuple[str, str | None]] = []
+    for part in filter(None, query.split("&")):
+        name, has_value, value = part.partition("=")
+        if name != "x-id":
+            literals.append((name, value if has_value else None))
+    needs_query, needs_header = [], []
+    shape = operation.input_shape
+    for name in shape.required_members if shape else ():
+        assert shape is not None
+        traits = serialization(shape.members[name])
+        if traits.get("location") == "querystring":
+            needs_query.append(traits.get("name", name))
+        elif traits.get("location") == "header":
+            needs_header.append(traits.get("name", name).lower())
+    suffix = "/?" if path != "/" and not path.endswith("+}") else ""
+    return Route(
+        operation.name,
+        operation.http["method"],
+        re.compile(f"{pattern}{suffix}", re.DOTALL),
+        labels,
+        tuple(literals),
+        tuple(needs_query),
+        tuple(needs_header),
+    )
+
+
+def match(
+    model: Model, request: Request, path: str, query: Arguments
+) -> tuple[str, dict[str, str]]:
+    """Operation name and decoded path labels."""
+    names = dict(query)
+    best: tuple[int, int, int] | None = None
+    found: tuple[Route, re.Match[str]] | None = None
+    path_known = False
+    for route in routes(model):
+        matched = route.path.fullmatch(path)
+        if matched is None:
+            continue
+        path_known = True
+        if route.method != request.method:
+            continue
+        score = route.score(names, request.headers)
+        if score is None or (score[1] and model.name == "s3"):
+            continue
+        rank = (score[0], -score[1], -len(route.labels))
+        if best is None or rank > best:
+            best, found = rank, (route, matched)
+    if found is None:
+        raise _no_route(path_known)
+    route, matched = found
+    labels = {
+        label: unquote(value) for label, value in zip(route.labels, matched.groups(), strict=True)
+    }
+    return route.operation, labels
+
+
+def _no_route(path_known: bool) -> AwsError:
+    if path_known:
+        return AwsError(
+            "MethodNotAllowed",
+            "The specified method is not allowed against this resource.",
+            405,
+        )
+    return AwsError("UnknownOperationException", "The requested operation is not known.", 404)
+
+
+Take = Callable[[Request, dict[str, str], Arguments, dict[str, Any]], None]
+
+
+class Binder:
+    """Fills parameters from labels, query and headers; leaves the payload to the codecs."""
+
+    def __init__(self, shape: StructureShape) -> None:
+        self._takes: list[Take] = []
+        query_maps: list[str] = []
+        taken: set[str] = set()
+        for name, member in shape.members.items():
+            traits = serialization(member)
+            where, wire_name = traits.get("location"), str(traits.get("name", name))
+            if where == "uri":
+                self._takes.append(_from_label(name, wire_name, member))
+            elif where == "header":
+                self._takes.append(_from_header(name, wire_name.lower(), member))
+            elif where == "headers":
+                self._takes.append(_from_prefix(name, wire_name.lower()))
+            elif where == "querystring" and member.type_name == "map":
+                query_maps.append(name)
+            elif where == "querystring":
+                taken.add(wire_name)
+                self._takes.append(_from_query(name, wire_name, member))
+        self._takes.extend(_from_rest(name, taken) for name in query_maps)
+
+    def bind(
+        self, request: Request, labels: dict[str, str], query: Arguments, params: dict[str, Any]
+    ) -> None:
+        for take in self._takes:
+            take(request, labels, query, params)
+
+
+def _from_label(name: str, label: str, member: Shape) -> Take:
+    parse = scalars.text_parser(member)
+
+    def take(_: Request, labels: dict[str, str], __: Arguments, params: dict[str, Any]) -> None:
+        if label in labels:
+            params[name] = parse(labels[label])
+
+    return take
+
+
+def _from_header(name: str, header: str, member: Shape) -> Take:
+    parse = scalars.text_parser(member.member if isinstance(member, ListShape) else member)
+    is_list = isinstance(member, ListShape)
+
+    def take(request: Request, _: dict[str, str], __: Arguments, params: dict[str, Any]) -> None:
+        text = request.headers.get(header)
+        if text is not None:
+            text = text.strip()
+            params[name] = (
+                [parse(part.strip()) for part in text.split(",")] if is_list else parse(text)
+            )
+
+    return take
+
+
+def _from_prefix(name: str, prefix: str) -> Take:
+    def take(request: Request, _: dict[str, str], __: Arguments, params: dict[str, Any]) -> None:
+        found = {
+            header[len(prefix) :]: value.strip()
+            for header, value in request.headers.items()
+            if header.startswith(prefix)
+        }
+        if found:
+            params[name] = found
+
+    return take
+
+
+def _from_query(name: str, key: str, member: Shape) -> Take:
+    is_list = isinstance(member, ListShape)
+    parse = scalars.text_parser(member.member if isinstance(member, ListShape) else member)
+
+    def take(_: Request, __: dict[str, str], query: Arguments, params: dict[str, Any]) -> None:
+        values = [parse(value) for argument, value in query if argument == key]
+        if values:
+            params[name] = values if is_list else values[0]
+
+    return take
+
+
+def _from_rest(name: str, taken: set[str]) -> Take:
+    def take(_: Request, __: dict[str, str], query: Arguments, params: dict[str, Any]) -> None:
+        params[name] = {key: value for key, value in query if key not in taken}
+
+    return take

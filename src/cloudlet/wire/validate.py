@@ -1,0 +1,177 @@
+"""What the model requires of parameters, in AWS's own sentences.
+
+"1 validation error detected: Value null at 'tableName' failed to satisfy constraint: Member must
+not be null". Compiled once per shape. S3 words its own complaints and is not validated here.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from botocore.model import ListShape, MapShape, Shape, StructureShape
+
+from cloudlet.errors import AwsError
+
+Problems = list[str]
+Check = Callable[[Any, str, Problems], None]
+_OPAQUE = {"AttributeValue"}
+_PROBLEMS_MAX = 10
+
+
+class Validator:
+    def __init__(self) -> None:
+        self._compiled: dict[str, Check | None] = {}
+
+    def check(self, shape: Shape, params: dict[str, Any]) -> None:
+        """Raises ValidationException with every complaint."""
+        check = self.of(shape)
+        if check is None:
+            return
+        problems: Problems = []
+        check(params, "", problems)
+        if problems:
+            count = len(problems)
+            text = f"{count} validation error{'s' if count > 1 else ''} detected: "
+            raise AwsError("ValidationException", text + "; ".join(problems[:_PROBLEMS_MAX]), 400)
+
+    def of(self, shape: Shape) -> Check | None:
+        """None where the shape, at any depth, asks for nothing."""
+        if shape.name not in self._compiled:
+            self._compiled[shape.name] = lambda value, path, problems: (
+                check(value, path, problems) if (check := self._compiled[shape.name]) else None
+            )
+            self._compiled[shape.name] = self._compile(shape)
+        return self._compiled[shape.name]
+
+    def _compile(self, shape: Shape) -> Check | None:
+        if shape.name in _OPAQUE:
+            return None
+        if isinstance(shape, StructureShape):
+            return self._structure(shape)
+        own = _constraints(shape)
+        below: Check | None = None
+        if isinstance(shape, ListShape):
+            below = _each_item(self.of(shape.member))
+        elif isinstance(shape, MapShape):
+            below = _each_entry(self.of(shape.key), self.of(shape.value))
+        if own and below:
+            first, second = own, below
+
+            def both(value: Any, path: str, problems: Problems) -> None:
+                first(value, path, problems)
+                second(value, path, problems)
+
+            return both
+        return own or below
+
+    def _structure(self, shape: StructureShape) -> Check | None:
+        required = list(shape.required_members)
+        checks = {name: self.of(member) for name, member in shape.members.items()}
+        checks = {name: check for name, check in checks.items() if check}
+        if not required and not checks:
+            return None
+
+        def check(value: Any, path: str, problems: Problems) -> None:
+            for name in required:
+                if value.get(name) is None:
+                    problems.append(_sentence(None, _join(path, name), "Member must not be null"))
+            for name, item in value.items():
+                below = checks.get(name)
+                if below:
+                    below(item, _join(path, name), problems)
+
+        return check
+
+
+def _each_item(check: Check | None) -> Check | None:
+    if check is None:
+        return None
+
+    def items(value: Any, path: str, problems: Problems) -> None:
+        for number, item in enumerate(value, 1):
+            check(item, f"{path}.{number}.member", problems)
+
+    return items
+
+
+def _each_entry(key_check: Check | None, value_check: Check | None) -> Check | None:
+    if key_check is None and value_check is None:
+        return None
+
+    def entries(value: Any, path: str, problems: Problems) -> None:
+        for key, item in value.items():
+            if key_check:
+                key_check(key, path, problems)
+            if value_check:
+                value_check(item, f"{path}.{key}.member", problems)
+
+    return entries
+
+
+def _constraints(shape: Shape) -> Check | None:
+    metadata: dict[str, Any] = shape.metadata
+    rules: list[tuple[Callable[[Any], bool], str]] = []
+    sized = shape.type_name in ("string", "list", "map", "blob")
+    if "min" in metadata:
+        rules.append(_least(metadata["min"], sized))
+    if "max" in metadata:
+        rules.append(_most(metadata["max"], sized))
+    if "enum" in metadata:
+        allowed = list(metadata["enum"])
+        names = ", ".join(allowed)
+        rules.append((allowed.__contains__, f"Member must satisfy enum value set: [{names}]"))
+    if "pattern" in metadata and (pattern := _pattern(metadata["pattern"])):
+        sentence = f"Member must satisfy regular expression pattern: {metadata['pattern']}"
+        rules.append((lambda value: pattern.fullmatch(value) is not None, sentence))
+    if not rules:
+        return None
+
+    def check(value: Any, path: str, problems: Problems) -> None:
+        for holds, sentence in rules:
+            if not holds(value):
+                problems.append(_sentence(value, path, sentence))
+
+    return check
+
+
+def _least(least: float, sized: bool) -> tuple[Callable[[Any], bool], str]:
+    if sized:
+        sentence = f"Member must have length greater than or equal to {least}"
+        return lambda value: len(value) >= least, sentence
+    return lambda value: value >= least, f"Member must have value greater than or equal to {least}"
+
+
+def _most(most: float, sized: bool) -> tuple[Callable[[Any], bool], str]:
+    if sized:
+        sentence = f"Member must have length less than or equal to {most}"
+        return lambda value: len(value) <= most, sentence
+    return lambda value: value <= most, f"Member must have value less than or equal to {most}"
+
+
+def _pattern(text: str) -> re.Pattern[str] | None:
+    """The models' patterns are Java's; the few that Python can't read are left to the service."""
+    try:
+        return re.compile(text)
+    except re.error:
+        return None
+
+
+def _join(path: str, name: str) -> str:
+    name = name[:1].lower() + name[1:]
+    return f"{path}.{name}" if path else name
+
+
+def _sentence(value: Any, path: str, constraint: str) -> str:
+    shown = "null" if value is None else f"'{_java(value)}'"
+    return f"Value {shown} at '{path}' failed to satisfy constraint: {constraint}"
+
+
+def _java(value: Any) -> str:
+    """As Java prints it, which is what AWS's messages show."""
+    if isinstance(value, list):
+        return "[" + ", ".join(_java(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}={_java(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, bytes):
+        return f"java.nio.HeapByteBuffer[pos=0 lim={len(value)} cap={len(value)}]"
+    return str(value)
