@@ -1,0 +1,132 @@
+"""The store: what is answered is kept, what failed left nothing, readers see whole commits."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from cloudlet.errors import AwsError
+from cloudlet.events import outbox
+from cloudlet.store.blobs import Blobs, Segment
+from cloudlet.store.database import Database, Transaction
+from tests.harness import Bench
+
+TABLE = "CREATE TABLE IF NOT EXISTS t (k INTEGER PRIMARY KEY, v TEXT);"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    database = Database(tmp_path)
+    database.prepare(TABLE)
+    return database
+
+
+def test_a_change_that_raises_leaves_nothing_and_spoils_no_other(database: Database) -> None:
+    def bad(tx: Transaction) -> None:
+        tx.run("INSERT INTO t VALUES (1, 'bad')")
+        raise AwsError("No", "no")
+
+    barrier = threading.Barrier(9)
+    errors: list[Exception] = []
+
+    def writer(number: int) -> None:
+        barrier.wait()
+        try:
+            if number % 3 == 0:
+                database.write_now(bad)
+            database.write_now(lambda tx: tx.run("INSERT INTO t VALUES (?, 'x')", (100 + number,)))
+        except AwsError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=writer, args=(n,)) for n in range(9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(errors) == 3
+    assert database.view().value("SELECT count(*) FROM t") == 6
+    database.close()
+
+
+def test_settings_that_promise_durability(database: Database) -> None:
+    assert database._connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    assert database._connection.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
+    database.close()
+
+
+def test_subscribers_hear_of_commits_only(database: Database) -> None:
+    heard: list[str] = []
+    database.subscribe("a:", heard.append)
+
+    def touched(tx: Transaction) -> None:
+        tx.touch("a:1")
+        tx.touch("b:1")
+
+    def failed(tx: Transaction) -> None:
+        tx.touch("a:2")
+        raise AwsError("No", "no")
+
+    database.write_now(touched)
+    with pytest.raises(AwsError):
+        database.write_now(failed)
+    database.write_now(lambda tx: None)
+    assert heard == ["a:1"]
+    database.close()
+
+
+def test_a_snapshot_is_one_state(database: Database) -> None:
+    database.write_now(lambda tx: tx.run("INSERT INTO t VALUES (1, 'a')"))
+    with database.snapshot() as view:
+        assert view.value("SELECT count(*) FROM t") == 1
+        database.write_now(lambda tx: tx.run("INSERT INTO t VALUES (2, 'b')"))
+        assert view.value("SELECT count(*) FROM t") == 1
+    assert database.view().value("SELECT count(*) FROM t") == 2
+    database.close()
+
+
+def test_blobs_appear_whole_or_not_at_all(tmp_path: Path, bench: Bench) -> None:
+    blobs = Blobs(tmp_path / "b", bench.config.new_id)
+    writer = blobs.create()
+    writer.write(b"half")
+    assert not blobs.path(writer.blob).exists()
+    writer.discard()
+    writer = blobs.create()
+    writer.write(b"hello ")
+    writer.write(b"world")
+    blob = writer.finish()
+    reader = blobs.reader([Segment(blob, 6, 5), Segment(blob, 0, 2)])
+    blobs.delete([blob])  # waits for the reader
+    assert reader.read() + reader.read() + reader.read() == b"worldhe"
+    reader.close()
+    assert not blobs.path(blob).exists()
+
+
+def test_orphans_are_collected(tmp_path: Path, bench: Bench) -> None:
+    blobs = Blobs(tmp_path / "b", bench.config.new_id)
+    kept, orphan = blobs.create(), blobs.create()
+    kept.finish()
+    orphan.finish()
+    assert blobs.collect(lambda blob: blob == kept.blob) == 1
+    assert blobs.path(kept.blob).exists() and not blobs.path(orphan.blob).exists()
+
+
+def test_keyed_facts_come_one_by_one_in_order(bench: Bench) -> None:
+    def change(tx: Transaction) -> None:
+        for number in range(3):
+            for key in ("", "k"):
+                outbox.put(tx, "arn:t", b"%d" % number, source="s", now_ms=0, key=key)
+
+    bench.database.write_now(change)
+    due = outbox.due(bench.database.view(), 1, 0, 10)
+    assert [(fact.key, fact.payload) for fact in due] == [
+        ("", b"0"),
+        ("k", b"0"),
+        ("", b"1"),
+        ("", b"2"),
+    ]
+    first = next(fact.id for fact in due if fact.key)
+    bench.database.write_now(lambda tx: outbox.postpone(tx, first, 50))
+    assert all(not fact.key for fact in outbox.due(bench.database.view(), 1, 0, 10))
+    bench.database.write_now(lambda tx: outbox.remove(tx, first))
+    due = outbox.due(bench.database.view(), 1, 0, 10)
+    assert [fact.payload for fact in due if fact.key] == [b"1"]
