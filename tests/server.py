@@ -1,0 +1,118 @@
+"""A real cloudlet in its own process, for tests over the network: start, kill, restart, ask."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import boto3
+import urllib3
+from botocore.config import Config
+
+LAMBDASHARE = Path(__file__).parent.parent / "src" / "lambdashare" / "template.yaml"
+_START_S = 60
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """`template=None`: the bare services. `log` holds what it printed."""
+
+    def __init__(self, data: Path, template: Path | None = None, *options: str) -> None:
+        self.data = data
+        self.template = template
+        self.options = options
+        self.aws_port, self.port = free_port(), free_port()
+        self.log = data.with_suffix(".log")
+        self._process: subprocess.Popen[bytes] | None = None
+        self.http = urllib3.PoolManager(retries=False, timeout=60)
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.aws_port}"
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> "Server":
+        if self.template == LAMBDASHARE:
+            command = ["lambdashare.cli", "up"]
+        else:
+            command = ["cloudlet", "up", *([str(self.template)] if self.template else [])]
+        arguments = ["--port", str(self.port), "--aws-port", str(self.aws_port)]
+        arguments += ["--data", str(self.data), *self.options]
+        log = self.log.open("ab")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *command, *arguments],
+            stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+        log.close()
+        self._wait()
+        return self
+
+    def _wait(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise AssertionError(f"cloudlet ended:\n{self.log.read_text()[-4000:]}")
+            with suppress(urllib3.exceptions.HTTPError):
+                answer = self.http.request("GET", f"{self.endpoint}/_cloudlet/health", timeout=1)
+                if answer.status == 200 and answer.json()["ready"]:
+                    return
+            time.sleep(0.02)
+        raise AssertionError(f"cloudlet did not start:\n{self.log.read_text()[-4000:]}")
+
+    def kill(self) -> None:
+        """`kill -9` of cloudlet alone: its workers must notice by themselves."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait(30)
+
+    def stop(self) -> int:
+        """Ctrl-C; returns the exit code."""
+        if self._process is None or self._process.poll() is not None:
+            return self._process.returncode if self._process else 0
+        self._process.send_signal(signal.SIGINT)
+        return self._process.wait(30)
+
+    @property
+    def root_key(self) -> dict[str, str]:
+        key: dict[str, str] = json.loads((self.data / "root-key.json").read_text())
+        return key
+
+    def credentials(self) -> dict[str, str]:
+        key = self.root_key
+        return {
+            "aws_access_key_id": key["access_key"],
+            "aws_secret_access_key": key["secret_key"],
+        }
+
+    def client(self, service: str, **settings: Any) -> Any:
+        config = Config(retries={"max_attempts": 1}, connect_timeout=5, read_timeout=120)
+        options: dict[str, Any] = {
+            "endpoint_url": self.endpoint,
+            "region_name": "us-east-1",
+            "config": config,
+            **self.credentials(),
+            **settings,
+        }
+        return boto3.client(service, **options)  # type: ignore[call-overload]
