@@ -1,0 +1,212 @@
+"""AWS::DynamoDB::Table.
+
+CloudFormation states the whole table; the API changes one thing at a time, so an update compares
+what is wanted with what DescribeTable says.
+See https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-table.html.
+"""
+
+from typing import Any
+
+from cloudlet.template.intrinsics import Known
+from cloudlet.template.problems import TemplateError
+from cloudlet.template.resources import shapes
+from cloudlet.template.resources.kind import Context, Kind, Properties, tag_list
+from cloudlet.template.words import words
+
+_ELSEWHERE = words("TimeToLiveSpecification PointInTimeRecoverySpecification TableName")
+
+
+def _settings(properties: Properties) -> dict[str, Any]:
+    settings = {key: value for key, value in properties.items() if key not in _ELSEWHERE}
+    if "StreamSpecification" in settings:
+        settings["StreamSpecification"] = {
+            "StreamEnabled": True,
+            **settings["StreamSpecification"],
+        }
+    if "SSESpecification" in settings:
+        specification = dict(settings["SSESpecification"])
+        specification["Enabled"] = specification.pop("SSEEnabled", True)
+        settings["SSESpecification"] = specification
+    return shapes.parameters("dynamodb", "CreateTable", settings)
+
+
+def _check_table(properties: Properties) -> None:
+    _settings(properties)
+
+
+async def _describe(ctx: Context, table: str) -> dict[str, Any]:
+    found = await ctx.call("dynamodb", "DescribeTable", TableName=table)
+    return dict(found["Table"])
+
+
+async def _active(ctx: Context, table: str) -> bool:
+    found = await _describe(ctx, table)
+    indexes = found.get("GlobalSecondaryIndexes") or []
+    return all(
+        each.get(key, "ACTIVE") == "ACTIVE"
+        for each, key in [(found, "TableStatus"), *((index, "IndexStatus") for index in indexes)]
+    )
+
+
+async def _create_table(ctx: Context, properties: Properties) -> Known:
+    table = ctx.name(properties.get("TableName"), 255)
+    settings = _settings(properties)
+    await ctx.call("dynamodb", "CreateTable", TableName=table, **settings)
+    await ctx.begin(table)
+    await ctx.until(lambda: _active(ctx, table), f"Table {table}")
+    await _time_to_live(ctx, table, properties, {})
+    await _recovery(ctx, table, properties, {})
+    return await _known(ctx, table)
+
+
+async def _known(ctx: Context, table: str) -> Known:
+    found = await _describe(ctx, table)
+    attributes = {"Arn": found["TableArn"], "TableId": found.get("TableId", "")}
+    if found.get("LatestStreamArn"):
+        attributes["StreamArn"] = found["LatestStreamArn"]
+    return Known(table, attributes)
+
+
+async def _time_to_live(ctx: Context, table: str, new: Properties, old: Properties) -> None:
+    wanted = new.get("TimeToLiveSpecification")
+    before = old.get("TimeToLiveSpecification")
+    if wanted == before:
+        return
+    found = await ctx.call("dynamodb", "DescribeTimeToLive", TableName=table)
+    current = found.get("TimeToLiveDescription") or {}
+    is_on = current.get("TimeToLiveStatus") in ("ENABLED", "ENABLING")
+    if wanted is None:
+        wanted = {"AttributeName": current.get("AttributeName", ""), "Enabled": False}
+    specification = shapes.member("dynamodb", "UpdateTimeToLive", "TimeToLiveSpecification", wanted)
+    same_name = current.get("AttributeName") == specification.get("AttributeName")
+    if is_on == specification["Enabled"] and (same_name or not is_on):
+        return
+    if is_on and not same_name:
+        raise TemplateError(
+            "TimeToLiveSpecification: disable TTL in one deployment before another attribute gets"
+            " it in the next."
+        )
+    await ctx.call(
+        "dynamodb", "UpdateTimeToLive", TableName=table, TimeToLiveSpecification=specification
+    )
+
+
+async def _recovery(ctx: Context, table: str, new: Properties, old: Properties) -> None:
+    name = "PointInTimeRecoverySpecification"
+    wanted = new.get(name)
+    if wanted == old.get(name):
+        return
+    specification = wanted if wanted is not None else {"PointInTimeRecoveryEnabled": False}
+    converted = shapes.member("dynamodb", "UpdateContinuousBackups", name, specification)
+    if not converted.get("PointInTimeRecoveryEnabled") and not old:
+        return  # off is what a new table has
+    await ctx.call("dynamodb", "UpdateContinuousBackups", TableName=table, **{name: converted})
+
+
+async def _update_table(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
+    table = known.physical_id
+    found = await _describe(ctx, table)
+    for change in _changes(_settings(new), found):
+        await ctx.call("dynamodb", "UpdateTable", TableName=table, **change)
+        await ctx.until(lambda: _active(ctx, table), f"Table {table}")
+    await _time_to_live(ctx, table, new, old)
+    await _recovery(ctx, table, new, old)
+    await _tags(ctx, found["TableArn"], new, old)
+    return await _known(ctx, table)
+
+
+def _changes(wanted: dict[str, Any], found: dict[str, Any]) -> list[dict[str, Any]]:
+    """UpdateTable's parameters, one call each, in an order that AWS accepts."""
+    changes: list[dict[str, Any]] = []
+    mode = (found.get("BillingModeSummary") or {}).get("BillingMode", "PROVISIONED")
+    billing = wanted.get("BillingMode", "PROVISIONED")
+    throughput = wanted.get("ProvisionedThroughput") or {}
+    current = found.get("ProvisionedThroughput") or {}
+    moved = any(current.get(key) != value for key, value in throughput.items())
+    if billing != mode or (billing == "PROVISIONED" and moved):
+        provisioned = {"ProvisionedThroughput": throughput} if billing == "PROVISIONED" else {}
+        changes.append({"BillingMode": billing, **provisioned})
+    changes += _stream_changes(wanted.get("StreamSpecification"), found.get("StreamSpecification"))
+    protection = wanted.get("DeletionProtectionEnabled", False)
+    if protection != found.get("DeletionProtectionEnabled", False):
+        changes.append({"DeletionProtectionEnabled": protection})
+    if wanted.get("TableClass", "STANDARD") != (found.get("TableClassSummary") or {}).get(
+        "TableClass", "STANDARD"
+    ):
+        changes.append({"TableClass": wanted.get("TableClass", "STANDARD")})
+    return changes + _index_changes(wanted, found)
+
+
+def _stream_changes(wanted: Any, found: Any) -> list[dict[str, Any]]:
+    off: dict[str, Any] = {"StreamSpecification": {"StreamEnabled": False}}
+    is_on = bool((found or {}).get("StreamEnabled"))
+    if not wanted:
+        return [off] if is_on else []
+    if is_on and found["StreamViewType"] == wanted["StreamViewType"]:
+        return []
+    return [*([off] if is_on else []), {"StreamSpecification": wanted}]
+
+
+def _index_changes(wanted: dict[str, Any], found: dict[str, Any]) -> list[dict[str, Any]]:
+    name = "GlobalSecondaryIndexes"
+    indexes = {each["IndexName"]: each for each in wanted.get(name) or []}
+    there = {each["IndexName"]: each for each in found.get(name) or []}
+    attributes = wanted.get("AttributeDefinitions", [])
+    gone = [
+        index for index in there if index not in indexes or _differs(indexes[index], there[index])
+    ]
+    new = [index for index in indexes if index not in there or index in gone]
+    updates: list[dict[str, Any]] = [{"Delete": {"IndexName": index}} for index in gone]
+    updates += [{"Create": indexes[index]} for index in new]
+    return [
+        {"AttributeDefinitions": attributes, "GlobalSecondaryIndexUpdates": [update]}
+        for update in updates
+    ]
+
+
+def _differs(wanted: dict[str, Any], there: dict[str, Any]) -> bool:
+    if wanted["KeySchema"] != there["KeySchema"]:
+        return True
+    one, other = wanted.get("Projection") or {}, there.get("Projection") or {}
+    return one.get("ProjectionType") != other.get("ProjectionType") or sorted(
+        one.get("NonKeyAttributes") or []
+    ) != sorted(other.get("NonKeyAttributes") or [])
+
+
+async def _tags(ctx: Context, arn: str, new: Properties, old: Properties) -> None:
+    tags, before = tag_list(new.get("Tags")), tag_list(old.get("Tags"))
+    if gone := sorted(before.keys() - tags.keys()):
+        await ctx.call("dynamodb", "UntagResource", ResourceArn=arn, TagKeys=gone)
+    if tags != before and tags:
+        await ctx.call("dynamodb", "TagResource", ResourceArn=arn, Tags=new["Tags"])
+
+
+async def _delete_table(ctx: Context, table: str, properties: Properties) -> None:
+    await ctx.call("dynamodb", "DeleteTable", TableName=table)
+
+
+async def _holds_items(ctx: Context, table: str) -> bool:
+    found = await ctx.call("dynamodb", "Scan", TableName=table, Limit=1)
+    return bool(found.get("Items"))
+
+
+KINDS = (
+    Kind(
+        "AWS::DynamoDB::Table",
+        words(
+            "AttributeDefinitions BillingMode DeletionProtectionEnabled GlobalSecondaryIndexes"
+            " KeySchema LocalSecondaryIndexes PointInTimeRecoverySpecification"
+            " ProvisionedThroughput SSESpecification StreamSpecification TableClass TableName Tags"
+            " TimeToLiveSpecification"
+        ),
+        _create_table,
+        _delete_table,
+        _update_table,
+        fixed=words("KeySchema LocalSecondaryIndexes TableName"),
+        name="TableName",
+        required=words("KeySchema"),
+        holds_data=_holds_items,
+        check=_check_table,
+        settles=True,
+    ),
+)

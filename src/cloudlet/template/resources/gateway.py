@@ -1,0 +1,195 @@
+"""AWS::ApiGatewayV2::*: HTTP and WebSocket APIs and their parts.
+
+The parts (stages, routes, integrations, deployments, authorizers) are alike: a table says which
+operations they have and which member of the answer is their id.
+See https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_ApiGatewayV2.html.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from cloudlet.errors import AwsError
+from cloudlet.template.intrinsics import Known
+from cloudlet.template.problems import TemplateError
+from cloudlet.template.resources import shapes
+from cloudlet.template.resources.kind import Context, Kind, Properties
+from cloudlet.template.words import words
+
+_SERVICE = "apigatewayv2"
+_BODY_ONLY = words("Body FailOnWarnings")
+
+
+def _settings(operation: str, properties: Properties) -> dict[str, Any]:
+    settings = {key: value for key, value in properties.items() if key not in _BODY_ONLY}
+    return shapes.parameters(_SERVICE, operation, settings)
+
+
+def _import(properties: Properties) -> dict[str, Any]:
+    result: dict[str, Any] = {"Body": shapes.text(properties["Body"])}
+    if "FailOnWarnings" in properties:
+        result["FailOnWarnings"] = shapes.text(properties["FailOnWarnings"]) == "true"
+    return result
+
+
+async def _create_api(ctx: Context, properties: Properties) -> Known:
+    if "Body" in properties:
+        made = await ctx.call(_SERVICE, "ImportApi", **_import(properties))
+        await ctx.begin(made["ApiId"])
+        await _besides_body(ctx, made["ApiId"], properties)
+    else:
+        made = await ctx.call(_SERVICE, "CreateApi", **_settings("CreateApi", properties))
+        await ctx.begin(made["ApiId"])
+    return _known_api(made)
+
+
+def _known_api(made: dict[str, Any]) -> Known:
+    return Known(made["ApiId"], {"ApiId": made["ApiId"], "ApiEndpoint": made["ApiEndpoint"]})
+
+
+async def _besides_body(ctx: Context, api: str, properties: Properties) -> None:
+    """Properties beside a body win over what the body says."""
+    settings = {key: value for key, value in properties.items() if key != "Tags"}
+    settings.pop("ProtocolType", None)
+    converted = _settings("UpdateApi", settings)
+    if converted:
+        await ctx.call(_SERVICE, "UpdateApi", ApiId=api, **converted)
+    if properties.get("Tags"):
+        arn = f"arn:aws:apigateway:{ctx.cloud.config.region}::/apis/{api}"
+        await ctx.call(_SERVICE, "TagResource", ResourceArn=arn, Tags=properties["Tags"])
+
+
+async def _update_api(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
+    api = known.physical_id
+    if "Body" in new and new["Body"] != old.get("Body"):
+        await ctx.call(_SERVICE, "ReimportApi", ApiId=api, **_import(new))
+    if old.get("CorsConfiguration") and not new.get("CorsConfiguration"):
+        await ctx.call(_SERVICE, "DeleteCorsConfiguration", ApiId=api)
+    await _besides_body(ctx, api, new)
+    return known
+
+
+async def _delete_api(ctx: Context, api: str, properties: Properties) -> None:
+    await ctx.call(_SERVICE, "DeleteApi", ApiId=api)
+
+
+def _check_api(properties: Properties) -> None:
+    if "Body" not in properties and not {"Name", "ProtocolType"} <= properties.keys():
+        raise TemplateError("Name and ProtocolType are required without a Body.")
+    _settings("CreateApi", properties)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A child of an API: `noun` in operation names, `id` its member in requests and answers."""
+
+    noun: str
+    id: str
+    properties: frozenset[str]
+    fixed: frozenset[str] = frozenset()
+    has_update: bool = True
+
+    @property
+    def type(self) -> str:
+        return f"AWS::ApiGatewayV2::{self.noun}"
+
+    async def create(self, ctx: Context, properties: Properties) -> Known:
+        settings = _settings(f"Create{self.noun}", properties)
+        made = await self._made(ctx, settings)
+        physical_id = made[self.id]
+        await ctx.begin(physical_id)
+        return Known(physical_id, {self.id: physical_id})
+
+    async def _made(self, ctx: Context, settings: dict[str, Any]) -> dict[str, Any]:
+        """A stage that the API's import has made already is taken over."""
+        try:
+            return await ctx.call(_SERVICE, f"Create{self.noun}", **settings)
+        except AwsError as error:
+            if self.noun != "Stage" or error.code != "ConflictException":
+                raise
+            settings.pop("Tags", None)
+            return await ctx.call(_SERVICE, "UpdateStage", **settings)
+
+    async def update(self, ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
+        wanted = {key: value for key, value in new.items() if key != "Tags"}
+        settings = _settings(f"Update{self.noun}", {**wanted, self.id: known.physical_id})
+        await ctx.call(_SERVICE, f"Update{self.noun}", **settings)
+        return known
+
+    async def delete(self, ctx: Context, physical_id: str, properties: Properties) -> None:
+        target = {"ApiId": properties["ApiId"], self.id: physical_id}
+        await ctx.call(_SERVICE, f"Delete{self.noun}", **target)
+
+    def check(self, properties: Properties) -> None:
+        _settings(f"Create{self.noun}", properties)
+
+    def kind(self) -> Kind:
+        return Kind(
+            self.type,
+            self.properties | {"ApiId"},
+            self.create,
+            self.delete,
+            self.update if self.has_update else None,
+            fixed=self.fixed | {"ApiId"},
+            required=frozenset({"ApiId"}),
+            check=self.check,
+        )
+
+
+_PARTS = (
+    Part(
+        "Stage",
+        "StageName",
+        words(
+            "AccessLogSettings AutoDeploy DefaultRouteSettings DeploymentId Description"
+            " RouteSettings StageName StageVariables Tags"
+        ),
+        fixed=words("StageName Tags"),
+    ),
+    Part(
+        "Route",
+        "RouteId",
+        words(
+            "ApiKeyRequired AuthorizationScopes AuthorizationType AuthorizerId"
+            " ModelSelectionExpression OperationName RequestModels RequestParameters RouteKey"
+            " RouteResponseSelectionExpression Target"
+        ),
+    ),
+    Part(
+        "Integration",
+        "IntegrationId",
+        words(
+            "ConnectionId ConnectionType ContentHandlingStrategy CredentialsArn Description"
+            " IntegrationMethod IntegrationSubtype IntegrationType IntegrationUri"
+            " PassthroughBehavior PayloadFormatVersion RequestParameters RequestTemplates"
+            " ResponseParameters TemplateSelectionExpression TimeoutInMillis TlsConfig"
+        ),
+        fixed=words("IntegrationType"),
+    ),
+    Part("Deployment", "DeploymentId", words("Description StageName"), fixed=words("StageName")),
+    Part(
+        "Authorizer",
+        "AuthorizerId",
+        words(
+            "AuthorizerCredentialsArn AuthorizerPayloadFormatVersion AuthorizerResultTtlInSeconds"
+            " AuthorizerType AuthorizerUri EnableSimpleResponses IdentitySource"
+            " IdentityValidationExpression JwtConfiguration Name"
+        ),
+    ),
+)
+
+KINDS = (
+    Kind(
+        "AWS::ApiGatewayV2::Api",
+        words(
+            "ApiKeySelectionExpression Body CorsConfiguration CredentialsArn Description"
+            " DisableExecuteApiEndpoint DisableSchemaValidation FailOnWarnings IpAddressType Name"
+            " ProtocolType RouteKey RouteSelectionExpression Tags Target Version"
+        ),
+        _create_api,
+        _delete_api,
+        _update_api,
+        fixed=words("ProtocolType"),
+        check=_check_api,
+    ),
+    *(part.kind() for part in _PARTS),
+)

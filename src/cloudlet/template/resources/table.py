@@ -1,0 +1,27 @@
+"""All resource types, by name."""
+
+from collections.abc import Mapping
+
+from cloudlet.template.resources import (
+    cloudfront,
+    custom,
+    dynamodb,
+    functions,
+    gateway,
+    iam,
+    messaging,
+    s3,
+)
+from cloudlet.template.resources.kind import Kind
+
+KINDS: Mapping[str, Kind] = {
+    kind.type: kind
+    for module in (s3, dynamodb, functions, iam, gateway, messaging, cloudfront, custom)
+    for kind in module.KINDS
+}
+
+
+def find(resource_type: str) -> Kind | None:
+    if resource_type.startswith(custom.PREFIX):
+        return KINDS[custom.TYPE]
+    return KINDS.get(resource_type)

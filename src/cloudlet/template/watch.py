@@ -1,0 +1,68 @@
+"""Deploys again when the template or a function's code changes, while the process runs.
+
+A deployment that fails is told and forgotten: the next change tries again, and until then the last
+good state serves.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+
+from watchfiles import Change, DefaultFilter, awatch
+
+from cloudlet.errors import AwsError
+from cloudlet.template.deploy import Deployment
+
+_DEBOUNCE_MS = 200
+
+
+class _Filter(DefaultFilter):
+    """Source files only: no caches, no editors' temporary files, nothing outside what is asked."""
+
+    ignore_dirs = (*DefaultFilter.ignore_dirs, "__pycache__", "node_modules", ".git", ".cloudlet")
+
+    def __init__(self, watched: Iterable[Path]) -> None:
+        super().__init__()
+        self._watched = tuple(path.resolve() for path in watched)
+
+    def __call__(self, change: Change, path: str) -> bool:
+        changed = Path(path)
+        inside = any(changed == each or each in changed.parents for each in self._watched)
+        return inside and super().__call__(change, path)
+
+
+async def watch(
+    deployment: Deployment,
+    again: Callable[[], Awaitable[Deployment]],
+    say: Callable[[str], None],
+    stop: asyncio.Event,
+) -> None:
+    """Until `stop` is set: waits for changes and calls `again`."""
+    while not stop.is_set():
+        changed = await _change(deployment.watched, stop)
+        if not changed:
+            return
+        say(f"changed: {', '.join(sorted(path.name for path in changed))}")
+        try:
+            deployment = await again()
+        except AwsError as error:
+            say(f"not deployed: {error.message}")
+        else:
+            names = ", ".join(f"{step.logical_id} ({step.action})" for step in deployment.steps)
+            say(f"deployed: {names or 'nothing to change'}")
+
+
+async def _change(watched: tuple[Path, ...], stop: asyncio.Event) -> set[Path]:
+    """The changed files; empty when it is time to stop."""
+    # A file is watched through its folder: editors replace files instead of writing them.
+    places = {path if path.is_dir() else path.parent for path in watched if path.parent.exists()}
+    roots = [place for place in places if not any(other in place.parents for other in places)]
+    async for changes in awatch(
+        *roots,
+        watch_filter=_Filter(watched),
+        debounce=_DEBOUNCE_MS,
+        stop_event=stop,
+        recursive=True,
+    ):
+        return {Path(path) for _, path in changes}
+    return set()
