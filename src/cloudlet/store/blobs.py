@@ -17,6 +17,7 @@ from typing import NamedTuple
 from cloudlet.errors import AwsError
 
 READ_BYTES = 1 << 20
+_NO_WAIT: int = getattr(os, "RWF_NOWAIT", 0)  # Linux
 
 
 class Segment(NamedTuple):
@@ -111,7 +112,7 @@ class BlobWriter:
         final = self._blobs.path(self.blob)
         try:
             os.fsync(self._file)
-            os.close(self._file)
+            self._close()
             if not final.parent.exists():
                 final.parent.mkdir(exist_ok=True)
                 _sync_folder(self._blobs.directory)
@@ -123,9 +124,15 @@ class BlobWriter:
 
     def discard(self) -> None:
         with contextlib.suppress(OSError):
-            os.close(self._file)
+            self._close()
         self._blobs.temporary(self.blob).unlink(missing_ok=True)
         self._blobs.path(self.blob).unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        """Once only: the number may belong to another file afterwards."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
 
 
 class BlobReader:
@@ -154,6 +161,21 @@ class BlobReader:
         self._position += len(data)
         self._left -= len(data)
         return data
+
+    def read_cached(self, size_bytes: int) -> bytes | None:
+        """The next bytes if they are in the page cache; None where `read` would wait."""
+        if not _NO_WAIT or self._file is None or self._left == 0:
+            return None
+        buffer = bytearray(min(size_bytes, self._left))
+        try:
+            got = os.preadv(self._file, [buffer], self._position, _NO_WAIT)
+        except OSError:  # not cached, or a file system that can't tell
+            return None
+        if got <= 0:
+            return None
+        self._position += got
+        self._left -= got
+        return bytes(memoryview(buffer)[:got])
 
     def close(self) -> None:
         self._close_file()

@@ -1,0 +1,241 @@
+"""Who outside may come in: bucket policies and the public access block that restrains them.
+
+Policies are kept as they were sent; evaluating them is `auth`'s task. Here is what S3 itself
+says of a policy: whether it is well-formed for its bucket, and whether it is public.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
+"""
+
+import ipaddress
+import json
+from typing import Any
+
+from cloudlet.call import Call, Output, Result
+from cloudlet.errors import AwsError
+from cloudlet.s3 import faults
+from cloudlet.s3.bucket import Bucket, drop_setting, of_call, put_setting, setting
+from cloudlet.s3.settings import BLOCKS
+from cloudlet.store.database import Transaction, View
+
+POLICY_BYTES_MAX = 20 << 10
+_STATEMENT = {
+    "Sid",
+    "Effect",
+    "Principal",
+    "NotPrincipal",
+    "Action",
+    "NotAction",
+    "Resource",
+    "NotResource",
+    "Condition",
+}
+# Conditions that tie a statement to someone known: it isn't public, as AWS defines the word.
+_FIXING = {
+    "aws:principalarn",
+    "aws:principalaccount",
+    "aws:principalorgid",
+    "aws:sourceaccount",
+    "aws:sourcearn",
+    "aws:sourcevpc",
+    "aws:sourcevpce",
+    "aws:userid",
+    "s3:x-amz-server-side-encryption-aws-kms-key-id",
+    "s3:dataaccesspointarn",
+    "s3:dataaccesspointaccount",
+}
+
+
+def put_bucket_policy(call: Call, tx: Transaction) -> Result:
+    bucket = of_call(call, tx)
+    text = call.params["Policy"]
+    text = text.decode() if isinstance(text, bytes) else text
+    policy = _parsed(text, bucket)
+    if blocks(tx, bucket)["BlockPublicPolicy"] and is_public(policy):
+        raise AwsError(
+            "AccessDenied",
+            "User is not authorized to perform: s3:PutBucketPolicy on resource: "
+            f'"arn:aws:s3:::{bucket.name}" because public policies are prevented by the '
+            "BlockPublicPolicy setting in S3 Block Public Access.",
+            403,
+        )
+    put_setting(tx, bucket.id, "policy", text)
+    return Result({}, 204)
+
+
+def get_bucket_policy(call: Call, view: View) -> Output:
+    return {"Policy": _policy_text(call, view)}
+
+
+def delete_bucket_policy(call: Call, tx: Transaction) -> Result:
+    drop_setting(tx, of_call(call, tx).id, "policy")
+    return Result({}, 204)
+
+
+def get_bucket_policy_status(call: Call, view: View) -> Output:
+    return {"PolicyStatus": {"IsPublic": is_public(json.loads(_policy_text(call, view)))}}
+
+
+def _policy_text(call: Call, view: View) -> str:
+    bucket = of_call(call, view)
+    text: str | None = setting(view, bucket.id, "policy")
+    if text is None:
+        raise AwsError(
+            "NoSuchBucketPolicy", "The bucket policy does not exist", 404, BucketName=bucket.name
+        )
+    return text
+
+
+def policy_of(view: View, bucket: Bucket) -> dict[str, Any] | None:
+    text = setting(view, bucket.id, "policy")
+    return None if text is None else json.loads(text)
+
+
+def listed(value: Any) -> list[Any]:
+    """IAM lets a lone value stand for a list of one."""
+    return value if isinstance(value, list) else [value]
+
+
+def _malformed(message: str) -> AwsError:
+    return AwsError("MalformedPolicy", message, 400)
+
+
+def _parsed(text: str, bucket: Bucket) -> dict[str, Any]:
+    if len(text.encode()) > POLICY_BYTES_MAX:
+        raise _malformed("Policies must be less than 20 KB.")
+    try:
+        policy = json.loads(text)
+    except ValueError as error:
+        raise _malformed("Policies must be valid JSON and the first byte must be '{'") from error
+    if not isinstance(policy, dict):
+        raise _malformed("Policies must be valid JSON and the first byte must be '{'")
+    if policy.get("Version", "2008-10-17") not in ("2008-10-17", "2012-10-17"):
+        raise _malformed("The policy must contain a valid version string")
+    unknown = set(policy) - {"Version", "Id", "Statement"}
+    if unknown:
+        raise _malformed(f"Unknown field {min(unknown)}")
+    statements = listed(policy.get("Statement") or [])
+    if not statements:
+        raise _malformed("Missing required field Statement")
+    for statement in statements:
+        _check_statement(statement, bucket)
+    return policy
+
+
+def _check_statement(statement: Any, bucket: Bucket) -> None:
+    if not isinstance(statement, dict):
+        raise _malformed("Statement must be a list of objects")
+    unknown = set(statement) - _STATEMENT
+    if unknown:
+        raise _malformed(f"Unknown field {min(unknown)}")
+    if statement.get("Effect") not in ("Allow", "Deny"):
+        raise _malformed(f"Invalid effect: {statement.get('Effect')}")
+    for name in ("Principal", "Action", "Resource"):
+        if (name in statement) == (f"Not{name}" in statement):
+            raise _malformed(f"Missing required field {name}")
+    _check_principal(statement.get("Principal", statement.get("NotPrincipal")))
+    for action in listed(statement.get("Action", statement.get("NotAction"))):
+        if not isinstance(action, str) or not (action == "*" or action.lower().startswith("s3:")):
+            raise _malformed("Policy has invalid action")
+    own = f"arn:aws:s3:::{bucket.name}"
+    for resource in listed(statement.get("Resource", statement.get("NotResource"))):
+        if not isinstance(resource, str) or not (
+            resource in (own, f"{own}*") or resource.startswith(f"{own}/")
+        ):
+            raise _malformed("Policy has invalid resource")
+    if not isinstance(statement.get("Condition", {}), dict):
+        raise _malformed("Conditions must be an object")
+
+
+def _check_principal(principal: Any) -> None:
+    kinds = {"AWS", "Service", "Federated", "CanonicalUser"}
+    if principal == "*":
+        return
+    if not isinstance(principal, dict) or not principal or set(principal) - kinds:
+        raise _malformed("Invalid principal in policy")
+    for value in principal.values():
+        if not all(isinstance(each, str) and each for each in listed(value)):
+            raise _malformed("Invalid principal in policy")
+
+
+def is_public(policy: dict[str, Any]) -> bool:
+    """Whether any statement lets everybody in, without a condition that names who."""
+    return any(
+        statement["Effect"] == "Allow" and _for_all(statement) and not _is_fixed(statement)
+        for statement in listed(policy["Statement"])
+    )
+
+
+def _for_all(statement: dict[str, Any]) -> bool:
+    if "NotPrincipal" in statement:
+        return True
+    principal = statement["Principal"]
+    if principal == "*":
+        return True
+    return any("*" in listed(value) for value in principal.values())
+
+
+def _is_fixed(statement: dict[str, Any]) -> bool:
+    for operator, tests in statement.get("Condition", {}).items():
+        name = operator.lower().partition(":")[2] or operator.lower()
+        for key, values in tests.items():
+            if name == "ipaddress" and key.lower() == "aws:sourceip":
+                if all(_is_narrow(str(value)) for value in listed(values)):
+                    return True
+            elif key.lower() in _FIXING and name in (
+                "stringequals",
+                "stringlike",
+                "arnequals",
+                "arnlike",
+                "stringequalsignorecase",
+            ):
+                like = "like" in name or name.startswith("arn")
+                if not like or not any(_is_vague(key, str(value)) for value in listed(values)):
+                    return True
+    return False
+
+
+def _is_vague(key: str, value: str) -> bool:
+    """Of ARNs the account must be fixed; other values must have no wildcard."""
+    if key.lower().endswith("arn") and value.count(":") >= 5:
+        return any(letter in value.split(":")[4] for letter in "*?")
+    return "*" in value or "?" in value
+
+
+def _is_narrow(network: str) -> bool:
+    """Very wide ranges count as everybody."""
+    try:
+        parsed = ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False
+    return parsed.prefixlen >= (8 if parsed.version == 4 else 32)
+
+
+def blocks(view: View, bucket: Bucket) -> dict[str, bool]:
+    """The public access block in force; all off where it was deleted."""
+    return setting(view, bucket.id, "public-access-block") or dict.fromkeys(BLOCKS, False)
+
+
+def put_public_access_block(call: Call, tx: Transaction) -> None:
+    bucket = of_call(call, tx)
+    wanted = call.params.get("PublicAccessBlockConfiguration")
+    if wanted is None:
+        raise faults.malformed_xml()
+    block = {name: bool(wanted.get(name, False)) for name in BLOCKS}
+    put_setting(tx, bucket.id, "public-access-block", block)
+
+
+def get_public_access_block(call: Call, view: View) -> Output:
+    bucket = of_call(call, view)
+    block = setting(view, bucket.id, "public-access-block")
+    if block is None:
+        raise AwsError(
+            "NoSuchPublicAccessBlockConfiguration",
+            "The public access block configuration was not found",
+            404,
+            BucketName=bucket.name,
+        )
+    return {"PublicAccessBlockConfiguration": block}
+
+
+def delete_public_access_block(call: Call, tx: Transaction) -> Result:
+    drop_setting(tx, of_call(call, tx).id, "public-access-block")
+    return Result({}, 204)

@@ -1,0 +1,180 @@
+"""Event notifications: the documents, and who gets one.
+
+Called inside the transaction that makes the change, so that change and facts are durable together.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote_plus
+
+import orjson
+
+from cloudlet.call import Call
+from cloudlet.config import Config
+from cloudlet.events import outbox
+from cloudlet.s3.bucket import Bucket, owner_id, setting
+from cloudlet.store.database import Transaction
+
+PRINCIPAL = "s3.amazonaws.com"
+# event → EventBridge's detail type
+_DETAIL_TYPES = {
+    "ObjectCreated": "Object Created",
+    "ObjectRemoved": "Object Deleted",
+    "LifecycleExpiration": "Object Deleted",
+    "ObjectTagging:Put": "Object Tags Added",
+    "ObjectTagging:Delete": "Object Tags Deleted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened to an object. `name` is S3's ("ObjectCreated:Put"), `reason` EventBridge's
+    ("PutObject"); a removed object has no size and ETag."""
+
+    name: str
+    reason: str
+    key: str
+    version: int
+    size: int | None = None
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who did it, from where, by which request."""
+
+    principal: str
+    requester: str
+    address: str
+    request_id: str
+
+    @classmethod
+    def of(cls, call: Call) -> "Actor":
+        caller = call.caller
+        requester = caller.account or call.config.account
+        principal = f"AWS:{caller.user_id or requester}"
+        return cls(principal, requester, call.request.client, call.request.id)
+
+
+LIFECYCLE = Actor(PRINCIPAL, PRINCIPAL, "127.0.0.1", "")
+
+
+def announce(config: Config, tx: Transaction, bucket: Bucket, event: Event, actor: Actor) -> None:
+    """Puts a fact for every target whose configuration the event matches."""
+    configuration = setting(tx, bucket.id, "notification")
+    if not configuration:
+        return
+    now_ms = config.now_ms()
+    for target in configuration["targets"]:
+        if _matches(target, event):
+            document = _record(config, bucket, event, actor, target["id"])
+            put(config, tx, target["arn"], bucket.name, {"Records": [document]})
+    if configuration.get("event-bridge"):
+        target_arn = config.arn("events", "event-bus/default")
+        document = _bridged(config, bucket, event, actor)
+        source_arn = f"arn:aws:s3:::{bucket.name}"
+        payload = orjson.dumps(document)
+        outbox.put(tx, target_arn, payload, source=source_arn, now_ms=now_ms)
+
+
+def put(config: Config, tx: Transaction, arn: str, bucket: str, document: Any) -> None:
+    """One document for a function or a queue, on S3's behalf."""
+    source_arn = f"arn:aws:s3:::{bucket}"
+    attributes = {
+        "principal": PRINCIPAL,
+        "source_arn": source_arn,
+        "source_account": config.account,
+    }
+    outbox.put(
+        tx,
+        arn,
+        orjson.dumps(document),
+        source=source_arn,
+        now_ms=config.now_ms(),
+        attributes=attributes,
+    )
+
+
+def _matches(target: dict[str, Any], event: Event) -> bool:
+    if not event.key.startswith(target["prefix"]) or not event.key.endswith(target["suffix"]):
+        return False
+    return any(covers(pattern, event.name) for pattern in target["events"])
+
+
+def covers(pattern: str, name: str) -> bool:
+    """Whether "s3:ObjectCreated:*" stands for "ObjectCreated:Put"."""
+    pattern = pattern.removeprefix("s3:")
+    return pattern == name or (pattern.endswith("*") and name.startswith(pattern[:-1]))
+
+
+def iso(now_ms: int) -> str:
+    moment = datetime.fromtimestamp(now_ms / 1000, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now_ms % 1000:03}Z"
+
+
+def _record(
+    config: Config, bucket: Bucket, event: Event, actor: Actor, configuration_id: str
+) -> dict[str, Any]:
+    told: dict[str, Any] = {"key": quote_plus(event.key, safe="/")}
+    if event.size is not None:
+        told["size"] = event.size
+    if event.etag is not None:
+        told["eTag"] = event.etag
+    told["sequencer"] = f"{event.version:018X}"
+    newer = event.name.startswith(("LifecycleExpiration", "ObjectTagging"))
+    return {
+        "eventVersion": "2.3" if newer else "2.1",
+        "eventSource": "aws:s3",
+        "awsRegion": config.region,
+        "eventTime": iso(config.now_ms()),
+        "eventName": event.name,
+        "userIdentity": {"principalId": actor.principal},
+        "requestParameters": {"sourceIPAddress": actor.address},
+        "responseElements": {"x-amz-request-id": actor.request_id, "x-amz-id-2": actor.request_id},
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "configurationId": configuration_id,
+            "bucket": {
+                "name": bucket.name,
+                "ownerIdentity": {"principalId": owner_id(config.account)},
+                "arn": f"arn:aws:s3:::{bucket.name}",
+            },
+            "object": told,
+        },
+    }
+
+
+def _bridged(config: Config, bucket: Bucket, event: Event, actor: Actor) -> dict[str, Any]:
+    kind = event.name if event.name in _DETAIL_TYPES else event.name.split(":")[0]
+    told: dict[str, Any] = {"key": event.key}
+    if event.size is not None:
+        told["size"] = event.size
+    if event.etag is not None:
+        told["etag"] = event.etag
+    told["sequencer"] = f"{event.version:018X}"
+    detail: dict[str, Any] = {
+        "version": "0",
+        "bucket": {"name": bucket.name},
+        "object": told,
+        "request-id": actor.request_id,
+        "requester": actor.requester,
+    }
+    if actor is not LIFECYCLE:
+        detail["source-ip-address"] = actor.address
+    if not kind.startswith("ObjectTagging"):
+        detail["reason"] = event.reason
+    if _DETAIL_TYPES[kind] == "Object Deleted":
+        detail["deletion-type"] = "Permanently Deleted"
+    return {
+        "version": "0",
+        "id": config.new_id(),
+        "detail-type": _DETAIL_TYPES[kind],
+        "source": "aws.s3",
+        "account": config.account,
+        "time": iso(config.now_ms())[:19] + "Z",
+        "region": config.region,
+        "resources": [f"arn:aws:s3:::{bucket.name}"],
+        "detail": detail,
+    }

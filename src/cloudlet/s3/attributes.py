@@ -1,0 +1,155 @@
+"""What a request says about an object to be: key, headers, user metadata, tags, encryption.
+
+Options that would change how the object is kept and aren't implemented are refused here.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+from cloudlet.call import Call, Params
+from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.s3 import acl, faults, settings
+
+KEY_BYTES_MAX = 1024
+METADATA_BYTES_MAX = 2048
+SSE = {"ServerSideEncryption": "AES256"}
+_HEADERS = (
+    "CacheControl",
+    "ContentDisposition",
+    "ContentEncoding",
+    "ContentLanguage",
+    "ContentType",
+    "Expires",
+    "WebsiteRedirectLocation",
+)
+_STORAGE_CLASSES = (
+    "REDUCED_REDUNDANCY",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER",
+    "DEEP_ARCHIVE",
+    "GLACIER_IR",
+)
+_ABSENT = {
+    "SSECustomerAlgorithm": "S3 encryption with customer keys (SSE-C)",
+    "SSECustomerKey": "S3 encryption with customer keys (SSE-C)",
+    "CopySourceSSECustomerAlgorithm": "S3 encryption with customer keys (SSE-C)",
+    "CopySourceSSECustomerKey": "S3 encryption with customer keys (SSE-C)",
+    "SSEKMSKeyId": "S3 encryption with KMS keys",
+    "SSEKMSEncryptionContext": "S3 encryption with KMS keys",
+    "ObjectLockMode": "S3 Object Lock",
+    "ObjectLockRetainUntilDate": "S3 Object Lock",
+    "ObjectLockLegalHoldStatus": "S3 Object Lock",
+    "ObjectLockEventHold": "S3 Object Lock",
+    "ObjectLockEventHoldDurationDays": "S3 Object Lock",
+    "ObjectLockEventHoldDurationYears": "S3 Object Lock",
+    "WriteOffsetBytes": "Appending to objects",
+    "AnnotationDirective": "Object annotations",
+    "MFA": "S3 MFA delete",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    headers: dict[str, Any]
+    metadata: dict[str, str]
+    tags: dict[str, str]
+
+
+def of_call(call: Call) -> Attributes:
+    """All that a write says, checked."""
+    check_key(call.params["Key"])
+    acl.check(call.params)
+    refuse_absent(call.params)
+    _check_keeping(call.params)
+    return Attributes(_headers(call.params), _metadata(call.params), tags(call.params))
+
+
+def check_key(key: str) -> None:
+    size_bytes = len(key.encode("utf-8", "surrogatepass"))
+    if size_bytes > KEY_BYTES_MAX:
+        raise AwsError(
+            "KeyTooLongError",
+            "Your key is too long",
+            400,
+            Size=size_bytes,
+            MaxSizeAllowed=KEY_BYTES_MAX,
+        )
+    if not key:
+        raise faults.invalid_argument("The object key must not be empty", "key", key)
+
+
+def refuse_absent(params: Params) -> None:
+    for name, what in _ABSENT.items():
+        if params.get(name):
+            raise NotImplementedByCloudlet(what)
+
+
+def check_version(params: Params) -> None:
+    """Without versioning every object has the version "null"."""
+    version = params.get("VersionId")
+    if version not in (None, "null"):
+        raise faults.invalid_argument("Invalid version id specified", "versionId", version)
+
+
+def _check_keeping(params: Params) -> None:
+    encryption = params.get("ServerSideEncryption", "AES256")
+    if encryption in ("aws:kms", "aws:kms:dsse", "aws:fsx"):
+        raise NotImplementedByCloudlet("S3 encryption with KMS keys")
+    if encryption != "AES256":
+        raise faults.invalid_argument(
+            "The encryption method specified is not supported",
+            "x-amz-server-side-encryption",
+            encryption,
+        )
+    storage = params.get("StorageClass", "STANDARD")
+    if storage in _STORAGE_CLASSES:
+        raise NotImplementedByCloudlet(f"S3 storage class {storage}")
+    if storage != "STANDARD":
+        raise AwsError("InvalidStorageClass", "The storage class you specified is not valid", 400)
+
+
+def _headers(params: Params) -> dict[str, Any]:
+    headers = {name: params[name] for name in _HEADERS if params.get(name) not in (None, "")}
+    if isinstance(headers.get("Expires"), datetime):
+        headers["Expires"] = format_datetime(headers["Expires"], usegmt=True)
+    encodings = [each.strip() for each in headers.pop("ContentEncoding", "").split(",")]
+    kept = ",".join(each for each in encodings if each and each != "aws-chunked")
+    if kept:
+        headers["ContentEncoding"] = kept
+    redirect = headers.get("WebsiteRedirectLocation", "/")
+    if not redirect.startswith(("/", "http://", "https://")):
+        raise AwsError(
+            "InvalidRedirectLocation",
+            "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
+            400,
+        )
+    return {"ContentType": "binary/octet-stream", **headers}
+
+
+def _metadata(params: Params) -> dict[str, str]:
+    metadata = {name.lower(): value for name, value in (params.get("Metadata") or {}).items()}
+    size_bytes = sum(len(f"{name}{value}".encode()) for name, value in metadata.items())
+    if size_bytes > METADATA_BYTES_MAX:
+        raise AwsError(
+            "MetadataTooLarge",
+            "Your metadata headers exceed the maximum allowed metadata size",
+            400,
+            Size=size_bytes,
+            MaxSizeAllowed=METADATA_BYTES_MAX,
+        )
+    return metadata
+
+
+def tags(params: Params) -> dict[str, str]:
+    """The x-amz-tagging header: a query string."""
+    text = params.get("Tagging")
+    if not text:
+        return {}
+    pairs = parse_qsl(text, keep_blank_values=True)
+    return settings.checked_tags([{"Key": key, "Value": value} for key, value in pairs], 10)

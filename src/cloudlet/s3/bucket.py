@@ -1,0 +1,61 @@
+"""A bucket as the operations see it, its owner, and its settings as stored documents."""
+
+import hashlib
+import json
+from typing import Any, NamedTuple
+
+from cloudlet.call import Call
+from cloudlet.s3 import faults
+from cloudlet.store.database import Transaction, View
+
+
+class Bucket(NamedTuple):
+    id: int
+    name: str
+    region: str
+    created_ms: int
+
+
+def of_name(view: View, name: str) -> Bucket | None:
+    row = view.one("SELECT id, name, region, created_ms FROM s3_bucket WHERE name = ?", (name,))
+    return None if row is None else Bucket(*row)
+
+
+def of_call(call: Call, view: View, owner: str = "ExpectedBucketOwner") -> Bucket:
+    """The bucket a call names; refuses where it isn't there or the caller expected another's."""
+    name = call.params["Bucket"]
+    bucket = of_name(view, name)
+    if bucket is None:
+        raise faults.no_such_bucket(name)
+    expected = call.params.get(owner)
+    if expected and expected != call.config.account:
+        raise faults.access_denied()
+    return bucket
+
+
+def owner_id(account: str) -> str:
+    """The canonical user id: 64 hexadecimal digits, one for each account."""
+    return hashlib.sha256(f"canonical user {account}".encode()).hexdigest()
+
+
+def owner(call: Call) -> dict[str, str]:
+    return {"ID": owner_id(call.config.account)}
+
+
+def setting(view: View, bucket: int, name: str) -> Any:
+    """The document of one setting, or None where the bucket has none."""
+    text = view.value(
+        "SELECT document FROM s3_setting WHERE bucket = ? AND name = ?", (bucket, name)
+    )
+    return None if text is None else json.loads(text)
+
+
+def put_setting(tx: Transaction, bucket: int, name: str, document: Any) -> None:
+    tx.run(
+        "INSERT OR REPLACE INTO s3_setting (bucket, name, document) VALUES (?, ?, ?)",
+        (bucket, name, json.dumps(document, ensure_ascii=False)),
+    )
+
+
+def drop_setting(tx: Transaction, bucket: int, name: str) -> None:
+    tx.run("DELETE FROM s3_setting WHERE bucket = ? AND name = ?", (bucket, name))

@@ -1,0 +1,177 @@
+"""Buckets: creating, finding, listing and deleting them. Their settings are in `settings`.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+"""
+
+import base64
+import binascii
+import ipaddress
+import re
+from typing import Any
+
+from cloudlet.call import Call, Output, Params, Result
+from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.s3 import acl, faults, settings
+from cloudlet.s3.bucket import of_call, of_name, owner, put_setting
+from cloudlet.store.database import Row, Transaction, View
+
+BUCKETS_MAX = 10_000
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
+_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+
+
+def create_bucket(call: Call, tx: Transaction) -> Output:
+    """Public access is blocked and ACLs are off from the start, as on AWS."""
+    params = call.params
+    name = params["Bucket"]
+    _check_name(name)
+    acl.check(params)
+    ownership = params.get("ObjectOwnership", settings.OWNERSHIP)
+    settings.check_ownership(ownership)
+    _check_options(params)
+    _check_location(call)
+    location = (
+        f"/{name}" if call.config.region == "us-east-1" else f"http://{name}.s3.amazonaws.com/"
+    )
+    output = {"Location": location, "BucketArn": f"arn:aws:s3:::{name}"}
+    if of_name(tx, name) is not None:
+        if call.config.region == "us-east-1":
+            return output  # s3-002: in us-east-1 creating one's own bucket again succeeds
+        raise AwsError(
+            "BucketAlreadyOwnedByYou",
+            "Your previous request to create the named bucket succeeded and you already own it.",
+            409,
+            BucketName=name,
+        )
+    if tx.value("SELECT count(*) FROM s3_bucket") >= BUCKETS_MAX:
+        raise AwsError(
+            "TooManyBuckets", "You have attempted to create more buckets than allowed", 400
+        )
+    row = tx.run(
+        "INSERT INTO s3_bucket (name, region, created_ms) VALUES (?, ?, ?)",
+        (name, call.config.region, call.now_ms),
+    )
+    assert row.lastrowid is not None
+    put_setting(tx, row.lastrowid, "public-access-block", dict.fromkeys(settings.BLOCKS, True))
+    tags = (params.get("CreateBucketConfiguration") or {}).get("Tags")
+    if tags:
+        put_setting(tx, row.lastrowid, "tagging", settings.checked_tags(tags, 50))
+    return output
+
+
+def _check_name(name: str) -> None:
+    fits = _NAME.fullmatch(name) and ".." not in name and ".-" not in name and "-." not in name
+    if fits and not name.startswith(_PREFIXES) and not name.endswith(_SUFFIXES):
+        try:
+            ipaddress.IPv4Address(name)
+        except ValueError:
+            return
+    raise AwsError("InvalidBucketName", "The specified bucket is not valid.", 400, BucketName=name)
+
+
+def _check_options(params: Params) -> None:
+    configuration = params.get("CreateBucketConfiguration") or {}
+    if params.get("ObjectLockEnabledForBucket"):
+        raise NotImplementedByCloudlet("S3 Object Lock")
+    if configuration.get("Bucket") or configuration.get("Location"):
+        raise NotImplementedByCloudlet("S3 directory buckets")
+    if params.get("BucketNamespace", "global") != "global":
+        raise NotImplementedByCloudlet("S3 account-regional bucket namespaces")
+
+
+def _check_location(call: Call) -> None:
+    configuration = call.params.get("CreateBucketConfiguration") or {}
+    wanted, here = configuration.get("LocationConstraint"), call.config.region
+    if wanted == "EU":
+        wanted = "eu-west-1"
+    if wanted == "us-east-1":  # s3-003: us-east-1 is asked for by saying nothing
+        raise AwsError(
+            "InvalidLocationConstraint",
+            "The specified location-constraint is not valid",
+            400,
+            LocationConstraint=wanted,
+        )
+    if (wanted or "us-east-1") != here:
+        raise AwsError(
+            "IllegalLocationConstraintException",
+            f"The {wanted or 'unspecified'} location constraint is incompatible for the region "
+            "specific endpoint this request was sent to.",
+            400,
+        )
+
+
+def head_bucket(call: Call, view: View) -> Result:
+    bucket = of_call(call, view)
+    output = {"BucketRegion": bucket.region, "BucketArn": f"arn:aws:s3:::{bucket.name}"}
+    return Result({**output, "AccessPointAlias": False})
+
+
+def get_bucket_location(call: Call, view: View) -> Output:
+    region = of_call(call, view).region
+    return {"LocationConstraint": None if region == "us-east-1" else region}
+
+
+def delete_bucket(call: Call, tx: Transaction) -> None:
+    """Only an empty one; uploads in progress don't count but must be aborted, as on AWS."""
+    bucket = of_call(call, tx)
+    for table in ("s3_object", "s3_upload"):
+        if tx.value(f"SELECT 1 FROM {table} WHERE bucket = ? LIMIT 1", (bucket.id,)):
+            raise AwsError(
+                "BucketNotEmpty",
+                "The bucket you tried to delete is not empty",
+                409,
+                BucketName=bucket.name,
+            )
+    tx.run("DELETE FROM s3_bucket WHERE id = ?", (bucket.id,))
+
+
+def list_buckets(call: Call, view: View) -> Output:
+    params = call.params
+    limit = params.get("MaxBuckets", BUCKETS_MAX)
+    if not 1 <= limit <= BUCKETS_MAX:
+        raise faults.invalid_argument(
+            f"Argument max-buckets must be an integer between 1 and {BUCKETS_MAX}",
+            "max-buckets",
+            limit,
+        )
+    region = params.get("BucketRegion", call.config.region)
+    prefix = params.get("Prefix", "")
+    rows = view.all(
+        "SELECT id, name, region, created_ms FROM s3_bucket WHERE name > ? AND region = ?"
+        " AND substr(name, 1, ?) = ? ORDER BY name LIMIT ?",
+        (_after(params.get("ContinuationToken")), region, len(prefix), prefix, limit + 1),
+    )
+    output: Output = {
+        "Buckets": [_listed(row, paged=bool(set(params) & _PAGING)) for row in rows[:limit]],
+        "Owner": owner(call),
+    }
+    if prefix:
+        output["Prefix"] = prefix
+    if len(rows) > limit:
+        last = rows[limit - 1]["name"]
+        output["ContinuationToken"] = base64.urlsafe_b64encode(last.encode()).decode()
+    return output
+
+
+_PAGING = {"MaxBuckets", "ContinuationToken", "Prefix", "BucketRegion"}
+
+
+def _after(token: str | None) -> str:
+    if not token:
+        return ""
+    try:
+        return base64.urlsafe_b64decode(token.encode()).decode()
+    except (binascii.Error, ValueError) as error:
+        raise faults.invalid_argument(
+            "The continuation token provided is incorrect", "continuation-token", token
+        ) from error
+
+
+def _listed(row: Row, *, paged: bool) -> dict[str, Any]:
+    listed = {
+        "Name": row["name"],
+        "CreationDate": row["created_ms"] / 1000,
+        "BucketArn": f"arn:aws:s3:::{row['name']}",
+    }
+    return {**listed, "BucketRegion": row["region"]} if paged else listed

@@ -1,0 +1,184 @@
+"""S3's checksums: which one a request brings or asks for, computing, combining and checking them.
+
+An object has one checksum: the algorithm its writer chose, or CRC64NVME. Of multipart uploads it
+covers the whole object (CRCs, combined from those of the parts without reading them again) or is a
+digest of the parts' digests ("COMPOSITE").
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
+"""
+
+import base64
+import binascii
+import hashlib
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from awscrt import checksums as crt
+
+from cloudlet.call import Call
+from cloudlet.errors import NotImplementedByCloudlet
+from cloudlet.s3 import faults
+
+DEFAULT = "CRC64NVME"
+FULL, COMPOSITE = "FULL_OBJECT", "COMPOSITE"
+
+
+class Digest(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+    def digest(self) -> bytes: ...
+
+
+class _Crc:
+    def __init__(self, function: Callable[[bytes, int], int], size_bytes: int) -> None:
+        self._function = function
+        self._size_bytes = size_bytes
+        self._value = 0
+
+    def update(self, data: bytes, /) -> None:
+        self._value = self._function(data, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(self._size_bytes, "big")
+
+
+_NEW: Mapping[str, Callable[[], Digest]] = {
+    "CRC32": lambda: _Crc(zlib.crc32, 4),
+    "CRC32C": lambda: _Crc(crt.crc32c, 4),
+    "CRC64NVME": lambda: _Crc(crt.crc64nvme, 8),
+    "SHA1": lambda: hashlib.sha1(usedforsecurity=False),
+    "SHA256": hashlib.sha256,
+    "SHA512": hashlib.sha512,
+    "MD5": lambda: hashlib.md5(usedforsecurity=False),
+}
+_COMBINE: Mapping[str, Callable[[int, int, int], int]] = {
+    "CRC32": crt.combine_crc32,
+    "CRC32C": crt.combine_crc32c,
+    "CRC64NVME": crt.combine_crc64nvme,
+}
+_NOT_HERE = ("XXHASH64", "XXHASH3", "XXHASH128")
+
+
+def new(algorithm: str) -> Digest:
+    return _NEW[algorithm]()
+
+
+def member(algorithm: str) -> str:
+    """The output and input member of an algorithm's value: "ChecksumSHA256"."""
+    return f"Checksum{algorithm}"
+
+
+def known(algorithm: str) -> str:
+    """The algorithm's name as the API spells it, or the refusal."""
+    name = algorithm.upper()
+    if name in _NOT_HERE:
+        raise NotImplementedByCloudlet(f"Checksum algorithm {name}")
+    if name not in _NEW:
+        raise faults.invalid_request(
+            "Checksum algorithm provided is unsupported. Please try again with any of the valid "
+            "types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256, SHA512, MD5]"
+        )
+    return name
+
+
+def given(params: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The one (algorithm, value) among a request's or a part's members."""
+    found = [(name, params[member(name)]) for name in _NEW if params.get(member(name))]
+    for name in _NOT_HERE:
+        if params.get(member(name)):
+            raise NotImplementedByCloudlet(f"Checksum algorithm {name}")
+    if len(found) > 1:
+        raise faults.invalid_request(
+            "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
+        )
+    return found[0] if found else None
+
+
+def announced(call: Call) -> str:
+    """The algorithm a body's checksum will be of, "" when none: header, trailer or SDK's word."""
+    header = given(call.params)
+    trailer = call.request.headers.get("x-amz-trailer", "").strip().lower()
+    asked = call.params.get("ChecksumAlgorithm")
+    name = header[0] if header else ""
+    if not name and trailer.startswith("x-amz-checksum-"):
+        name = known(trailer.removeprefix("x-amz-checksum-"))
+    if not asked:
+        return name
+    if not name:
+        if "x-amz-sdk-checksum-algorithm" in call.request.headers:
+            raise faults.invalid_request(
+                "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* "
+                "or x-amz-trailer headers were found."
+            )
+        return known(asked)  # s3-001: presigned URLs name the algorithm alone
+    if known(asked) != name:
+        raise faults.invalid_request("Value for x-amz-sdk-checksum-algorithm header is invalid.")
+    return name
+
+
+def expected(call: Call, trailers: Mapping[str, str], algorithm: str) -> bytes | None:
+    """The digest that the client says the body has; trailers are known after its end."""
+    header = given(call.params)
+    name = f"x-amz-checksum-{algorithm.lower()}"
+    value = header[1] if header else trailers.get(name)
+    if value is None:
+        return None
+    return decode(algorithm, value)
+
+
+def decode(algorithm: str, value: str) -> bytes:
+    try:
+        digest = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        digest = b""
+    if len(digest) != len(new(algorithm).digest()):
+        raise faults.invalid_request(
+            f"Value for x-amz-checksum-{algorithm.lower()} header is invalid."
+        )
+    return digest
+
+
+def encode(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()
+
+
+def type_of_upload(algorithm: str, asked: str | None) -> str:
+    """FULL_OBJECT or COMPOSITE for a new multipart upload."""
+    if not algorithm:
+        if asked:
+            raise faults.invalid_request(
+                "The x-amz-checksum-type header can only be used with the "
+                "x-amz-checksum-algorithm header."
+            )
+        return FULL
+    kind = asked or (FULL if algorithm == "CRC64NVME" else COMPOSITE)
+    if kind not in (FULL, COMPOSITE):
+        raise faults.invalid_request("Value for x-amz-checksum-type header is invalid.")
+    possible = (FULL,) if algorithm == "CRC64NVME" else (COMPOSITE, FULL)
+    if kind not in possible or (kind == FULL and algorithm not in _COMBINE):
+        raise faults.invalid_request(
+            f"The {kind} checksum type cannot be used with the {algorithm.lower()} checksum "
+            "algorithm."
+        )
+    return kind
+
+
+def of_parts(algorithm: str, kind: str, parts: Iterable[tuple[str, int]]) -> str:
+    """The checksum of an object made of parts, from each part's (value, size)."""
+    if kind == COMPOSITE:
+        whole, count = new(algorithm), 0
+        for value, _ in parts:
+            whole.update(base64.b64decode(value))
+            count += 1
+        return f"{encode(whole.digest())}-{count}"
+    combined, size_bytes = 0, len(new(algorithm).digest())
+    for value, length in parts:
+        part = int.from_bytes(base64.b64decode(value), "big")
+        combined = _COMBINE[algorithm](combined, part, length)
+    return encode(combined.to_bytes(size_bytes, "big"))
+
+
+def output(checksum: tuple[str, str, str]) -> dict[str, str]:
+    """The output members of a stored (algorithm, type, value)."""
+    algorithm, kind, value = checksum
+    return {member(algorithm): value, "ChecksumType": kind}

@@ -1,0 +1,106 @@
+"""If-Match and its kin, on reads, on copy sources and on writes.
+
+Times are compared in whole seconds, as HTTP dates have them.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html
+"""
+
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from cloudlet.call import Params
+from cloudlet.errors import AwsError
+from cloudlet.s3 import faults
+from cloudlet.s3.records import Record
+
+
+def quoted(etag: str) -> str:
+    return f'"{etag}"'
+
+
+def matches(header: str, etag: str) -> bool:
+    """Whether an If-Match style list names the ETag, with quotes or without."""
+    names = [name.strip().removeprefix("W/").strip('"') for name in header.split(",")]
+    return "*" in names or etag in names
+
+
+def check_read(params: Params, record: Record) -> None:
+    """412 or 304, in the order of RFC 9110: an ETag condition silences the date of its kind."""
+    failed = _failed(params, record, "")
+    if failed in ("If-Match", "If-Unmodified-Since"):
+        raise faults.precondition_failed(failed)
+    if failed:
+        raise AwsError(
+            "NotModified",
+            "Not Modified",
+            304,
+            ETag=quoted(record.etag),
+            LastModified=record.modified_ms // 1000,
+        )
+
+
+def check_source(params: Params, record: Record) -> None:
+    """Conditions on the source of a copy always fail with 412."""
+    failed = _failed(params, record, "CopySource")
+    if failed:
+        raise faults.precondition_failed(f"x-amz-copy-source-{failed}")
+
+
+def _failed(params: Params, record: Record, prefix: str) -> str:
+    modified_s = record.modified_ms // 1000
+    match, none_match = params.get(f"{prefix}IfMatch"), params.get(f"{prefix}IfNoneMatch")
+    unmodified_s = _seconds(params.get(f"{prefix}IfUnmodifiedSince"))
+    since_s = _seconds(params.get(f"{prefix}IfModifiedSince"))
+    if match is not None:
+        if not matches(match, record.etag):
+            return "If-Match"
+    elif unmodified_s is not None and modified_s > unmodified_s:
+        return "If-Unmodified-Since"
+    if none_match is not None:
+        return "If-None-Match" if matches(none_match, record.etag) else ""
+    return "If-Modified-Since" if since_s is not None and modified_s <= since_s else ""
+
+
+def _seconds(moment: Any) -> int | None:
+    """A date that can't be understood is ignored, as RFC 9110 asks."""
+    if isinstance(moment, str):
+        try:
+            moment = parsedate_to_datetime(moment)
+        except ValueError:
+            return None
+    if isinstance(moment, datetime):
+        return int(moment.timestamp())
+    return None if moment is None else int(moment)
+
+
+def check_write_header(params: Params) -> None:
+    """Before the body is taken: which conditions a write may have at all."""
+    if params.get("IfNoneMatch", "*") != "*":
+        raise AwsError(
+            "NotImplemented",
+            "A header you provided implies functionality that is not implemented",
+            501,
+            Header="If-None-Match",
+            additionalMessage="We don't accept the provided value of If-None-Match header for "
+            "this API",
+        )
+    if params.get("IfMatch") is not None and params.get("IfNoneMatch") is not None:
+        raise AwsError(
+            "NotImplemented",
+            "A header you provided implies functionality that is not implemented",
+            501,
+            Header="If-Match,If-None-Match",
+        )
+
+
+def check_write(params: Params, key: str, etag: str | None) -> None:
+    """In the writing transaction; `etag` is that of the object to be overwritten, if any."""
+    if params.get("IfNoneMatch") == "*" and etag is not None:
+        raise faults.precondition_failed("If-None-Match")
+    wanted = params.get("IfMatch")
+    if wanted is None:
+        return
+    if etag is None:
+        raise faults.no_such_key(key)
+    if not matches(wanted, etag):
+        raise faults.precondition_failed("If-Match")

@@ -1,0 +1,258 @@
+"""Copies within the store. They share the bytes of their source; nothing is written again.
+
+Where a copy needs sums that its source doesn't have (the MD5 of a multipart object or of a range,
+another checksum), the bytes are read once, in a thread, while they are pinned.
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from cloudlet.call import Call, Output
+from cloudlet.errors import AwsError
+from cloudlet.s3 import attributes, checksums, conditions, faults, multipart, ranges, records
+from cloudlet.s3.attributes import Attributes
+from cloudlet.s3.bucket import of_name
+from cloudlet.s3.intake import BODY_BYTES_MAX
+from cloudlet.s3.objects import place
+from cloudlet.s3.records import Record
+from cloudlet.store.blobs import BlobReader, Segment
+from cloudlet.store.database import Transaction, View
+
+
+class _Source(NamedTuple):
+    """A pinned source: small ones have `data`, others `segments`."""
+
+    record: Record
+    data: bytes | None
+    segments: list[Segment]
+
+
+class _Changed(Exception):
+    """The source was overwritten while it was read; the copy starts again."""
+
+
+def source_of(call: Call) -> tuple[str, str]:
+    """Bucket and key of x-amz-copy-source, or of its in-process form."""
+    given = call.params["CopySource"]
+    if isinstance(given, dict):
+        return given["Bucket"], given["Key"]
+    path, _, query = str(given).partition("?")
+    bucket, _, key = unquote(path).removeprefix("/").partition("/")
+    if not bucket or not key or bucket.startswith("arn:"):
+        raise faults.invalid_argument(
+            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+            "x-amz-copy-source",
+            given,
+        )
+    if query and query != "versionId=null":
+        raise faults.invalid_argument("Invalid version id specified", "x-amz-copy-source", given)
+    return bucket, key
+
+
+async def copy_object(call: Call) -> Output:
+    said = attributes.of_call(call)
+    conditions.check_write_header(call.params)
+    _check_directives(call)
+    while True:
+        try:
+            with _pinned(call, None) as source:
+                return await _copy(call, said, source)
+        except _Changed:
+            continue
+
+
+def _check_directives(call: Call) -> None:
+    params = call.params
+    for name in ("MetadataDirective", "TaggingDirective"):
+        if params.get(name, "COPY") not in ("COPY", "REPLACE"):
+            raise faults.invalid_argument(f"Unknown {name}.", name, params[name])
+    same = source_of(call) == (params["Bucket"], params["Key"])
+    changes = (
+        params.get("MetadataDirective") == "REPLACE"
+        or params.get("TaggingDirective") == "REPLACE"
+        or params.get("ServerSideEncryption")
+        or params.get("StorageClass")
+        or params.get("WebsiteRedirectLocation")
+        or params.get("ChecksumAlgorithm")
+    )
+    if same and not changes:
+        raise faults.invalid_request(
+            "This copy request is illegal because it is trying to copy an object to itself without "
+            "changing the object's metadata, storage class, website redirect location or "
+            "encryption attributes."
+        )
+
+
+@contextmanager
+def _pinned(call: Call, wanted: str | None) -> Iterator[_Source]:
+    """The source object, or a range of it, kept readable meanwhile."""
+    bucket_name, key = source_of(call)
+    with call.cloud.database.snapshot() as view:
+        record = _load(call, view, bucket_name, key)
+        conditions.check_source(call.params, record)
+        part = _range(wanted, record.size)
+        data = None if record.segments else records.data(view, record)[slice(*part)]
+    segments = ranges.cut(record.segments, part)
+    reader = call.cloud.blobs.reader(segments)
+    try:
+        yield _Source(record, data, segments)
+    finally:
+        reader.close()
+
+
+def _load(call: Call, view: View, bucket_name: str, key: str) -> Record:
+    bucket = of_name(view, bucket_name)
+    if bucket is None:
+        raise faults.no_such_bucket(bucket_name)
+    expected = call.params.get("ExpectedSourceBucketOwner")
+    if expected and expected != call.config.account:
+        raise faults.access_denied()
+    record = records.load(view, bucket.id, key)
+    if record is None:
+        raise faults.no_such_key(key)
+    return record
+
+
+def _range(wanted: str | None, size_bytes: int) -> ranges.Range:
+    if wanted is None:
+        if size_bytes > BODY_BYTES_MAX:
+            raise faults.invalid_request(
+                "The specified copy source is larger than the maximum allowable size for a copy "
+                f"source: {BODY_BYTES_MAX}"
+            )
+        return 0, size_bytes
+    first, _, last = wanted.removeprefix("bytes=").partition("-")
+    if not (wanted.startswith("bytes=") and first.isdigit() and last.isdigit()):
+        raise faults.invalid_argument(
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first "
+            "and last are the zero-based offsets of the first and last bytes to copy",
+            "x-amz-copy-source-range",
+            wanted,
+        )
+    if int(first) > int(last) or int(last) >= size_bytes:
+        raise faults.invalid_argument(
+            f"Range specified is not valid for source object of size: {size_bytes}",
+            "x-amz-copy-source-range",
+            wanted,
+        )
+    return int(first), int(last) + 1
+
+
+async def _copy(call: Call, said: Attributes, source: _Source) -> Output:
+    record, params = source.record, call.params
+    algorithm = checksums.known(params.get("ChecksumAlgorithm") or record.checksum[0])
+    etag, checksum = record.etag, record.checksum
+    if record.parts or algorithm != checksum[0]:
+        md5, value = await _sums(call, source, algorithm)
+        etag, checksum = md5.hex(), (algorithm, checksums.FULL, value)
+    replaces = params.get("MetadataDirective") == "REPLACE"
+    retags = params.get("TaggingDirective") == "REPLACE"
+    headers = dict(said.headers if replaces else record.headers)
+    headers.pop("WebsiteRedirectLocation", None)  # s3-005: a redirect is never copied
+    if params.get("WebsiteRedirectLocation"):
+        headers["WebsiteRedirectLocation"] = params["WebsiteRedirectLocation"]
+    copy = replace(
+        record,
+        key=params["Key"],
+        etag=etag,
+        modified_ms=call.now_ms,
+        checksum=checksum,
+        headers=headers,
+        metadata=said.metadata if replaces else record.metadata,
+        tags=said.tags if retags else record.tags,
+        parts=[],
+        segments=list(source.segments),
+        content=None,
+        upload="",
+    )
+
+    def change(tx: Transaction) -> Output:
+        _check_unchanged(call, tx, source.record)
+        records.hold(tx, copy.segments)
+        return place(call, tx, copy, source.data, "Copy")
+
+    expires = await call.cloud.database.write(change)
+    result = {"ETag": conditions.quoted(etag), "LastModified": call.now_ms / 1000}
+    result.update(checksums.output(checksum))
+    return {"CopyObjectResult": result, **attributes.SSE, **expires}
+
+
+def _check_unchanged(call: Call, tx: Transaction, record: Record) -> None:
+    """Its blobs may be gone if it isn't the object any more."""
+    if records.version(tx, record.bucket, record.key) != record.version:
+        raise _Changed
+
+
+async def _sums(call: Call, source: _Source, algorithm: str) -> tuple[bytes, str]:
+    """MD5 and checksum of the source's bytes."""
+    md5, digest = hashlib.md5(usedforsecurity=False), checksums.new(algorithm)
+    if source.data is not None:
+        md5.update(source.data)
+        digest.update(source.data)
+    else:
+        reader = call.cloud.blobs.reader(source.segments)
+        try:
+            while data := await _block(call, reader, source):
+                await asyncio.to_thread(_update, (md5, digest), data)
+        finally:
+            reader.close()
+    return md5.digest(), checksums.encode(digest.digest())
+
+
+def _update(digests: tuple[checksums.Digest, ...], data: bytes) -> None:
+    for digest in digests:
+        digest.update(data)
+
+
+async def _block(call: Call, reader: BlobReader, source: _Source) -> bytes:
+    try:
+        return await asyncio.to_thread(reader.read)
+    except FileNotFoundError as error:
+        view, record = call.cloud.database.view(), source.record
+        if records.version(view, record.bucket, record.key) != record.version:
+            raise _Changed from error
+        raise
+
+
+async def upload_part_copy(call: Call) -> Output:
+    number = multipart.check_number(call.params["PartNumber"])
+    attributes.refuse_absent(call.params)
+    upload = multipart.of_id(call, call.cloud.database.view())
+    while True:
+        try:
+            with _pinned(call, call.params.get("CopySourceRange")) as source:
+                return await _copy_part(call, number, upload, source)
+        except _Changed:
+            continue
+
+
+async def _copy_part(call: Call, number: int, upload: multipart.Upload, source: _Source) -> Output:
+    md5, value = await _sums(call, source, upload.kept_algorithm)
+    segments, writer = list(source.segments), None
+    if source.data:
+        writer = call.cloud.blobs.create()
+        writer.write(source.data)
+        segments = [Segment(await asyncio.to_thread(writer.finish), 0, len(source.data))]
+    size_bytes = sum(segment.length for segment in segments)
+
+    def change(tx: Transaction) -> None:
+        _check_unchanged(call, tx, source.record)
+        part = (number, size_bytes, md5.hex(), call.now_ms, value)
+        multipart.put_part(tx, call.cloud.blobs, multipart.of_id(call, tx), part, segments)
+
+    try:
+        await call.cloud.database.write(change)
+    except (AwsError, _Changed):
+        if writer is not None:
+            writer.discard()
+        raise
+    result: Output = {"ETag": conditions.quoted(md5.hex()), "LastModified": call.now_ms / 1000}
+    if upload.algorithm:
+        result[checksums.member(upload.algorithm)] = value
+    return {"CopyPartResult": result, **attributes.SSE}

@@ -1,0 +1,295 @@
+"""Request bodies → contents: streamed to a blob with back-pressure, hashed on the way.
+
+Small bodies stay in memory and end up in the database row. Bigger ones go through two threads, one
+for MD5 and one for writing and the checksum, with a few blocks in flight; `feed` waits for a free
+slot, and so does the client. A body that breaks off leaves nothing. The body's length, Content-MD5
+and checksums are verified before anything refers to the contents.
+"""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from cloudlet.call import Call
+from cloudlet.errors import AwsError
+from cloudlet.exchange import Body
+from cloudlet.s3 import checksums, faults
+from cloudlet.store.blobs import Blobs, BlobWriter, Segment
+from cloudlet.store.database import Database, Transaction
+
+T = TypeVar("T")
+INLINE_BYTES_MAX = 64 << 10
+BODY_BYTES_MAX = 5 << 30
+_BLOCK_BYTES = 1 << 20
+_BLOCKS_IN_FLIGHT = 4
+Block = list[bytes]
+
+
+@dataclass(slots=True)
+class Contents:
+    """Bytes that arrived, and what they hash to. `data` is None when they are in segments."""
+
+    size: int
+    md5: bytes
+    checksums: dict[str, bytes]
+    data: bytes | None = None
+    segments: tuple[Segment, ...] = ()
+    writer: BlobWriter | None = None
+
+    def value(self, algorithm: str) -> str:
+        return checksums.encode(self.checksums[algorithm])
+
+    def discard(self) -> None:
+        if self.writer is not None:
+            self.writer.discard()
+
+    async def keep(self, database: Database, change: Callable[[Transaction], T]) -> T:
+        """Commits the change that refers to these contents; they go if it fails.
+
+        A caller that is cancelled meanwhile can't know whether the change was made: then the
+        writer's outcome decides, not the cancellation.
+        """
+        writing = asyncio.ensure_future(database.write(change))
+        writing.add_done_callback(self._settle)
+        return await asyncio.shield(writing)
+
+    def _settle(self, writing: "asyncio.Future[Any]") -> None:
+        # Cancelled at shutdown: the commit may still happen; an orphan is collected at next start.
+        if not writing.cancelled() and writing.exception() is not None:
+            self.discard()
+
+
+async def receive(call: Call, algorithms: Iterable[str], *, inline: bool) -> Contents:
+    """Takes the call's body, verified against all that the request says of it."""
+    body = _body(call)
+    if body.length is None:
+        raise AwsError(
+            "MissingContentLength", "You must provide the Content-Length HTTP header.", 411
+        )
+    if body.length > BODY_BYTES_MAX:
+        raise AwsError(
+            "EntityTooLarge",
+            "Your proposed upload exceeds the maximum allowed size",
+            400,
+            ProposedSize=body.length,
+            MaxSizeAllowed=BODY_BYTES_MAX,
+        )
+    wanted_md5 = _content_md5(call)
+    brought = checksums.announced(call)
+    names = tuple(dict.fromkeys([*algorithms, *([brought] if brought else [])]))
+    contents = await _take(call.cloud.blobs, body, names, inline)
+    try:
+        _verify(call, body, contents, wanted_md5, brought)
+    except BaseException:
+        contents.discard()
+        raise
+    return contents
+
+
+def _body(call: Call) -> Body:
+    body = call.params.get("Body", call.body)
+    return Body.of(bytes(body)) if isinstance(body, bytes | bytearray) else body
+
+
+def _content_md5(call: Call) -> bytes | None:
+    text = call.params.get("ContentMD5")
+    if text is None:
+        return None
+    with suppress(binascii.Error, ValueError):
+        digest = base64.b64decode(text, validate=True)
+        if len(digest) == 16:
+            return digest
+    raise AwsError(
+        "InvalidDigest", "The Content-MD5 you specified was invalid.", 400, **{"Content-MD5": text}
+    )
+
+
+def _verify(
+    call: Call, body: Body, contents: Contents, wanted_md5: bytes | None, brought: str
+) -> None:
+    if contents.size != body.length:
+        raise AwsError(
+            "IncompleteBody",
+            "You did not provide the number of bytes specified by the Content-Length HTTP header",
+            400,
+        )
+    if wanted_md5 is not None and wanted_md5 != contents.md5:
+        raise AwsError(
+            "BadDigest",
+            "The Content-MD5 you specified did not match what we received.",
+            400,
+            ExpectedDigest=wanted_md5.hex(),
+            CalculatedDigest=checksums.encode(contents.md5),
+        )
+    if brought:
+        digest = checksums.expected(call, getattr(body, "trailers", {}), brought)
+        if digest is not None and digest != contents.checksums[brought]:
+            raise faults.bad_digest(brought)
+
+
+async def _take(blobs: Blobs, body: Body, algorithms: tuple[str, ...], inline: bool) -> Contents:
+    chunks: Block = []
+    size_bytes = 0
+    stream = aiter(body)
+    async for chunk in stream:
+        chunks.append(chunk)
+        size_bytes += len(chunk)
+        if size_bytes >= _BLOCK_BYTES:
+            return await _pipeline(blobs, chunks, stream, algorithms)
+    if inline and size_bytes <= INLINE_BYTES_MAX:
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return Contents(size_bytes, *_digests([data], algorithms), data=data)
+    # One shielded hop: a thread can't be cancelled, and it must not outlive the answer's decision.
+    storing = asyncio.ensure_future(asyncio.to_thread(_store, blobs, chunks, algorithms))
+    try:
+        return await asyncio.shield(storing)
+    except asyncio.CancelledError:
+        storing.add_done_callback(_forget)
+        raise
+
+
+def _forget(storing: "asyncio.Future[Contents]") -> None:
+    if not storing.cancelled() and storing.exception() is None:
+        storing.result().discard()
+
+
+def _digests(chunks: Block, algorithms: tuple[str, ...]) -> tuple[bytes, dict[str, bytes]]:
+    md5 = hashlib.md5(usedforsecurity=False)
+    digests = {name: checksums.new(name) for name in algorithms}
+    for chunk in chunks:
+        md5.update(chunk)
+        for digest in digests.values():
+            digest.update(chunk)
+    return md5.digest(), {name: digest.digest() for name, digest in digests.items()}
+
+
+def _store(blobs: Blobs, chunks: Block, algorithms: tuple[str, ...]) -> Contents:
+    md5, digests = _digests(chunks, algorithms)
+    writer = blobs.create()
+    try:
+        for chunk in chunks:
+            writer.write(chunk)
+        blob = writer.finish()
+    except BaseException:
+        writer.discard()
+        raise
+    segments = (Segment(blob, 0, writer.size_bytes),) if writer.size_bytes else ()
+    return Contents(writer.size_bytes, md5, digests, segments=segments, writer=writer)
+
+
+async def _pipeline(
+    blobs: Blobs, first: Block, rest: AsyncIterator[bytes], algorithms: tuple[str, ...]
+) -> Contents:
+    md5 = hashlib.md5(usedforsecurity=False)
+    digests = {name: checksums.new(name) for name in algorithms}
+    writer = blobs.create()
+
+    def write(chunk: bytes) -> None:
+        writer.write(chunk)
+        for digest in digests.values():
+            digest.update(chunk)
+
+    hashing = _Stage("md5", md5.update, lambda: None, lambda: None)
+    writing = _Stage("blob", write, writer.finish, writer.discard)
+    try:
+        block, size_bytes = first, 0
+        await _feed(block, hashing, writing)
+        block = []
+        async for chunk in rest:
+            block.append(chunk)
+            size_bytes += len(chunk)
+            if size_bytes >= _BLOCK_BYTES:
+                await _feed(block, hashing, writing)
+                block, size_bytes = [], 0
+        await _feed(block, hashing, writing)
+        await hashing.finish()
+        await writing.finish()
+    except BaseException:
+        hashing.abandon()
+        writing.abandon()
+        raise
+    segments = (Segment(writer.blob, 0, writer.size_bytes),)
+    values = {name: digest.digest() for name, digest in digests.items()}
+    return Contents(writer.size_bytes, md5.digest(), values, segments=segments, writer=writer)
+
+
+async def _feed(block: Block, *stages: "_Stage") -> None:
+    for stage in stages:
+        await stage.feed(block)
+
+
+class _Stage:
+    """A thread that takes blocks in order. `finish` waits for all of them, `abandon` for none."""
+
+    def __init__(
+        self,
+        name: str,
+        take: Callable[[bytes], object],
+        complete: Callable[[], object],
+        undo: Callable[[], object],
+    ) -> None:
+        self._take, self._complete, self._undo = take, complete, undo
+        self._loop = asyncio.get_running_loop()
+        self._slots = asyncio.Semaphore(_BLOCKS_IN_FLIGHT)
+        self._queue: queue.SimpleQueue[Block | None] = queue.SimpleQueue()
+        self._ended = asyncio.Event()
+        self._error: BaseException | None = None
+        self._abandoned = self._over = False
+        self._lock = threading.Lock()
+        threading.Thread(target=self._run, name=f"s3-{name}", daemon=True).start()
+
+    async def feed(self, block: Block) -> None:
+        await self._slots.acquire()
+        if self._error is not None:
+            raise self._error
+        self._queue.put(block)
+
+    async def finish(self) -> None:
+        self._queue.put(None)
+        await self._ended.wait()
+        if self._error is not None:
+            raise self._error
+
+    def abandon(self) -> None:
+        """Whoever is last, this or the thread's end, undoes the work."""
+        self._queue.put(None)
+        with self._lock:
+            self._abandoned = True
+            undo = self._over
+        if undo:
+            self._undo()
+
+    def _run(self) -> None:
+        try:
+            while (block := self._queue.get()) is not None:
+                if self._error is None and not self._abandoned:
+                    self._work(block)
+                self._signal(self._slots.release)
+            if self._error is None and not self._abandoned:
+                self._complete()
+        except BaseException as error:
+            self._error = error
+        with self._lock:
+            self._over = True
+            undo = self._abandoned
+        if undo:
+            self._undo()
+        self._signal(self._ended.set)
+
+    def _work(self, block: Block) -> None:
+        try:
+            for chunk in block:
+                self._take(chunk)
+        except Exception as error:  # the feeder raises it at its next block
+            self._error = error
+
+    def _signal(self, action: Callable[[], object]) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(action)

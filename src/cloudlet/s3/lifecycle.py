@@ -1,0 +1,184 @@
+"""Lifecycle rules: configuring them, which objects they are for, and when. `sweep` applies them.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-rules.html
+"""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+from cloudlet.call import Call, Output
+from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.s3 import faults
+from cloudlet.s3.bucket import drop_setting, of_call, put_setting, setting
+from cloudlet.s3.records import Record
+from cloudlet.store.database import Transaction, View
+
+RULES_MAX = 1000
+_DAY_MS = 86_400_000
+Rule = dict[str, Any]
+
+
+def put_bucket_lifecycle_configuration(call: Call, tx: Transaction) -> Output:
+    bucket = of_call(call, tx)
+    rules = (call.params.get("LifecycleConfiguration") or {}).get("Rules") or []
+    if not 1 <= len(rules) <= RULES_MAX:
+        raise faults.malformed_xml()
+    if call.params.get("TransitionDefaultMinimumObjectSize") == "varies_by_storage_class":
+        raise NotImplementedByCloudlet("Lifecycle transitions")
+    checked = [_checked(rule, call.config.new_id()) for rule in rules]
+    if len({rule["ID"] for rule in checked}) < len(checked):
+        raise faults.invalid_argument(
+            "Rule ID must be unique. Found same ID for more than one rule"
+        )
+    put_setting(tx, bucket.id, "lifecycle", checked)
+    return {"TransitionDefaultMinimumObjectSize": "all_storage_classes_128K"}
+
+
+def get_bucket_lifecycle_configuration(call: Call, view: View) -> Output:
+    rules = setting(view, of_call(call, view).id, "lifecycle")
+    if not rules:
+        raise AwsError(
+            "NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist", 404
+        )
+    return {"Rules": rules, "TransitionDefaultMinimumObjectSize": "all_storage_classes_128K"}
+
+
+def delete_bucket_lifecycle(call: Call, tx: Transaction) -> None:
+    drop_setting(tx, of_call(call, tx).id, "lifecycle")
+
+
+def _checked(rule: Rule, new_id: str) -> Rule:
+    """The rule as it is stored: JSON, with an ID."""
+    for part in ("Transitions", "NoncurrentVersionTransitions"):
+        if rule.get(part):
+            raise NotImplementedByCloudlet("Lifecycle transitions")
+    expiration = rule.get("Expiration") or {}
+    if rule.get("NoncurrentVersionExpiration") or expiration.get("ExpiredObjectDeleteMarker"):
+        raise NotImplementedByCloudlet("Lifecycle rules for versions")
+    if rule.get("Status") not in ("Enabled", "Disabled") or ("Filter" in rule) == (
+        "Prefix" in rule
+    ):
+        raise faults.malformed_xml()
+    abort = rule.get("AbortIncompleteMultipartUpload")
+    if not expiration and not abort:
+        raise AwsError(
+            "InvalidRequest",
+            "At least one action needs to be specified in a rule",
+            400,
+        )
+    if len(rule.get("ID") or "") > 255:
+        raise faults.invalid_argument("ID length should not exceed allowed limit of 255")
+    _check_filter(rule.get("Filter") or {}, bool(abort))
+    if abort and abort.get("DaysAfterInitiation", 0) < 1:
+        raise _not_positive("'DaysAfterInitiation' for AbortIncompleteMultipartUpload action")
+    checked = {**rule, "ID": rule.get("ID") or new_id}
+    if expiration:
+        checked["Expiration"] = _checked_expiration(expiration)
+    return checked
+
+
+def _checked_expiration(expiration: dict[str, Any]) -> dict[str, Any]:
+    if ("Days" in expiration) == ("Date" in expiration):
+        raise faults.malformed_xml()
+    if "Days" in expiration:
+        if expiration["Days"] < 1:
+            raise _not_positive("'Days' for Expiration action")
+        return {"Days": expiration["Days"]}
+    date = expiration["Date"]
+    moment = date if isinstance(date, datetime) else datetime.fromisoformat(str(date))
+    moment = moment.astimezone(UTC)
+    if (moment.hour, moment.minute, moment.second, moment.microsecond) != (0, 0, 0, 0):
+        raise faults.invalid_argument("'Date' must be at midnight GMT")
+    return {"Date": moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")}
+
+
+def _check_filter(chosen: dict[str, Any], aborts: bool) -> None:
+    if len(chosen) > 1:
+        raise faults.malformed_xml()
+    parts = {**chosen, **(chosen.get("And") or {})}
+    if "And" in chosen and len(chosen["And"]) + len(chosen["And"].get("Tags", [""])) < 3:
+        raise faults.malformed_xml()
+    tags = [*parts.get("Tags", []), *([parts["Tag"]] if "Tag" in parts else [])]
+    if len({tag["Key"] for tag in tags}) < len(tags):
+        raise AwsError("InvalidRequest", "Duplicate Tag Keys are not allowed.", 400)
+    by_size = "ObjectSizeGreaterThan" in parts or "ObjectSizeLessThan" in parts
+    if aborts and (tags or by_size):
+        what = "Tags" if tags else "object size"
+        raise AwsError(
+            "InvalidRequest",
+            f"AbortIncompleteMultipartUpload cannot be specified with {what}",
+            400,
+        )
+
+
+def _not_positive(what: str) -> AwsError:
+    return faults.invalid_argument(f"{what} must be a positive integer")
+
+
+def prefix(rule: Rule) -> str:
+    chosen = rule.get("Filter") or {}
+    inner = chosen.get("And") or {}
+    return str(rule.get("Prefix") or chosen.get("Prefix") or inner.get("Prefix") or "")
+
+
+def applies(rule: Rule, key: str, size_bytes: int, tags: dict[str, str]) -> bool:
+    """Whether an enabled rule's filter selects the object."""
+    if rule["Status"] != "Enabled" or not key.startswith(prefix(rule)):
+        return False
+    chosen = rule.get("Filter") or {}
+    parts = {**chosen, **(chosen.get("And") or {})}
+    wanted = [*parts.get("Tags", []), *([parts["Tag"]] if "Tag" in parts else [])]
+    if any(tags.get(tag["Key"]) != tag.get("Value", "") for tag in wanted):
+        return False
+    if size_bytes <= parts.get("ObjectSizeGreaterThan", -1):
+        return False
+    return bool(size_bytes < parts.get("ObjectSizeLessThan", size_bytes + 1))
+
+
+def due_ms(rule: Rule, modified_ms: int) -> int | None:
+    """When an object that the rule applies to expires: days later, then the next midnight."""
+    expiration = rule.get("Expiration")
+    if not expiration:
+        return None
+    if "Date" in expiration:
+        return int(datetime.fromisoformat(expiration["Date"]).timestamp() * 1000)
+    return next_midnight_ms(modified_ms, expiration["Days"])
+
+
+def next_midnight_ms(start_ms: int, days: int) -> int:
+    return -(-(start_ms + days * _DAY_MS) // _DAY_MS) * _DAY_MS
+
+
+def expiration(view: View, record: Record) -> dict[str, str]:
+    """The `Expiration` output member (x-amz-expiration), where a rule applies."""
+    rules = setting(view, record.bucket, "lifecycle") or []
+    dated = [
+        (due, rule["ID"])
+        for rule in rules
+        if applies(rule, record.key, record.size, record.tags)
+        and (due := due_ms(rule, record.modified_ms)) is not None
+    ]
+    if not dated:
+        return {}
+    due, rule_id = min(dated)
+    date = format_datetime(_moment(due), usegmt=True)
+    return {"Expiration": f'expiry-date="{date}", rule-id="{rule_id}"'}
+
+
+def abort_due(view: View, bucket: int, key: str, created_ms: int) -> dict[str, Any]:
+    """`AbortDate` and `AbortRuleId` of a multipart upload, where a rule applies."""
+    dated = []
+    for rule in setting(view, bucket, "lifecycle") or []:
+        abort = rule.get("AbortIncompleteMultipartUpload")
+        if abort and rule["Status"] == "Enabled" and key.startswith(prefix(rule)):
+            due = next_midnight_ms(created_ms, abort["DaysAfterInitiation"])
+            dated.append((due, rule["ID"]))
+    if not dated:
+        return {}
+    due, rule_id = min(dated)
+    return {"AbortDate": _moment(due), "AbortRuleId": rule_id}
+
+
+def _moment(at_ms: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)

@@ -1,0 +1,200 @@
+"""Listing keys: range scans over the index that skip whole prefixes.
+
+Cost depends on what is listed, not on how much is stored: a page costs its rows, a common prefix
+one seek.
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from cloudlet.call import Call, Output, Params
+from cloudlet.s3 import announce, conditions, faults
+from cloudlet.s3.bucket import of_call, owner
+from cloudlet.store.database import Row, View
+
+PAGE_MAX = 1000
+_LAST = "\U0010ffff"
+_COLUMNS = "key, size, etag, modified_ms, checksum"
+
+
+@dataclass(slots=True)
+class Page:
+    rows: list[Row] = field(default_factory=list)
+    prefixes: list[str] = field(default_factory=list)
+    last: str = ""  # the last row's key or the last prefix
+    is_truncated: bool = False
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.prefixes)
+
+
+def after_prefix(prefix: str) -> str | None:
+    """The smallest string above all that start with the prefix; None = there is none."""
+    stem = prefix.rstrip(_LAST)
+    if not stem:
+        return None
+    code = ord(stem[-1]) + 1
+    return stem[:-1] + chr(0xE000 if code == 0xD800 else code)
+
+
+def scan(view: View, bucket: int, params: Params, after: str, limit: int) -> Page:
+    """Keys above `after`; if that is a common prefix, above all that it stands for."""
+    prefix, delimiter = params.get("Prefix") or "", params.get("Delimiter") or ""
+    page = Page()
+    start: tuple[str, str] | None = (">=", prefix)
+    if after:
+        start = (">", after) if after >= prefix else (">=", prefix)
+        if delimiter and common_prefix(after, prefix, delimiter) == after:
+            start = _beyond(after)
+    while start is not None and limit:
+        start = _run(view, bucket, (prefix, delimiter), start, (page, limit))
+    return page
+
+
+def common_prefix(key: str, prefix: str, delimiter: str) -> str | None:
+    if not delimiter or not key.startswith(prefix):
+        return None
+    end = key.find(delimiter, len(prefix))
+    return None if end < 0 else key[: end + len(delimiter)]
+
+
+def _beyond(prefix: str) -> tuple[str, str] | None:
+    following = after_prefix(prefix)
+    return None if following is None else (">=", following)
+
+
+def _run(
+    view: View,
+    bucket: int,
+    shape: tuple[str, str],
+    start: tuple[str, str],
+    filled: tuple[Page, int],
+) -> tuple[str, str] | None:
+    """Takes rows until a common prefix appears; answers where to seek next, None at the end."""
+    (prefix, delimiter), (operator, value), (page, limit) = shape, start, filled
+    end = after_prefix(prefix)
+    bound = "" if end is None else " AND key < ?"
+    rows = view.rows(
+        f"SELECT {_COLUMNS} FROM s3_object WHERE bucket = ? AND key {operator} ?{bound}"
+        " ORDER BY key LIMIT ?",
+        (bucket, value, *([] if end is None else [end]), limit - len(page) + 1),
+    )
+    for row in rows:
+        if len(page) == limit:
+            page.is_truncated = True
+            return None
+        common = common_prefix(row["key"], prefix, delimiter)
+        if common is not None:
+            page.prefixes.append(common)
+            page.last = common
+            return _beyond(common)
+        page.rows.append(row)
+        page.last = row["key"]
+    return None
+
+
+def limit_of(value: Any, name: str) -> int:
+    """A page size as asked for, at most 1000."""
+    number = PAGE_MAX if value is None else int(value)
+    if not 0 <= number < 1 << 31:
+        raise faults.invalid_argument(
+            f"Argument {name} must be an integer between 0 and 2147483647", name, value
+        )
+    return min(number, PAGE_MAX)
+
+
+def encoder(params: Params) -> Callable[[str], str]:
+    """encoding-type=url lets keys through that XML can't hold."""
+    kind = params.get("EncodingType")
+    if kind is None:
+        return lambda text: text
+    if kind != "url":
+        raise faults.invalid_argument(
+            "Invalid Encoding Method specified in Request", "encoding-type", kind
+        )
+    return lambda text: quote(text, safe="/*-._~")
+
+
+def list_objects(call: Call, view: View) -> Output:
+    bucket, params = of_call(call, view), call.params
+    limit, encode = limit_of(params.get("MaxKeys"), "max-keys"), encoder(params)
+    marker = params.get("Marker") or ""
+    page = scan(view, bucket.id, params, marker, limit)
+    output = _output(call, page, encode)
+    output.update(Marker=encode(marker), MaxKeys=limit)
+    if page.is_truncated and params.get("Delimiter"):
+        output["NextMarker"] = encode(page.last)
+    output["Contents"] = [_listed(row, encode, owner(call)) for row in page.rows]
+    return output
+
+
+def list_objects_v2(call: Call, view: View) -> Output:
+    bucket, params = of_call(call, view), call.params
+    limit, encode = limit_of(params.get("MaxKeys"), "max-keys"), encoder(params)
+    token, start = params.get("ContinuationToken"), params.get("StartAfter") or ""
+    after = start if token is None else _from_token(token)
+    page = scan(view, bucket.id, params, after, limit)
+    output = _output(call, page, encode)
+    output.update(MaxKeys=limit, KeyCount=len(page))
+    if start:
+        output["StartAfter"] = encode(start)
+    if token is not None:
+        output["ContinuationToken"] = token
+    if page.is_truncated:
+        output["NextContinuationToken"] = _to_token(page.last)
+    shown = owner(call) if params.get("FetchOwner") else None
+    output["Contents"] = [_listed(row, encode, shown) for row in page.rows]
+    return output
+
+
+def _output(call: Call, page: Page, encode: Callable[[str], str]) -> Output:
+    params = call.params
+    output: Output = {
+        "Name": params["Bucket"],
+        "Prefix": encode(params.get("Prefix") or ""),
+        "IsTruncated": page.is_truncated,
+        "CommonPrefixes": [{"Prefix": encode(each)} for each in page.prefixes],
+    }
+    if params.get("Delimiter"):
+        output["Delimiter"] = encode(params["Delimiter"])
+    if params.get("EncodingType"):
+        output["EncodingType"] = params["EncodingType"]
+    return output
+
+
+def _listed(
+    row: Row, encode: Callable[[str], str], owned_by: dict[str, str] | None
+) -> dict[str, Any]:
+    algorithm, kind, _ = json.loads(row["checksum"])
+    listed = {
+        "Key": encode(row["key"]),
+        "LastModified": announce.iso(row["modified_ms"]),
+        "ETag": conditions.quoted(row["etag"]),
+        "ChecksumAlgorithm": [algorithm],
+        "ChecksumType": kind,
+        "Size": row["size"],
+        "StorageClass": "STANDARD",
+    }
+    return {**listed, "Owner": owned_by} if owned_by else listed
+
+
+def _to_token(last: str) -> str:
+    return base64.urlsafe_b64encode(f"1{last}".encode()).decode()
+
+
+def _from_token(token: str) -> str:
+    try:
+        text = base64.urlsafe_b64decode(token.encode()).decode()
+    except (binascii.Error, ValueError):
+        text = ""
+    if not text.startswith("1"):
+        raise faults.invalid_argument(
+            "The continuation token provided is incorrect", "continuation-token", token
+        )
+    return text[1:]

@@ -1,0 +1,290 @@
+"""Multipart uploads: their life from creation to completion. Listing them is in `uploads`.
+
+Completion strings the parts' segments together; no byte is copied, and no part is read again.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from cloudlet.call import Call, Output, Result
+from cloudlet.errors import AwsError
+from cloudlet.s3 import attributes, checksums, conditions, faults, intake, lifecycle, records
+from cloudlet.s3.bucket import of_call
+from cloudlet.s3.objects import place, written
+from cloudlet.s3.records import Record
+from cloudlet.store.blobs import Blobs, Segment
+from cloudlet.store.database import Row, Transaction, View
+
+PARTS_MAX = 10_000
+PART_BYTES_MIN = 5 << 20
+OBJECT_BYTES_MAX = 5 << 40
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """`algorithm` is "" where the creator named none; `kept_algorithm` is what is computed."""
+
+    id: str
+    bucket: int
+    key: str
+    created_ms: int
+    algorithm: str
+    type: str
+    tags: str
+    headers: str
+    metadata: str
+
+    @property
+    def kept_algorithm(self) -> str:
+        return self.algorithm or checksums.DEFAULT
+
+
+def of_id(call: Call, view: View) -> Upload:
+    bucket, upload_id = of_call(call, view), call.params["UploadId"]
+    row = view.one(
+        "SELECT id, bucket, key, created_ms, algorithm, type, tags, headers, metadata"
+        " FROM s3_upload WHERE id = ? AND bucket = ? AND key = ?",
+        (upload_id, bucket.id, call.params["Key"]),
+    )
+    if row is None:
+        raise faults.no_such_upload(upload_id)
+    return Upload(*row)
+
+
+def create_multipart_upload(call: Call, tx: Transaction) -> Output:
+    said = attributes.of_call(call)
+    bucket = of_call(call, tx)
+    params, key = call.params, call.params["Key"]
+    algorithm = params.get("ChecksumAlgorithm") or ""
+    if algorithm:
+        algorithm = checksums.known(algorithm)
+    kind = checksums.type_of_upload(algorithm, params.get("ChecksumType"))
+    upload_id = call.config.new_id().replace("-", "")
+    tx.run(
+        "INSERT INTO s3_upload (id, bucket, key, created_ms, initiator, algorithm, type, tags,"
+        " headers, metadata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            upload_id,
+            bucket.id,
+            key,
+            call.now_ms,
+            call.caller.arn,
+            algorithm,
+            kind,
+            json.dumps(said.tags),
+            json.dumps(said.headers),
+            json.dumps(said.metadata),
+        ),
+    )
+    output: Output = {"Bucket": bucket.name, "Key": key, "UploadId": upload_id, **attributes.SSE}
+    if algorithm:
+        output.update(ChecksumAlgorithm=algorithm, ChecksumType=kind)
+    return {**output, **lifecycle.abort_due(tx, bucket.id, key, call.now_ms)}
+
+
+async def upload_part(call: Call) -> Output:
+    number = check_number(call.params["PartNumber"])
+    attributes.refuse_absent(call.params)
+    upload = of_id(call, call.cloud.database.view())
+    brought = checksums.announced(call)
+    _check_algorithm(upload, brought)
+    contents = await intake.receive(call, (upload.kept_algorithm,), inline=False)
+    etag, value = contents.md5.hex(), contents.value(upload.kept_algorithm)
+    segments = list(contents.segments)
+
+    def change(tx: Transaction) -> None:
+        part = (number, contents.size, etag, call.now_ms, value)
+        put_part(tx, call.cloud.blobs, of_id(call, tx), part, segments)
+
+    await contents.keep(call.cloud.database, change)
+    output: Output = {"ETag": conditions.quoted(etag), **attributes.SSE}
+    if shown := upload.algorithm or brought:
+        output[checksums.member(shown)] = contents.value(shown)
+    return output
+
+
+def check_number(number: int) -> int:
+    if not 1 <= number <= PARTS_MAX:
+        raise faults.invalid_argument(
+            f"Part number must be an integer between 1 and {PARTS_MAX}, inclusive",
+            "partNumber",
+            number,
+        )
+    return number
+
+
+def _check_algorithm(upload: Upload, brought: str) -> None:
+    """Composite checksums are made of the ones that clients sent with each part."""
+    mismatch = brought and upload.algorithm and brought != upload.algorithm
+    if mismatch or (not brought and upload.type == checksums.COMPOSITE):
+        raise faults.invalid_request(
+            f"Checksum Type mismatch occurred, expected checksum Type: {upload.algorithm.lower()}, "
+            f"actual checksum Type: {brought.lower() or 'null'}"
+        )
+
+
+def put_part(
+    tx: Transaction,
+    blobs: Blobs,
+    upload: Upload,
+    part: tuple[int, int, str, int, str],
+    segments: list[Segment],
+) -> None:
+    """Adds (number, size, etag, modified_ms, checksum), in place of the part of that number."""
+    before = tx.one(
+        "SELECT segments FROM s3_part WHERE upload = ? AND number = ?", (upload.id, part[0])
+    )
+    if before is not None:
+        records.release(tx, blobs, records.segments_of(before["segments"]))
+    records.hold(tx, segments)
+    tx.run(
+        "INSERT OR REPLACE INTO s3_part (upload, number, size, etag, modified_ms, checksum,"
+        " segments) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (upload.id, *part, json.dumps(segments)),
+    )
+
+
+def abort_multipart_upload(call: Call, tx: Transaction) -> Result:
+    drop(tx, call.cloud.blobs, of_id(call, tx).id)
+    return Result({}, 204)
+
+
+def drop(tx: Transaction, blobs: Blobs, upload_id: str) -> None:
+    """The upload with all its parts."""
+    for row in tx.all("SELECT segments FROM s3_part WHERE upload = ?", (upload_id,)):
+        records.release(tx, blobs, records.segments_of(row["segments"]))
+    tx.run("DELETE FROM s3_upload WHERE id = ?", (upload_id,))
+
+
+def complete_multipart_upload(call: Call, tx: Transaction) -> Output:
+    conditions.check_write_header(call.params)
+    attributes.refuse_absent(call.params)
+    wanted = (call.params.get("MultipartUpload") or {}).get("Parts") or []
+    if not wanted:
+        raise faults.malformed_xml()
+    done = _completed(call, tx)
+    if done is not None:
+        return done
+    upload = of_id(call, tx)
+    rows = _chosen(tx, upload, wanted)
+    record = _assembled(call, upload, rows)
+    _check_whole(call, upload, record)
+    records.hold(tx, record.segments)  # before the parts let go of the same blobs
+    drop(tx, call.cloud.blobs, upload.id)
+    expires = place(call, tx, record, None, "CompleteMultipartUpload")
+    return {**_completion(call, record), **expires}
+
+
+def _completion(call: Call, record: Record) -> Output:
+    bucket, host = call.params["Bucket"], call.request.host
+    where = f"{call.request.scheme}://{host}" if host else ""
+    place = {"Bucket": bucket, "Key": record.key, "Location": f"{where}/{bucket}/{record.key}"}
+    return {**place, **written(record)}
+
+
+def _completed(call: Call, tx: Transaction) -> Output | None:
+    """A client that lost the answer asks again and gets it, while the object is still there."""
+    record = records.load(tx, of_call(call, tx).id, call.params["Key"])
+    if record is None or not record.upload or record.upload != call.params["UploadId"]:
+        return None
+    return _completion(call, record)
+
+
+def _chosen(tx: Transaction, upload: Upload, wanted: list[dict[str, Any]]) -> list[Row]:
+    rows = {
+        row["number"]: row
+        for row in tx.all("SELECT * FROM s3_part WHERE upload = ? ORDER BY number", (upload.id,))
+    }
+    chosen: list[Row] = []
+    for each in wanted:
+        number = each.get("PartNumber", 0)
+        if chosen and number <= chosen[-1]["number"]:
+            raise AwsError(
+                "InvalidPartOrder",
+                "The list of parts was not in ascending order. The parts list must be specified "
+                "in order by part number.",
+                400,
+            )
+        row = rows.get(number)
+        if row is None or str(each.get("ETag", "")).strip('"') != row["etag"]:
+            raise faults.invalid_part()
+        _check_part(upload, each, row)
+        chosen.append(row)
+    for row in chosen[:-1]:
+        if row["size"] < PART_BYTES_MIN:
+            raise AwsError(
+                "EntityTooSmall",
+                "Your proposed upload is smaller than the minimum allowed size",
+                400,
+                ProposedSize=row["size"],
+                MinSizeAllowed=PART_BYTES_MIN,
+                PartNumber=row["number"],
+                ETag=row["etag"],
+            )
+    return chosen
+
+
+def _check_part(upload: Upload, each: dict[str, Any], row: Row) -> None:
+    said = checksums.given(each)
+    if said is None:
+        if upload.type == checksums.COMPOSITE:
+            raise faults.invalid_request(
+                "The upload was created using a "
+                f"{upload.algorithm.lower()} checksum. The complete request must include the "
+                f"checksum for each part. It was missing for part {row['number']} in the request."
+            )
+    elif said[0] == upload.kept_algorithm and said[1] != row["checksum"]:
+        raise faults.invalid_part()
+
+
+def _assembled(call: Call, upload: Upload, rows: list[Row]) -> Record:
+    md5s = b"".join(bytes.fromhex(row["etag"]) for row in rows)
+    etag = f"{hashlib.md5(md5s, usedforsecurity=False).hexdigest()}-{len(rows)}"
+    algorithm = upload.kept_algorithm
+    values = [(row["checksum"], row["size"]) for row in rows]
+    value = checksums.of_parts(algorithm, upload.type, values)
+    return Record(
+        upload.bucket,
+        upload.key,
+        sum(row["size"] for row in rows),
+        etag,
+        call.now_ms,
+        (algorithm, upload.type, value),
+        json.loads(upload.tags),
+        json.loads(upload.headers),
+        json.loads(upload.metadata),
+        [(row["number"], row["size"], row["checksum"]) for row in rows],
+        [piece for row in rows for piece in records.segments_of(row["segments"])],
+        upload=upload.id,
+    )
+
+
+def _check_whole(call: Call, upload: Upload, record: Record) -> None:
+    params = call.params
+    if record.size > OBJECT_BYTES_MAX:
+        raise AwsError(
+            "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size", 400
+        )
+    kind = params.get("ChecksumType")
+    if kind is not None and kind != upload.type:
+        raise faults.invalid_request(
+            f"The upload was created using the {upload.type} checksum mode. The complete request "
+            "must use the same checksum mode."
+        )
+    size = params.get("MpuObjectSize")
+    if size is not None and size != record.size:
+        raise faults.invalid_request(
+            "The provided 'x-amz-mp-object-size' header value does not match what was computed "
+            "during the CompleteMultipartUpload operation."
+        )
+    said = checksums.given(params)
+    if said is not None and said[0] != record.checksum[0]:
+        raise faults.invalid_request(
+            f"Checksum Type mismatch occurred, expected checksum Type: "
+            f"{record.checksum[0].lower()}, actual checksum Type: {said[0].lower()}"
+        )
+    if said is not None and said[1].split("-")[0] != record.checksum[2].split("-")[0]:
+        raise faults.bad_digest(said[0])

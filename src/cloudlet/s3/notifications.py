@@ -1,0 +1,189 @@
+"""Configuring which events of a bucket go where. `announce` sends them.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
+"""
+
+from typing import Any
+
+from cloudlet.call import Call, Output
+from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.s3 import announce, faults
+from cloudlet.s3.bucket import drop_setting, of_call, put_setting, setting
+from cloudlet.store.database import Transaction, View
+
+EVENTS = (
+    "s3:ObjectCreated:*",
+    "s3:ObjectCreated:Put",
+    "s3:ObjectCreated:Post",
+    "s3:ObjectCreated:Copy",
+    "s3:ObjectCreated:CompleteMultipartUpload",
+    "s3:ObjectRemoved:*",
+    "s3:ObjectRemoved:Delete",
+    "s3:ObjectRemoved:DeleteMarkerCreated",
+    "s3:LifecycleExpiration:*",
+    "s3:LifecycleExpiration:Delete",
+    "s3:LifecycleExpiration:DeleteMarkerCreated",
+    "s3:ObjectTagging:*",
+    "s3:ObjectTagging:Put",
+    "s3:ObjectTagging:Delete",
+)
+_ABSENT = (
+    "s3:ReducedRedundancyLostObject",
+    "s3:ObjectRestore",
+    "s3:Replication",
+    "s3:LifecycleTransition",
+    "s3:IntelligentTiering",
+    "s3:ObjectAcl",
+    "s3:ObjectAnnotation",
+)
+# configuration list → (ARN member, service)
+_KINDS = {
+    "LambdaFunctionConfigurations": ("LambdaFunctionArn", "lambda"),
+    "QueueConfigurations": ("QueueArn", "sqs"),
+}
+Target = dict[str, Any]
+
+
+async def put_bucket_notification_configuration(call: Call) -> None:
+    """Replaces all of it; an empty configuration turns notifications off."""
+    wanted = call.params.get("NotificationConfiguration") or {}
+    if wanted.get("TopicConfigurations"):
+        raise NotImplementedByCloudlet("S3 notifications to SNS topics")
+    of_call(call, call.cloud.database.view())
+    targets = [_checked(call, entry, kind) for kind in _KINDS for entry in wanted.get(kind) or []]
+    _check_overlaps(targets)
+    if not call.params.get("SkipDestinationValidation"):
+        for target in targets:
+            await _check_target(call, target)
+    bridges = wanted.get("EventBridgeConfiguration") is not None
+
+    def change(tx: Transaction) -> None:
+        bucket = of_call(call, tx)
+        if not targets and not bridges:
+            drop_setting(tx, bucket.id, "notification")
+            return
+        document = {"targets": targets, "event-bridge": bridges}
+        put_setting(tx, bucket.id, "notification", document)
+        for target in targets:
+            if target["kind"] == "QueueConfigurations":
+                announce.put(call.config, tx, target["arn"], bucket.name, _test_event(call))
+
+    await call.cloud.database.write(change)
+
+
+def get_bucket_notification_configuration(call: Call, view: View) -> Output:
+    stored = setting(view, of_call(call, view).id, "notification") or {}
+    output: Output = {}
+    for target in stored.get("targets", []):
+        member = _KINDS[target["kind"]][0]
+        entry = {"Id": target["id"], member: target["arn"], "Events": target["events"]}
+        rules = [
+            {"Name": name.capitalize(), "Value": target[name]}
+            for name in ("prefix", "suffix")
+            if target[name]
+        ]
+        if rules:
+            entry["Filter"] = {"Key": {"FilterRules": rules}}
+        output.setdefault(target["kind"], []).append(entry)
+    if stored.get("event-bridge"):
+        output["EventBridgeConfiguration"] = {}
+    return output
+
+
+def _checked(call: Call, entry: dict[str, Any], kind: str) -> Target:
+    """An entry as it is stored."""
+    member, service = _KINDS[kind]
+    arn = entry.get(member, "")
+    parts = arn.split(":")
+    if len(parts) < 6 or parts[0] != "arn" or parts[2] != service:
+        raise faults.invalid_argument("The ARN could not be parsed", member, arn)
+    if parts[3] != call.config.region:
+        raise faults.invalid_argument(
+            "The notification destination service region is not valid for the bucket location "
+            "constraint"
+        )
+    if service == "sqs" and arn.endswith(".fifo"):
+        raise faults.invalid_argument("FIFO SQS queues are not supported", member, arn)
+    events = entry.get("Events") or []
+    if not events:
+        raise faults.malformed_xml()
+    for event in events:
+        if event.startswith(_ABSENT):
+            raise NotImplementedByCloudlet(f"The S3 event {event}")
+        if event not in EVENTS:
+            raise faults.invalid_argument("The event is not supported for notifications", event)
+    found: Target = {"kind": kind, "arn": arn, "events": events, **_filter(entry)}
+    return {**found, "id": entry.get("Id") or call.config.new_id()}
+
+
+def _filter(entry: dict[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for rule in ((entry.get("Filter") or {}).get("Key") or {}).get("FilterRules") or []:
+        name, value = str(rule.get("Name", "")).lower(), rule.get("Value") or ""
+        if name not in ("prefix", "suffix"):
+            raise faults.invalid_argument("filter rule name must be either prefix or suffix")
+        if name in found:
+            raise faults.invalid_argument(f"Cannot specify more than one {name} rule in a filter.")
+        if len(value.encode()) > 1024:
+            raise faults.invalid_argument(
+                "Size of filter rule value cannot exceed 1024 bytes in UTF-8 representation"
+            )
+        found[name] = value
+    return {"prefix": "", "suffix": "", **found}
+
+
+def _check_overlaps(targets: list[Target]) -> None:
+    """No event may have two destinations of one bucket, so no two filters may meet."""
+    if len({target["id"] for target in targets}) < len(targets):
+        raise faults.invalid_argument("Configuration IDs must be unique")
+    for index, one in enumerate(targets):
+        for other in targets[:index]:
+            if _share_event(one, other) and _share_key(one, other):
+                raise faults.invalid_argument(
+                    "Configuration is ambiguously defined. Cannot have overlapping suffixes in two "
+                    "rules if the prefixes are overlapping for the same event type."
+                )
+
+
+def _share_event(one: Target, other: Target) -> bool:
+    return any(
+        announce.covers(first, second.removeprefix("s3:"))
+        or announce.covers(second, first.removeprefix("s3:"))
+        for first in one["events"]
+        for second in other["events"]
+    )
+
+
+def _share_key(one: Target, other: Target) -> bool:
+    """Whether some key could pass both filters."""
+    prefixes = sorted((str(one["prefix"]), str(other["prefix"])), key=len)
+    suffixes = sorted((str(one["suffix"]), str(other["suffix"])), key=len)
+    return prefixes[1].startswith(prefixes[0]) and suffixes[1].endswith(suffixes[0])
+
+
+async def _check_target(call: Call, target: Target) -> None:
+    """Refuses destinations that aren't there."""
+    name = target["arn"].split(":")[-1]
+    try:
+        if target["kind"] == "QueueConfigurations":
+            await call.cloud.invoke("sqs", "GetQueueUrl", {"QueueName": name})
+        else:
+            await call.cloud.invoke("lambda", "GetFunction", {"FunctionName": target["arn"]})
+    except AwsError as error:
+        gone = ("NotFound", "NonExistent", "DoesNotExist")
+        if error.status != 404 and not any(word in error.code for word in gone):
+            raise
+        raise faults.invalid_argument(
+            "Unable to validate the following destination configurations", target["arn"]
+        ) from error
+
+
+def _test_event(call: Call) -> dict[str, str]:
+    return {
+        "Service": "Amazon S3",
+        "Event": "s3:TestEvent",
+        "Time": announce.iso(call.now_ms),
+        "Bucket": call.params["Bucket"],
+        "RequestId": call.request.id,
+        "HostId": call.request.id,
+    }

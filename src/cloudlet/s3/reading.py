@@ -1,0 +1,224 @@
+"""Getting objects and what is known of them.
+
+Contents stream from blobs that are pinned: an overwrite or a deletion meanwhile does no harm. Only
+between reading the row and pinning may a blob vanish; a second look at the row tells.
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from cloudlet.call import Call, Output, Result
+from cloudlet.errors import AwsError
+from cloudlet.exchange import Streamed
+from cloudlet.s3 import attributes, checksums, conditions, faults, lifecycle, ranges, records
+from cloudlet.s3.bucket import of_call
+from cloudlet.s3.ranges import Range
+from cloudlet.s3.records import Record
+from cloudlet.store.blobs import BlobReader
+from cloudlet.store.database import View
+
+READ_BYTES = 256 << 10
+_OVERRIDES = {
+    "ResponseCacheControl": "CacheControl",
+    "ResponseContentDisposition": "ContentDisposition",
+    "ResponseContentEncoding": "ContentEncoding",
+    "ResponseContentLanguage": "ContentLanguage",
+    "ResponseContentType": "ContentType",
+    "ResponseExpires": "Expires",
+}
+
+
+class BlobStream:
+    """A response body out of blobs. What the page cache holds is read in place, the rest in a
+    thread; closing it gives the blobs free."""
+
+    def __init__(self, reader: BlobReader) -> None:
+        self._reader = reader
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            data = self._reader.read_cached(READ_BYTES)
+            if data is None:
+                data = await asyncio.to_thread(self._reader.read, READ_BYTES)
+            if not data:
+                return
+            yield data
+
+    async def aclose(self) -> None:
+        self._reader.close()
+
+
+async def get_object(call: Call) -> Result:
+    """The whole object, a range of it or one of its parts."""
+    record, data, reader = await _open(call)
+    try:
+        wanted = _wanted(call, record)
+        result = _answer(call, record, wanted)
+    except BaseException:
+        if reader is not None:
+            reader.close()
+        raise
+    start, end = wanted or (0, record.size)
+    if reader is None:
+        result.output["Body"] = data[start:end] if wanted else data
+        return result
+    if wanted is not None:
+        ranged = call.cloud.blobs.reader(ranges.cut(record.segments, wanted))
+        reader.close()
+        reader = ranged
+    body: Streamed = BlobStream(reader)
+    result.output["Body"] = body
+    return result
+
+
+async def head_object(call: Call) -> Result:
+    with call.cloud.database.snapshot() as view:
+        record = _found(call, view)
+    if record is None:
+        raise await _missing(call)
+    conditions.check_read(call.params, record)
+    return _answer(call, record, _wanted(call, record))
+
+
+async def _open(call: Call) -> tuple[Record, bytes, BlobReader | None]:
+    while True:
+        with call.cloud.database.snapshot() as view:
+            record = _found(call, view)
+            if record is None:
+                break
+            conditions.check_read(call.params, record)
+            if not record.segments:
+                return record, records.data(view, record), None
+        reader = call.cloud.blobs.reader(record.segments)
+        with call.cloud.database.snapshot() as view:
+            if records.version(view, record.bucket, record.key) == record.version:
+                return record, b"", reader
+        reader.close()  # overwritten before the pin: look again
+    raise await _missing(call)
+
+
+def _found(call: Call, view: View) -> Record | None:
+    """The object, or None; what is wrong with the request itself is refused first."""
+    attributes.check_version(call.params)
+    attributes.refuse_absent(call.params)
+    attributes.check_key(call.params["Key"])
+    overrides = [name for name in _OVERRIDES if call.params.get(name) is not None]
+    if overrides and call.caller.kind == "anonymous":
+        raise faults.invalid_request(
+            "Request specific response headers cannot be used for anonymous GET requests."
+        )
+    return records.load(view, of_call(call, view).id, call.params["Key"])
+
+
+async def _missing(call: Call) -> AwsError:
+    """Who may not list the bucket doesn't learn which keys it lacks: 403 instead of 404."""
+    if call.caller.kind not in ("root", "service"):
+        probe = {"Bucket": call.params["Bucket"], "MaxKeys": 0}
+        try:
+            await call.cloud.invoke("s3", "ListObjectsV2", probe, call.caller)
+        except AwsError as error:
+            if error.status == 403:
+                return faults.access_denied()
+            raise
+    return faults.no_such_key(call.params["Key"])
+
+
+def _wanted(call: Call, record: Record) -> Range | None:
+    number, header = call.params.get("PartNumber"), call.params.get("Range")
+    if number is None:
+        return ranges.parse(header, record.size)
+    if header is not None:
+        raise faults.invalid_request(
+            "Cannot specify both Range header and partNumber query parameter"
+        )
+    if not 1 <= number <= 10_000:
+        raise faults.invalid_argument(
+            "Part number must be an integer between 1 and 10000, inclusive", "partNumber", number
+        )
+    return ranges.of_part(record.parts, number, record.size)
+
+
+def _answer(call: Call, record: Record, wanted: Range | None) -> Result:
+    params = call.params
+    start, end = wanted or (0, record.size)
+    output: dict[str, Any] = {
+        "AcceptRanges": "bytes",
+        "ContentLength": end - start,
+        "LastModified": record.modified_ms // 1000,
+        "ETag": conditions.quoted(record.etag),
+        **record.headers,
+        **attributes.SSE,
+        "Metadata": record.metadata,
+    }
+    if record.tags:
+        output["TagCount"] = len(record.tags)
+    for name, member in _OVERRIDES.items():
+        if params.get(name) is not None:
+            output[member] = params[name]
+    if params.get("PartNumber") is not None and record.parts:
+        output["PartsCount"] = len(record.parts)
+    if str(params.get("ChecksumMode", "")).upper() == "ENABLED":
+        output.update(_checksum(record, wanted, params.get("PartNumber")))
+    output.update(lifecycle.expiration(call.cloud.database.view(), record))
+    if wanted is None or start == end:
+        return Result(output)
+    output["ContentRange"] = ranges.content_range(wanted, record.size)
+    return Result(output, 206)
+
+
+def _checksum(record: Record, wanted: Range | None, part: int | None) -> dict[str, str]:
+    """Of what is answered: the whole or one part; an arbitrary range has none."""
+    algorithm, kind, _ = record.checksum
+    if wanted is None or (part is not None and not record.parts):
+        return checksums.output(record.checksum)
+    if part is None or not record.parts[part - 1][2]:
+        return {}
+    return checksums.output((algorithm, kind, record.parts[part - 1][2]))
+
+
+def get_object_attributes(call: Call, view: View) -> Output:
+    record = _found(call, view)
+    if record is None:
+        raise faults.no_such_key(call.params["Key"])
+    asked = call.params.get("ObjectAttributes") or []
+    if isinstance(asked, str):
+        asked = [each.strip() for each in asked.split(",")]
+    known = {"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"}
+    if not asked or set(asked) - known:
+        raise faults.invalid_argument(
+            "Invalid attribute name specified.", "x-amz-object-attributes"
+        )
+    facts: dict[str, Any] = {
+        "ETag": record.etag,  # s3-004: this one comes without quotes
+        "Checksum": checksums.output(record.checksum),
+        "StorageClass": "STANDARD",
+        "ObjectSize": record.size,
+        "ObjectParts": _object_parts(call, record) if record.parts else None,
+    }
+    output = {name: value for name, value in facts.items() if name in asked}
+    return {**output, "LastModified": record.modified_ms // 1000}
+
+
+def _object_parts(call: Call, record: Record) -> dict[str, Any]:
+    """Parts are listed where they have checksums of their own (composite ones)."""
+    algorithm, kind, _ = record.checksum
+    counted: dict[str, Any] = {"TotalPartsCount": len(record.parts)}
+    if kind != checksums.COMPOSITE:
+        return counted
+    marker = int(call.params.get("PartNumberMarker") or 0)
+    limit = min(int(call.params.get("MaxParts", 1000)), 1000)
+    numbers = [part for part in record.parts if part[0] > marker]
+    page = numbers[:limit]
+    return {
+        **counted,
+        "PartNumberMarker": marker,
+        "NextPartNumberMarker": page[-1][0] if page else 0,
+        "MaxParts": limit,
+        "IsTruncated": len(numbers) > len(page),
+        "Parts": [
+            {"PartNumber": number, "Size": size, checksums.member(algorithm): value}
+            for number, size, value in page
+        ],
+    }

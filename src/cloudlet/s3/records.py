@@ -1,0 +1,162 @@
+"""Objects as rows: loading, storing and removing them, and who holds which blob.
+
+A row holds its blobs by counting in `s3_blob`; the file goes after the commit that drops the last
+hold. So copies share bytes, and completed uploads take over those of their parts.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cloudlet.store.blobs import Blobs, Segment
+from cloudlet.store.database import Row, Transaction, View
+
+Checksum = tuple[str, str, str]  # algorithm, type, value
+Part = tuple[int, int, str]  # number, size, checksum value
+
+
+@dataclass(slots=True)
+class Record:
+    """One object. `etag` has no quotes; `content` or `segments` say where the bytes are."""
+
+    bucket: int
+    key: str
+    size: int
+    etag: str
+    modified_ms: int
+    checksum: Checksum
+    tags: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+    parts: list[Part] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
+    content: int | None = None
+    upload: str = ""
+    version: int = 0
+
+    @classmethod
+    def of(cls, row: Row) -> "Record":
+        algorithm, kind, value = json.loads(row["checksum"])
+        return cls(
+            row["bucket"],
+            row["key"],
+            row["size"],
+            row["etag"],
+            row["modified_ms"],
+            (algorithm, kind, value),
+            json.loads(row["tags"]),
+            json.loads(row["headers"]),
+            json.loads(row["metadata"]),
+            [(number, size, checksum) for number, size, checksum in json.loads(row["parts"])],
+            segments_of(row["segments"]),
+            row["content"],
+            row["upload"],
+            row["version"],
+        )
+
+
+def segments_of(text: str) -> list[Segment]:
+    return [Segment(*each) for each in json.loads(text)]
+
+
+def load(view: View, bucket: int, key: str) -> Record | None:
+    row = view.one("SELECT * FROM s3_object WHERE bucket = ? AND key = ?", (bucket, key))
+    return None if row is None else Record.of(row)
+
+
+def version(view: View, bucket: int, key: str) -> int | None:
+    """Which write the object is of; a cheap look whether it is still the same."""
+    value: int | None = view.value(
+        "SELECT version FROM s3_object WHERE bucket = ? AND key = ?", (bucket, key)
+    )
+    return value
+
+
+def next_version(tx: Transaction) -> int:
+    value: int = tx.value("UPDATE s3_sequence SET value = value + 1 RETURNING value")
+    return value
+
+
+def data(view: View, record: Record) -> bytes:
+    """The bytes of a small object."""
+    if record.content is None:
+        return b""
+    return bytes(view.value("SELECT data FROM s3_content WHERE id = ?", (record.content,)) or b"")
+
+
+def store(tx: Transaction, blobs: Blobs, record: Record, inline: bytes | None) -> None:
+    """Puts the object in place of the one before. Its segments must be held already."""
+    drop_contents(tx, blobs, record.bucket, record.key)
+    if inline:
+        cursor = tx.run("INSERT INTO s3_content (data) VALUES (?)", (inline,))
+        record.content = cursor.lastrowid
+    record.version = next_version(tx)
+    tx.run(
+        "INSERT OR REPLACE INTO s3_object (bucket, key, size, etag, modified_ms, version, checksum,"
+        " content, tags, upload, headers, metadata, parts, segments)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            record.bucket,
+            record.key,
+            record.size,
+            record.etag,
+            record.modified_ms,
+            record.version,
+            json.dumps(record.checksum),
+            record.content,
+            json.dumps(record.tags),
+            record.upload,
+            json.dumps(record.headers),
+            json.dumps(record.metadata),
+            json.dumps(record.parts),
+            json.dumps(record.segments),
+        ),
+    )
+
+
+def remove(tx: Transaction, blobs: Blobs, bucket: int, key: str) -> bool:
+    """Deletes the object with its contents; says whether there was one."""
+    drop_contents(tx, blobs, bucket, key)
+    cursor = tx.run("DELETE FROM s3_object WHERE bucket = ? AND key = ?", (bucket, key))
+    return cursor.rowcount > 0
+
+
+def drop_contents(tx: Transaction, blobs: Blobs, bucket: int, key: str) -> None:
+    row = tx.one(
+        "SELECT content, segments FROM s3_object WHERE bucket = ? AND key = ?", (bucket, key)
+    )
+    if row is None:
+        return
+    if row["content"] is not None:
+        tx.run("DELETE FROM s3_content WHERE id = ?", (row["content"],))
+    release(tx, blobs, segments_of(row["segments"]))
+
+
+def hold(tx: Transaction, segments: Sequence[Segment]) -> None:
+    uses = Counter(segment.blob for segment in segments)
+    tx.run_many(
+        "INSERT INTO s3_blob (blob, uses) VALUES (?, ?)"
+        " ON CONFLICT (blob) DO UPDATE SET uses = uses + excluded.uses",
+        list(uses.items()),
+    )
+
+
+def release(tx: Transaction, blobs: Blobs, segments: Sequence[Segment]) -> None:
+    """Gives up holds; blobs that nobody holds any more are deleted after the commit."""
+    gone = []
+    for blob, count in Counter(segment.blob for segment in segments).items():
+        left = tx.value(
+            "UPDATE s3_blob SET uses = uses - ? WHERE blob = ? RETURNING uses", (count, blob)
+        )
+        if left is not None and left <= 0:
+            tx.run("DELETE FROM s3_blob WHERE blob = ?", (blob,))
+            gone.append(blob)
+    if gone:
+        tx.after_commit(lambda: blobs.delete(gone))
+
+
+def known_blobs(view: View) -> Callable[[str], bool]:
+    """For `Blobs.collect`: whether an object or a part refers to a blob."""
+    return lambda blob: view.value("SELECT 1 FROM s3_blob WHERE blob = ?", (blob,)) is not None

@@ -1,0 +1,79 @@
+"""S3's tables. Keys are TEXT with SQLite's BINARY collation: the order of their UTF-8 bytes.
+
+Rows that listings read stay short: contents live in `s3_content` (small ones) or in blobs, and the
+long columns come last, where SQLite needs no overflow page to reach the ones before them.
+"""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS s3_sequence (value INTEGER NOT NULL);
+INSERT INTO s3_sequence SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM s3_sequence);
+
+CREATE TABLE IF NOT EXISTS s3_bucket (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    name       TEXT NOT NULL UNIQUE,
+    region     TEXT NOT NULL,
+    created_ms INTEGER NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS s3_setting (
+    bucket   INTEGER NOT NULL REFERENCES s3_bucket (id) ON DELETE CASCADE,
+    name     TEXT NOT NULL,             -- "cors", "policy", "lifecycle", …
+    document TEXT NOT NULL,             -- JSON with AWS's member names
+    PRIMARY KEY (bucket, name)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS s3_object (
+    bucket      INTEGER NOT NULL REFERENCES s3_bucket (id),
+    key         TEXT NOT NULL,
+    size        INTEGER NOT NULL,
+    etag        TEXT NOT NULL,          -- without quotes
+    modified_ms INTEGER NOT NULL,
+    version     INTEGER NOT NULL,       -- from s3_sequence: rises with every write
+    checksum    TEXT NOT NULL,          -- JSON: [algorithm, type, value]
+    content     INTEGER,                -- s3_content.id, for small objects
+    tags        TEXT NOT NULL,          -- JSON: {key: value}
+    upload      TEXT NOT NULL DEFAULT '', -- the multipart upload it came from
+    headers     TEXT NOT NULL,          -- JSON: ContentType, CacheControl, …
+    metadata    TEXT NOT NULL,          -- JSON: {name: value}
+    parts       TEXT NOT NULL,          -- JSON: [[number, size, checksum value], …]
+    segments    TEXT NOT NULL,          -- JSON: [[blob, offset, length], …]
+    PRIMARY KEY (bucket, key)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS s3_content (
+    id   INTEGER PRIMARY KEY AUTOINCREMENT,
+    data BLOB NOT NULL
+);
+
+-- How many rows (objects, parts) hold a blob: copies share the bytes of their source.
+CREATE TABLE IF NOT EXISTS s3_blob (
+    blob TEXT PRIMARY KEY,
+    uses INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS s3_upload (
+    id         TEXT PRIMARY KEY,
+    bucket     INTEGER NOT NULL REFERENCES s3_bucket (id),
+    key        TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    initiator  TEXT NOT NULL,
+    algorithm  TEXT NOT NULL,           -- of checksums; '' = none was asked for
+    type       TEXT NOT NULL,           -- FULL_OBJECT or COMPOSITE
+    tags       TEXT NOT NULL,
+    headers    TEXT NOT NULL,
+    metadata   TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS s3_upload_order ON s3_upload (bucket, key, created_ms, id);
+CREATE INDEX IF NOT EXISTS s3_upload_age ON s3_upload (bucket, created_ms);
+
+CREATE TABLE IF NOT EXISTS s3_part (
+    upload      TEXT NOT NULL REFERENCES s3_upload (id) ON DELETE CASCADE,
+    number      INTEGER NOT NULL,
+    size        INTEGER NOT NULL,
+    etag        TEXT NOT NULL,
+    modified_ms INTEGER NOT NULL,
+    checksum    TEXT NOT NULL,          -- base64, of the upload's algorithm
+    segments    TEXT NOT NULL,
+    PRIMARY KEY (upload, number)
+) WITHOUT ROWID;
+"""

@@ -1,0 +1,29 @@
+"""S3 as a service: which functions answer which operations, and who may call them."""
+
+from cloudlet.s3 import (
+    access,
+    acl,
+    buckets,
+    copying,
+    cors,
+    lifecycle,
+    listing,
+    multipart,
+    notifications,
+    objects,
+    permissions,
+    reading,
+    settings,
+    tagging,
+    uploads,
+    website,
+)
+from cloudlet.wire.models import operation_names
+from cloudlet.wire.service import Service, operations
+
+
+def service() -> Service:
+    modules = (access, acl, buckets, copying, cors, lifecycle, listing, multipart)
+    more = (notifications, objects, reading, settings, tagging, uploads, website)
+    table = operations(operation_names("s3"), *modules, *more)
+    return Service("s3", table, permissions.requirements, permissions.resource_policies)

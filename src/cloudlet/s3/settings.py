@@ -1,0 +1,129 @@
+"""Bucket settings that are kept and answered: tags, ownership, versioning, encryption.
+
+What a setting other than the default would mean isn't implemented here is refused, never stored.
+"""
+
+from typing import Any
+
+from cloudlet.call import Call, Output
+from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.s3 import faults
+from cloudlet.s3.bucket import drop_setting, of_call, put_setting, setting
+from cloudlet.store.database import Transaction, View
+
+OWNERSHIP = "BucketOwnerEnforced"
+BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+_ENCRYPTION = {
+    "Rules": [
+        {
+            "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"},
+            "BucketKeyEnabled": False,
+        }
+    ]
+}
+
+
+def checked_tags(tags: list[dict[str, str]], tags_max: int) -> dict[str, str]:
+    """A tag set as a dict, checked as AWS does."""
+    checked: dict[str, str] = {}
+    for tag in tags:
+        key, value = tag.get("Key", ""), tag.get("Value", "")
+        if not key or len(key) > 128:
+            raise AwsError("InvalidTag", "The TagKey you have provided is invalid", 400)
+        if len(value) > 256:
+            raise AwsError("InvalidTag", "The TagValue you have provided is invalid", 400)
+        if key in checked:
+            raise AwsError("InvalidTag", "Cannot provide multiple Tags with the same key", 400)
+        if key.startswith("aws:"):
+            raise AwsError("InvalidTag", "System tags cannot be added/updated by requester", 400)
+        checked[key] = value
+    if len(checked) > tags_max:
+        what = "Object tags" if tags_max == 10 else "Bucket tag count"
+        raise AwsError("BadRequest", f"{what} cannot be greater than {tags_max}", 400)
+    return checked
+
+
+def tag_set(tags: dict[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def put_bucket_tagging(call: Call, tx: Transaction) -> None:
+    bucket = of_call(call, tx)
+    tags = (call.params.get("Tagging") or {}).get("TagSet")
+    if tags is None:
+        raise faults.malformed_xml()
+    put_setting(tx, bucket.id, "tagging", checked_tags(tags, 50))
+
+
+def get_bucket_tagging(call: Call, view: View) -> Output:
+    tags = setting(view, of_call(call, view).id, "tagging")
+    if not tags:
+        raise AwsError("NoSuchTagSet", "The TagSet does not exist", 404)
+    return {"TagSet": tag_set(tags)}
+
+
+def delete_bucket_tagging(call: Call, tx: Transaction) -> None:
+    drop_setting(tx, of_call(call, tx).id, "tagging")
+
+
+def check_ownership(ownership: str) -> None:
+    if ownership in ("BucketOwnerPreferred", "ObjectWriter"):
+        raise NotImplementedByCloudlet(f"Object ownership {ownership} (it turns ACLs on)")
+    if ownership != OWNERSHIP:
+        raise faults.malformed_xml()
+
+
+def put_bucket_ownership_controls(call: Call, tx: Transaction) -> None:
+    of_call(call, tx)
+    rules = (call.params.get("OwnershipControls") or {}).get("Rules") or []
+    if len(rules) != 1:
+        raise faults.malformed_xml()
+    check_ownership(rules[0].get("ObjectOwnership", ""))
+
+
+def get_bucket_ownership_controls(call: Call, view: View) -> Output:
+    of_call(call, view)
+    return {"OwnershipControls": {"Rules": [{"ObjectOwnership": OWNERSHIP}]}}
+
+
+def get_bucket_versioning(call: Call, view: View) -> Output:
+    """Empty: never enabled."""
+    of_call(call, view)
+    return {}
+
+
+def put_bucket_versioning(call: Call, tx: Transaction) -> None:
+    of_call(call, tx)
+    status = (call.params.get("VersioningConfiguration") or {}).get("Status")
+    if status not in ("Enabled", "Suspended"):
+        raise AwsError(
+            "IllegalVersioningConfigurationException",
+            "The Versioning element must be specified",
+            400,
+        )
+    raise NotImplementedByCloudlet("S3 versioning")
+
+
+def get_bucket_encryption(call: Call, view: View) -> Output:
+    of_call(call, view)
+    return {"ServerSideEncryptionConfiguration": _ENCRYPTION}
+
+
+def put_bucket_encryption(call: Call, tx: Transaction) -> None:
+    of_call(call, tx)
+    configuration: dict[str, Any] = call.params.get("ServerSideEncryptionConfiguration") or {}
+    rules = configuration.get("Rules") or []
+    if len(rules) != 1:
+        raise faults.malformed_xml()
+    if rules[0].get("BlockedEncryptionTypes"):
+        raise NotImplementedByCloudlet("Blocking encryption types")
+    default = rules[0].get("ApplyServerSideEncryptionByDefault") or {"SSEAlgorithm": "AES256"}
+    if default.get("SSEAlgorithm") in ("aws:kms", "aws:kms:dsse"):
+        raise NotImplementedByCloudlet("S3 encryption with KMS keys")
+    if default.get("SSEAlgorithm") != "AES256" or default.get("KMSMasterKeyID"):
+        raise faults.malformed_xml()
+
+
+def delete_bucket_encryption(call: Call, tx: Transaction) -> None:
+    """Back to the default, which is what there is."""
+    of_call(call, tx)

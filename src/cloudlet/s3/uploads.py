@@ -1,0 +1,135 @@
+"""Listing multipart uploads in progress and their parts.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html
+"""
+
+from typing import Any
+
+from cloudlet.call import Call, Output
+from cloudlet.s3 import announce, checksums, conditions, lifecycle, multipart
+from cloudlet.s3.bucket import of_call, owner
+from cloudlet.s3.listing import after_prefix, common_prefix, encoder, limit_of
+from cloudlet.store.database import Row, View
+
+_Place = tuple[str, int, str]  # key, created_ms, id
+
+
+def list_parts(call: Call, view: View) -> Output:
+    upload, params = multipart.of_id(call, view), call.params
+    limit = limit_of(params.get("MaxParts"), "max-parts")
+    marker = int(params.get("PartNumberMarker") or 0)
+    rows = view.all(
+        "SELECT number, size, etag, modified_ms, checksum FROM s3_part"
+        " WHERE upload = ? AND number > ? ORDER BY number LIMIT ?",
+        (upload.id, marker, limit + 1),
+    )
+    page = rows[:limit]
+    output: Output = {
+        "Bucket": params["Bucket"],
+        "Key": upload.key,
+        "UploadId": upload.id,
+        "PartNumberMarker": marker,
+        "NextPartNumberMarker": page[-1]["number"] if page else 0,
+        "MaxParts": limit,
+        "IsTruncated": len(rows) > limit > 0,
+        "Parts": [_part(upload, row) for row in page],
+        "Initiator": owner(call),
+        "Owner": owner(call),
+        "StorageClass": "STANDARD",
+    }
+    if upload.algorithm:
+        output.update(ChecksumAlgorithm=upload.algorithm, ChecksumType=upload.type)
+    return {**output, **lifecycle.abort_due(view, upload.bucket, upload.key, upload.created_ms)}
+
+
+def _part(upload: multipart.Upload, row: Row) -> dict[str, Any]:
+    part = {
+        "PartNumber": row["number"],
+        "LastModified": announce.iso(row["modified_ms"]),
+        "ETag": conditions.quoted(row["etag"]),
+        "Size": row["size"],
+    }
+    if upload.algorithm:
+        part[checksums.member(upload.algorithm)] = row["checksum"]
+    return part
+
+
+def list_multipart_uploads(call: Call, view: View) -> Output:
+    """In order of key, then of initiation."""
+    bucket, params = of_call(call, view), call.params
+    limit, encode = limit_of(params.get("MaxUploads"), "max-uploads"), encoder(params)
+    prefix, delimiter = params.get("Prefix") or "", params.get("Delimiter") or ""
+    uploads: list[Row] = []
+    prefixes: list[str] = []
+    last: _Place = ("", 0, "")
+    place: _Place | None = _start(call, view, bucket.id, prefix, delimiter)
+    is_truncated = False
+    while limit and place is not None and (row := _next(view, bucket.id, prefix, place)):
+        if len(uploads) + len(prefixes) == limit:
+            is_truncated = True
+            break
+        common = common_prefix(row["key"], prefix, delimiter)
+        if common is None:
+            uploads.append(row)
+            place = last = (row["key"], row["created_ms"], row["id"])
+        else:
+            prefixes.append(common)
+            following, last = after_prefix(common), (common, 0, "")
+            place = None if following is None else (following, -1, "")
+    output: Output = {
+        "Bucket": bucket.name,
+        "KeyMarker": encode(params.get("KeyMarker") or ""),
+        "UploadIdMarker": params.get("UploadIdMarker") or "",
+        "Prefix": encode(prefix),
+        "MaxUploads": limit,
+        "IsTruncated": is_truncated,
+        "Uploads": [_upload(call, row, encode(row["key"])) for row in uploads],
+        "CommonPrefixes": [{"Prefix": encode(each)} for each in prefixes],
+    }
+    if is_truncated:
+        output.update(NextKeyMarker=encode(last[0]), NextUploadIdMarker=last[2])
+    if delimiter:
+        output["Delimiter"] = encode(delimiter)
+    if params.get("EncodingType"):
+        output["EncodingType"] = params["EncodingType"]
+    return output
+
+
+def _start(call: Call, view: View, bucket: int, prefix: str, delimiter: str) -> _Place | None:
+    """Without an upload id all uploads of the marker's key are passed over."""
+    marker, upload_id = call.params.get("KeyMarker") or "", call.params.get("UploadIdMarker")
+    if marker < prefix:
+        return prefix, -1, ""
+    if common_prefix(marker, prefix, delimiter) == marker:
+        following = after_prefix(marker)
+        return None if following is None else (following, -1, "")
+    if not upload_id:
+        return (marker, 1 << 62, "") if marker else ("", -1, "")
+    created_ms = view.value(
+        "SELECT created_ms FROM s3_upload WHERE id = ? AND bucket = ?", (upload_id, bucket)
+    )
+    return marker, 0 if created_ms is None else created_ms, upload_id
+
+
+def _next(view: View, bucket: int, prefix: str, place: _Place) -> Row | None:
+    end = after_prefix(prefix)
+    bound = "" if end is None else " AND key < ?"
+    return view.one(
+        "SELECT id, key, created_ms, algorithm, type FROM s3_upload WHERE bucket = ?"
+        f" AND (key, created_ms, id) > (?, ?, ?){bound} ORDER BY key, created_ms, id LIMIT 1",
+        (bucket, *place, *([] if end is None else [end])),
+    )
+
+
+def _upload(call: Call, row: Row, key: str) -> dict[str, Any]:
+    upload: dict[str, Any] = {
+        "UploadId": row["id"],
+        "Key": key,
+        "Initiated": announce.iso(row["created_ms"]),
+        "StorageClass": "STANDARD",
+        "Owner": owner(call),
+        "Initiator": owner(call),
+    }
+    if row["algorithm"]:
+        upload.update(ChecksumAlgorithm=[row["algorithm"]], ChecksumType=row["type"])
+    return upload
