@@ -15,13 +15,13 @@ from cloudlet.template.intrinsics import Known
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.resources import shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties, tag_list
+from cloudlet.template.words import words
 
 _ELSEWHERE = words("Code Tags ReservedConcurrentExecutions FunctionName PackageType Architectures")
 _CFNRESPONSE = '''\
 """Answers CloudFormation from a custom resource's function."""
 
 import json
-from cloudlet.template.words import words
 import urllib.request
 
 SUCCESS = "SUCCESS"

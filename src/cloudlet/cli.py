@@ -1,0 +1,276 @@
+"""The `cloudlet` command: bring a template up, and small things around a running cloudlet.
+
+Every option of `up` has an environment variable (CLOUDLET_PORT, …). Everything heavy is imported
+by the command that needs it, so that `cloudlet --help` is quick.
+"""
+
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from cloudlet.config import Config
+
+DATA = Path(".cloudlet")
+Command = TypeVar("Command", bound=Callable[..., Any])
+_POLL_S = 0.5
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lambdashare", prog_name="cloudlet")
+def cli() -> None:
+    """The one-machine serverless cloud: runs SAM templates, speaks AWS's protocols."""
+
+
+def main() -> None:
+    """Runs the command; an error that a person can act on is one line and exit code 1."""
+    from cloudlet.errors import AwsError
+
+    try:
+        cli()
+    except AwsError as error:
+        _fail(error.message)
+    except OSError as error:
+        _fail(_os_error(error))
+
+
+def _data_option(command: Command) -> Command:
+    return click.option(
+        "--data",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=DATA,
+        show_default=True,
+        envvar="CLOUDLET_DATA",
+        help="The folder with all state.",
+    )(command)
+
+
+@cli.command()
+@click.argument(
+    "template", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False)
+)
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    envvar="CLOUDLET_PORT",
+    help="Of the application's front door.",
+)
+@click.option(
+    "--aws-port",
+    default=4566,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    envvar="CLOUDLET_AWS_PORT",
+    help="Of AWS's protocols.",
+)
+@_data_option
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    envvar="CLOUDLET_HOST",
+    help="The address to listen on; 0.0.0.0 for other machines.",
+)
+@click.option(
+    "--public-url",
+    default="",
+    envvar="CLOUDLET_PUBLIC_URL",
+    help="The front door as others see it (behind a proxy: https://share.example).",
+)
+@click.option(
+    "--parameter",
+    "-p",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the template; repeatable.",
+)
+@click.option(
+    "--open",
+    "open_access",
+    is_flag=True,
+    envvar="CLOUDLET_OPEN",
+    help="Accept any credentials. For throw-away tests only.",
+)
+@click.option("--no-watch", is_flag=True, help="Do not deploy again when files change.")
+def up(
+    template: Path | None,
+    parameters: tuple[str, ...],
+    no_watch: bool,
+    **settings: Any,
+) -> None:
+    """Starts the cloud and deploys TEMPLATE; without one, the bare services."""
+    config = config_of(**settings)
+    values = parameter_values(parameters)
+    from cloudlet.app import serve
+
+    sys.exit(serve(config, template, values, watch=not no_watch, say=_say))
+
+
+def config_of(
+    port: int, aws_port: int, data: Path, host: str, public_url: str, open_access: bool
+) -> Config:
+    """The configuration that the options of `up` describe."""
+    if public_url and not public_url.startswith(("http://", "https://")):
+        raise click.BadParameter("must start with http:// or https://", param_hint="--public-url")
+    return Config(
+        data=data.absolute(),
+        host=host,
+        aws_port=aws_port,
+        door_port=port,
+        public_url=public_url.rstrip("/"),
+        open_access=open_access,
+    )
+
+
+def parameter_values(given: tuple[str, ...]) -> dict[str, str]:
+    values = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"{each!r} is not NAME=VALUE", param_hint="--parameter")
+        values[name] = value
+    return values
+
+
+@cli.command()
+@_data_option
+def env(data: Path) -> None:
+    """Prints exports for a shell: eval "$(cloudlet env)"."""
+    for name, value in environment(data).items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+def environment(data: Path) -> dict[str, str]:
+    """What AWS's tools need to find this cloudlet; makes the root key if there is none yet."""
+    from cloudlet.iam.root import root_key
+
+    config = Config(data=data.absolute())
+    key_id, secret = root_key(config)
+    return {
+        "AWS_ENDPOINT_URL": endpoint(config.data) or config.aws_endpoint,
+        "AWS_REGION": config.region,
+        "AWS_DEFAULT_REGION": config.region,
+        "AWS_ACCESS_KEY_ID": key_id,
+        "AWS_SECRET_ACCESS_KEY": secret,
+    }
+
+
+def endpoint(data: Path) -> str:
+    """Where the cloudlet of this data directory listens (or last listened); "" if unknown."""
+    try:
+        document = json.loads((data / "endpoint.json").read_text(encoding="utf-8"))
+        return f"http://127.0.0.1:{int(document['aws_port'])}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+@cli.command()
+@click.option("--missing/--no-missing", default=True, help="List the missing operations.")
+def coverage(missing: bool) -> None:
+    """Which operations of each AWS service are implemented."""
+    from cloudlet.app import services_table
+
+    click.echo(coverage_text(services_table(), missing))
+
+
+def coverage_text(table: dict[str, tuple[list[str], list[str]]], missing: bool) -> str:
+    lines = [f"{'service':<26}{'operations':>12}"]
+    for name, (implemented, known) in sorted(table.items()):
+        count = f"{len(implemented)}/{len(known)}"
+        lines.append(f"{name:<26}{count:>12}")
+        absent = sorted(set(known) - set(implemented))
+        if missing and absent:
+            lines.append(click.wrap_text(", ".join(absent), 96, "    missing: ", "        "))
+    return "\n".join(lines)
+
+
+@cli.command()
+@click.argument("function")
+@click.argument("payload", required=False, default="{}")
+@_data_option
+def invoke(function: str, payload: str, data: Path) -> None:
+    """Invokes FUNCTION with PAYLOAD (JSON, or - for standard input) and prints its answer."""
+    body = sys.stdin.read() if payload == "-" else payload
+    answer = _aws(data, lambda: _client(data, "lambda").invoke(FunctionName=function, Payload=body))
+    click.echo(answer["Payload"].read().decode())
+    if answer.get("FunctionError"):
+        sys.exit(1)
+
+
+@cli.command()
+@click.argument("function")
+@click.option("--follow", "-f", is_flag=True, help="Go on as new lines come.")
+@_data_option
+def logs(function: str, follow: bool, data: Path) -> None:
+    """Prints what FUNCTION has logged."""
+    client = _client(data, "logs")
+    group = function if function.startswith("/") else f"/aws/lambda/{function}"
+    start_ms, shown = 0, set[str]()
+    while True:
+        for event in _aws(data, partial(_log_events, client, group, start_ms)):
+            if event["eventId"] not in shown:
+                click.echo(event["message"].rstrip("\n"))
+                shown.add(event["eventId"])
+                start_ms = max(start_ms, event["timestamp"])
+        if not follow:
+            return
+        time.sleep(_POLL_S)
+
+
+def _log_events(client: Any, group: str, start_ms: int) -> list[dict[str, Any]]:
+    pages = client.get_paginator("filter_log_events").paginate(
+        logGroupName=group, startTime=start_ms
+    )
+    return [event for page in pages for event in page["events"]]
+
+
+def _client(data: Path, service: str) -> Any:
+    import boto3
+    from botocore.config import Config as ClientConfig
+
+    values = environment(data)
+    return boto3.client(
+        service,  # type: ignore[call-overload]
+        endpoint_url=values["AWS_ENDPOINT_URL"],
+        region_name=values["AWS_REGION"],
+        aws_access_key_id=values["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=values["AWS_SECRET_ACCESS_KEY"],
+        config=ClientConfig(retries={"total_max_attempts": 1}, read_timeout=910),
+    )
+
+
+def _aws(data: Path, call: Callable[[], Any]) -> Any:
+    """The call's answer; AWS's errors and an absent cloudlet as one line."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        return call()
+    except ClientError as error:
+        _fail(str(error))
+    except BotoCoreError as error:
+        _fail(f"no answer from the cloudlet of {data}: {error}")
+
+
+def _os_error(error: OSError) -> str:
+    text = os.strerror(error.errno) if error.errno else str(error)
+    return f"{error.filename}: {text}" if error.filename else str(error)
+
+
+def _say(message: str) -> None:
+    click.echo(message)
+    sys.stdout.flush()
+
+
+def _fail(message: str) -> None:
+    click.echo(f"cloudlet: {message}", err=True)
+    sys.exit(1)
