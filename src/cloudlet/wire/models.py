@@ -47,6 +47,12 @@ class Model:
         return "application/json" if self.protocol == "rest-json" else "text/xml"
 
     @cached_property
+    def signing_name(self) -> str:
+        """The service in a credential scope."""
+        metadata = self.service.metadata
+        return str(metadata.get("signingName", metadata["endpointPrefix"]))
+
+    @cached_property
     def operation_names(self) -> list[str]:
         return list(self.service.operation_names)
 

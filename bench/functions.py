@@ -1,0 +1,157 @@
+"""Functions: warm invocations, HTTP API → function, HTTP API → function → DynamoDB, start-up."""
+
+import io
+import json
+import time
+import zipfile
+from typing import Any
+
+from bench import load
+from bench.contenders import Contender
+from bench.results import Row, Table
+from bench.storage import rates
+
+PEERS = ["ministack"]  # moto needs Docker for functions
+_HELLO = """
+def handler(event, context):
+    return {"statusCode": 200, "body": "hello"}
+"""
+_ITEM = """
+import boto3
+table = boto3.client("dynamodb")
+def handler(event, context):
+    item = table.get_item(TableName="bench", Key={"pk": {"S": "one"}})["Item"]
+    return {"statusCode": 200, "body": item["pk"]["S"]}
+"""
+_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ],
+}
+_ALLOW = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": ["dynamodb:*", "logs:*"], "Resource": "*"}],
+}
+
+
+def functions(seconds: float) -> Table:
+    table = Table("Functions", PEERS)
+    contenders = [Contender(name).start() for name in ("cloudlet", *PEERS)]
+    try:
+        starts = {c.name: c.start_s * 1000 for c in contenders}
+        table.rows.append(Row("start-up of the bare services", "ms", starts, more_is_better=False))
+        doors = {contender.name: _deploy(contender) for contender in contenders}
+        table.rows.append(_cold(contenders))
+        invoke = {c.name: [_invoke(c)] for c in contenders}
+        table.rows += _latency("warm invoke, 1 client", contenders, invoke, seconds)
+        table.rows.append(rates("warm invoke, 8 clients", contenders, invoke, seconds))
+        for what, path in (("HTTP API → function", "hello"), ("… → DynamoDB GetItem", "item")):
+            calls = {c.name: [_call(c, doors[c.name], path)] for c in contenders}
+            table.rows += _latency(f"{what}, 1 client", contenders, calls, seconds)
+            table.rows.append(rates(f"{what}, 8 clients", contenders, calls, seconds))
+        memory = {c.name: c.memory_mib() for c in contenders}
+        table.rows.append(Row("memory afterwards", "MiB", memory, more_is_better=False))
+    finally:
+        for contender in contenders:
+            contender.stop()
+    return table
+
+
+def _zip(source: str) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("index.py", source)
+    return data.getvalue()
+
+
+def _deploy(contender: Contender) -> str:
+    """Two functions behind one HTTP API; returns the API's id."""
+    iam, lambda_ = contender.client("iam"), contender.client("lambda")
+    role = iam.create_role(RoleName="bench", AssumeRolePolicyDocument=json.dumps(_TRUST))["Role"]
+    iam.put_role_policy(RoleName="bench", PolicyName="all", PolicyDocument=json.dumps(_ALLOW))
+    dynamodb = contender.client("dynamodb")
+    dynamodb.create_table(
+        TableName="bench",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    dynamodb.put_item(TableName="bench", Item={"pk": {"S": "one"}})
+    gateway = contender.client("apigatewayv2")
+    api: str = gateway.create_api(Name="bench", ProtocolType="HTTP")["ApiId"]
+    for name, source in (("hello", _HELLO), ("item", _ITEM)):
+        made = lambda_.create_function(
+            FunctionName=name, Runtime="python3.12", Role=role["Arn"], Handler="index.handler",
+            Code={"ZipFile": _zip(source)}, Timeout=30, MemorySize=256,
+            Environment={"Variables": {"AWS_ENDPOINT_URL": contender.endpoint}}
+            if contender.name != "cloudlet" else {"Variables": {}},
+        )  # fmt: skip
+        lambda_.get_waiter("function_active_v2").wait(FunctionName=name)
+        lambda_.add_permission(
+            FunctionName=name, StatementId="api", Action="lambda:InvokeFunction",
+            Principal="apigateway.amazonaws.com",
+        )  # fmt: skip
+        integration = gateway.create_integration(
+            ApiId=api, IntegrationType="AWS_PROXY", IntegrationUri=made["FunctionArn"],
+            PayloadFormatVersion="2.0",
+        )["IntegrationId"]  # fmt: skip
+        gateway.create_route(
+            ApiId=api, RouteKey=f"GET /{name}", Target=f"integrations/{integration}"
+        )
+    gateway.create_stage(ApiId=api, StageName="$default", AutoDeploy=True)
+    return api
+
+
+def _invoke(contender: Contender) -> load.Request:
+    path = "/2015-03-31/functions/hello/invocations"
+    return load.signed(contender.endpoint, contender.key, "lambda", "POST", path, body=b"{}")
+
+
+def _call(contender: Contender, api: str, path: str) -> load.Request:
+    host = f"{api}.execute-api.localhost:{contender.port}"
+    return load.plain(f"http://{host}", "GET", f"/{path}")
+
+
+def _latency(
+    what: str, contenders: list[Contender], requests: dict[str, list[load.Request]], seconds: float
+) -> list[Row]:
+    p50: dict[str, float] = {}
+    p99: dict[str, float] = {}
+    for contender in contenders:
+        windows = [
+            load.run(contender.endpoint, requests[contender.name], connections=1, seconds=seconds)
+            for _ in range(3)
+        ]
+        window = load.median(windows)
+        p50[contender.name], p99[contender.name] = window.p50_ms, window.p99_ms
+    return [
+        Row(f"{what}, p50", "ms", p50, more_is_better=False),
+        Row(f"{what}, p99", "ms", p99, more_is_better=False),
+    ]
+
+
+def _cold(contenders: list[Contender]) -> Row:
+    """A changed environment makes every worker stale: the next call starts a new one."""
+    figures = {}
+    for contender in contenders:
+        client: Any = contender.client("lambda")
+        spent = []
+        for number in range(7):
+            environment = {"ROUND": str(number)}
+            if contender.name != "cloudlet":
+                environment["AWS_ENDPOINT_URL"] = contender.endpoint
+            client.update_function_configuration(
+                FunctionName="item", Environment={"Variables": environment}
+            )
+            client.get_waiter("function_updated_v2").wait(FunctionName="item")
+            began = time.perf_counter()
+            answer = client.invoke(FunctionName="item", Payload=b"{}")
+            answer["Payload"].read()
+            spent.append((time.perf_counter() - began) * 1000)
+        figures[contender.name] = sorted(spent)[len(spent) // 2]
+    return Row("cold start, handler imports boto3, p50", "ms", figures, more_is_better=False)

@@ -1,0 +1,81 @@
+"""The door to AWS's protocols: signature, operation, permission, answer.
+
+What S3 asks of a door besides: preflights and CORS headers, and websites of buckets under their
+own host name. The only place that catches broadly: a bug becomes AWS's internal error, with the
+details in our log under the request's id.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from cloudlet.auth.chunked import open_body
+from cloudlet.auth.sigv4 import Lookup, Verifier
+from cloudlet.call import ANONYMOUS, Call, Caller, Cloud
+from cloudlet.errors import AwsError
+from cloudlet.exchange import Request, Response
+from cloudlet.front.dispatcher import Dispatcher
+from cloudlet.front.server import ClientGone
+from cloudlet.wire import models
+from cloudlet.wire.protocol import Protocol, protocol
+
+_log = logging.getLogger(__name__)
+Decorate = Callable[[Request, Response], Response]
+Special = Callable[[Request], Awaitable[Response | None]]
+
+
+class AwsDoor:
+    """Answers every request with a response; raises only when the client is gone.
+
+    `specials` may answer before an operation is looked for (preflights, websites, gateways);
+    `decorate` completes responses (CORS headers).
+    """
+
+    def __init__(
+        self, cloud: Cloud, dispatcher: Dispatcher, verifier: Verifier, lookup: Lookup
+    ) -> None:
+        self._cloud = cloud
+        self._dispatcher = dispatcher
+        self._verifier = verifier
+        self._lookup = lookup
+        self.specials: list[Special] = []
+        self.decorate: Decorate = lambda request, response: response
+
+    async def answer(self, request: Request) -> Response:
+        request.id = request.id or self._cloud.config.new_id()
+        spoken: Protocol | None = None
+        try:
+            for special in self.specials:
+                response = await special(request)
+                if response is not None:
+                    return response
+            spoken = protocol("s3")
+            spoken = protocol(models.detect(request))
+            return self.decorate(request, await self._operation(request, spoken))
+        except AwsError as error:
+            if isinstance(error, ClientGone):
+                raise
+            return self.decorate(request, (spoken or protocol("s3")).fault(error, request))
+        except Exception:
+            _log.exception("request %s: %s %s", request.id, request.method, request.raw_path)
+            error = AwsError(
+                "InternalError", "We encountered an internal error. Please try again.", 500
+            )
+            return self.decorate(request, (spoken or protocol("s3")).fault(error, request))
+
+    async def _operation(self, request: Request, spoken: Protocol) -> Response:
+        caller = await self._authenticate(request, spoken)
+        parsed = await spoken.parse(request)
+        call = Call(
+            self._cloud, spoken.model.name, parsed.operation, parsed.params, caller, request
+        )
+        result = await self._dispatcher.perform(call, trusted=self._cloud.config.open_access)
+        return spoken.response(parsed.operation, result, request.id)
+
+    async def _authenticate(self, request: Request, spoken: Protocol) -> Caller:
+        """The caller; the request's body then checks itself against what was signed."""
+        config = self._cloud.config
+        verified = await self._verifier.verify(
+            request, self._lookup, config.now_ms(), config.region, spoken.model.signing_name
+        )
+        request.body = open_body(request, verified)
+        return verified.caller if verified else ANONYMOUS
