@@ -1,0 +1,188 @@
+"""Distributions compiled for serving: origins, path patterns, what is forwarded and added.
+
+https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/DownloadDistValuesCacheBehavior.html
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from cloudlet.gateway import distributions, items, policies
+from cloudlet.gateway.items import Document, Item, members
+from cloudlet.store.database import View
+
+_S3 = re.compile(r"(?P<bucket>[a-z0-9.-]+)\.s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com")
+_API = re.compile(r"(?P<api>[a-z0-9]+)\.execute-api\.[a-z0-9-]+\.amazonaws\.com")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    domain: str
+    path: str
+    bucket: str | None
+    api_id: str | None
+    is_signed: bool  # an origin access control signs requests as CloudFront
+    headers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which names are passed to the origin: "none", "all", "some" or "all-but"."""
+
+    mode: str
+    names: frozenset[str] = frozenset()
+
+    def takes(self, name: str) -> bool:
+        if self.mode == "some":
+            return name in self.names
+        return self.mode == "all" or (self.mode == "all-but" and name not in self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Behavior:
+    pattern: re.Pattern[str] | None  # None: the default
+    origin: Origin
+    methods: frozenset[str]
+    headers: tuple[Selection, ...]
+    cookies: tuple[Selection, ...]
+    queries: tuple[Selection, ...]
+    response_policy: Document | None
+    wants_https: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    id: str
+    arn: str
+    hosts: tuple[str, ...]
+    root: str
+    behaviors: tuple[Behavior, ...]  # the default comes last
+    errors: dict[int, Document]
+
+    def behavior(self, path: str) -> Behavior:
+        for behavior in self.behaviors[:-1]:
+            if behavior.pattern is not None and behavior.pattern.fullmatch(path):
+                return behavior
+        return self.behaviors[-1]
+
+
+def compile_all(view: View, account: str) -> list[Distribution]:
+    """Enabled distributions, the oldest first."""
+    return [
+        _distribution(view, item, account)
+        for item in items.every(view, "distribution")
+        if item.document["Enabled"]
+    ]
+
+
+def pattern(text: str) -> re.Pattern[str]:
+    """`*` is any run of characters, slashes too; `?` is one; the leading slash may be left out."""
+    text = text if text.startswith(("/", "*")) else f"/{text}"
+    parts = {"*": ".*", "?": "."}
+    return re.compile("".join(parts.get(c) or re.escape(c) for c in text), re.DOTALL)
+
+
+def _distribution(view: View, item: Item, account: str) -> Distribution:
+    config = item.document
+    origins = {o["Id"]: _origin(o) for o in members(config["Origins"])}
+    behaviors = [
+        _behavior(view, b, origins, pattern(b["PathPattern"]))
+        for b in members(config.get("CacheBehaviors"))
+    ]
+    behaviors.append(_behavior(view, config["DefaultCacheBehavior"], origins, None))
+    aliases = [alias.lower() for alias in members(config.get("Aliases"))]
+    return Distribution(
+        item.id,
+        distributions.arn(account, item.id),
+        (*aliases, distributions.domain(item.id)),
+        config.get("DefaultRootObject") or "",
+        tuple(behaviors),
+        {int(e["ErrorCode"]): e for e in members(config.get("CustomErrorResponses"))},
+    )
+
+
+def _origin(origin: Document) -> Origin:
+    domain = origin["DomainName"].lower()
+    bucket, api = _S3.fullmatch(domain), _API.fullmatch(domain)
+    return Origin(
+        domain,
+        origin.get("OriginPath") or "",
+        bucket.group("bucket") if bucket else None,
+        api.group("api") if api else None,
+        bool(origin.get("OriginAccessControlId")),
+        tuple(
+            (h["HeaderName"].lower(), h["HeaderValue"])
+            for h in members(origin.get("CustomHeaders"))
+        ),
+    )
+
+
+def _behavior(
+    view: View,
+    behavior: Document,
+    origins: dict[str, Origin],
+    path_pattern: re.Pattern[str] | None,
+) -> Behavior:
+    forwards = list(_forwarding(view, behavior))
+    response_id = behavior.get("ResponseHeadersPolicyId")
+    return Behavior(
+        path_pattern,
+        origins[behavior["TargetOriginId"]],
+        frozenset(members(behavior.get("AllowedMethods")) or ("GET", "HEAD")),
+        tuple(f[0] for f in forwards),
+        tuple(f[1] for f in forwards),
+        tuple(f[2] for f in forwards),
+        policies.document(view, "response-headers-policy", response_id) if response_id else None,
+        behavior.get("ViewerProtocolPolicy", "allow-all") != "allow-all",
+    )
+
+
+def _forwarding(view: View, behavior: Document) -> list[tuple[Selection, Selection, Selection]]:
+    """Headers, cookies and query strings that the cache policy and the origin policy pass on."""
+    if behavior.get("ForwardedValues") and not behavior.get("CachePolicyId"):
+        return [_legacy(behavior["ForwardedValues"])]
+    found = []
+    cache = policies.document(view, "cache-policy", behavior["CachePolicyId"])
+    if cache is not None:
+        found.append(_selections(cache["ParametersInCacheKeyAndForwardedToOrigin"]))
+    origin_id = behavior.get("OriginRequestPolicyId")
+    origin = policies.document(view, "origin-request-policy", origin_id) if origin_id else None
+    if origin is not None:
+        found.append(_selections(origin))
+    return found
+
+
+def _selections(policy: Document) -> tuple[Selection, Selection, Selection]:
+    headers = policy["HeadersConfig"]
+    cookies = policy["CookiesConfig"]
+    queries = policy["QueryStringsConfig"]
+    return (
+        _selection(headers["HeaderBehavior"], [h.lower() for h in members(headers.get("Headers"))]),
+        _selection(cookies["CookieBehavior"], members(cookies.get("Cookies"))),
+        _selection(queries["QueryStringBehavior"], members(queries.get("QueryStrings"))),
+    )
+
+
+def _selection(mode: str, names: list[str]) -> Selection:
+    modes: dict[str, Any] = {
+        "none": "none",
+        "whitelist": "some",
+        "allExcept": "all-but",
+        "all": "all",
+        "allViewer": "all",
+        "allViewerAndWhitelistCloudFront": "all",
+    }
+    return Selection(modes[mode], frozenset(names))
+
+
+def _legacy(values: Document) -> tuple[Selection, Selection, Selection]:
+    headers = [name.lower() for name in members(values.get("Headers"))]
+    cookies = values["Cookies"]
+    keys = members(values.get("QueryStringCacheKeys"))
+    header_mode = "all" if "*" in headers else "whitelist" if headers else "none"
+    query_mode = "none" if not values["QueryString"] else "whitelist" if keys else "all"
+    return (
+        _selection(header_mode, headers),
+        _selection(cookies["Forward"], members(cookies.get("WhitelistedNames"))),
+        _selection(query_mode, keys),
+    )

@@ -1,0 +1,167 @@
+"""The stored configuration of APIs: documents of an API and of its parts, and deploying them.
+
+A stage always serves a deployment, a snapshot of routes, integrations and CORS. A stage with
+AutoDeploy gets a new one with every change, as on AWS, so the data plane knows one path only.
+Every change ends with `changed`, which deploys and tells the running gateway.
+"""
+
+import secrets
+import string
+from typing import Any
+
+import orjson
+
+from cloudlet.call import Call
+from cloudlet.errors import AwsError
+from cloudlet.store.database import Transaction, View
+
+Document = dict[str, Any]
+_LETTERS = string.ascii_lowercase + string.digits
+
+
+def new_id(length: int = 10) -> str:
+    """An id of AWS's form; random, because names of APIs are public and must not repeat."""
+    return "".join(secrets.choice(_LETTERS) for _ in range(length))
+
+
+def not_found(what: str, identifier: str) -> AwsError:
+    return AwsError("NotFoundException", f"Unable to find {what} by ID {identifier}", 404)
+
+
+def bad_request(message: str) -> AwsError:
+    return AwsError("BadRequestException", message, 400)
+
+
+def api(view: View, api_id: str) -> Document:
+    text = view.value("SELECT document FROM gateway_apis WHERE api_id = ?", (api_id,))
+    if text is None:
+        raise AwsError("NotFoundException", f"Invalid API identifier specified {api_id}", 404)
+    document: Document = orjson.loads(text)
+    return document
+
+
+def apis(view: View) -> list[Document]:
+    rows = view.all("SELECT document FROM gateway_apis ORDER BY created_ms, api_id")
+    return [orjson.loads(row["document"]) for row in rows]
+
+
+def save_api(tx: Transaction, document: Document, now_ms: int) -> None:
+    tx.run(
+        "INSERT INTO gateway_apis (api_id, created_ms, document) VALUES (?, ?, ?)"
+        " ON CONFLICT (api_id) DO UPDATE SET document = excluded.document",
+        (document["ApiId"], now_ms, _text(document)),
+    )
+
+
+def part(view: View, api_id: str, kind: str, identifier: str) -> Document:
+    text = view.value(
+        "SELECT document FROM gateway_parts WHERE api_id = ? AND kind = ? AND id = ?",
+        (api_id, kind, identifier),
+    )
+    if text is None:
+        api(view, api_id)
+        raise not_found(kind.capitalize(), identifier)
+    document: Document = orjson.loads(text)
+    return document
+
+
+def parts(view: View, api_id: str, kind: str, parent: str | None = None) -> list[Document]:
+    rows = view.all(
+        "SELECT document FROM gateway_parts WHERE api_id = ? AND kind = ?"
+        " AND (? IS NULL OR parent = ?) ORDER BY id",
+        (api_id, kind, parent, parent),
+    )
+    return [orjson.loads(row["document"]) for row in rows]
+
+
+def save_part(
+    tx: Transaction, api_id: str, key: tuple[str, str], document: Document, parent: str = ""
+) -> None:
+    """`key` is (kind, id)."""
+    tx.run(
+        "INSERT INTO gateway_parts (api_id, kind, id, parent, document) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (api_id, kind, id) DO UPDATE SET document = excluded.document",
+        (api_id, *key, parent, _text(document)),
+    )
+
+
+def delete_part(tx: Transaction, api_id: str, kind: str, identifier: str) -> None:
+    part(tx, api_id, kind, identifier)
+    tx.run(
+        "DELETE FROM gateway_parts WHERE api_id = ? AND kind = ? AND id = ?",
+        (api_id, kind, identifier),
+    )
+    tx.run("DELETE FROM gateway_parts WHERE api_id = ? AND parent = ?", (api_id, identifier))
+
+
+def snapshot(view: View, api_id: str) -> Document:
+    """What a deployment freezes."""
+    return {
+        "routes": parts(view, api_id, "route"),
+        "integrations": parts(view, api_id, "integration"),
+        "route_responses": parts(view, api_id, "routeresponse"),
+        "cors": api(view, api_id).get("CorsConfiguration"),
+    }
+
+
+def deploy(
+    tx: Transaction, api_id: str, now_ms: int, *, auto: bool, description: str | None = None
+) -> Document:
+    document: Document = {
+        "DeploymentId": new_id(6),
+        "DeploymentStatus": "DEPLOYED",
+        "AutoDeployed": auto,
+        "CreatedDate": now_ms / 1000,
+        "Description": description or ("Automatic deployment" if auto else None),
+        "_snapshot": snapshot(tx, api_id),
+    }
+    save_part(tx, api_id, ("deployment", document["DeploymentId"]), document)
+    return document
+
+
+def changed(call: Call, tx: Transaction, api_id: str) -> None:
+    """Deploys to stages that want it; the gateway forgets what it had compiled."""
+    automatic = [s for s in parts(tx, api_id, "stage") if s.get("AutoDeploy")]
+    if automatic:
+        deployment = deploy(tx, api_id, call.now_ms, auto=True)
+        for stage in automatic:
+            stage["DeploymentId"] = deployment["DeploymentId"]
+            stage["LastUpdatedDate"] = call.now_ms / 1000
+            stage["LastDeploymentStatusMessage"] = (
+                f"Successfully deployed stage with deployment ID '{deployment['DeploymentId']}'"
+            )
+            save_part(tx, api_id, ("stage", stage["StageName"]), stage)
+        _drop_old_automatic(tx, api_id)
+    announce(call, tx, api_id)
+
+
+def announce(call: Call, tx: Transaction, api_id: str) -> None:
+    forget = getattr(call.state, "forget", None)
+    if forget is not None:
+        tx.after_commit(lambda: forget(api_id))
+
+
+def _drop_old_automatic(tx: Transaction, api_id: str) -> None:
+    """Automatic deployments that no stage serves any more would pile up."""
+    served = {stage.get("DeploymentId") for stage in parts(tx, api_id, "stage")}
+    for deployment in parts(tx, api_id, "deployment"):
+        if deployment["AutoDeployed"] and deployment["DeploymentId"] not in served:
+            delete_part(tx, api_id, "deployment", deployment["DeploymentId"])
+
+
+def _text(document: Document) -> str:
+    present = {name: value for name, value in document.items() if value is not None}
+    return orjson.dumps(present).decode()
+
+
+def page(items: list[Document], params: Document) -> Document:
+    """One page of a list operation: MaxResults (as text) and NextToken (an offset)."""
+    try:
+        start = int(params.get("NextToken") or 0)
+        size = int(params.get("MaxResults") or 500)
+    except ValueError:
+        raise bad_request("Invalid MaxResults or NextToken parameter") from None
+    output: Document = {"Items": items[start : start + size]}
+    if start + size < len(items):
+        output["NextToken"] = str(start + size)
+    return output

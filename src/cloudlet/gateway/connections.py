@@ -1,0 +1,266 @@
+"""Serving WebSocket APIs: open connections, their messages to functions, messages back to them.
+
+Theory of operation. `connect` runs one connection from handshake to end. `$connect`'s function may
+refuse it. Then one task reads messages and starts a function per message (at most `_AT_ONCE` at a
+time, then reading pauses), and one task writes what is queued. The queue is bounded: a client that
+reads too slowly is closed, so that memory stays flat. Connections live as long as the process;
+posting to one that is gone answers 410, as AWS does, and applications forget it then.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api.html
+
+AWS's 32 KB limit per frame is not enforced: frames are joined before they get here.
+"""
+
+import asyncio
+import base64
+import logging
+from typing import Any
+
+import orjson
+
+from cloudlet.call import Cloud
+from cloudlet.errors import AwsError
+from cloudlet.exchange import Response, Socket
+from cloudlet.gateway import payloads, socket_events
+from cloudlet.gateway.http_api import FunctionFailed, Gateway, invoke
+from cloudlet.gateway.payloads import MalformedAnswer
+from cloudlet.gateway.socket_events import Origin
+from cloudlet.gateway.stages import Api, Route, Stage
+
+MESSAGE_MAX_BYTES = 128 * 1024
+IDLE_MAX_S = 600.0
+LIFETIME_MAX_S = 7200.0
+QUEUE_MAX = 256  # messages waiting for one client
+QUEUE_MAX_BYTES = 4 * 1024 * 1024
+_AT_ONCE = 16
+_log = logging.getLogger(__name__)
+
+
+class Connection:
+    """One open WebSocket. `post` queues a message; `end` closes it."""
+
+    def __init__(self, origin: Origin, socket: Socket, api: Api) -> None:
+        self.origin = origin
+        self.api = api
+        self.last_active_ms = origin.connected_ms
+        self.closing: tuple[int, str] | None = None
+        self.ended = asyncio.Event()
+        self._socket = socket
+        self._queue: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+        self._queued_bytes = 0
+
+    def post(self, message: str | bytes) -> bool:
+        """False if the connection is gone, or is being closed because it reads too slowly."""
+        if self.closing is not None:
+            return False
+        if self._queue.qsize() >= QUEUE_MAX or self._queued_bytes > QUEUE_MAX_BYTES:
+            self.end(1008, "Too many messages are waiting for this client")
+            return False
+        self._queued_bytes += len(message)
+        self._queue.put_nowait(message)
+        return True
+
+    def end(self, code: int, reason: str) -> None:
+        if self.closing is None:
+            self.closing = (code, reason)
+            self._queue.put_nowait(None)
+            self.ended.set()
+
+    async def write(self, now_ms: Any) -> None:
+        """Sends what is queued until the connection ends; then closes the socket."""
+        while self.closing is None or self.closing[0] == 1000:
+            message = await self._queue.get()
+            if message is None:
+                break
+            self._queued_bytes -= len(message)
+            await self._socket.send(message)
+            self.last_active_ms = now_ms()
+        code, reason = self.closing or (1000, "")
+        await self._socket.close(code, reason)
+
+
+class Connections:
+    """All open connections of this process. `stop` closes them."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.cloud: Cloud = gateway.cloud
+        self.open: dict[str, Connection] = {}
+        self._stages = gateway.stages
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def stop(self) -> None:
+        for connection in list(self.open.values()):
+            connection.end(1001, "Going away")
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5)
+
+    async def connect(self, socket: Socket, api_id: str, raw_path: str) -> None:
+        """Runs one connection to its end. `raw_path` is `/STAGE`, within the API."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        api = self._stages.api(api_id)
+        stage = api.stages.get(raw_path.strip("/")) if api is not None else None
+        if api is None or stage is None or api.protocol != "WEBSOCKET":
+            await socket.refuse(_refusal(403, {"message": "Forbidden"}))
+            return
+        # 96 random bits, in AWS's alphabet: the id is what lets a function post
+        raw = bytes.fromhex(self.cloud.config.new_secret(12))
+        identifier = base64.urlsafe_b64encode(raw).decode()
+        origin = Origin(identifier, stage, socket.request, self.cloud.config.now_ms())
+        headers = await self._admit(socket, origin)
+        if headers is None:
+            return
+        await socket.accept(headers)
+        connection = self.open[identifier] = Connection(origin, socket, api)
+        try:
+            await self._converse(connection, socket)
+        finally:
+            del self.open[identifier]
+            await self._leave(connection)
+
+    async def _admit(self, socket: Socket, origin: Origin) -> list[tuple[str, str]] | None:
+        """Asks `$connect`'s function; None if it refused, and then so was the socket."""
+        route = origin.stage.by_key.get("$connect")
+        if route is None or route.function is None:
+            return []
+        request_id = self._request_id(origin)
+        if not route.bucket.take(self.cloud.config.now_ms()):
+            await socket.refuse(_refusal(429, {"message": "Too Many Requests"}))
+            return None
+        event = socket_events.connect(origin, self.cloud.config.now_ms(), request_id)
+        answer = await self._ask(route, event)
+        if answer is None:
+            body = {
+                "message": "Internal server error",
+                "connectionId": origin.id,
+                "requestId": request_id,
+            }
+            await socket.refuse(_refusal(502, body))
+            return None
+        if not 200 <= answer.status < 300:
+            await socket.refuse(answer)
+            return None
+        return [h for h in answer.headers if h[0] == "sec-websocket-protocol"]
+
+    async def _converse(self, connection: Connection, socket: Socket) -> None:
+        writer = asyncio.create_task(connection.write(self.cloud.config.now_ms))
+        reader = asyncio.create_task(self._read(connection, socket))
+        ended = asyncio.create_task(connection.ended.wait())
+        await asyncio.wait(
+            (writer, reader, ended),
+            timeout=LIFETIME_MAX_S,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if reader.done() or writer.done():
+            connection.end(1005 if reader.done() else 1006, "")  # the client left, or broke off
+        else:
+            connection.end(1001, "Going away")
+        await asyncio.wait((writer,), timeout=5)  # a client may not even read the close frame
+        for task in (writer, reader, ended):
+            task.cancel()
+        await asyncio.gather(writer, reader, ended, return_exceptions=True)
+
+    async def _read(self, connection: Connection, socket: Socket) -> None:
+        """Messages outlive the connection: a function that closes it is not cut off by that."""
+        limit = asyncio.Semaphore(_AT_ONCE)
+        while True:
+            await limit.acquire()
+            message = await self._next(connection, socket)
+            if message is None:
+                return
+            task = asyncio.create_task(self._serve(connection, message))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(lambda _: limit.release())
+
+    async def _next(self, connection: Connection, socket: Socket) -> str | bytes | None:
+        """The next message; None at the end, of which too long a silence is one."""
+        while True:
+            now_ms = self.cloud.config.now_ms()
+            left_s = IDLE_MAX_S - (now_ms - connection.last_active_ms) / 1000
+            try:
+                async with asyncio.timeout(max(0.0, left_s)):
+                    message = await socket.receive()
+                    break
+            except TimeoutError:
+                idle_ms = self.cloud.config.now_ms() - connection.last_active_ms
+                if idle_ms >= IDLE_MAX_S * 1000:
+                    connection.end(1001, "Going away")
+                    return None
+        if message is None:
+            return None
+        size = len(message) if isinstance(message, bytes) else len(message.encode())
+        if size > MESSAGE_MAX_BYTES:
+            connection.end(1009, "Message too big")
+            return None
+        connection.last_active_ms = self.cloud.config.now_ms()
+        return message
+
+    async def _serve(self, connection: Connection, data: str | bytes) -> None:
+        """One message: its route, its function, and the answer if the route has one."""
+        origin = connection.origin
+        request_id = self._request_id(origin)
+        failure = {"connectionId": origin.id, "requestId": request_id}
+        api = self._stages.api(origin.stage.api_id) or connection.api
+        stage: Stage = api.stages.get(origin.stage.name, origin.stage)
+        route = _select(api, stage, data)
+        if route is None or route.function is None:
+            connection.post(_json({"message": "Forbidden", **failure}))
+            return
+        now_ms = self.cloud.config.now_ms()
+        if not route.bucket.take(now_ms):
+            connection.post(_json({"message": "Too Many Requests", **failure}))
+            return
+        event = socket_events.message(origin, route.key, data, (now_ms, request_id))
+        answer = await self._ask(route, event)
+        if answer is None:
+            connection.post(_json({"message": "Internal server error", **failure}))
+        elif route.answers and isinstance(answer.body, bytes) and answer.body:
+            connection.post(answer.body.decode(errors="replace"))
+
+    async def _leave(self, connection: Connection) -> None:
+        """Tells `$disconnect`'s function; best effort, as on AWS."""
+        route = connection.origin.stage.by_key.get("$disconnect")
+        if route is None or route.function is None:
+            return
+        code, reason = connection.closing or (1006, "")
+        moment = (self.cloud.config.now_ms(), self._request_id(connection.origin))
+        await self._ask(route, socket_events.disconnect(connection.origin, code, reason, moment))
+
+    async def _ask(self, route: Route, event: dict[str, Any]) -> Response | None:
+        """The function's answer, or None if it failed."""
+        target = route.target
+        resource = f"{target.api_id}/{target.stage}/{route.key}"
+        arn = self.cloud.config.arn("execute-api", resource)
+        try:
+            async with asyncio.timeout(route.timeout_s):
+                payload = await invoke(self.cloud, route.function or "", _json(event).encode(), arn)
+            return payloads.response(payload, "2.0")
+        except (TimeoutError, AwsError, FunctionFailed, MalformedAnswer) as error:
+            _log.warning("%s failed for %s: %r", route.function, route.key, error)
+            return None
+
+    def _request_id(self, origin: Origin) -> str:
+        return self.cloud.config.new_id()
+
+
+def _select(api: Api, stage: Stage, data: str | bytes) -> Route | None:
+    """`$request.body.action` names a member, or a path of members, of a JSON message."""
+    try:
+        value: Any = orjson.loads(data)
+        for name in api.selection.removeprefix("$request.body.").split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+    except ValueError:
+        value = None
+    if isinstance(value, str) and not value.startswith("$") and value in stage.by_key:
+        return stage.by_key[value]
+    return stage.by_key.get("$default")
+
+
+def _refusal(status: int, body: dict[str, str]) -> Response:
+    return Response(status, [("content-type", "application/json")], _json(body).encode())
+
+
+def _json(document: dict[str, Any]) -> str:
+    return orjson.dumps(document).decode()

@@ -1,0 +1,176 @@
+"""The front door of an application: a distribution's behaviors → S3 bucket or API Gateway.
+
+Without a distribution, the oldest HTTP API answers; without that, a page says so. Nothing is
+cached here: origins are in the same process.
+https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HowCloudFrontWorks.html
+"""
+
+import logging
+from contextlib import suppress
+from dataclasses import replace
+
+import orjson
+
+from cloudlet.call import Cloud
+from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.exchange import Body, Request, Response, Socket
+from cloudlet.gateway import behaviors, forwarding, response_headers, s3_origin
+from cloudlet.gateway.behaviors import Behavior, Distribution
+from cloudlet.gateway.connections import Connections
+from cloudlet.gateway.http_api import Gateway
+
+_log = logging.getLogger(__name__)
+_NOTHING = "No application is deployed on this cloudlet."
+_METHOD_REFUSED = (
+    "This distribution is not configured to allow the HTTP request method that was used "
+    "for this request."
+)
+
+
+class Edge:
+    """The running edge. `forget_distributions` after a change of any CloudFront item."""
+
+    def __init__(self, gateway: Gateway, connections: Connections) -> None:
+        self.cloud: Cloud = gateway.cloud
+        self._gateway = gateway
+        self._connections = connections
+        self._known: list[Distribution] | None = None
+        self._generation = 0
+        self._warned: set[str] = set()
+
+    def forget_distributions(self) -> None:
+        self._generation += 1
+        self._known = None
+
+    async def answer(self, request: Request) -> Response:
+        if not request.id:
+            request.id = self.cloud.config.new_id()
+        distribution = self._distribution(request.host)
+        if distribution is None:
+            api_id = self._gateway.stages.only_http_api()
+            if api_id is None:
+                return _error(request, 503, _NOTHING)
+            return await self._gateway.answer(request, api_id, request.raw_path)
+        response = await self._answer(distribution, request)
+        custom = distribution.errors.get(response.status)
+        if custom is not None and custom.get("ResponsePagePath"):
+            response = await self._error_page(distribution, request, response)
+        response.headers.append(("x-amz-cf-id", request.id))
+        outcome = "Error" if response.status >= 400 else "Miss"
+        response.headers.append(("x-cache", f"{outcome} from cloudfront"))
+        return response
+
+    async def connect(self, socket: Socket) -> None:
+        request = socket.request
+        distribution = self._distribution(request.host)
+        behavior = distribution.behavior(request.path) if distribution is not None else None
+        if behavior is None or behavior.origin.api_id is None:
+            await socket.refuse(_error(request, 404, "There is no WebSocket API at this address."))
+            return
+        socket.request = forwarding.to_origin(request, behavior)
+        path = behavior.origin.path + request.raw_path
+        await self._connections.connect(socket, behavior.origin.api_id, path)
+
+    async def _answer(self, distribution: Distribution, request: Request) -> Response:
+        behavior = distribution.behavior(request.path)
+        self._note_protocol(distribution, behavior, request)
+        if request.method not in behavior.methods:
+            response = _error(request, 403, _METHOD_REFUSED)
+        else:
+            raw_path = request.raw_path
+            if raw_path == "/" and distribution.root:
+                raw_path = f"/{distribution.root}"
+                behavior = distribution.behavior(raw_path)
+            response = await self._fetch(distribution, behavior, request, raw_path)
+        if behavior.response_policy is not None:
+            response_headers.apply(behavior.response_policy, request, response)
+        return response
+
+    async def _fetch(
+        self, distribution: Distribution, behavior: Behavior, request: Request, raw_path: str
+    ) -> Response:
+        origin = behavior.origin
+        sent = forwarding.to_origin(request, behavior)
+        try:
+            if origin.bucket is not None:
+                return await s3_origin.fetch(self.cloud, origin, sent, raw_path, distribution.arn)
+            if origin.api_id is not None:
+                return await self._gateway.answer(sent, origin.api_id, origin.path + raw_path)
+            raise NotImplementedByCloudlet(f"The origin {origin.domain} of a distribution")
+        except AwsError as error:
+            return _error(request, error.status, error.message)
+
+    async def _error_page(
+        self, distribution: Distribution, request: Request, response: Response
+    ) -> Response:
+        """The page that a custom error response names, or the original answer if it has none."""
+        custom = distribution.errors[response.status]
+        path = custom["ResponsePagePath"]
+        method = "HEAD" if request.method == "HEAD" else "GET"
+        asked = replace(request, method=method, query="", body=Body.of(b""), raw_path=path)
+        asked.headers = {
+            name: value
+            for name, value in request.headers.items()
+            if not name.startswith(("if-", "range", "content-"))
+        }
+        page = await self._fetch(distribution, distribution.behavior(path), asked, path)
+        if page.status != 200:
+            await _discard(page)
+            return response
+        await _discard(response)
+        page.status = int(custom["ResponseCode"])
+        policy = distribution.behavior(request.path).response_policy
+        if policy is not None:
+            response_headers.apply(policy, request, page)
+        return page
+
+    def _distribution(self, host: str) -> Distribution | None:
+        """By its alias or domain; otherwise the oldest."""
+        known = self._known
+        if known is None:
+            generation = self._generation
+            with self.cloud.database.snapshot() as view:
+                known = behaviors.compile_all(view, self.cloud.config.account)
+            if generation == self._generation:
+                self._known = known
+        name = host.rsplit(":", 1)[0].lower()
+        for distribution in known:
+            if any(_is_host(pattern, name) for pattern in distribution.hosts):
+                return distribution
+        return known[0] if known else None
+
+    def _note_protocol(
+        self, distribution: Distribution, behavior: Behavior, request: Request
+    ) -> None:
+        """TLS ends before cloudlet, if anywhere: a redirect could never be satisfied."""
+        if (
+            behavior.wants_https
+            and request.scheme != "https"
+            and distribution.id not in self._warned
+        ):
+            self._warned.add(distribution.id)
+            _log.warning(
+                "distribution %s wants HTTPS; this door speaks plain HTTP and serves it as it is",
+                distribution.id,
+            )
+
+
+def _is_host(pattern: str, name: str) -> bool:
+    if pattern.startswith("*."):
+        return name.endswith(pattern[1:])
+    return pattern == name
+
+
+def _error(request: Request, status: int, text: str) -> Response:
+    """HTML for browsers, JSON for everyone else."""
+    if "text/html" in request.headers.get("accept", ""):
+        body = f"<!DOCTYPE html><title>{status}</title><h1>{status}</h1><p>{text}</p>\n"
+        return Response(status, [("content-type", "text/html; charset=utf-8")], body.encode())
+    body_json = orjson.dumps({"message": text, "requestId": request.id})
+    return Response(status, [("content-type", "application/json")], body_json)
+
+
+async def _discard(response: Response) -> None:
+    if not isinstance(response.body, bytes):
+        with suppress(Exception):
+            await response.body.aclose()

@@ -1,0 +1,116 @@
+"""Stored CloudFront items: each kind has ids, ETags and If-Match in common."""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from cloudlet.errors import AwsError
+from cloudlet.gateway.configuration import new_id
+from cloudlet.store.database import Row, Transaction, View
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    kind: str
+    id: str
+    etag: str
+    created_ms: int
+    modified_ms: int
+    document: Document
+    tags: dict[str, str]
+
+    @classmethod
+    def of(cls, row: Row) -> "Item":
+        return cls(
+            row["kind"],
+            row["id"],
+            row["etag"],
+            row["created_ms"],
+            row["modified_ms"],
+            orjson.loads(row["document"]),
+            orjson.loads(row["tags"]),
+        )
+
+
+def find(view: View, kind: str, identifier: str) -> Item | None:
+    row = view.one("SELECT * FROM cloudfront_items WHERE kind = ? AND id = ?", (kind, identifier))
+    return None if row is None else Item.of(row)
+
+
+def every(view: View, kind: str) -> list[Item]:
+    """Oldest first."""
+    rows = view.all(
+        "SELECT * FROM cloudfront_items WHERE kind = ? ORDER BY created_ms, id", (kind,)
+    )
+    return [Item.of(row) for row in rows]
+
+
+def add(
+    tx: Transaction, kind: str, document: Document, now_ms: int, tags: dict[str, str] | None = None
+) -> Item:
+    identifier = str(uuid.uuid4()) if kind.endswith("-policy") else f"E{new_id(13).upper()}"
+    item = Item(kind, identifier, _etag(), now_ms, now_ms, document, tags or {})
+    tx.run(
+        "INSERT INTO cloudfront_items (kind, id, etag, created_ms, modified_ms, document, tags)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (kind, item.id, item.etag, now_ms, now_ms, _text(document), _text(item.tags)),
+    )
+    return item
+
+
+def change(tx: Transaction, item: Item, document: Document, now_ms: int) -> Item:
+    etag = _etag()
+    tx.run(
+        "UPDATE cloudfront_items SET document = ?, etag = ?, modified_ms = ?"
+        " WHERE kind = ? AND id = ?",
+        (_text(document), etag, now_ms, item.kind, item.id),
+    )
+    return Item(item.kind, item.id, etag, item.created_ms, now_ms, document, item.tags)
+
+
+def tag(tx: Transaction, item: Item, tags: dict[str, str]) -> None:
+    tx.run(
+        "UPDATE cloudfront_items SET tags = ? WHERE kind = ? AND id = ?",
+        (_text(tags), item.kind, item.id),
+    )
+
+
+def remove(tx: Transaction, item: Item) -> None:
+    tx.run("DELETE FROM cloudfront_items WHERE kind = ? AND id = ?", (item.kind, item.id))
+
+
+def check_etag(item: Item, if_match: str | None) -> None:
+    if not if_match:
+        raise AwsError(
+            "InvalidIfMatchVersion",
+            "The If-Match version is missing or not valid for the resource.",
+            400,
+        )
+    if if_match != item.etag:
+        raise AwsError(
+            "PreconditionFailed",
+            "The request failed because it didn't meet the preconditions in one or more "
+            "request-header fields.",
+            412,
+        )
+
+
+def members(value: Any) -> list[Any]:
+    """The items of CloudFront's `{Quantity, Items}`; an absent list is empty."""
+    if value is None:
+        return []
+    if isinstance(value, list):
+        return value
+    return value.get("Items") or []
+
+
+def _etag() -> str:
+    return f"E{new_id(12).upper()}"
+
+
+def _text(document: Document) -> str:
+    return orjson.dumps(document).decode()

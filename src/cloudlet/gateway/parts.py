@@ -1,0 +1,122 @@
+"""Checks and defaults of routes and integrations, shared by their operations and the import.
+
+Options that the data plane cannot honour are refused here, by name.
+"""
+
+import re
+
+from cloudlet.errors import NotImplementedByCloudlet
+from cloudlet.gateway.configuration import Document, bad_request, new_id
+
+_ROUTE_KEY = re.compile(r"(GET|PUT|POST|DELETE|OPTIONS|HEAD|PATCH|ANY) (/\S*)")
+_SEGMENT = re.compile(r"\{[\w.:-]+\+?\}|[^{}]*")
+_LAMBDA_URI = re.compile(
+    r"arn:aws[\w-]*:apigateway:[\w-]+:lambda:path/[\d-]+/functions/(.+)/invocations"
+)
+_TIMEOUT_MS_MAX = {"HTTP": 30_000, "WEBSOCKET": 29_000}
+
+
+def route(params: Document, protocol: str, existing: Document | None = None) -> Document:
+    """The route's document after `params`; raises on what is wrong or not there."""
+    authorization = params.get("AuthorizationType") or "NONE"
+    if authorization != "NONE" or params.get("AuthorizerId"):
+        raise NotImplementedByCloudlet(f"A route with AuthorizationType {authorization}")
+    if params.get("ApiKeyRequired"):
+        raise NotImplementedByCloudlet("A route with ApiKeyRequired")
+    for name in ("ModelSelectionExpression", "RequestModels", "RequestParameters"):
+        if params.get(name):
+            raise NotImplementedByCloudlet(f"A route with {name}")
+    document: Document = existing or {
+        "RouteId": new_id(7),
+        "ApiKeyRequired": False,
+        "AuthorizationType": "NONE",
+    }
+    for name in ("RouteKey", "Target", "OperationName", "RouteResponseSelectionExpression"):
+        if params.get(name) is not None:
+            document[name] = params[name]
+    key = document["RouteKey"]
+    if protocol == "HTTP" and key != "$default":
+        check_route_key(key)
+    expression = document.get("RouteResponseSelectionExpression")
+    if expression and (protocol == "HTTP" or expression != "$default"):
+        raise bad_request("RouteResponseSelectionExpression must be $default, for WebSocket APIs")
+    target = document.get("Target")
+    if target is not None and not target.startswith("integrations/"):
+        raise bad_request("Target must be of the form integrations/{integration-id}")
+    return document
+
+
+def check_route_key(key: str) -> None:
+    match = _ROUTE_KEY.fullmatch(key)
+    if not match:
+        raise bad_request(
+            "The provided route key is not formatted properly for HTTP protocol. "
+            'Format should be "<HTTP METHOD> /<RESOURCE PATH>" or "$default"'
+        )
+    segments = match.group(2)[1:].split("/")
+    for position, segment in enumerate(segments):
+        is_greedy = segment.endswith("+}")
+        if not _SEGMENT.fullmatch(segment) or (is_greedy and position < len(segments) - 1):
+            raise bad_request(f"Invalid path segment {segment!r} in the route key")
+
+
+def integration(params: Document, protocol: str, existing: Document | None = None) -> Document:
+    document: Document = existing or {
+        "IntegrationId": new_id(7),
+        "ConnectionType": "INTERNET",
+        "TimeoutInMillis": _TIMEOUT_MS_MAX[protocol],
+        "PayloadFormatVersion": None if protocol == "HTTP" else "1.0",
+    }
+    for name in (
+        "ConnectionType",
+        "CredentialsArn",
+        "Description",
+        "IntegrationMethod",
+        "IntegrationType",
+        "IntegrationUri",
+        "PayloadFormatVersion",
+        "TimeoutInMillis",
+    ):
+        if params.get(name) is not None:
+            document[name] = params[name]
+    _refuse_absent(params, document, protocol)
+    if not 50 <= document["TimeoutInMillis"] <= _TIMEOUT_MS_MAX[protocol]:
+        raise bad_request(f"Timeout should be between 50 ms and {_TIMEOUT_MS_MAX[protocol]} ms")
+    if not document.get("IntegrationUri"):
+        raise bad_request("IntegrationUri is required for this integration type")
+    if document["IntegrationType"] == "AWS_PROXY":
+        document["IntegrationMethod"] = "POST"
+        function_arn(document["IntegrationUri"])
+        if document["PayloadFormatVersion"] not in ("1.0", "2.0"):
+            raise bad_request("PayloadFormatVersion is a required parameter for integration")
+    return document
+
+
+def _refuse_absent(params: Document, document: Document, protocol: str) -> None:
+    kind = document.get("IntegrationType")
+    if kind not in ("AWS_PROXY", "HTTP_PROXY") or (kind == "HTTP_PROXY" and protocol != "HTTP"):
+        raise NotImplementedByCloudlet(f"IntegrationType {kind} of {protocol} APIs")
+    if params.get("IntegrationSubtype"):
+        raise NotImplementedByCloudlet(f"IntegrationSubtype {params['IntegrationSubtype']}")
+    if document["ConnectionType"] != "INTERNET":
+        raise NotImplementedByCloudlet(f"ConnectionType {document['ConnectionType']}")
+    for name in (
+        "CredentialsArn",
+        "RequestParameters",
+        "ResponseParameters",
+        "RequestTemplates",
+        "TemplateSelectionExpression",
+        "TlsConfig",
+        "ContentHandlingStrategy",
+    ):
+        if params.get(name):
+            raise NotImplementedByCloudlet(f"An integration with {name}")
+
+
+def function_arn(uri: str) -> str:
+    """The function of an integration URI: a function's ARN, or API Gateway's form around one."""
+    match = _LAMBDA_URI.fullmatch(uri)
+    arn = match.group(1) if match else uri
+    if arn.startswith("arn:") and ":lambda:" in arn and ":function:" in arn:
+        return arn
+    raise bad_request(f"Invalid function ARN or invalid URI: {uri}")

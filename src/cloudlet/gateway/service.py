@@ -1,0 +1,53 @@
+"""The gateway's services: "apigatewayv2", "apigatewaymanagementapi" and "cloudfront"."""
+
+from dataclasses import dataclass
+
+from cloudlet.call import Cloud
+from cloudlet.gateway import apis, distributions, management, permissions, policies, resources
+from cloudlet.gateway.connections import Connections
+from cloudlet.gateway.edge import Edge
+from cloudlet.gateway.http_api import Gateway
+from cloudlet.wire import models
+from cloudlet.wire.service import Service, operations
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayState:
+    """What runs: made once per process, after the schema was prepared."""
+
+    gateway: Gateway
+    connections: Connections
+    edge: Edge
+
+    @classmethod
+    def of(cls, cloud: Cloud) -> "GatewayState":
+        gateway = Gateway(cloud)
+        connections = Connections(gateway)
+        return cls(gateway, connections, Edge(gateway, connections))
+
+    async def stop(self) -> None:
+        """Closes open WebSockets, while functions can still be told."""
+        await self.connections.stop()
+
+
+def service(state: GatewayState | None = None) -> list[Service]:
+    return [
+        Service(
+            "apigatewayv2",
+            operations(models.operation_names("apigatewayv2"), apis, resources),
+            permissions.apigateway,
+            state=state.gateway if state else None,
+        ),
+        Service(
+            "apigatewaymanagementapi",
+            operations(models.operation_names("apigatewaymanagementapi"), management),
+            permissions.management,
+            state=state.connections if state else None,
+        ),
+        Service(
+            "cloudfront",
+            operations(models.operation_names("cloudfront"), distributions, policies),
+            permissions.cloudfront,
+            state=state.edge if state else None,
+        ),
+    ]
