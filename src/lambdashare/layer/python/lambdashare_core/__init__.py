@@ -1,0 +1,1 @@
+"""The small part that λShare's functions share; each function owns all else itself."""
