@@ -155,13 +155,13 @@ def environment(data: Path) -> dict[str, str]:
     from cloudlet.iam.root import root_key
 
     config = Config(data=data.absolute())
-    key_id, secret = root_key(config)
+    key = root_key(config)
     return {
         "AWS_ENDPOINT_URL": endpoint(config.data) or config.aws_endpoint,
         "AWS_REGION": config.region,
         "AWS_DEFAULT_REGION": config.region,
-        "AWS_ACCESS_KEY_ID": key_id,
-        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_ACCESS_KEY_ID": key.access_key,
+        "AWS_SECRET_ACCESS_KEY": key.secret_key,
     }
 
 
@@ -263,7 +263,7 @@ def _aws(data: Path, call: Callable[[], Any]) -> Any:
 
 def _os_error(error: OSError) -> str:
     text = os.strerror(error.errno) if error.errno else str(error)
-    return f"{error.filename}: {text}" if error.filename else str(error)
+    return f"{error.filename}: {text}" if error.filename else text
 
 
 def _say(message: str) -> None:

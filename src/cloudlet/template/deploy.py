@@ -59,9 +59,7 @@ async def deploy(
     try:
         return await _deploy(cloud, stack, prepared, presign, say)
     except TemplateError as error:
-        raise TemplateError(
-            f"{error.where}: {error.message}" if error.where else error.message, where=str(path)
-        ) from error
+        raise error.inside(str(path)) from error
 
 
 async def delete_stack(
@@ -92,8 +90,7 @@ def _prepare(cloud: Cloud, path: Path, given: Mapping[str, str]) -> _Prepared:
         plain = sam.plain(cloud, localized, values)
         warnings = [*localized.warnings, *requirements.missing(localized)]
     except TemplateError as error:
-        message = f"{error.where}: {error.message}" if error.where else error.message
-        raise TemplateError(message, where=str(path)) from error
+        raise error.inside(str(path)) from error
     code = [folder.path for folder in localized.code.values()]
     return _Prepared(plain, values, warnings, (path, *localized.files, *code))
 

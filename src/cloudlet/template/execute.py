@@ -309,7 +309,7 @@ def _is_gone(error: AwsError) -> bool:
 def _failure(resource: Resource, error: AwsError) -> TemplateError:
     where = f"{resource.logical_id} ({resource.type})"
     if isinstance(error, TemplateError):
-        return error.inside(where)
+        return error if error.where else error.inside(where)
     return TemplateError(
         f"{error.message} (Status Code: {error.status}; Error Code: {error.code})", where=where
     )

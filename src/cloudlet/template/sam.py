@@ -9,6 +9,7 @@ See https://docs.aws.amazon.com/serverless-application-model/latest/developergui
 import copy
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -174,6 +175,7 @@ def _translate(document: Document, parameters: Mapping[str, str], region: str) -
     from samtranslator.parser.parser import Parser
     from samtranslator.translator.translator import Translator
 
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it warns about its own metrics
     policies: Callable[[], dict[str, str]] = _AwsPolicies
     translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=region))
     try:

@@ -1,0 +1,133 @@
+"""Local code, the translation and its cache, requirements."""
+
+import asyncio
+import io
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from cloudlet.template import folders
+from cloudlet.template.problems import TemplateError
+from cloudlet.template.watch import watch
+from tests.unit.template.fakes import FakeCloud
+
+FUNCTION = """
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Hello:
+    Type: AWS::Serverless::Function
+    Properties: {Runtime: python3.11, Handler: app.handler, CodeUri: hello}
+"""
+INLINE = """
+Resources:
+  Role: {Type: 'AWS::IAM::Role', Properties: {AssumeRolePolicyDocument: {}}}
+  Hello:
+    Type: AWS::Lambda::Function
+    Properties:
+      Runtime: python3.11
+      Handler: index.handler
+      Role: !GetAtt Role.Arn
+      Code: {ZipFile: "def handler(event, context): return 1"}
+"""
+
+
+@pytest.fixture
+def code(fake: FakeCloud) -> Path:
+    folder = fake.folder / "hello"
+    folder.mkdir()
+    (folder / "app.py").write_text("def handler(event, context): ...\n")
+    return folder
+
+
+def test_the_digest_is_of_the_content(fake: FakeCloud, code: Path) -> None:
+    database = fake.bench.database
+    first = folders.digest(database, code)
+    (code / "__pycache__").mkdir()
+    (code / "__pycache__" / "app.pyc").write_text("x")
+    assert folders.digest(database, code) == first
+    (code / "app.py").write_text("other\n")
+    changed = folders.digest(database, code)
+    assert changed.digest != first.digest
+    (code / "app.py").write_text("def handler(event, context): ...\n")
+    assert folders.digest(database, code).digest == first.digest
+    assert first.uri == f"s3://cloudlet-folder/{first.digest}{code}"
+
+
+def test_folders_with_odd_names_come_back(fake: FakeCloud) -> None:
+    folder = fake.folder / "a b?&#%c"
+    folder.mkdir()
+    key = folders.digest(fake.bench.database, folder).key
+    place = folders.location({"S3Bucket": folders.BUCKET, "S3Key": key})
+    assert place == {"S3Bucket": folders.BUCKET, "S3Key": str(folder)}
+
+
+def test_links_in_circles_end(fake: FakeCloud, code: Path) -> None:
+    (code / "again").symlink_to(code)
+    assert folders.digest(fake.bench.database, code)
+
+
+def test_a_zip_file_is_handed_over_as_bytes(fake: FakeCloud) -> None:
+    (fake.folder / "code.zip").write_bytes(b"PK")
+    fake.deploy(FUNCTION.replace("CodeUri: hello", "CodeUri: code.zip"))
+    assert fake.params("CreateFunction")[0]["Code"] == {"ZipFile": b"PK"}
+
+
+def test_the_second_time_needs_no_translator(
+    fake: FakeCloud, code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.deploy(FUNCTION)
+    monkeypatch.setitem(sys.modules, "samtranslator.translator.translator", None)
+    assert fake.deploy(FUNCTION).steps == ()
+    with pytest.raises(ImportError):
+        fake.deploy(FUNCTION.replace("app.handler", "app.other"))
+
+
+def test_missing_code_and_invalid_sam_are_named(fake: FakeCloud) -> None:
+    with pytest.raises(TemplateError, match=r"Hello: CodeUri: .*/hello does not exist"):
+        fake.deploy(FUNCTION)
+    (fake.folder / "hello").mkdir()
+    with pytest.raises(TemplateError, match=r"Invalid Serverless Application .*Hello"):
+        fake.deploy(FUNCTION.replace("Runtime: python3.11,", "Events: {E: {Type: Nope}},"))
+
+
+def test_requirements_that_are_not_there_are_told(fake: FakeCloud, code: Path) -> None:
+    (code / "requirements.txt").write_text("boto3>=1\n# no\nno-such-package==1\nbundled\n")
+    (code / "bundled").mkdir()
+    deployment = fake.deploy(FUNCTION)
+    (warning,) = deployment.warnings
+    assert warning.startswith("Hello: requirements.txt asks for no-such-package")
+    assert any("no-such-package" in line for line in fake.said)
+
+
+def test_inline_code_is_zipped_with_cfnresponse(fake: FakeCloud) -> None:
+    fake.deploy(INLINE)
+    data = fake.params("CreateFunction")[0]["Code"]["ZipFile"]
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.namelist() == ["index.py", "cfnresponse.py"]
+        compile(archive.read("cfnresponse.py"), "cfnresponse.py", "exec")
+
+
+def test_a_change_deploys_again_and_mistakes_are_told(fake: FakeCloud, code: Path) -> None:
+    path = fake.folder / "template.yaml"
+    path.write_text(FUNCTION)
+
+    async def scenario() -> None:
+        stop = asyncio.Event()
+        first = await fake.deploying(path)
+        seen: list[str] = []
+        task = asyncio.create_task(watch(first, lambda: fake.deploying(path), seen.append, stop))
+        for text, expected in (("broken: [", "not deployed:"), (FUNCTION, "deployed:")):
+            count = len(seen)
+            path.write_text(text)
+            while not any(line.startswith(expected) for line in seen[count:]):
+                await asyncio.sleep(0.05)
+                path.write_text(text)  # the watcher may not have been ready
+        (code / "app.py").write_text("new = 1\n")
+        while not any("Hello (update)" in line for line in seen):
+            await asyncio.sleep(0.05)
+        stop.set()
+        await task
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))

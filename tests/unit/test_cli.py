@@ -1,0 +1,116 @@
+"""The command's options, its output and its refusals."""
+
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from cloudlet import cli
+from cloudlet.config import Config
+from cloudlet.errors import AwsError
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What `serve` was called with."""
+    calls: list[Any] = []
+    app = ModuleType("cloudlet.app")
+
+    def serve(config: Config, template: Path | None, parameters: Any, **options: Any) -> int:
+        calls.append((config, template, parameters, options))
+        return 0
+
+    app.serve = serve  # type: ignore[attr-defined]
+    app.services_table = lambda: {"s3": (["GetObject"], ["GetObject", "PutObject"])}  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "cloudlet.app", app)
+    return calls
+
+
+@pytest.fixture
+def root(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("cloudlet.iam.root")
+    key = SimpleNamespace(access_key="AKIA1", secret_key="it's $ecret")
+    module.root_key = lambda config: key  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "cloudlet.iam", ModuleType("cloudlet.iam"))
+    monkeypatch.setitem(sys.modules, "cloudlet.iam.root", module)
+
+
+def test_up_passes_its_options_on(served: list[Any], tmp_path: Path) -> None:
+    template = tmp_path / "template.yaml"
+    template.write_text("")
+    arguments = ["up", str(template), "--port", "1", "--aws-port", "2", "--data", str(tmp_path)]
+    arguments += ["--public-url", "https://a.example/", "--parameter", "A=1=2", "--no-watch"]
+    result = CliRunner().invoke(cli.cli, arguments)
+    assert result.exit_code == 0, result.output
+    config, given, parameters, options = served[0]
+    assert (config.door_port, config.aws_port, config.data) == (1, 2, tmp_path)
+    assert config.public_url == "https://a.example" and config.host == "127.0.0.1"
+    assert given == template and parameters == {"A": "1=2"} and options["watch"] is False
+
+
+def test_up_reads_the_environment(served: list[Any]) -> None:
+    variables = {"CLOUDLET_PORT": "7", "CLOUDLET_AWS_PORT": "8", "CLOUDLET_HOST": "0.0.0.0"}
+    result = CliRunner().invoke(cli.cli, ["up"], env={**variables, "CLOUDLET_DATA": "/tmp/d"})
+    assert result.exit_code == 0, result.output
+    config, template, _, options = served[0]
+    assert (config.door_port, config.aws_port, config.host) == (7, 8, "0.0.0.0")
+    assert config.data == Path("/tmp/d") and template is None and options["watch"] is True
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--parameter", "A"], ["--public-url", "x"], ["--port", "70000"], ["/no/such/template"]],
+)
+def test_up_refuses(served: list[Any], arguments: list[str]) -> None:
+    result = CliRunner().invoke(cli.cli, ["up", *arguments])
+    assert result.exit_code == 2 and served == []
+
+
+@pytest.mark.usefixtures("root")
+def test_env_is_safe_to_evaluate(tmp_path: Path) -> None:
+    (tmp_path / "endpoint.json").write_text('{"aws_port": 4599}')
+    result = CliRunner().invoke(cli.cli, ["env", "--data", str(tmp_path)])
+    assert "export AWS_ENDPOINT_URL=http://127.0.0.1:4599\n" in result.output
+    assert """export AWS_SECRET_ACCESS_KEY='it'"'"'s $ecret'\n""" in result.output
+    assert "export AWS_REGION=us-east-1\n" in result.output
+
+
+@pytest.mark.usefixtures("root")
+def test_env_works_before_the_first_start(tmp_path: Path) -> None:
+    assert cli.environment(tmp_path)["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
+    (tmp_path / "endpoint.json").write_text("broken")
+    assert cli.endpoint(tmp_path) == ""
+
+
+@pytest.mark.usefixtures("served")
+def test_coverage_lists_what_is_missing() -> None:
+    result = CliRunner().invoke(cli.cli, ["coverage"])
+    assert "1/2" in result.output and "missing: PutObject" in result.output
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (AwsError("ValidationError", "t.yaml: A: no"), "cloudlet: t.yaml: A: no\n"),
+        (OSError(98, "Address already in use"), "cloudlet: Address already in use\n"),
+        (PermissionError(13, "Permission denied", "/d"), "cloudlet: /d: Permission denied\n"),
+    ],
+)
+def test_errors_are_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    line: str,
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "cli", click.command()(fail))
+    monkeypatch.setattr(sys, "argv", ["cloudlet"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 1 and capsys.readouterr().err == line
