@@ -14,11 +14,12 @@ interface Waiting {
 
 /** One Worker. `stop` ends it and whatever it was doing. */
 export class Hasher {
-  readonly #worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+  readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
   #ids = 0;
 
-  constructor() {
+  constructor(worker: Worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" })) {
+    this.#worker = worker;
     this.#worker.onmessage = (event: MessageEvent<News>) => this.#hear(event.data);
     this.#worker.onerror = (event) => this.#fail(new HashFailed(event.message || "worker"));
   }
@@ -78,7 +79,9 @@ const GROUPS: Algorithm[][] = [["sha256", "crc32"], ["sha512", "crc64nvme"], ["m
 
 /** All seven sums of one file. `onBytes` hears how far the slowest Worker has come. */
 export async function allSums(blob: Blob, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<Digests> {
-  const hashers = GROUPS.map(() => new Hasher());
+  const hashers = GROUPS.map(
+    () => new Hasher(new Worker(new URL("./worker_all.ts", import.meta.url), { type: "module" })),
+  );
   const stop = () => hashers.forEach((hasher) => hasher.stop());
   signal.addEventListener("abort", stop, { once: true });
   const reached = GROUPS.map(() => 0);
