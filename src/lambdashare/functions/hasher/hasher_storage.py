@@ -47,6 +47,8 @@ def storage_witness(head: dict[str, Any], item: Item) -> Witness:
         if not value:
             continue
         composite = bool(parts) or head.get("ChecksumType") == "COMPOSITE"
+        # SHA-256 of a multipart object is never of the full object
+        composite |= algorithm == "sha256" and "-" in head["ETag"]
         if composite and algorithm != "sha256":
             continue
         part_size = item["part_size"] if composite else 0

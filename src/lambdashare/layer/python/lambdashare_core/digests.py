@@ -32,7 +32,7 @@ def parse(text: str) -> str:
         algorithms_of(lowered) or MIN_PREFIX <= len(lowered) <= LENGTHS["sha512"] * 2
     ):
         return lowered
-    raw = _base64(text)
+    raw = None if _HEX.fullmatch(lowered) else _base64(text)
     if raw is not None and len(raw) in LENGTHS.values():
         return raw.hex()
     raise malformed(
