@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-ke
 https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,7 +34,7 @@ def authorize(call: Call, service: Service, view: View) -> None:
         return
     documents = service.resource_policies(call, view)
     for requirement in requirements:
-        context = Context(lambda item=requirement: condition_keys(call, item))  # type: ignore[misc]
+        context = Context(call, requirement)
         decision = policy.evaluate(caller, requirement, context, documents)
         if not decision.is_allowed:
             raise _refusal(service.name, caller, requirement, decision)
@@ -43,14 +43,20 @@ def authorize(call: Call, service: Service, view: View) -> None:
 class Context(Mapping[str, Any]):
     """Condition keys in lower case, gathered at the first look."""
 
-    def __init__(self, gather: Callable[[], dict[str, Any]]) -> None:
-        self._gather = gather
+    def __init__(self, call: Call, requirement: Requirement) -> None:
+        self._call = call
+        self._requirement = requirement
         self._values: dict[str, Any] | None = None
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if key == "aws:resourceaccount":  # every evaluation asks for it
+            return resource_account(self._requirement.resource, self._call.config.account)
+        return self._all.get(key, default)
 
     @property
     def _all(self) -> dict[str, Any]:
         if self._values is None:
-            self._values = self._gather()
+            self._values = condition_keys(self._call, self._requirement)
         return self._values
 
     def __getitem__(self, key: str) -> Any:

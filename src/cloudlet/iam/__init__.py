@@ -1,0 +1,1 @@
+"""Identities: users, roles, policies, access keys (IAM), temporary credentials (STS), root key."""

@@ -1,0 +1,82 @@
+"""Ids and secrets as AWS makes them, pages of listings, tags, and what a change must wake."""
+
+import base64
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+
+from cloudlet.call import Call, Output, Params
+from cloudlet.config import Config
+from cloudlet.iam import faults
+from cloudlet.store.database import Row, Transaction
+
+TOPIC = "iam"
+TAGS_MAX = 50
+
+
+def unique_id(config: Config, prefix: str) -> str:
+    """`AROA…`: 21 characters. Access keys (`AKIA…`, `ASIA…`) have 20, see `access_key_id`."""
+    return prefix + base64.b32encode(bytes.fromhex(config.new_secret(11))).decode()[:17]
+
+
+def access_key_id(config: Config, prefix: str) -> str:
+    return prefix + base64.b32encode(bytes.fromhex(config.new_secret(10))).decode()
+
+
+def secret_key(config: Config) -> str:
+    return base64.b64encode(bytes.fromhex(config.new_secret(30))).decode()
+
+
+def session_token(config: Config) -> str:
+    return base64.b64encode(bytes.fromhex(config.new_secret(150))).decode()
+
+
+def iam_arn(config: Config, kind: str, path: str, name: str) -> str:
+    return f"arn:aws:iam::{config.account}:{kind}{path}{name}"
+
+
+def changed(call: Call, tx: Transaction) -> None:
+    """What callers may do has changed: the credentials' cache must forget, before the answer."""
+    tx.touch(TOPIC)
+    if call.state is not None:
+        tx.after_commit(call.state.forget)
+
+
+def page(rows: Sequence[Row], params: Params, member: str, shape: Callable[[Row], Any]) -> Output:
+    """One page of rows, which are sorted by their first column."""
+    after, limit = _marker(params.get("Marker")), int(params.get("MaxItems", 100))
+    rest = [row for row in rows if after is None or row[0] > after]
+    output: Output = {member: [shape(row) for row in rest[:limit]], "IsTruncated": False}
+    if len(rest) > limit:
+        output["IsTruncated"] = True
+        output["Marker"] = base64.urlsafe_b64encode(str(rest[limit - 1][0]).encode()).decode()
+    return output
+
+
+def _marker(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return base64.urlsafe_b64decode(text.encode()).decode()
+    except ValueError:
+        raise faults.invalid("Invalid Marker.") from None
+
+
+def tags_text(tags: list[dict[str, str]] | None, before: str = "{}") -> str:
+    """Tags added to those of `before` (JSON), as JSON."""
+    kept = orjson.loads(before)
+    for tag in tags or []:
+        kept[tag["Key"]] = tag["Value"]
+    if len(kept) > TAGS_MAX:
+        raise faults.limit(f"The number of tags has reached the maximum limit of {TAGS_MAX}.")
+    return orjson.dumps(kept).decode()
+
+
+def without_tags(before: str, keys: list[str]) -> str:
+    kept = {key: value for key, value in orjson.loads(before).items() if key not in keys}
+    return orjson.dumps(kept).decode()
+
+
+def tag_list(text: str) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in orjson.loads(text).items()]
