@@ -4,8 +4,8 @@ Times are compared in whole seconds, as HTTP dates have them.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html
 """
 
-from datetime import datetime
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 
 from cloudlet.call import Params
@@ -16,6 +16,10 @@ from cloudlet.s3.records import Record
 
 def quoted(etag: str) -> str:
     return f'"{etag}"'
+
+
+def http_date(at_ms: int) -> str:
+    return format_datetime(datetime.fromtimestamp(at_ms // 1000, UTC), usegmt=True)
 
 
 def matches(header: str, etag: str) -> bool:
@@ -33,9 +37,8 @@ def check_read(params: Params, record: Record) -> None:
         raise AwsError(
             "NotModified",
             "Not Modified",
-            304,
-            ETag=quoted(record.etag),
-            LastModified=record.modified_ms // 1000,
+            304,  # the fields become headers
+            **{"ETag": quoted(record.etag), "Last-Modified": http_date(record.modified_ms)},
         )
 
 

@@ -141,7 +141,7 @@ async def answer(cloud: Cloud, request: Request, bucket: str) -> Response:
         return _page(request, await _fetch(cloud, request, bucket, page))
     except AwsError as error:
         if error.status == 304:
-            return Response(304, [(n, str(v)) for n, v in error.fields.items() if n == "ETag"])
+            return Response(304, [(name, str(value)) for name, value in error.fields.items()])
         if page == key and await _is_folder(cloud, bucket, f"{key}/{suffix}"):
             return Response(302, [("Location", "/" + quote(key) + "/")])
         return await _failed(cloud, request, site, (bucket, key, error))

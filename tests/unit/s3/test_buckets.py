@@ -1,0 +1,163 @@
+"""Buckets and the settings that are answered, not acted on."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudlet.errors import AwsError
+from cloudlet.s3 import acl, buckets, multipart, objects, settings
+from tests.unit.s3.conftest import Shelf
+
+
+def test_create_head_delete(shelf: Shelf) -> None:
+    made = shelf.call(buckets.create_bucket, Bucket="new-one")
+    assert made["Location"] == "/new-one"
+    assert shelf.call(buckets.head_bucket, Bucket="new-one")["BucketRegion"] == "us-east-1"
+    shelf.call(buckets.delete_bucket, Bucket="new-one")
+    with pytest.raises(AwsError, match="NoSuchBucket"):
+        shelf.call(buckets.head_bucket, Bucket="new-one")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ab", "a" * 64, "Upper", "under_score", "1.2.3.4", "a..b", "-a-", "xn--abc", "abc-s3alias"],
+)
+def test_names_are_checked(shelf: Shelf, name: str) -> None:
+    with pytest.raises(AwsError, match="InvalidBucketName"):
+        shelf.call(buckets.create_bucket, Bucket=name)
+
+
+def test_s3_002_creating_again_in_us_east_1_succeeds(shelf: Shelf) -> None:
+    shelf.put("kept")
+    shelf.call(buckets.create_bucket, Bucket="shelf")
+    assert shelf.get("kept")["Body"] == b""
+
+
+def test_creating_again_elsewhere_is_refused(shelf: Shelf) -> None:
+    shelf.cloud.config = replace(shelf.config, region="eu-central-1")
+    place = {"LocationConstraint": "eu-central-1"}
+    with pytest.raises(AwsError, match="BucketAlreadyOwnedByYou") as caught:
+        shelf.call(buckets.create_bucket, Bucket="shelf", CreateBucketConfiguration=place)
+    assert caught.value.status == 409
+
+
+def test_s3_003_us_east_1_is_not_a_constraint(shelf: Shelf) -> None:
+    for place, code in (("us-east-1", "InvalidLocation"), ("eu-west-3", "IllegalLocation")):
+        with pytest.raises(AwsError, match=code):
+            configuration = {"LocationConstraint": place}
+            shelf.call(
+                buckets.create_bucket, Bucket="other", CreateBucketConfiguration=configuration
+            )
+
+
+def test_location(shelf: Shelf) -> None:
+    answer = shelf.call(buckets.get_bucket_location, Bucket="shelf")
+    assert answer == {"LocationConstraint": None}
+
+
+@pytest.mark.parametrize(
+    ("params", "code"),
+    [
+        ({"ACL": "public-read"}, "AccessControlListNotSupported"),
+        ({"GrantRead": "id=1"}, "AccessControlListNotSupported"),
+        ({"ACL": "nonsense"}, "InvalidArgument"),
+        ({"ObjectOwnership": "ObjectWriter"}, "NotImplemented"),
+        ({"ObjectLockEnabledForBucket": True}, "NotImplemented"),
+    ],
+)
+def test_what_new_buckets_may_not_be(shelf: Shelf, params: dict[str, Any], code: str) -> None:
+    with pytest.raises(AwsError, match=code):
+        shelf.call(buckets.create_bucket, Bucket="other", **params)
+
+
+def test_only_empty_buckets_are_deleted(shelf: Shelf) -> None:
+    shelf.put("a")
+    with pytest.raises(AwsError, match="BucketNotEmpty"):
+        shelf.call(buckets.delete_bucket, Bucket="shelf")
+    shelf.call(objects.delete_object, Bucket="shelf", Key="a")
+    upload = shelf.start("b")
+    with pytest.raises(AwsError, match="BucketNotEmpty"):
+        shelf.call(buckets.delete_bucket, Bucket="shelf")
+    shelf.call(multipart.abort_multipart_upload, Bucket="shelf", Key="b", UploadId=upload)
+    shelf.call(buckets.delete_bucket, Bucket="shelf")
+
+
+def test_listing_is_paged(shelf: Shelf) -> None:
+    for number in range(5):
+        shelf.call(buckets.create_bucket, Bucket=f"box-{number}")
+    names: list[str] = []
+    token: dict[str, Any] = {}
+    while True:
+        page = shelf.call(buckets.list_buckets, MaxBuckets=2, Prefix="box", **token)
+        names += [each["Name"] for each in page["Buckets"]]
+        if "ContinuationToken" not in page:
+            break
+        token = {"ContinuationToken": page["ContinuationToken"]}
+    assert names == [f"box-{number}" for number in range(5)]
+    with pytest.raises(AwsError, match="InvalidArgument"):
+        shelf.call(buckets.list_buckets, MaxBuckets=0)
+
+
+def test_another_owner_is_refused(shelf: Shelf) -> None:
+    with pytest.raises(AwsError, match="AccessDenied"):
+        shelf.call(buckets.head_bucket, Bucket="shelf", ExpectedBucketOwner="111111111111")
+
+
+def test_tags(shelf: Shelf) -> None:
+    tags = [{"Key": "team", "Value": "a"}]
+    with pytest.raises(AwsError, match="NoSuchTagSet"):
+        shelf.call(settings.get_bucket_tagging, Bucket="shelf")
+    shelf.call(settings.put_bucket_tagging, Bucket="shelf", Tagging={"TagSet": tags})
+    assert shelf.call(settings.get_bucket_tagging, Bucket="shelf") == {"TagSet": tags}
+    with pytest.raises(AwsError, match="InvalidTag"):
+        shelf.call(settings.put_bucket_tagging, Bucket="shelf", Tagging={"TagSet": tags * 2})
+    shelf.call(settings.delete_bucket_tagging, Bucket="shelf")
+
+
+def test_versioning_was_never_enabled_and_cannot_be(shelf: Shelf) -> None:
+    assert shelf.call(settings.get_bucket_versioning, Bucket="shelf") == {}
+    wanted = {"Status": "Enabled"}
+    with pytest.raises(AwsError, match="NotImplemented"):
+        shelf.call(settings.put_bucket_versioning, Bucket="shelf", VersioningConfiguration=wanted)
+
+
+def test_encryption_is_aes256_and_nothing_else(shelf: Shelf) -> None:
+    answer = shelf.call(settings.get_bucket_encryption, Bucket="shelf")
+    shelf.call(settings.put_bucket_encryption, Bucket="shelf", **answer)
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}
+    with pytest.raises(AwsError, match="NotImplemented"):
+        shelf.call(
+            settings.put_bucket_encryption,
+            Bucket="shelf",
+            ServerSideEncryptionConfiguration={"Rules": [rule]},
+        )
+
+
+def test_ownership_is_enforced(shelf: Shelf) -> None:
+    answer = shelf.call(settings.get_bucket_ownership_controls, Bucket="shelf")
+    shelf.call(settings.put_bucket_ownership_controls, Bucket="shelf", **answer)
+    wanted = {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+    with pytest.raises(AwsError, match="NotImplemented"):
+        shelf.call(settings.put_bucket_ownership_controls, Bucket="shelf", OwnershipControls=wanted)
+
+
+def test_acls_say_that_the_owner_controls_all(shelf: Shelf) -> None:
+    shelf.put("a")
+    for answer in (
+        shelf.call(acl.get_bucket_acl, Bucket="shelf"),
+        shelf.call(acl.get_object_acl, Bucket="shelf", Key="a"),
+    ):
+        assert [grant["Permission"] for grant in answer["Grants"]] == ["FULL_CONTROL"]
+    shelf.call(acl.put_bucket_acl, Bucket="shelf", ACL="private")
+    with pytest.raises(AwsError, match="AccessControlListNotSupported"):
+        shelf.call(acl.put_object_acl, Bucket="shelf", Key="a", ACL="public-read")
+    with pytest.raises(AwsError, match="NoSuchKey"):
+        shelf.call(acl.get_object_acl, Bucket="shelf", Key="missing")
+
+
+def test_settings_survive_reopening(shelf: Shelf, tmp_path: Path) -> None:
+    assert (tmp_path / "cloudlet.db").exists()
+    answer = shelf.call(buckets.list_buckets)
+    assert [each["Name"] for each in answer["Buckets"]] == ["shelf"]
