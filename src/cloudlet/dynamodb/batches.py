@@ -1,0 +1,126 @@
+"""BatchGetItem and BatchWriteItem.
+
+All of a batch is done at once; what does not fit into an answer of 16 MB comes back unprocessed.
+"""
+
+from typing import Any
+
+import orjson
+
+from cloudlet.call import Call, Output
+from cloudlet.dynamodb import definitions, expressions, keys, writes
+from cloudlet.dynamodb.capacity import Consumed, read_units
+from cloudlet.dynamodb.definitions import Table
+from cloudlet.dynamodb.keys import Key
+from cloudlet.dynamodb.numerics import invalid
+from cloudlet.dynamodb.values import Item
+from cloudlet.dynamodb.writes import Write
+from cloudlet.store.database import Transaction, View
+
+_ANSWER_BYTES = 16 << 20
+_GETS_MAX = 100
+_WRITES_MAX = 25
+_DUPLICATES = "Provided list of item keys contains duplicates"
+
+
+def batch_get_item(call: Call, view: View) -> Output:
+    """Up to 100 items of any tables."""
+    requests = call.params["RequestItems"]
+    if sum(len(request["Keys"]) for request in requests.values()) > _GETS_MAX:
+        raise invalid("Too many items requested for the BatchGetItem call")
+    mode = call.params.get("ReturnConsumedCapacity")
+    output: Output = {"Responses": {}, "UnprocessedKeys": {}}
+    capacities = []
+    budget_bytes = _ANSWER_BYTES
+    for name, request in requests.items():
+        writes.refuse_legacy(request, "AttributesToGet")
+        found = expressions.of(request, "ProjectionExpression")
+        table = definitions.get(view, call.config, name)
+        consumed = Consumed(table, mode)
+        items: list[Item] = []
+        left: list[Any] = []
+        for key, given in _distinct(table, request["Keys"]):
+            row = budget_bytes > 0 and view.one(
+                f"SELECT item, size FROM {table.sql_table} WHERE pk = ? AND sk = ?", key
+            )
+            size_bytes = row[1] if row else 0
+            if row is False or size_bytes > budget_bytes:
+                budget_bytes = 0
+                left.append(given)
+                continue
+            budget_bytes -= size_bytes
+            consumed.add(read_units(size_bytes, request.get("ConsistentRead") is True))
+            if row:
+                items.append(found.project(orjson.loads(row[0])))
+        output["Responses"][name] = items
+        if left:
+            output["UnprocessedKeys"][name] = {**request, "Keys": left}
+        capacities.append(consumed.shown())
+    if mode in ("TOTAL", "INDEXES"):
+        output["ConsumedCapacity"] = capacities
+    return output
+
+
+def _distinct(table: Table, given: list[dict[str, Any]]) -> list[tuple[Key, dict[str, Any]]]:
+    pairs = [(keys.of_key(table, each)[0], each) for each in given]
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise invalid(_DUPLICATES)
+    return pairs
+
+
+def batch_write_item(call: Call, tx: Transaction) -> Output:
+    """Up to 25 puts and deletes, without conditions; none is done if one is malformed."""
+    requests = call.params["RequestItems"]
+    if sum(map(len, requests.values())) > _WRITES_MAX:
+        raise invalid("Too many items requested for the BatchWriteItem call")
+    prepared = {
+        name: [_prepare(call, tx, name, request) for request in group]
+        for name, group in requests.items()
+    }
+    by_table: dict[int, set[Key]] = {}
+    for write in (write for group in prepared.values() for write in group):
+        seen = by_table.setdefault(write.table.id, set())
+        if write.key in seen:
+            raise invalid(_DUPLICATES)
+        seen.add(write.key)
+    return _perform(call, tx, prepared)
+
+
+def _prepare(call: Call, tx: Transaction, name: str, request: dict[str, Any]) -> Write:
+    put, delete = request.get("PutRequest"), request.get("DeleteRequest")
+    if (put is None) == (delete is None):
+        raise invalid(
+            "Supplied AttributeValue has more than one datatypes set, must contain exactly one of"
+            " the supported datatypes"
+            if put
+            else "Supplied AttributeValue is empty, must contain exactly one of the supported"
+            " datatypes"
+        )
+    if put is not None:
+        return writes.prepare_put(tx, call.config, {"TableName": name, "Item": put["Item"]})
+    assert delete is not None
+    params = {"TableName": name, "Key": delete["Key"]}
+    return writes.prepare_keyed(tx, call.config, params, "delete")
+
+
+def _perform(call: Call, tx: Transaction, prepared: dict[str, list[Write]]) -> Output:
+    output: Output = {"UnprocessedItems": {}}
+    mode = call.params.get("ReturnConsumedCapacity")
+    capacities = []
+    metrics: dict[str, list[dict[str, Any]]] = {}
+    for name, group in prepared.items():
+        if not group:
+            continue
+        consumed = Consumed(group[0].table, mode)
+        for write in group:
+            writes.read_and_check(tx, write)
+            consumed.add_write(writes.perform(tx, call.config, write))
+            collection = writes.collection(write, call.params)
+            if collection and collection not in metrics.setdefault(name, []):
+                metrics[name].append(collection)
+        capacities.append(consumed.shown())
+    if mode in ("TOTAL", "INDEXES"):
+        output["ConsumedCapacity"] = capacities
+    if metrics:
+        output["ItemCollectionMetrics"] = metrics
+    return output

@@ -1,0 +1,81 @@
+"""PutItem, GetItem, UpdateItem, DeleteItem.
+
+See https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operations_Amazon_DynamoDB.html
+"""
+
+import orjson
+
+from cloudlet.call import Call, Output
+from cloudlet.dynamodb import definitions, expressions, keys, paths, updates, writes
+from cloudlet.dynamodb.capacity import Consumed, read_units
+from cloudlet.dynamodb.numerics import invalid
+from cloudlet.dynamodb.writes import Write
+from cloudlet.store.database import Transaction, View
+
+_LEGACY_WRITE = ("Expected", "ConditionalOperator")
+
+
+def get_item(call: Call, view: View) -> Output:
+    """The item, or parts of it, by its key."""
+    params = call.params
+    writes.refuse_legacy(params, "AttributesToGet")
+    found = expressions.of(params, "ProjectionExpression")
+    table = definitions.get(view, call.config, params["TableName"])
+    key, _ = keys.of_key(table, params["Key"])
+    row = view.one(f"SELECT item, size FROM {table.sql_table} WHERE pk = ? AND sk = ?", key)
+    output: Output = {}
+    if row is not None:
+        output["Item"] = found.project(orjson.loads(row[0]))
+    mode = params.get("ReturnConsumedCapacity")
+    if mode in ("TOTAL", "INDEXES"):
+        consumed = Consumed(table, mode)
+        consumed.add(read_units(row[1] if row else 0, params.get("ConsistentRead") is True))
+        output.update(consumed.answer())
+    return output
+
+
+def put_item(call: Call, tx: Transaction) -> Output:
+    """Creates or replaces an item."""
+    writes.refuse_legacy(call.params, *_LEGACY_WRITE)
+    if call.params.get("ReturnValues", "NONE") not in ("NONE", "ALL_OLD"):
+        raise invalid("ReturnValues can only be ALL_OLD or NONE")
+    return _perform(call, tx, writes.prepare_put(tx, call.config, call.params))
+
+
+def delete_item(call: Call, tx: Transaction) -> Output:
+    """Deletes an item; deleting none is fine."""
+    writes.refuse_legacy(call.params, *_LEGACY_WRITE)
+    if call.params.get("ReturnValues", "NONE") not in ("NONE", "ALL_OLD"):
+        raise invalid("ReturnValues can only be ALL_OLD or NONE")
+    return _perform(call, tx, writes.prepare_keyed(tx, call.config, call.params, "delete"))
+
+
+def update_item(call: Call, tx: Transaction) -> Output:
+    """Changes parts of an item, or creates it."""
+    writes.refuse_legacy(call.params, "AttributeUpdates", *_LEGACY_WRITE)
+    return _perform(call, tx, writes.prepare_update(tx, call.config, call.params))
+
+
+def _perform(call: Call, tx: Transaction, write: Write) -> Output:
+    writes.read_and_check(tx, write)
+    change = writes.perform(tx, call.config, write)
+    output = _returned(write, call.params.get("ReturnValues", "NONE"))
+    mode = call.params.get("ReturnConsumedCapacity")
+    if mode in ("TOTAL", "INDEXES"):
+        consumed = Consumed(write.table, mode)
+        consumed.add_write(change)
+        output.update(consumed.answer())
+    output.update(writes.collection_metrics(write, call.params))
+    return output
+
+
+def _returned(write: Write, mode: str) -> Output:
+    """The `Attributes` that ReturnValues asks for."""
+    stored = write.new if mode.endswith("_NEW") else write.old
+    if mode == "NONE" or stored is None:
+        return {}
+    if mode.startswith("ALL_"):
+        return {"Attributes": stored.item}
+    wanted = updates.touched(write.expressions.actions, write.expressions.bindings)
+    picked = paths.project(stored.item, wanted)
+    return {"Attributes": picked} if picked else {}

@@ -1,0 +1,136 @@
+"""What each operation needs: actions on table, index and stream ARNs, with DynamoDB's keys.
+
+See https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from cloudlet.call import Call, Params, Requirement
+from cloudlet.dynamodb import definitions, expressions, streams
+from cloudlet.dynamodb.grammar import Comparison, Logic, Path, Placeholder
+from cloudlet.errors import AwsError
+
+_ON_EVERYTHING = ("ListTables", "ListStreams", "DescribeLimits", "DescribeEndpoints")
+_TAGS = ("TagResource", "UntagResource", "ListTagsOfResource")
+_TRANSACT = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+    "Get": "GetItem",
+}
+
+
+_EXPRESSIONS = (
+    "ConditionExpression",
+    "FilterExpression",
+    "KeyConditionExpression",
+    "ProjectionExpression",
+    "UpdateExpression",
+)
+# Callers whose policies are not asked need no condition keys.
+_TRUSTED = ("root", "service")
+
+
+def requirements(call: Call) -> list[Requirement]:
+    operation, params = call.operation, call.params
+    if operation in _ON_EVERYTHING:
+        return [_require(operation, "*")]
+    if operation in _TAGS:
+        return [_require(operation, params.get("ResourceArn", "*"))]
+    if operation in ("GetShardIterator", "DescribeStream"):
+        return [_require(operation, params.get("StreamArn", "*"))]
+    if operation == "GetRecords":
+        return [_require(operation, streams.stream_of(params["ShardIterator"]))]
+    if operation in ("BatchGetItem", "BatchWriteItem"):
+        return list(_of_batch(call))
+    if operation in ("TransactWriteItems", "TransactGetItems"):
+        return list(_of_transaction(call))
+    return [_require(operation, _resource(call, params), _context(call, params))]
+
+
+def _of_batch(call: Call) -> Iterator[Requirement]:
+    for name, request in (call.params.get("RequestItems") or {}).items():
+        if isinstance(request, dict):
+            params = {**request, "TableName": name}
+        else:
+            puts = [each["PutRequest"]["Item"] for each in request if each.get("PutRequest")]
+            gone = [each["DeleteRequest"]["Key"] for each in request if each.get("DeleteRequest")]
+            params = {"TableName": name, "Keys": puts + gone}
+        yield _require(call.operation, _resource(call, params), _context(call, params))
+
+
+def _of_transaction(call: Call) -> Iterator[Requirement]:
+    for action in call.params.get("TransactItems") or ():
+        for kind, params in action.items():
+            if kind in _TRANSACT and params is not None:
+                context = _context(call, params)
+                yield _require(_TRANSACT[kind], _resource(call, params), context)
+
+
+def _require(action: str, resource: str, context: dict[str, Any] | None = None) -> Requirement:
+    return Requirement(f"dynamodb:{action}", resource, context or {})
+
+
+def _resource(call: Call, params: Params) -> str:
+    """The table's ARN, or its index's."""
+    name: str = params.get("TableName") or ""
+    arn = name if name.startswith("arn:") else call.config.arn("dynamodb", f"table/{name}")
+    return f"{arn}/index/{params['IndexName']}" if params.get("IndexName") else arn
+
+
+def _context(call: Call, params: Params) -> dict[str, Any]:
+    """The condition keys of a request; what is malformed is left to the operation to refuse."""
+    if call.caller.kind in _TRUSTED:
+        return {}
+    context: dict[str, Any] = {}
+    for member in ("Select", "ReturnValues", "ReturnConsumedCapacity"):
+        if params.get(member):
+            context[f"dynamodb:{member}"] = params[member]
+    try:
+        view = call.cloud.database.view()
+        table = definitions.find(view, call.config, params.get("TableName") or "")
+        if table is not None:
+            index = table.index(params["IndexName"]) if params.get("IndexName") else None
+            context.update(_of_items(params, (index or table).hash_key))
+    except AwsError:
+        return context
+    return context
+
+
+def _of_items(params: Params, hash_key: str) -> dict[str, Any]:
+    found = expressions.of(params, *(kind for kind in _EXPRESSIONS if kind in params))
+    items = [params[name] for name in ("Item", "Key") if params.get(name)]
+    items += params.get("Keys") or []
+    leading = [item[hash_key] for item in items if hash_key in item]
+    leading += _equal_to(found, hash_key)
+    attributes = {name for item in items for name in item}
+    for kind in found.by_kind:
+        attributes.update(found.top_names(kind))
+    context: dict[str, Any] = {}
+    if leading:
+        context["dynamodb:LeadingKeys"] = [str(next(iter(value.values()))) for value in leading]
+    if attributes:
+        context["dynamodb:Attributes"] = sorted(attributes)
+    return context
+
+
+def _equal_to(found: expressions.Expressions, hash_key: str) -> list[dict[str, Any]]:
+    """The value of the partition key in a key condition."""
+    waiting = [found.tree("KeyConditionExpression")]
+    values = []
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Logic):
+            waiting += [node.left, node.right]
+        elif isinstance(node, Comparison) and isinstance(node.right, Placeholder):
+            is_path = isinstance(node.left, Path)
+            if is_path and _name(found, node.left) == hash_key:
+                values.append(found.bindings.values[node.right.name])
+    return values
+
+
+def _name(found: expressions.Expressions, path: Any) -> str:
+    name = str(path.parts[0])
+    return found.bindings.names.get(name, name)

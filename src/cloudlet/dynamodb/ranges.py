@@ -1,0 +1,153 @@
+"""Key conditions: from a KeyConditionExpression to a partition and a range of sort keys."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from cloudlet.dynamodb.conditions import Bindings
+from cloudlet.dynamodb.definitions import Index, Table
+from cloudlet.dynamodb.expressions import Expressions
+from cloudlet.dynamodb.grammar import Between, Comparison, Function, Logic, Path, Placeholder
+from cloudlet.dynamodb.keys import partition
+from cloudlet.dynamodb.numerics import invalid
+from cloudlet.dynamodb.paths import resolve
+from cloudlet.dynamodb.values import Value, key_bytes, type_of
+
+_KIND = "KeyConditionExpression"
+_BAD = f"Invalid condition in {_KIND}: "
+
+
+class Bound(NamedTuple):
+    operator: str  # SQL's: "=", ">", ">=", "<", "<="
+    raw: bytes
+
+
+class KeyRange(NamedTuple):
+    pk: bytes  # with its hash
+    bounds: tuple[Bound, ...]  # of the sort key
+
+    def holds(self, raw: bytes) -> bool:
+        return all(_HOLDS[bound.operator](raw, bound.raw) for bound in self.bounds)
+
+
+_HOLDS = {
+    "=": bytes.__eq__,
+    ">": bytes.__gt__,
+    ">=": bytes.__ge__,
+    "<": bytes.__lt__,
+    "<=": bytes.__le__,
+}
+
+
+class _One(NamedTuple):
+    """A condition on one key attribute."""
+
+    name: str
+    operator: str
+    operands: tuple[Value, ...]
+
+
+def of(found: Expressions, table: Table, index: Index | None) -> KeyRange:
+    hash_key, range_key = (index or table).hash_key, (index or table).range_key
+    conditions: dict[str, _One] = {}
+    for node in _conjuncts(found.tree(_KIND)):
+        one = _one(node, found.bindings)
+        if one.name in conditions:
+            raise invalid("KeyConditionExpressions must only contain one condition per key")
+        conditions[one.name] = one
+    if len(conditions) > 2:
+        raise invalid("Conditions can be of length 1 or 2 only")
+    if hash_key not in conditions:
+        raise invalid(f"Query condition missed key schema element: {hash_key}")
+    partition_condition = conditions.pop(hash_key)
+    if partition_condition.operator != "=":
+        raise invalid("Query key condition not supported")
+    _check_types(partition_condition, table)
+    pk = partition(_key_bytes(partition_condition.operands[0], hash_key))
+    if not conditions:
+        return KeyRange(pk, ())
+    if range_key is None or range_key not in conditions:
+        if range_key is None:
+            raise invalid("Query key condition not supported")
+        raise invalid(f"Query condition missed key schema element: {range_key}")
+    sort = conditions[range_key]
+    _check_types(sort, table)
+    return KeyRange(pk, _bounds(sort, range_key))
+
+
+def _conjuncts(node: Any) -> Iterator[Any]:
+    if isinstance(node, Logic):
+        if node.operator == "OR":
+            raise invalid(f"Invalid operator used in {_KIND}: OR")
+        yield from _conjuncts(node.left)
+        yield from _conjuncts(node.right)
+    else:
+        yield node
+
+
+def _one(node: Any, b: Bindings) -> _One:
+    operator, operands = _parts(node)
+    name = operator if not isinstance(node, Function) else node.name
+    nested = [each for each in operands if isinstance(each, Function)]
+    if nested:
+        raise invalid("KeyConditionExpressions cannot contain nested operations")
+    path, *rest = operands
+    if not isinstance(path, Path):
+        if not any(isinstance(each, Path) for each in rest):
+            raise invalid(f"{_BAD}No key attribute specified")
+        raise invalid(f"{_BAD}{name} operator must have the key attribute as its first operand")
+    if any(isinstance(each, Path) for each in rest):
+        raise invalid(f"{_BAD}Multiple attribute names used in one condition")
+    parts = resolve(path, b.names)
+    if len(parts) > 1:
+        raise invalid("KeyConditionExpressions cannot have conditions on nested attributes")
+    values = tuple(b.values[each.name] for each in rest if isinstance(each, Placeholder))
+    return _One(str(parts[0]), operator, values)
+
+
+def _parts(node: Any) -> tuple[str, tuple[Any, ...]]:
+    if isinstance(node, Comparison) and node.operator != "<>":
+        return node.operator, (node.left, node.right)
+    if isinstance(node, Between):
+        return "BETWEEN", (node.operand, node.low, node.high)
+    if isinstance(node, Function) and node.name == "begins_with":
+        return node.name, node.operands
+    if isinstance(node, Function):
+        raise invalid(f"Invalid operator used in {_KIND}: {node.name}")
+    name = node.operator if isinstance(node, Comparison) else type(node).__name__.upper()
+    raise invalid(f"Invalid operator used in {_KIND}: {name}")
+
+
+def _check_types(condition: _One, table: Table) -> None:
+    for value in condition.operands:
+        if type_of(value) != table.types[condition.name]:
+            raise invalid(
+                "One or more parameter values were invalid: Condition parameter type does not match"
+                " schema type"
+            )
+
+
+def _key_bytes(value: Value, name: str) -> bytes:
+    raw = key_bytes(value)
+    if not raw:
+        kind = "string" if "S" in value else "binary"
+        raise invalid(
+            "One or more parameter values are not valid. The AttributeValue for a key attribute"
+            f" cannot contain an empty {kind} value. Key: {name}"
+        )
+    return raw
+
+
+def _bounds(condition: _One, name: str) -> tuple[Bound, ...]:
+    raw = [_key_bytes(value, name) for value in condition.operands]
+    if condition.operator == "BETWEEN":
+        return (Bound(">=", raw[0]), Bound("<=", raw[1]))
+    if condition.operator == "begins_with":
+        end = _after_prefix(raw[0])
+        return (Bound(">=", raw[0]), *([Bound("<", end)] if end else []))
+    return (Bound(condition.operator, raw[0]),)
+
+
+def _after_prefix(prefix: bytes) -> bytes:
+    """The first key behind all that begin with the prefix; b"" if there is none."""
+    stripped = prefix.rstrip(b"\xff")
+    return stripped[:-1] + bytes((stripped[-1] + 1,)) if stripped else b""

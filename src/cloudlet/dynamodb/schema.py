@@ -1,0 +1,52 @@
+"""The SQL tables that all DynamoDB tables share; each of those also has its own (see `storage`)."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS dynamodb_tables (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    name       TEXT NOT NULL UNIQUE,
+    definition BLOB NOT NULL               -- JSON, see definitions.Table
+);
+CREATE TABLE IF NOT EXISTS dynamodb_counts (
+    table_id   INTEGER NOT NULL,
+    index_id   INTEGER NOT NULL,           -- 0: the table itself
+    items      INTEGER NOT NULL DEFAULT 0,
+    bytes      INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (table_id, index_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dynamodb_tags (
+    arn        TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    value      TEXT NOT NULL,
+    PRIMARY KEY (arn, key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dynamodb_backfills (
+    table_id   INTEGER NOT NULL,
+    index_id   INTEGER NOT NULL,           -- 0: the expiry column
+    pk         BLOB NOT NULL DEFAULT x'',  -- rows up to here are done
+    sk         BLOB NOT NULL DEFAULT x'',
+    PRIMARY KEY (table_id, index_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dynamodb_tokens (
+    token      TEXT PRIMARY KEY,           -- of TransactWriteItems, with the caller's account
+    digest     BLOB NOT NULL,
+    created_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dynamodb_streams (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    arn        TEXT NOT NULL UNIQUE,
+    label      TEXT NOT NULL,
+    table_name TEXT NOT NULL,
+    view_type  TEXT NOT NULL,
+    key_schema BLOB NOT NULL,
+    created_ms INTEGER NOT NULL,
+    closed_ms  INTEGER,                    -- NULL while enabled
+    trimmed    INTEGER NOT NULL DEFAULT 0  -- numbers up to here are gone
+);
+CREATE TABLE IF NOT EXISTS dynamodb_records (
+    stream_id  INTEGER NOT NULL,
+    number     INTEGER NOT NULL,           -- 1, 2, 3, … without gaps
+    created_ms INTEGER NOT NULL,
+    document   BLOB NOT NULL,              -- JSON, as Lambda gets it
+    PRIMARY KEY (stream_id, number)
+) WITHOUT ROWID;
+"""

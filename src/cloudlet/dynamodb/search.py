@@ -1,0 +1,293 @@
+"""Query and Scan, on tables and indexes, page by page.
+
+A page ends at `Limit` items or 1 MB, counted before the filter; LastEvaluatedKey then names the
+last item seen. Order is the order of key bytes in SQLite's clustered tables.
+See https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.html
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from cloudlet.call import Call, Output, Params
+from cloudlet.dynamodb import definitions, expressions, keys, ranges, values, writes
+from cloudlet.dynamodb.capacity import Consumed
+from cloudlet.dynamodb.definitions import Index, Table
+from cloudlet.dynamodb.expressions import Expressions
+from cloudlet.dynamodb.numerics import invalid
+from cloudlet.dynamodb.ranges import KeyRange
+from cloudlet.dynamodb.values import Item
+from cloudlet.errors import AwsError
+from cloudlet.store.database import View
+from cloudlet.wire.service import in_thread
+
+_PAGE_BYTES = 1 << 20
+_WRONG = "One or more parameter values were invalid: "
+_BAD_START = "The provided starting key is invalid"
+
+
+@dataclass(slots=True)
+class Search:
+    """One query or scan: where it reads, and what it keeps."""
+
+    table: Table
+    index: Index | None
+    found: Expressions
+    params: Params
+    where: list[str] = field(default_factory=list)
+    arguments: list[Any] = field(default_factory=list)
+
+    def key_names(self) -> tuple[str, ...]:
+        names = self.table.key_names()
+        if self.index is not None:
+            names += tuple(name for name in self.index.key_names() if name not in names)
+        return names
+
+    def restrict(self, clause: str, *arguments: Any) -> None:
+        self.where.append(clause)
+        self.arguments.extend(arguments)
+
+
+def query(call: Call, view: View) -> Output:
+    """Items of one partition in the order of their sort keys."""
+    params = call.params
+    writes.refuse_legacy(
+        params, "KeyConditions", "QueryFilter", "ConditionalOperator", "AttributesToGet"
+    )
+    search = _search(call, view, "KeyConditionExpression")
+    if search.found.tree("KeyConditionExpression") is None:
+        raise invalid(
+            "Either the KeyConditions or KeyConditionExpression parameter must be specified in the"
+            " request."
+        )
+    key_range = ranges.of(search.found, search.table, search.index)
+    _check_filter(search)
+    partition, sort = ("i.ik", "i.ir") if search.index else ("m.pk", "m.sk")
+    search.restrict(f"{partition} = ?", key_range.pk)
+    for bound in key_range.bounds:
+        search.restrict(f"{sort} {bound.operator} ?", bound.raw)
+    is_forward = params.get("ScanIndexForward", True)
+    if params.get("ExclusiveStartKey") is not None:
+        _start_query(search, key_range, ">" if is_forward else "<")
+    columns = ["i.ir", "i.pk", "i.sk"] if search.index else ["m.sk"]
+    return _page(view, search, columns, is_forward)
+
+
+@in_thread
+def scan(call: Call, view: View) -> Output:
+    """All items, or one segment of them, in the order of their partitions' hashes."""
+    params = call.params
+    writes.refuse_legacy(params, "ScanFilter", "ConditionalOperator", "AttributesToGet")
+    _check_segment(params)
+    search = _search(call, view)
+    column = "i.ik" if search.index else "m.pk"
+    low, high = _segment(params)
+    if low is not None:
+        search.restrict(f"{column} >= ?", low)
+    if high is not None:
+        search.restrict(f"{column} < ?", high)
+    columns = ["i.ik", "i.ir", "i.pk", "i.sk"] if search.index else ["m.pk", "m.sk"]
+    if params.get("ExclusiveStartKey") is not None:
+        start = _start(search)
+        if (low is not None and start[0] < low) or (high is not None and start[0] >= high):
+            raise invalid(
+                f"{_BAD_START}: Invalid ExclusiveStartKey. Please use ExclusiveStartKey with"
+                f" correct Segment. TotalSegments: {params['TotalSegments']} Segment:"
+                f" {params['Segment']}"
+            )
+        search.restrict(f"({', '.join(columns)}) > ({_marks(start)})", *start)
+    return _page(view, search, columns, True)
+
+
+def _search(call: Call, view: View, *kinds: str) -> Search:
+    params = call.params
+    _check_select(params)
+    found = expressions.of(params, "FilterExpression", "ProjectionExpression", *kinds)
+    table = definitions.get(view, call.config, params["TableName"])
+    name = params.get("IndexName")
+    index = table.index(name) if name is not None else None
+    if index is not None and index.is_global:
+        _check_global(params, index, found)
+    return Search(table, index, found, params)
+
+
+def _check_select(params: Params) -> None:
+    select, projection = params.get("Select"), params.get("ProjectionExpression")
+    if projection is not None and select not in (None, "SPECIFIC_ATTRIBUTES"):
+        what = "only the Count" if select == "COUNT" else select
+        raise invalid(f"Cannot specify the ProjectionExpression when choosing to get {what}")
+    if select == "SPECIFIC_ATTRIBUTES" and projection is None:
+        raise invalid(
+            "Must specify the AttributesToGet or ProjectionExpression when choosing to get"
+            " SPECIFIC_ATTRIBUTES"
+        )
+    if select == "ALL_PROJECTED_ATTRIBUTES" and params.get("IndexName") is None:
+        raise invalid("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
+
+
+def _check_global(params: Params, index: Index, found: Expressions) -> None:
+    if params.get("ConsistentRead"):
+        raise invalid("Consistent reads are not supported on global secondary indexes")
+    if index.projection == "ALL":
+        return
+    if params.get("Select") == "ALL_ATTRIBUTES":
+        raise invalid(
+            f"{_WRONG}Select type ALL_ATTRIBUTES is not supported for global secondary index"
+            f" {index.name} because its projection type is not ALL"
+        )
+    missing = [str(p[0]) for p in found.projection or () if p[0] not in index.included]
+    if missing:
+        raise invalid(
+            f"{_WRONG}Global secondary index {index.name} does not project [{', '.join(missing)}]"
+        )
+
+
+def _check_filter(search: Search) -> None:
+    names = (search.index or search.table).key_names()
+    for path in search.found.top_names("FilterExpression"):
+        if path in names:
+            raise invalid(
+                "Filter Expression can only contain non-primary key attributes: Primary key"
+                f" attribute: {path}"
+            )
+
+
+def _check_segment(params: Params) -> None:
+    total, segment = params.get("TotalSegments"), params.get("Segment")
+    if total is None and segment is not None:
+        raise invalid(
+            "The TotalSegments parameter is required but was not present in the request when"
+            " Segment parameter is present"
+        )
+    if total is not None and segment is None:
+        raise invalid(
+            "The Segment parameter is required but was not present in the request when parameter"
+            " TotalSegments is present"
+        )
+    if total is not None and segment is not None and segment >= total:
+        raise invalid(
+            "The Segment parameter is zero-based and must be less than parameter TotalSegments:"
+            f" Segment: {segment} is not less than TotalSegments: {total}"
+        )
+
+
+def _segment(params: Params) -> tuple[bytes | None, bytes | None]:
+    """The range of partition keys that is the segment; None is open."""
+    total = params.get("TotalSegments")
+    if total is None:
+        return None, None
+    first = -(-params["Segment"] * keys.HASH_SPACE // total)
+    end = -(-(params["Segment"] + 1) * keys.HASH_SPACE // total)
+    high = None if end >= keys.HASH_SPACE else end.to_bytes(2, "big")
+    return first.to_bytes(2, "big") if first < keys.HASH_SPACE else b"\xff\xff\xff", high
+
+
+def _marks(arguments: tuple[Any, ...]) -> str:
+    return ", ".join("?" * len(arguments))
+
+
+def _start(search: Search) -> tuple[bytes, ...]:
+    """The place that ExclusiveStartKey names: (ik, ir, pk, sk) of an index, else (pk, sk)."""
+    given = search.params["ExclusiveStartKey"]
+    table, index = search.table, search.index
+    try:
+        item = {name: values.canonical(value)[0] for name, value in given.items()}
+    except AwsError as error:
+        raise invalid(f"{_BAD_START}: {error.message}") from None
+    if item.keys() != set(search.key_names()):
+        if index is not None:
+            raise invalid(_BAD_START)
+        raise invalid(f"{_BAD_START}: The provided key element does not match the schema")
+    if index is None:
+        try:
+            return tuple(keys.of_key(table, item)[0])
+        except AwsError as error:
+            raise invalid(f"{_BAD_START}: {error.message}") from None
+    place = keys.of_index(table, index, item)
+    if place is None:
+        raise invalid(_BAD_START)
+    key, _ = keys.of_key(table, {name: item[name] for name in table.key_names()})
+    return (*place, *key)
+
+
+def _start_query(search: Search, key_range: KeyRange, operator: str) -> None:
+    pk, *rest = _start(search)
+    if pk != key_range.pk:
+        raise invalid(
+            "The provided starting key is outside query boundaries based on provided conditions"
+        )
+    if not key_range.holds(rest[0]):
+        raise invalid("The provided starting key does not match the range key predicate")
+    if search.index is None:
+        search.restrict(f"m.sk {operator} ?", rest[0])
+    else:
+        search.restrict(f"(i.ir, i.pk, i.sk) {operator} (?, ?, ?)", *rest)
+
+
+def _rows(view: View, search: Search, columns: list[str], is_forward: bool) -> Iterator[Any]:
+    source = f"{search.table.sql_table} m"
+    if search.index is not None:  # CROSS JOIN keeps the order: entries first, then their items
+        source = f"{search.index.sql_table} i CROSS JOIN {source} ON m.pk = i.pk AND m.sk = i.sk"
+    direction = "" if is_forward else " DESC"
+    order = ", ".join(column + direction for column in columns)
+    where = f" WHERE {' AND '.join(search.where)}" if search.where else ""
+    return view.connection.execute(
+        f"SELECT m.item, m.size FROM {source}{where} ORDER BY {order}", search.arguments
+    )
+
+
+def _page(view: View, search: Search, columns: list[str], is_forward: bool) -> Output:
+    limit = search.params.get("Limit") or 0
+    index, found = search.index, search.found
+    narrows = (
+        index is not None
+        and index.projection != "ALL"
+        and (
+            index.is_global
+            or search.params.get("Select") == "ALL_PROJECTED_ATTRIBUTES"
+            or (search.params.get("Select") is None and found.projection is None)
+        )
+    )
+    has_filter = "FilterExpression" in found.by_kind
+    kept: list[Item] = []
+    scanned = total_bytes = 0
+    last: Item | None = None
+    is_cut = False
+    rows = _rows(view, search, columns, is_forward)
+    for raw, size_bytes in rows:
+        item = orjson.loads(raw)
+        if narrows and index is not None:
+            item = index.entry(item)
+            size_bytes = values.canonical_item(item)[1]
+        if scanned and total_bytes + size_bytes > _PAGE_BYTES:
+            is_cut = True
+            break
+        scanned += 1
+        total_bytes += size_bytes
+        last = item
+        if not has_filter or found.holds("FilterExpression", item):
+            kept.append(item)
+        if scanned == limit:
+            is_cut = True
+            break
+    del rows
+    output = _output(search, kept, scanned, total_bytes)
+    if is_cut and last is not None:
+        output["LastEvaluatedKey"] = {name: last[name] for name in search.key_names()}
+    return output
+
+
+def _output(search: Search, kept: list[Item], scanned: int, total_bytes: int) -> Output:
+    params = search.params
+    output: Output = {"Count": len(kept), "ScannedCount": scanned}
+    if params.get("Select") != "COUNT":
+        wanted = search.found.projection
+        output["Items"] = kept if wanted is None else [search.found.project(each) for each in kept]
+    mode = params.get("ReturnConsumedCapacity")
+    if mode in ("TOTAL", "INDEXES"):
+        consumed = Consumed(search.table, mode)
+        consumed.add_page(search.index, total_bytes, params.get("ConsistentRead") is True)
+        output.update(consumed.answer())
+    return output

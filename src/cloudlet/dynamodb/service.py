@@ -1,0 +1,31 @@
+"""The two APIs of DynamoDB as the layers above see them."""
+
+from cloudlet.dynamodb import (
+    batches,
+    items,
+    permissions,
+    search,
+    settings,
+    streams,
+    tables,
+    transactions,
+)
+from cloudlet.wire.service import Service, operations
+
+_MODULES = (items, search, batches, transactions, tables, settings)
+
+
+def service() -> list[Service]:
+    """Stateless: everything is in the store."""
+    from cloudlet.wire.models import operation_names  # loads botocore's models
+
+    return [
+        Service(
+            "dynamodb", operations(operation_names("dynamodb"), *_MODULES), permissions.requirements
+        ),
+        Service(
+            "dynamodbstreams",
+            operations(operation_names("dynamodbstreams"), streams),
+            permissions.requirements,
+        ),
+    ]

@@ -1,0 +1,52 @@
+"""Streams as event source mappings read them: records exactly as a function receives them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from cloudlet.dynamodb import streams
+from cloudlet.store.database import View
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    id: str
+    parent: str | None
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    sequence_number: str
+    document: dict[str, Any]
+    created_ms: int
+
+
+class Source:
+    """`after` is a sequence number or "" for the oldest record there is."""
+
+    def shards(self, view: View, stream_arn: str) -> list[Shard]:
+        stream = streams.find_stream(view, stream_arn)
+        if stream is None:
+            return []
+        return [Shard(streams.shard_id(stream), None, stream["closed_ms"] is not None)]
+
+    def read(
+        self, view: View, stream_arn: str, shard_id: str, after: str, limit: int
+    ) -> list[Record]:
+        """Records behind `after`; those already trimmed are passed over, as Lambda does."""
+        stream = streams.find_stream(view, stream_arn)
+        if stream is None or streams.shard_id(stream) != shard_id:
+            return []
+        behind = streams.number_of(after) if after else 0
+        return [
+            Record(streams.sequence(number), {**document, "eventSourceARN": stream_arn}, created_ms)
+            for number, created_ms, document in streams.records(view, stream["id"], behind, limit)
+        ]
+
+    def latest(self, view: View, stream_arn: str, shard_id: str) -> str:
+        """The position behind the newest record; "" before the first."""
+        stream = streams.find_stream(view, stream_arn)
+        if stream is None:
+            return ""
+        number = streams.last_number(view, stream["id"])
+        return streams.sequence(number) if number else ""

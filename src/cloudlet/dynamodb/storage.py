@@ -1,0 +1,196 @@
+"""Rows of items and index entries, and the one way an item changes.
+
+Each table has a SQL table clustered by key, whose rows hold the item's wire JSON, its size and its
+expiry; each index one that maps its keys to the item's, so that an index never disagrees with the
+table about an item's contents. `change` is the only writer: row, entries, counts and stream record
+go into the caller's transaction together.
+"""
+
+from decimal import Decimal
+from typing import NamedTuple
+
+import orjson
+
+from cloudlet.config import Config
+from cloudlet.dynamodb import keys, streams, values
+from cloudlet.dynamodb.definitions import Index, Table
+from cloudlet.dynamodb.keys import Key
+from cloudlet.dynamodb.values import Item
+from cloudlet.store.database import Transaction, View
+
+_FIVE_YEARS_S = 5 * 365 * 86400
+_NEVER_S = 1 << 53
+
+
+class Stored(NamedTuple):
+    item: Item
+    size_bytes: int
+
+
+class Change(NamedTuple):
+    """What one write did: sizes for capacity, and bytes written per index."""
+
+    old_bytes: int
+    new_bytes: int
+    index_bytes: dict[str, tuple[bool, int]]  # name → (is global, bytes)
+
+
+def create_table(tx: Transaction, table: Table) -> None:
+    tx.run(
+        f"CREATE TABLE {table.sql_table} (pk BLOB NOT NULL, sk BLOB NOT NULL,"
+        " size INTEGER NOT NULL, expires INTEGER, item BLOB NOT NULL,"
+        " PRIMARY KEY (pk, sk)) WITHOUT ROWID"
+    )
+    tx.run(
+        f"CREATE INDEX {table.sql_table}_expires ON {table.sql_table} (expires)"
+        " WHERE expires IS NOT NULL"
+    )
+    tx.run("INSERT INTO dynamodb_counts (table_id, index_id) VALUES (?, 0)", (table.id,))
+
+
+def create_index(tx: Transaction, table: Table, index: Index) -> None:
+    tx.run(
+        f"CREATE TABLE {index.sql_table} (ik BLOB NOT NULL, ir BLOB NOT NULL, pk BLOB NOT NULL,"
+        " sk BLOB NOT NULL, PRIMARY KEY (ik, ir, pk, sk)) WITHOUT ROWID"
+    )
+    tx.run("INSERT INTO dynamodb_counts (table_id, index_id) VALUES (?, ?)", (table.id, index.id))
+
+
+def drop_index(tx: Transaction, table: Table, index: Index) -> None:
+    tx.run(f"DROP TABLE {index.sql_table}")
+    for name in ("dynamodb_counts", "dynamodb_backfills"):
+        tx.run(f"DELETE FROM {name} WHERE table_id = ? AND index_id = ?", (table.id, index.id))
+
+
+def drop_table(tx: Transaction, table: Table) -> None:
+    for index in table.indexes:
+        drop_index(tx, table, index)
+    tx.run(f"DROP TABLE {table.sql_table}")
+    for name in ("dynamodb_counts", "dynamodb_backfills"):
+        tx.run(f"DELETE FROM {name} WHERE table_id = ?", (table.id,))
+
+
+def get(view: View, table: Table, key: Key) -> Stored | None:
+    row = view.one(f"SELECT item, size FROM {table.sql_table} WHERE pk = ? AND sk = ?", key)
+    return None if row is None else Stored(orjson.loads(row[0]), row[1])
+
+
+def expires_s(table: Table, item: Item) -> int | None:
+    """The second an item expires; None where it doesn't (no number there, or out of range)."""
+    if table.expiry is None:
+        return None
+    number = item.get(table.expiry, {}).get("N")
+    if number is None or not 0 <= (seconds := Decimal(number)) < _NEVER_S:
+        return None
+    return int(seconds)
+
+
+def oldest_expiry_s(now_s: int) -> int:
+    """AWS leaves items alone that expired more than five years ago: likely no time at all."""
+    return now_s - _FIVE_YEARS_S
+
+
+def change(
+    tx: Transaction,
+    table: Table,
+    key: Key,
+    versions: tuple[Stored | None, Stored | None],
+    context: streams.Context,
+) -> Change:
+    """Replaces the old version of an item by the new one; None is no item."""
+    old, new = versions
+    if new is not None:
+        tx.run(
+            f"INSERT OR REPLACE INTO {table.sql_table} (pk, sk, size, expires, item)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (*key, new.size_bytes, expires_s(table, new.item), orjson.dumps(new.item)),
+        )
+    elif old is not None:
+        tx.run(f"DELETE FROM {table.sql_table} WHERE pk = ? AND sk = ?", key)
+    old_bytes, new_bytes = old.size_bytes if old else 0, new.size_bytes if new else 0
+    _count(tx, table.id, 0, (new is not None) - (old is not None), new_bytes - old_bytes)
+    index_bytes: dict[str, tuple[bool, int]] = {}
+    for index in table.indexes:
+        written = _change_entry(tx, table, index, key, versions)
+        if written:
+            index_bytes[index.name] = (index.is_global, written)
+    if table.stream is not None:
+        before, after = old.item if old else None, new.item if new else None
+        if before != after:
+            streams.record(tx, table, (before, after), context)
+    return Change(old_bytes, new_bytes, index_bytes)
+
+
+def _count(tx: Transaction, table_id: int, index_id: int, items: int, size_bytes: int) -> None:
+    if items or size_bytes:
+        tx.run(
+            "UPDATE dynamodb_counts SET items = items + ?, bytes = bytes + ?"
+            " WHERE table_id = ? AND index_id = ?",
+            (items, size_bytes, table_id, index_id),
+        )
+
+
+def _change_entry(
+    tx: Transaction,
+    table: Table,
+    index: Index,
+    key: Key,
+    versions: tuple[Stored | None, Stored | None],
+) -> int:
+    """Moves the item's entry; the bytes that AWS would charge for."""
+    places = [None if each is None else keys.of_index(table, index, each.item) for each in versions]
+    before, after = places
+    old_bytes, new_bytes = (
+        _entry_bytes(index, each) if each is not None and place is not None else 0
+        for each, place in zip(versions, places, strict=True)
+    )
+    if before is not None and before != after:
+        tx.run(
+            f"DELETE FROM {index.sql_table} WHERE ik = ? AND ir = ? AND pk = ? AND sk = ?",
+            (*before, *key),
+        )
+    if after is not None and before != after:
+        insert_entry(tx, index, after, key)
+    if index.status == "ACTIVE":  # else the backfill counts when it is done
+        items = (after is not None) - (before is not None)
+        _count(tx, table.id, index.id, items, new_bytes - old_bytes)
+    if before is not None and after is not None:
+        old, new = versions
+        assert old is not None and new is not None
+        if before == after and index.entry(old.item) == index.entry(new.item):
+            return 0
+        return max(old_bytes, new_bytes) if before == after else old_bytes + new_bytes
+    return old_bytes + new_bytes
+
+
+def _entry_bytes(index: Index, stored: Stored) -> int:
+    if index.projection == "ALL":
+        return stored.size_bytes
+    return values.canonical_item(index.entry(stored.item))[1]
+
+
+def insert_entry(tx: Transaction, index: Index, place: Key, key: Key) -> None:
+    tx.run(
+        f"INSERT OR IGNORE INTO {index.sql_table} (ik, ir, pk, sk) VALUES (?, ?, ?, ?)",
+        (*place, *key),
+    )
+
+
+def recount(tx: Transaction, table: Table, index: Index) -> None:
+    """Sets an index's counts after a backfill."""
+    items = size_bytes = 0
+    for row in tx.rows(
+        f"SELECT m.item, m.size FROM {index.sql_table} i CROSS JOIN {table.sql_table} m"
+        " ON m.pk = i.pk AND m.sk = i.sk"
+    ):
+        items += 1
+        is_whole = index.projection == "ALL"
+        size_bytes += row[1] if is_whole else _entry_bytes(index, Stored(orjson.loads(row[0]), 0))
+    tx.run(
+        "UPDATE dynamodb_counts SET items = ?, bytes = ? WHERE table_id = ? AND index_id = ?",
+        (items, size_bytes, table.id, index.id),
+    )
+
+
+def context(config: Config, is_service: bool = False) -> streams.Context:
+    return streams.Context(config.now_ms(), config.region, config.new_id, is_service)

@@ -1,0 +1,177 @@
+"""What goes on behind requests: expiry, stream trimming, filling new indexes.
+
+Each function does a bounded batch per transaction and is called again and again by a timer; state
+is in the store, so a crash in between loses nothing.
+"""
+
+import copy
+from functools import partial
+
+import orjson
+
+from cloudlet.call import Cloud
+from cloudlet.dynamodb import definitions, keys, storage, streams
+from cloudlet.dynamodb.definitions import Table
+from cloudlet.dynamodb.keys import Key
+from cloudlet.dynamodb.storage import Stored
+from cloudlet.dynamodb.transactions import TOKEN_LIFE_MS
+from cloudlet.store.database import Transaction
+
+_BATCH = 500
+_AT_ONCE = 2000  # items that UpdateTable and UpdateTimeToLive fill in while they are answered
+
+
+async def sweep_ttl(cloud: Cloud) -> int:
+    """Deletes items whose time has come; returns how many."""
+    with cloud.database.snapshot() as view:
+        names = [table.name for table in definitions.all_tables(view) if table.expiry]
+    total = 0
+    for name in names:
+        while count := await cloud.database.write(partial(_expire_in, cloud, name)):
+            total += count
+    return total
+
+
+def _expire_in(cloud: Cloud, name: str, tx: Transaction) -> int:
+    return expire(tx, cloud, name)
+
+
+def expire(tx: Transaction, cloud: Cloud, name: str) -> int:
+    """One batch of one table."""
+    table = definitions.find(tx, cloud.config, name)
+    if table is None or table.expiry is None:
+        return 0
+    now_s = cloud.config.now_ms() // 1000
+    rows = tx.all(
+        f"SELECT pk, sk, size, item, expires FROM {table.sql_table}"
+        " WHERE expires > ? AND expires <= ? LIMIT ?",
+        (storage.oldest_expiry_s(now_s), now_s, _BATCH),
+    )
+    context = storage.context(cloud.config, is_service=True)
+    for row in rows:
+        old = Stored(orjson.loads(row[3]), row[2])
+        storage.change(tx, table, Key(row[0], row[1]), (old, None), context)
+    return len(rows)
+
+
+async def trim_streams(cloud: Cloud) -> int:
+    """Deletes stream records older than 24 hours, streams closed so long ago, and old tokens."""
+    total = 0
+    while count := await cloud.database.write(lambda tx: trim(tx, cloud.config.now_ms())):
+        total += count
+    return total
+
+
+def trim(tx: Transaction, now_ms: int) -> int:
+    """One batch of each stream."""
+    oldest_ms = now_ms - streams.RETENTION_MS
+    total = 0
+    for stream in tx.all("SELECT id, arn, closed_ms FROM dynamodb_streams"):
+        rows = tx.all(
+            "SELECT number, created_ms FROM dynamodb_records WHERE stream_id = ?"
+            " ORDER BY number LIMIT ?",
+            (stream["id"], _BATCH),
+        )
+        old = [row[0] for row in rows if row[1] < oldest_ms]
+        if old:
+            last = max(old)
+            tx.run("UPDATE dynamodb_streams SET trimmed = ? WHERE id = ?", (last, stream["id"]))
+            tx.run(
+                "DELETE FROM dynamodb_records WHERE stream_id = ? AND number <= ?",
+                (stream["id"], last),
+            )
+            total += len(old)
+        elif not rows and stream["closed_ms"] is not None and stream["closed_ms"] < oldest_ms:
+            tx.run("DELETE FROM dynamodb_streams WHERE id = ?", (stream["id"],))
+    tx.run("DELETE FROM dynamodb_tokens WHERE created_ms <= ?", (now_ms - TOKEN_LIFE_MS,))
+    return total
+
+
+async def backfill(cloud: Cloud) -> None:
+    """Fills what UpdateTable and UpdateTimeToLive have left to do."""
+    with cloud.database.snapshot() as view:
+        waiting = view.all("SELECT table_id, index_id FROM dynamodb_backfills")
+    for row in waiting:
+        task = (row[0], row[1])
+        while not await cloud.database.write(partial(_fill_in, task)):
+            pass
+
+
+def _fill_in(task: tuple[int, int], tx: Transaction) -> bool:
+    return fill(tx, *task)
+
+
+def start_backfills(tx: Transaction, table: Table) -> None:
+    for index in table.indexes:
+        if index.status == "CREATING":
+            restart_backfill(tx, table, index.id)
+
+
+def restart_backfill(tx: Transaction, table: Table, index_id: int) -> None:
+    """Begins at the first item, and does small tables at once."""
+    tx.run(
+        "INSERT OR REPLACE INTO dynamodb_backfills (table_id, index_id) VALUES (?, ?)",
+        (table.id, index_id),
+    )
+    for _ in range(0, _AT_ONCE, _BATCH):
+        if fill(tx, table.id, index_id):
+            return
+
+
+def fill(tx: Transaction, table_id: int, index_id: int) -> bool:
+    """One batch; True when the index, or the expiry column, is complete."""
+    task = tx.one(
+        "SELECT pk, sk FROM dynamodb_backfills WHERE table_id = ? AND index_id = ?",
+        (table_id, index_id),
+    )
+    row = tx.one("SELECT definition FROM dynamodb_tables WHERE id = ?", (table_id,))
+    if task is None or row is None:
+        return True
+    table = definitions.load(table_id, row[0])
+    rows = tx.all(
+        f"SELECT pk, sk, item FROM {table.sql_table} WHERE (pk, sk) > (?, ?)"
+        " ORDER BY pk, sk LIMIT ?",
+        (task[0], task[1], _BATCH),
+    )
+    for pk, sk, item in rows:
+        _fill_one(tx, table, index_id, Key(pk, sk), item)
+    if len(rows) == _BATCH:
+        tx.run(
+            "UPDATE dynamodb_backfills SET pk = ?, sk = ? WHERE table_id = ? AND index_id = ?",
+            (rows[-1][0], rows[-1][1], table_id, index_id),
+        )
+        return False
+    tx.run(
+        "DELETE FROM dynamodb_backfills WHERE table_id = ? AND index_id = ?", (table_id, index_id)
+    )
+    if index_id:
+        _activate(tx, table, index_id)
+    return True
+
+
+def _fill_one(tx: Transaction, table: Table, index_id: int, key: Key, raw: bytes) -> None:
+    item = orjson.loads(raw)
+    if index_id == 0:
+        tx.run(
+            f"UPDATE {table.sql_table} SET expires = ? WHERE pk = ? AND sk = ?",
+            (storage.expires_s(table, item), *key),
+        )
+        return
+    for index in table.indexes:
+        place = keys.of_index(table, index, item) if index.id == index_id else None
+        if place is not None:
+            storage.insert_entry(tx, index, place, key)
+
+
+def _activate(tx: Transaction, table: Table, index_id: int) -> None:
+    document = copy.deepcopy(table.document)
+    for index in document["Indexes"]:
+        if index["Id"] == index_id:
+            index["Status"] = "ACTIVE"
+    tx.run(
+        "UPDATE dynamodb_tables SET definition = ? WHERE id = ?",
+        (orjson.dumps(document), table.id),
+    )
+    for entry in table.indexes:
+        if entry.id == index_id:
+            storage.recount(tx, table, entry)

@@ -1,0 +1,150 @@
+"""TransactWriteItems and TransactGetItems.
+
+The one writer thread makes transactions serialisable without locks, so they are never cancelled for
+a conflict. A request's token is kept for ten minutes; the same request with the same token is
+answered without doing it again.
+See https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
+"""
+
+import hashlib
+from typing import Any
+
+import orjson
+
+from cloudlet.call import Call, Output, Params
+from cloudlet.dynamodb import definitions, expressions, keys, storage, writes
+from cloudlet.dynamodb.capacity import Consumed, read_units
+from cloudlet.dynamodb.numerics import invalid
+from cloudlet.dynamodb.writes import Write
+from cloudlet.errors import AwsError
+from cloudlet.store.database import Transaction, View
+
+TOKEN_LIFE_MS = 10 * 60 * 1000
+_REQUEST_BYTES = 4 << 20
+_KINDS = {"Put": "put", "Update": "update", "Delete": "delete", "ConditionCheck": "check"}
+
+
+def transact_write_items(call: Call, tx: Transaction) -> Output:
+    """Up to 100 writes and checks, all or none."""
+    token = call.params.get("ClientRequestToken")
+    if token is not None and _is_repeated(call, tx, token):
+        return _answer(call, [], is_repeated=True)
+    prepared = [_prepare(call, tx, action) for action in call.params["TransactItems"]]
+    if len({(write.table.id, write.key) for write in prepared}) < len(prepared):
+        raise invalid("Transaction request cannot include multiple operations on one item")
+    _check_all(tx, prepared)
+    changes = [
+        (write, storage.Change(write.old.size_bytes if write.old else 0, 0, {}))
+        if write.kind == "check"
+        else (write, writes.perform(tx, call.config, write))
+        for write in prepared
+    ]
+    return _answer(call, changes, is_repeated=False)
+
+
+def _is_repeated(call: Call, tx: Transaction, token: str) -> bool:
+    """Has this request been done? Remembers it if not."""
+    owned = f"{call.caller.account}/{token}"
+    asked = {"TransactItems": call.params["TransactItems"]}
+    digest = hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).digest()
+    row = tx.one("SELECT digest, created_ms FROM dynamodb_tokens WHERE token = ?", (owned,))
+    if row is not None and row[1] > call.now_ms - TOKEN_LIFE_MS:
+        if row[0] != digest:
+            raise AwsError(
+                "IdempotentParameterMismatchException",
+                "The request uses the same client token as a previous, but non-identical request."
+                " Do not reuse a client token with different requests, unless the requests are"
+                " identical",
+            )
+        return True
+    tx.run(
+        "INSERT OR REPLACE INTO dynamodb_tokens (token, digest, created_ms) VALUES (?, ?, ?)",
+        (owned, digest, call.now_ms),
+    )
+    return False
+
+
+def _prepare(call: Call, tx: Transaction, action: Params) -> Write:
+    given = [name for name in _KINDS if action.get(name) is not None]
+    if len(given) != 1:
+        raise invalid("TransactItems can only contain one of Check, Put, Update or Delete")
+    kind, params = _KINDS[given[0]], action[given[0]]
+    if kind == "put":
+        return writes.prepare_put(tx, call.config, params)
+    if kind == "update":
+        return writes.prepare_update(tx, call.config, params)
+    return writes.prepare_keyed(tx, call.config, params, kind)
+
+
+def _check_all(tx: Transaction, prepared: list[Write]) -> None:
+    """Tests all conditions and computes all new items; raises with a reason per action."""
+    reasons: list[dict[str, Any]] = []
+    for write in prepared:
+        try:
+            writes.read_and_check(tx, write)
+            reasons.append({"Code": "None"})
+        except AwsError as error:
+            codes = {"ConditionalCheckFailedException": "ConditionalCheckFailed"}
+            code = codes.get(error.code, "ValidationError")
+            reasons.append({"Code": code, "Message": error.message, **error.fields})
+    if any(reason["Code"] != "None" for reason in reasons):
+        raise _cancelled(reasons)
+    if sum(write.new.size_bytes for write in prepared if write.new) > _REQUEST_BYTES:
+        raise invalid("Transaction request exceeds the maximum size of 4 MB")
+
+
+def _cancelled(reasons: list[dict[str, Any]]) -> AwsError:
+    codes = ", ".join(reason["Code"] for reason in reasons)
+    return AwsError(
+        "TransactionCanceledException",
+        f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]",
+        CancellationReasons=reasons,
+    )
+
+
+def _answer(call: Call, changes: list[tuple[Write, storage.Change]], is_repeated: bool) -> Output:
+    output: Output = {}
+    mode = call.params.get("ReturnConsumedCapacity")
+    if mode in ("TOTAL", "INDEXES") and not is_repeated:
+        by_table: dict[int, Consumed] = {}
+        for write, change in changes:
+            consumed = by_table.setdefault(write.table.id, Consumed(write.table, mode))
+            consumed.add_write(change, is_transaction=True)
+        output["ConsumedCapacity"] = [consumed.shown() for consumed in by_table.values()]
+    metrics: dict[str, list[dict[str, Any]]] = {}
+    for write, _ in changes:
+        collection = writes.collection(write, call.params)
+        if collection and collection not in metrics.setdefault(write.table.name, []):
+            metrics[write.table.name].append(collection)
+    if metrics:
+        output["ItemCollectionMetrics"] = metrics
+    return output
+
+
+def transact_get_items(call: Call, view: View) -> Output:
+    """Up to 100 items as they are at one moment."""
+    responses = []
+    by_table: dict[int, Consumed] = {}
+    mode = call.params.get("ReturnConsumedCapacity")
+    seen = set()
+    total_bytes = 0
+    for action in call.params["TransactItems"]:
+        params = action["Get"]
+        found = expressions.of(params, "ProjectionExpression")
+        table = definitions.get(view, call.config, params["TableName"])
+        key, _ = keys.of_key(table, params["Key"])
+        if (table.id, key) in seen:
+            raise invalid("Transaction request cannot include multiple operations on one item")
+        seen.add((table.id, key))
+        stored = storage.get(view, table, key)
+        size_bytes = stored.size_bytes if stored else 0
+        total_bytes += size_bytes
+        consumed = by_table.setdefault(table.id, Consumed(table, mode))
+        consumed.add(read_units(size_bytes, True, is_transaction=True))
+        responses.append({"Item": found.project(stored.item)} if stored else {})
+    if total_bytes > _REQUEST_BYTES:
+        raise invalid("Transaction request exceeds the maximum size of 4 MB")
+    output: Output = {"Responses": responses}
+    if mode in ("TOTAL", "INDEXES"):
+        output["ConsumedCapacity"] = [consumed.shown() for consumed in by_table.values()]
+    return output

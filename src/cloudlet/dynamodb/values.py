@@ -1,0 +1,208 @@
+"""Attribute values: checked, brought to one spelling, measured, ordered.
+
+Values stay in wire JSON (`{"N": "1"}`). The canonical spelling (numbers without exponent, sets
+sorted, clean base64) makes equality of values the equality of dicts.
+See https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+"""
+
+import binascii
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from typing import Any
+
+from cloudlet.dynamodb import numerics
+from cloudlet.dynamodb.numerics import invalid
+
+Value = dict[str, Any]
+Item = dict[str, Value]
+ITEM_MAX_BYTES = 400 * 1024
+NESTING_MAX = 32
+TYPES = ("S", "N", "B", "SS", "NS", "BS", "M", "L", "NULL", "BOOL")
+_WRONG = "One or more parameter values were invalid: "
+
+
+def type_of(value: Value) -> str:
+    return next(iter(value))
+
+
+def text_size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def canonical_item(item: dict[str, Any]) -> tuple[Item, int]:
+    """The item in canonical spelling, and its size in bytes as AWS counts."""
+    result: Item = {}
+    total = 0
+    for name, value in item.items():
+        result[name], size = canonical(value)
+        total += size + text_size(name)
+    return result, total
+
+
+def canonical(value: Any, depth: int = 1) -> tuple[Value, int]:
+    """The value in canonical spelling, and its size; raises AwsError for a malformed one."""
+    if not isinstance(value, dict) or not value:
+        raise invalid(
+            "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
+        )
+    if len(value) > 1:
+        raise invalid(
+            "Supplied AttributeValue has more than one datatypes set, must contain exactly one of"
+            " the supported datatypes"
+        )
+    ((kind, content),) = value.items()
+    if kind == "S":
+        if not isinstance(content, str):
+            raise _mistyped("String")
+        return value, text_size(content)
+    check = _CANONICAL.get(kind)
+    if check is None:
+        raise invalid(
+            "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
+        )
+    spelled, size = check(content, depth)
+    return {kind: spelled}, size
+
+
+def _mistyped(expected: str) -> Exception:
+    error = invalid(f"Unexpected value type in payload: {expected} expected")
+    error.code = "SerializationException"
+    return error
+
+
+def _number(content: Any, depth: int) -> tuple[Any, int]:
+    if not isinstance(content, str):
+        raise _mistyped("String")
+    number = numerics.canonical(content)
+    return number, numerics.size_bytes(number)
+
+
+def _binary(content: Any, depth: int) -> tuple[Any, int]:
+    raw = binary(content)
+    return b64encode(raw).decode(), len(raw)
+
+
+def binary(content: Any) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    if not isinstance(content, str):
+        raise _mistyped("Blob")
+    try:
+        return b64decode(content, validate=True)
+    except (binascii.Error, ValueError) as error:
+        refusal = invalid("Invalid base64 in a binary attribute value")
+        refusal.code = "SerializationException"
+        raise refusal from error
+
+
+def _null(content: Any, depth: int) -> tuple[Any, int]:
+    if content is not True:
+        raise invalid(_WRONG + "Null attribute value types must have the value of true")
+    return True, 1
+
+
+def _bool(content: Any, depth: int) -> tuple[Any, int]:
+    if not isinstance(content, bool):
+        raise _mistyped("Boolean")
+    return content, 1
+
+
+def _list(content: Any, depth: int) -> tuple[Any, int]:
+    if not isinstance(content, list):
+        raise _mistyped("List")
+    _check_depth(depth)
+    spelled = [canonical(element, depth + 1) for element in content]
+    return [each for each, _ in spelled], 3 + sum(size + 1 for _, size in spelled)
+
+
+def _map(content: Any, depth: int) -> tuple[Any, int]:
+    if not isinstance(content, dict):
+        raise _mistyped("Map")
+    _check_depth(depth)
+    result: Item = {}
+    total = 3
+    for name, element in content.items():
+        result[name], size = canonical(element, depth + 1)
+        total += size + 1 + text_size(name)
+    return result, total
+
+
+def _check_depth(depth: int) -> None:
+    if depth > NESTING_MAX:
+        raise invalid(
+            "Nesting Levels have exceeded supported limits: Attributes in the item have nested"
+            " levels beyond supported limit"
+        )
+
+
+def _string_set(content: Any, depth: int) -> tuple[Any, int]:
+    members = _members(content, "An string set  may not be empty")
+    if not all(isinstance(member, str) for member in members):
+        raise _mistyped("String")
+    if len(set(members)) != len(members):
+        shown = f"[{', '.join(members)}]"
+        raise invalid(f"{_WRONG}Input collection {shown} contains duplicates.")
+    return sorted(members), sum(map(text_size, members))
+
+
+def _number_set(content: Any, depth: int) -> tuple[Any, int]:
+    members = _members(content, "An number set  may not be empty")
+    numbers = [_number(member, depth) for member in members]
+    if len({number for number, _ in numbers}) != len(numbers):
+        raise invalid("Input collection contains duplicates")
+    ordered = sorted((number for number, _ in numbers), key=numerics.decimal)
+    return ordered, sum(size for _, size in numbers)
+
+
+def _binary_set(content: Any, depth: int) -> tuple[Any, int]:
+    members = [binary(member) for member in _members(content, "Binary sets should not be empty")]
+    if len(set(members)) != len(members):
+        shown = ", ".join(b64encode(member).decode() for member in members)
+        raise invalid(f"{_WRONG}Input collection [{shown}]of type BS contains duplicates.")
+    return [b64encode(each).decode() for each in sorted(members)], sum(map(len, members))
+
+
+def _members(content: Any, if_empty: str) -> list[Any]:
+    if not isinstance(content, list):
+        raise _mistyped("List")
+    if not content:
+        raise invalid(_WRONG + if_empty)
+    return content
+
+
+_CANONICAL: dict[str, Callable[[Any, int], tuple[Any, int]]] = {
+    "N": _number,
+    "B": _binary,
+    "SS": _string_set,
+    "NS": _number_set,
+    "BS": _binary_set,
+    "M": _map,
+    "L": _list,
+    "NULL": _null,
+    "BOOL": _bool,
+}
+
+
+def key_bytes(value: Value) -> bytes:
+    """Bytes in the order of the values; of a canonical S, N or B."""
+    ((kind, content),) = value.items()
+    if kind == "S":
+        return str(content).encode()
+    return numerics.encode(content) if kind == "N" else b64decode(content)
+
+
+def is_less(left: Value, right: Value) -> bool:
+    """Order of two canonical values of the same type S, N or B; False for any others."""
+    kind = type_of(left)
+    if kind != type_of(right) or kind not in ("S", "N", "B"):
+        return False
+    if kind == "N":
+        return numerics.decimal(left[kind]) < numerics.decimal(right[kind])
+    return key_bytes(left) < key_bytes(right)
+
+
+def sorted_set(kind: str, members: set[str]) -> list[str]:
+    """Set members in canonical order."""
+    if kind == "NS":
+        return sorted(members, key=numerics.decimal)
+    return sorted(members, key=b64decode) if kind == "BS" else sorted(members)

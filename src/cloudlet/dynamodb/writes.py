@@ -1,0 +1,136 @@
+"""One write of one item, prepared from parameters and then performed in a transaction.
+
+PutItem, UpdateItem, DeleteItem, BatchWriteItem and TransactWriteItems all come down to a `Write`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from cloudlet.call import Params
+from cloudlet.config import Config
+from cloudlet.dynamodb import definitions, expressions, keys, storage, updates, values
+from cloudlet.dynamodb.definitions import Table
+from cloudlet.dynamodb.expressions import Expressions
+from cloudlet.dynamodb.keys import Key
+from cloudlet.dynamodb.numerics import invalid
+from cloudlet.dynamodb.storage import Change, Stored
+from cloudlet.dynamodb.values import Item
+from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.store.database import Transaction, View
+
+_WRONG = "One or more parameter values were invalid: "
+
+
+@dataclass(slots=True)
+class Write:
+    """`kind`: "put", "update", "delete" or "check" (a condition without a change)."""
+
+    kind: str
+    table: Table
+    key: Key
+    expressions: Expressions
+    item: Item  # the whole item of a put, else the key attributes
+    size_bytes: int = 0
+    returns_old_on_failure: bool = False
+    old: Stored | None = field(default=None)
+    new: Stored | None = field(default=None)
+
+
+def refuse_legacy(params: Params, *names: str) -> None:
+    """Parameters of the API before expressions, which cloudlet does not have."""
+    for name in names:
+        if params.get(name) is not None:
+            raise NotImplementedByCloudlet(f"The legacy parameter {name}")
+
+
+def prepare_put(view: View, config: Config, params: Params) -> Write:
+    found = expressions.of(params, "ConditionExpression")
+    item, size_bytes = values.canonical_item(params["Item"])
+    if size_bytes > values.ITEM_MAX_BYTES:
+        raise invalid("Item size has exceeded the maximum allowed size")
+    table = definitions.get(view, config, params["TableName"])
+    return _write("put", table, (keys.of_item(table, item), item), found, params, size_bytes)
+
+
+def prepare_update(view: View, config: Config, params: Params) -> Write:
+    found = expressions.of(params, "UpdateExpression", "ConditionExpression")
+    table = definitions.get(view, config, params["TableName"])
+    key = keys.of_key(table, params["Key"])
+    for path in updates.touched(found.actions, found.bindings):
+        if path[0] in table.key_names():
+            raise invalid(
+                f"{_WRONG}Cannot update attribute {path[0]}. This attribute is part of the key"
+            )
+    return _write("update", table, key, found, params)
+
+
+def prepare_keyed(view: View, config: Config, params: Params, kind: str) -> Write:
+    """A delete, or a check."""
+    found = expressions.of(params, "ConditionExpression")
+    table = definitions.get(view, config, params["TableName"])
+    return _write(kind, table, keys.of_key(table, params["Key"]), found, params)
+
+
+def _write(
+    kind: str,
+    table: Table,
+    keyed: tuple[Key, Item],
+    found: Expressions,
+    params: Params,
+    size_bytes: int = 0,
+) -> Write:
+    returns_old = params.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+    return Write(kind, table, keyed[0], found, keyed[1], size_bytes, returns_old)
+
+
+def read_and_check(view: View, write: Write) -> None:
+    """Reads the old item, tests the condition and computes the new item."""
+    write.old = storage.get(view, write.table, write.key)
+    old_item = write.old.item if write.old else {}
+    if not write.expressions.holds("ConditionExpression", old_item):
+        fields: dict[str, Any] = {}
+        if write.returns_old_on_failure and write.old:
+            fields["Item"] = old_item
+        raise AwsError(
+            "ConditionalCheckFailedException", "The conditional request failed", 400, **fields
+        )
+    if write.kind == "put":
+        write.new = Stored(write.item, write.size_bytes)
+    elif write.kind == "update":
+        write.new = _updated(write)
+    else:
+        write.new = None
+
+
+def _updated(write: Write) -> Stored:
+    base = write.old.item if write.old else write.item
+    item = updates.apply(write.expressions.actions, write.expressions.bindings, base)
+    item, size_bytes = values.canonical_item(item)
+    if size_bytes > values.ITEM_MAX_BYTES:
+        raise invalid("Item size to update has exceeded the maximum allowed size")
+    for index in write.table.indexes:
+        keys.check_index_keys(write.table, index, item)
+    return Stored(item, size_bytes)
+
+
+def perform(tx: Transaction, config: Config, write: Write) -> Change:
+    return storage.change(
+        tx, write.table, write.key, (write.old, write.new), storage.context(config)
+    )
+
+
+def collection_metrics(write: Write, params: Params) -> dict[str, Any]:
+    """The size estimate of the item's collection, which only tables with LSIs have."""
+    metrics = collection(write, params)
+    return {"ItemCollectionMetrics": metrics} if metrics else {}
+
+
+def collection(write: Write, params: Params) -> dict[str, Any] | None:
+    has_local = any(not index.is_global for index in write.table.indexes)
+    if params.get("ReturnItemCollectionMetrics") != "SIZE" or not has_local:
+        return None
+    hash_key = write.table.hash_key
+    return {
+        "ItemCollectionKey": {hash_key: write.item[hash_key]},
+        "SizeEstimateRangeGB": [0.0, 1.0],
+    }
