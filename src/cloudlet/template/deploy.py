@@ -102,8 +102,6 @@ async def _deploy(
     presign: Presign,
     say: Callable[[str], None],
 ) -> Deployment:
-    for warning in prepared.warnings:
-        say(f"warning: {warning}")
     rows = stacks.records(cloud.database.view(), stack.name)
     is_new = not rows
     wanted = plan.resources(prepared.document, _scope(cloud, stack, prepared))
@@ -115,13 +113,14 @@ async def _deploy(
         await execute.apply(run, wanted)
         outputs = _outputs(prepared.document, run.scope)
     except TemplateError:
+        for warning in warnings:  # one of them may be why
+            say(f"warning: {warning}")
         await stacks.settle(
             cloud, stack, "ROLLBACK_COMPLETE" if is_new else "UPDATE_ROLLBACK_COMPLETE"
         )
         raise
     left = await execute.clean_up(run, wanted)
-    for warning in left:
-        say(f"warning: not deleted: {warning}")
+    left = [f"not deleted: {each}" for each in left]
     if run.steps or outputs != stack_outputs(cloud.database.view(), stack.name):
         status = "CREATE_COMPLETE" if is_new else "UPDATE_COMPLETE"
         await stacks.settle(cloud, stack, status, outputs)

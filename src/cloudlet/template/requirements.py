@@ -15,16 +15,16 @@ _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
 def missing(localized: Localized) -> list[str]:
-    """A warning for each function and package that is neither installed nor beside the code."""
+    """A warning for each function or layer and package that is neither installed nor beside the code."""
     warnings = []
     for logical_id, folder in localized.code.items():
-        if localized.document["Resources"][logical_id]["Type"].endswith("LayerVersion"):
-            continue
+        is_layer = localized.document["Resources"][logical_id]["Type"].endswith("LayerVersion")
+        place = folder.path / "python" if is_layer else folder.path
         for name in _required(folder.path / "requirements.txt"):
-            if not _is_installed(name) and not _is_bundled(folder.path, name):
+            if not _is_installed(name) and not _is_bundled(place, name):
                 warnings.append(
                     f"{logical_id}: requirements.txt asks for {name}, which is not installed beside"
-                    " cloudlet; the function will not be able to import it."
+                    " cloudlet: it cannot be imported."
                 )
     return warnings
 

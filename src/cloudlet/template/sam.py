@@ -132,9 +132,11 @@ def _built(cloud: Cloud, result: Localized, logical_id: str, path: Path, method:
     is_layer = result.document["Resources"][logical_id]["Type"].endswith("LayerVersion")
     runtime = method.rstrip("0123456789.x")
     if not is_layer or runtime not in _LAYER_FOLDERS or path.is_file():
-        result.warnings.append(
-            f"{logical_id}: BuildMethod {method} is not run; {path} is used as it is."
-        )
+        is_built = is_layer and any((path / name).is_dir() for name in ("python", "nodejs"))
+        if not is_built:
+            result.warnings.append(
+                f"{logical_id}: BuildMethod {method} is not run; {path} is used as it is."
+            )
         return path
     place = cloud.config.data / "layers" / hashlib.sha256(str(path).encode()).hexdigest()[:16]
     link = place / _LAYER_FOLDERS[runtime]

@@ -17,7 +17,9 @@ from cloudlet.template.resources import shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties, tag_list
 from cloudlet.template.words import words
 
-_ELSEWHERE = words("Code Tags ReservedConcurrentExecutions FunctionName PackageType Architectures")
+_ELSEWHERE = words(
+    "Architectures Code FunctionName PackageType RecursiveLoop ReservedConcurrentExecutions Tags"
+)
 _CFNRESPONSE = '''\
 """Answers CloudFormation from a custom resource's function."""
 
@@ -72,6 +74,13 @@ def _configuration(name: str, properties: Properties) -> dict[str, Any]:
     settings = {key: value for key, value in properties.items() if key not in _ELSEWHERE}
     converted = shapes.parameters("lambda", "UpdateFunctionConfiguration", settings)
     return {"FunctionName": name, **converted}
+
+
+def _check_function(properties: Properties) -> None:
+    _configuration("", properties)
+    if properties.get("RecursiveLoop", "Allow") != "Allow":
+        # Nothing here stops a function that calls itself: Allow is what holds.
+        raise TemplateError("RecursiveLoop: only Allow is implemented by cloudlet.")
 
 
 async def _create_function(ctx: Context, properties: Properties) -> Known:
@@ -305,7 +314,7 @@ KINDS = (
         words(
             "Architectures Code DeadLetterConfig Description Environment EphemeralStorage"
             " FunctionName Handler Layers LoggingConfig MemorySize PackageType"
-            " ReservedConcurrentExecutions Role Runtime Tags Timeout TracingConfig"
+            " RecursiveLoop ReservedConcurrentExecutions Role Runtime Tags Timeout TracingConfig"
         ),
         _create_function,
         _delete_function,
@@ -313,6 +322,7 @@ KINDS = (
         fixed=words("FunctionName PackageType"),
         name="FunctionName",
         required=words("Code Role"),
+        check=_check_function,
     ),
     Kind(
         "AWS::Lambda::Version",
