@@ -172,6 +172,8 @@ def _digests(chunks: Block, algorithms: tuple[str, ...]) -> tuple[bytes, dict[st
 
 def _store(blobs: Blobs, chunks: Block, algorithms: tuple[str, ...]) -> Contents:
     md5, digests = _digests(chunks, algorithms)
+    if not any(chunks):
+        return Contents(0, md5, digests)  # an empty part needs no blob
     writer = blobs.create()
     try:
         for chunk in chunks:
@@ -180,7 +182,7 @@ def _store(blobs: Blobs, chunks: Block, algorithms: tuple[str, ...]) -> Contents
     except BaseException:
         writer.discard()
         raise
-    segments = (Segment(blob, 0, writer.size_bytes),) if writer.size_bytes else ()
+    segments = (Segment(blob, 0, writer.size_bytes),)
     return Contents(writer.size_bytes, md5, digests, segments=segments, writer=writer)
 
 

@@ -1,0 +1,186 @@
+"""S3 against a model: a dict of keys to bytes, and Python's own slicing and sorting."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from cloudlet.errors import AwsError
+from cloudlet.s3 import buckets, copying, listing, objects
+from cloudlet.s3.schema import SCHEMA
+from tests.unit.s3.conftest import Shelf
+
+ALPHABET = "ab/-\u00e4\ud7ff\ue000\U0010ffff"
+KEYS = st.text(ALPHABET, min_size=1, max_size=5)
+BODIES = st.sampled_from(
+    [b"", b"x", b"y" * 65_536, b"z" * 65_537, bytes(range(256)) * 6000, b"w" * 3_000_000]
+)
+MIN_PART = 5 << 20
+
+
+@contextmanager
+def shelves() -> Iterator[Shelf]:
+    folder = Path(tempfile.mkdtemp(prefix="s3-property-"))
+    shelf = Shelf(folder, SCHEMA)
+    try:
+        shelf.call(buckets.create_bucket, Bucket="shelf")
+        yield shelf
+    finally:
+        shelf.close()
+        shutil.rmtree(folder)
+
+
+def expected(keys: set[str], prefix: str, delimiter: str) -> list[tuple[str, bool]]:
+    """Every item of a listing in order: (key or common prefix, whether it is a prefix)."""
+    items: dict[str, bool] = {}
+    for key in keys:
+        if key.startswith(prefix):
+            end = key.find(delimiter, len(prefix)) if delimiter else -1
+            item = key if end < 0 else key[: end + len(delimiter)]
+            items[item] = items.get(item, False) or end >= 0
+    return sorted(items.items(), key=lambda item: item[0].encode())
+
+
+def items_of(page: Any) -> list[tuple[str, bool]]:
+    found = [(each["Key"], False) for each in page["Contents"]]
+    found += [(each["Prefix"], True) for each in page["CommonPrefixes"]]
+    return sorted(found, key=lambda item: item[0].encode())
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    keys=st.sets(KEYS, max_size=30),
+    prefix=st.text(ALPHABET, max_size=2),
+    delimiter=st.sampled_from(["", "/", "a", "-/"]),
+    size=st.integers(1, 7),
+)
+def test_listings_are_the_sorted_model(
+    keys: set[str], prefix: str, delimiter: str, size: int
+) -> None:
+    params = {"Bucket": "shelf", "Prefix": prefix, "Delimiter": delimiter, "MaxKeys": size}
+    wanted = expected(keys, prefix, delimiter)
+    with shelves() as shelf:
+        _insert(shelf, keys)
+        for operation, follow in (
+            (listing.list_objects_v2, _follow_v2),
+            (listing.list_objects, _follow_v1),
+        ):
+            seen: list[tuple[str, bool]] = []
+            more: dict[str, str] | None = {}
+            while more is not None:
+                page = shelf.call(operation, **params, **more)
+                items = items_of(page)
+                assert len(items) <= size
+                seen += items
+                more = follow(page, items)
+            assert seen == wanted
+
+
+def _insert(shelf: Shelf, keys: set[str]) -> None:
+    row = "INSERT INTO s3_object SELECT 1, ?, 0, '', 0, 0, '[\"\",\"\",\"\"]', NULL, '', '',"
+    shelf.database.write_now(
+        lambda tx: tx.run_many(f"{row} '', '', '', ''", [(key,) for key in keys])
+    )
+
+
+def _follow_v2(page: Any, items: list[tuple[str, bool]]) -> dict[str, str] | None:
+    return {"ContinuationToken": page["NextContinuationToken"]} if page["IsTruncated"] else None
+
+
+def _follow_v1(page: Any, items: list[tuple[str, bool]]) -> dict[str, str] | None:
+    return {"Marker": page.get("NextMarker", items[-1][0])} if page["IsTruncated"] else None
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data(), sizes=st.lists(st.integers(0, 3000), min_size=1, max_size=4))
+def test_any_range_of_any_object_is_a_slice(data: st.DataObject, sizes: list[int]) -> None:
+    bodies = [bytes([65 + n]) * (MIN_PART + size) for n, size in enumerate(sizes[:-1])]
+    bodies.append(b"!" * sizes[-1])
+    whole = b"".join(bodies)
+    with shelves() as shelf:
+        upload = shelf.start("k")
+        parts = []
+        for number, body in enumerate(bodies, 1):
+            etag = shelf.part("k", upload, number, body)["ETag"]
+            parts.append({"PartNumber": number, "ETag": etag})
+        shelf.complete("k", upload, parts)
+        for _ in range(5):
+            near = st.sampled_from([0, len(bodies[0]), len(whole)])
+            first = max(0, data.draw(near) + data.draw(st.integers(-5, 5)))
+            last = first + data.draw(st.integers(0, 5))
+            if first >= len(whole):
+                continue
+            got = shelf.get("k", Range=f"bytes={first}-{last}")
+            assert got["Body"] == whole[first : last + 1]
+
+
+class Objects(RuleBasedStateMachine):
+    """Random puts, copies and deletions; every byte and every file is accounted for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._context = shelves()
+        self.shelf = self._context.__enter__()
+        self.model: dict[str, bytes] = {}
+
+    @rule(key=st.sampled_from("abc"), body=BODIES)
+    def put(self, key: str, body: bytes) -> None:
+        self.shelf.put(key, body)
+        self.model[key] = body
+
+    @rule(key=st.sampled_from("abc"), body=BODIES)
+    def put_if_absent(self, key: str, body: bytes) -> None:
+        try:
+            self.shelf.put(key, body, IfNoneMatch="*")
+            assert key not in self.model
+            self.model[key] = body
+        except AwsError as error:
+            assert error.code == "PreconditionFailed" and key in self.model
+
+    @rule(source=st.sampled_from("abc"), key=st.sampled_from("abc"))
+    def copy(self, source: str, key: str) -> None:
+        params = {"CopySource": f"shelf/{source}", "MetadataDirective": "REPLACE"}
+        try:
+            self.shelf.call(copying.copy_object, Bucket="shelf", Key=key, **params)
+            self.model[key] = self.model[source]
+        except AwsError as error:
+            assert error.code == "NoSuchKey" and source not in self.model
+
+    @rule(key=st.sampled_from("abc"), body=BODIES)
+    def multipart(self, key: str, body: bytes) -> None:
+        upload = self.shelf.start(key)
+        etag = self.shelf.part(key, upload, 3, body)["ETag"]
+        self.shelf.complete(key, upload, [{"PartNumber": 3, "ETag": etag}])
+        self.model[key] = body
+
+    @rule(key=st.sampled_from("abc"))
+    def delete(self, key: str) -> None:
+        self.shelf.call(objects.delete_object, Bucket="shelf", Key=key)
+        self.model.pop(key, None)
+
+    @invariant()
+    def agrees(self) -> None:
+        page = self.shelf.call(listing.list_objects_v2, Bucket="shelf")
+        sizes = {each["Key"]: each["Size"] for each in page["Contents"]}
+        assert sizes == {key: len(body) for key, body in self.model.items()}
+        for key, body in self.model.items():
+            assert self.shelf.get(key)["Body"] == body
+        view = self.shelf.database.view()
+        held = {row["blob"] for row in view.all("SELECT blob FROM s3_blob")}
+        assert {file.name for file in self.shelf.files()} == held
+        if not self.model:
+            assert not held
+            assert view.value("SELECT count(*) FROM s3_content") == 0
+
+    def teardown(self) -> None:
+        self._context.__exit__(None, None, None)
+
+
+Objects.TestCase.settings = settings(max_examples=12, stateful_step_count=12, deadline=None)
+TestObjects = Objects.TestCase
