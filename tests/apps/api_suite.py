@@ -122,7 +122,7 @@ class ApiSuite:
 
     def test_download_counts_once_and_carries_digest(self, door: Any) -> None:
         data = b"hello " * 100
-        share = self.make(door, data, "ü \"q\".txt")
+        share = self.make(door, data, 'ü "q".txt')
         self.hashed(door, share)
         head = door.request("HEAD", f"/s/{share['id']}/1")
         assert head.status == 302

@@ -103,9 +103,7 @@ def _paths() -> dict[str, Part]:
     }
 
 
-def _operation(
-    summary: str, answers: Part, problems: tuple[int, ...] = (), body: str = ""
-) -> Part:
+def _operation(summary: str, answers: Part, problems: tuple[int, ...] = (), body: str = "") -> Part:
     refused = {"$ref": "#/components/schemas/Problem"}
     failures = {
         str(status): {

@@ -5,7 +5,6 @@ import re
 from typing import Any
 
 from about_openapi import document
-
 from lambdashare_core import links
 from lambdashare_core.problems import Problem, not_found
 from lambdashare_core.web import Answer, Request, dispatch, json_answer

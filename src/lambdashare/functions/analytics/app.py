@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
-
 from lambdashare_core import broadcast, counters, tables
 from lambdashare_core.moments import now_ms
 from lambdashare_core.tables import Item, attributes_of

@@ -9,7 +9,6 @@ from typing import Any
 import download_files
 import download_hashes
 import download_pages
-
 from lambdashare_core.web import Handler, dispatch
 
 ROUTES: dict[str, Handler] = {

@@ -5,7 +5,6 @@ from typing import Any
 from urllib.parse import quote
 
 import download_pages
-
 from lambdashare_core import digests, links, shares, tables
 from lambdashare_core.problems import Problem, invalid
 from lambdashare_core.shares import Share

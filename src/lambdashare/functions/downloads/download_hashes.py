@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import download_pages
-
 from lambdashare_core import digests, links, shares, tables
 from lambdashare_core.moments import rfc3339
 from lambdashare_core.problems import Problem, conflict, malformed, not_found

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from hasher_job import Job, run
-
 from lambdashare_core import shares, tables
 from lambdashare_core.web import log
 

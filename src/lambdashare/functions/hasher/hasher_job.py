@@ -15,7 +15,6 @@ from typing import Any
 import hasher_record as record
 from botocore.exceptions import ClientError
 from hasher_storage import storage_witness
-
 from lambdashare_core import broadcast, shares, tables
 from lambdashare_core.engine import libcrypto
 from lambdashare_core.engine.pipeline import Pipeline, States

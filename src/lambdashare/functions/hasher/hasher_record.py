@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
-
 from lambdashare_core import broadcast, digests, links, shares, tables
 from lambdashare_core.engine import libcrypto
 from lambdashare_core.engine.pipeline import States
@@ -58,9 +57,7 @@ def begin(job: "Job", size: int) -> bool:
     return True
 
 
-def finish(
-    job: "Job", size: int, sums: dict[str, str], storage: dict[str, Any] | None
-) -> str:
+def finish(job: "Job", size: int, sums: dict[str, str], storage: dict[str, Any] | None) -> str:
     """All sums become visible at once, in Files and in HashSums."""
     for attempt in range(ATTEMPTS):
         item = load(job)

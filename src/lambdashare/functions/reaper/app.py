@@ -10,7 +10,6 @@ from typing import Any
 
 import reaper_bury
 import reaper_sweep
-
 from lambdashare_core import tables
 from lambdashare_core.web import log
 

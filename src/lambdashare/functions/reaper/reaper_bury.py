@@ -4,7 +4,6 @@ import os
 from typing import Any
 
 from botocore.exceptions import ClientError
-
 from lambdashare_core import broadcast, digests, shares, tables
 from lambdashare_core.moments import now_ms
 from lambdashare_core.tables import Item, attributes_of

@@ -6,7 +6,6 @@ from typing import Any
 
 import reaper_bury
 from botocore.exceptions import ClientError
-
 from lambdashare_core import shares, tables
 from lambdashare_core.moments import hour_of, now_ms
 from lambdashare_core.tables import Item
@@ -116,5 +115,3 @@ def _abort_stale() -> int:
                 if error.response["Error"]["Code"] != "NoSuchUpload":
                     raise
     return aborted
-
-

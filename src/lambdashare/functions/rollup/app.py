@@ -9,7 +9,6 @@ from collections import Counter
 from typing import Any
 
 from botocore.exceptions import ClientError
-
 from lambdashare_core import counters, tables
 from lambdashare_core.moments import now_ms
 from lambdashare_core.tables import Item

@@ -8,7 +8,6 @@ from typing import Any
 
 import upload_files
 import upload_shares
-
 from lambdashare_core.web import Handler, dispatch
 
 ROUTES: dict[str, Handler] = {

@@ -5,15 +5,22 @@ from typing import Any
 
 import upload_plan as plan
 from botocore.exceptions import ClientError
-from upload_shares import owned
-
 from lambdashare_core import broadcast, digests, links, shares, tables
 from lambdashare_core.problems import conflict, invalid, malformed
 from lambdashare_core.shares import Share
 from lambdashare_core.tables import Item
 from lambdashare_core.web import Answer, Request, json_answer
+from upload_shares import owned
 
 PAGE = 1000
+CALLERS_FAULT = (
+    "BadDigest",
+    "EntityTooSmall",
+    "InvalidArgument",
+    "InvalidPart",
+    "InvalidPartOrder",
+    "InvalidRequest",
+)
 
 
 def part_urls(request: Request) -> Answer:
@@ -93,9 +100,10 @@ def _explain(item: Item, error: ClientError) -> None:
     code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
     if code == "NoSuchUpload":
         _require_object(item)  # completed by an earlier try whose answer was lost
-    elif code in ("InvalidPart", "InvalidPartOrder", "EntityTooSmall", "BadDigest"):
-        raise conflict(f"S3 refuses to complete: {message}", code=code)
-    elif code in ("InvalidRequest", "InvalidArgument"):
+    elif code in ("InvalidPart", "InvalidPartOrder", "EntityTooSmall", "BadDigest") or code in (
+        "InvalidRequest",
+        "InvalidArgument",
+    ):
         raise conflict(f"S3 refuses to complete: {message}", code=code)
     else:
         raise error

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import upload_plan as plan
-
 from lambdashare_core import broadcast, links, shares, tables
 from lambdashare_core.moments import hour_of, now_ms, parse_rfc3339, rfc3339
 from lambdashare_core.problems import Problem, conflict, invalid
@@ -232,5 +231,3 @@ def _redirect(request: Request, meta: Item, token: str) -> Answer:
         "cache-control": "no-store",
     }
     return Answer(307, body, headers)
-
-

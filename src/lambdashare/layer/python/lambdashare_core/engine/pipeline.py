@@ -103,7 +103,9 @@ class Pipeline:
             if worker.failure:
                 raise worker.failure
         return {
-            name: each.hexdigest() for worker in self._workers for name, each in worker.lanes.items()
+            name: each.hexdigest()
+            for worker in self._workers
+            for name, each in worker.lanes.items()
         }
 
     def close(self) -> None:
