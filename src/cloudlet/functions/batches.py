@@ -1,0 +1,103 @@
+"""Batches of stream records: their parts, and what a function's answer says of them.
+
+https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from cloudlet.functions.records import timestamp
+from cloudlet.functions.worker_process import Answer
+
+if TYPE_CHECKING:
+    from cloudlet.functions.mappings import ShardReader, StreamRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    records: "list[StreamRecord]"
+    failures: int
+
+    @classmethod
+    def of(cls, records: "list[StreamRecord]", failures: int) -> "Batch":
+        assert records, "a batch is never empty"
+        return cls(records, failures)
+
+    @property
+    def last(self) -> str:
+        return self.records[-1].sequence_number
+
+    def first(self, count: int) -> "Batch":
+        return Batch(self.records[:count], self.failures)
+
+    def rest(self, start: int) -> "Batch":
+        return Batch(self.records[start:], self.failures)
+
+    def older_than(self, moment_ms: int) -> int:
+        """How many of the leading records are."""
+        count = 0
+        for record in self.records:
+            if record.created_ms >= moment_ms:
+                break
+            count += 1
+        return count
+
+
+def failed_from(batch: Batch, payload: bytes) -> int | None:
+    """The index of the first record the function reports as failed; None = all were taken.
+
+    An answer that is not as AWS documents it fails the whole batch.
+    """
+    try:
+        answer = orjson.loads(payload) if payload else None
+    except orjson.JSONDecodeError:
+        return 0
+    if not answer:
+        return None
+    failures = answer.get("batchItemFailures") if isinstance(answer, dict) else None
+    if not failures:
+        return None
+    numbers = [record.sequence_number for record in batch.records]
+    try:
+        return min(numbers.index(item["itemIdentifier"]) for item in failures)
+    except (KeyError, TypeError, ValueError):
+        return 0
+
+
+def failure_document(
+    reader: "ShardReader", batch: Batch, condition: str, answer: Answer | None
+) -> dict[str, Any]:
+    """What the on-failure destination gets: where the records are, not the records."""
+    config, mapping = reader.cloud.config, reader.mapping
+    document: dict[str, Any] = {
+        "version": "1.0",
+        "timestamp": _moment(config.now_ms()),
+        "requestContext": {
+            "requestId": config.new_id(),
+            "functionArn": mapping.function_arn,
+            "condition": condition,
+            "approximateInvokeCount": batch.failures + (answer is not None),
+        },
+        "DDBStreamBatchInfo": {
+            "shardId": reader.shard,
+            "startSequenceNumber": batch.records[0].sequence_number,
+            "endSequenceNumber": batch.last,
+            "approximateArrivalOfFirstRecord": _moment(batch.records[0].created_ms),
+            "approximateArrivalOfLastRecord": _moment(batch.records[-1].created_ms),
+            "batchSize": len(batch.records),
+            "streamArn": mapping.source_arn,
+        },
+    }
+    if answer is not None:
+        document["responseContext"] = {
+            "statusCode": 200,
+            "executedVersion": "$LATEST",
+            "functionError": "Unhandled",
+        }
+    return document
+
+
+def _moment(time_ms: int) -> str:
+    return timestamp(time_ms).replace("+0000", "Z")

@@ -1,0 +1,150 @@
+"""The pool's side of the zygote: starts it, asks it for workers, learns of their ends.
+
+Restarts the zygote when it dies (its workers die with it and are reported as exited).
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from cloudlet.functions.zygote import MESSAGE_BYTES
+
+_log = logging.getLogger(__name__)
+_KILLED = -9
+Exited = Callable[[int, int], None]  # pid, exit code (negative: the signal)
+
+
+class Launcher:
+    """`spawn` returns a pid; `exited` is called once for each, on the event loop."""
+
+    def __init__(self, exited: Exited) -> None:
+        self.abilities: dict[str, bool] = {}
+        self._exited = exited
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket | None = None
+        self._ready = asyncio.Event()
+        self._spawning: dict[int, asyncio.Future[int]] = {}
+        self._alive: set[int] = set()
+        self._number = 0
+
+    def start(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-m", "cloudlet.functions.zygote", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._channel = ours
+        self._ready.clear()
+        asyncio.get_running_loop().add_reader(ours.fileno(), self._receive)
+
+    async def stop(self) -> None:
+        process = self._process
+        self._process = None
+        self._close()
+        if process is not None:  # it ends at the end of the channel
+            try:
+                await asyncio.to_thread(process.wait, 2)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                await asyncio.to_thread(process.wait)
+
+    @property
+    def zygote_pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    async def ready(self) -> None:
+        await self._ready.wait()
+
+    async def spawn(self, request: dict[str, Any]) -> tuple[int, int]:
+        """Starts a worker; returns its pid and the reading end of its log pipe."""
+        await self._ready.wait()
+        self._number += 1
+        key = self._number
+        log_in, log_out = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(log_in, False)
+        spawned = self._spawning[key] = asyncio.get_running_loop().create_future()
+        try:
+            await self._send({**request, "spawn": key}, [log_out])
+            return await spawned, log_in
+        except BaseException:
+            os.close(log_in)
+            raise
+        finally:
+            os.close(log_out)
+            self._spawning.pop(key, None)
+
+    async def kill(self, pid: int) -> None:
+        if pid in self._alive:
+            with contextlib.suppress(OSError):
+                await self._send({"kill": pid}, [])
+
+    async def _send(self, message: dict[str, Any], descriptors: list[int]) -> None:
+        data = json.dumps(message).encode()
+        while True:
+            if self._channel is None:
+                raise ConnectionError("the zygote is gone")
+            try:
+                socket.send_fds(self._channel, [data], descriptors)
+                return
+            except BlockingIOError:
+                await asyncio.sleep(0.002)
+
+    def _receive(self) -> None:
+        assert self._channel is not None
+        while True:
+            try:
+                data = self._channel.recv(MESSAGE_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._lost()
+                return
+            self._obey(json.loads(data))
+
+    def _obey(self, message: dict[str, Any]) -> None:
+        if "ready" in message:
+            self.abilities = message["ready"]
+            self._ready.set()
+        elif "spawned" in message:
+            self._alive.add(message["pid"])
+            future = self._spawning.get(message["spawned"])
+            if future is not None and not future.done():
+                future.set_result(message["pid"])
+        elif "exited" in message:
+            self._alive.discard(message["exited"])
+            self._exited(message["exited"], message["status"])
+
+    def _close(self) -> None:
+        if self._channel is not None:
+            asyncio.get_running_loop().remove_reader(self._channel.fileno())
+            self._channel.close()
+            self._channel = None
+
+    def _lost(self) -> None:
+        self._close()
+        for future in self._spawning.values():
+            if not future.done():
+                future.set_exception(ConnectionError("the zygote died"))
+        dead, self._alive = self._alive, set()
+        for pid in dead:
+            self._exited(pid, _KILLED)
+        process = self._process
+        if process is not None:
+            process.kill()
+            process.wait()
+            _log.warning("the zygote died (%s) and is started again", process.returncode)
+            self.start()

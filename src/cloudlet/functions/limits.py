@@ -1,0 +1,181 @@
+"""A function's further settings: reserved concurrency, asynchronous invocation, tags.
+
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+"""
+
+import orjson
+
+from cloudlet.call import Call, Output
+from cloudlet.config import Config
+from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.functions import names, records
+from cloudlet.functions.records import Document, page
+from cloudlet.store.database import Transaction, View
+
+ACCOUNT_CONCURRENCY = 1000
+_UNRESERVED_MIN = 100
+_TARGETS = ("sqs", "sns", "lambda", "events")
+
+
+def put_function_concurrency(call: Call, tx: Transaction) -> Output:
+    name = names.parse(call.params["FunctionName"]).name
+    records.require(tx, call.config, name)
+    wanted = int(call.params["ReservedConcurrentExecutions"])
+    others = tx.value("SELECT coalesce(sum(reserved), 0) FROM functions WHERE name <> ?", (name,))
+    if wanted < 0 or others + wanted > ACCOUNT_CONCURRENCY - _UNRESERVED_MIN:
+        raise names.invalid(
+            "Specified ReservedConcurrentExecutions for function decreases account's"
+            f" UnreservedConcurrentExecution below its minimum value of [{_UNRESERVED_MIN}]."
+        )
+    tx.run("UPDATE functions SET reserved = ? WHERE name = ?", (wanted, name))
+    return {"ReservedConcurrentExecutions": wanted}
+
+
+def get_function_concurrency(call: Call, view: View) -> Output:
+    found = records.find(view, call.config, names.parse(call.params["FunctionName"]).name)
+    return {} if found.reserved is None else {"ReservedConcurrentExecutions": found.reserved}
+
+
+def delete_function_concurrency(call: Call, tx: Transaction) -> None:
+    name = names.parse(call.params["FunctionName"]).name
+    records.require(tx, call.config, name)
+    tx.run("UPDATE functions SET reserved = NULL WHERE name = ?", (name,))
+
+
+def put_function_event_invoke_config(call: Call, tx: Transaction) -> Output:
+    return _save_event_config(call, tx, {})
+
+
+def update_function_event_invoke_config(call: Call, tx: Transaction) -> Output:
+    return _save_event_config(call, tx, _required_event_config(call, tx))
+
+
+def _save_event_config(call: Call, tx: Transaction, document: Document) -> Output:
+    params = call.params
+    name, qualifier = _target(call)
+    records.require(tx, call.config, name, qualifier)
+    document["FunctionArn"] = names.function_arn(call.config, name, qualifier or names.LATEST)
+    document["LastModified"] = call.now_ms / 1000
+    for key, low, high in (
+        ("MaximumRetryAttempts", 0, 2),
+        ("MaximumEventAgeInSeconds", 60, 21600),
+    ):
+        if params.get(key) is not None:
+            if not low <= int(params[key]) <= high:
+                raise names.invalid(f"{key} must be between {low} and {high}.")
+            document[key] = int(params[key])
+    if params.get("DestinationConfig") is not None:
+        destinations = params["DestinationConfig"]
+        for when in ("OnSuccess", "OnFailure"):
+            check_target((destinations.get(when) or {}).get("Destination"))
+        document["DestinationConfig"] = destinations
+    tx.run(
+        "INSERT INTO function_event_configs (name, qualifier, config) VALUES (?, ?, ?)"
+        " ON CONFLICT (name, qualifier) DO UPDATE SET config = excluded.config",
+        (name, qualifier, orjson.dumps(document).decode()),
+    )
+    return document
+
+
+def check_target(arn: str | None) -> None:
+    """A destination or dead-letter target must be of a kind that can be delivered to."""
+    if not arn:
+        return
+    parts = arn.split(":")
+    if len(parts) < 6 or parts[0] != "arn":
+        raise names.invalid(f"The provided destination config DestinationArn {arn} is invalid.")
+    if parts[2] not in _TARGETS:
+        raise NotImplementedByCloudlet(f"A destination of {parts[2]}")
+
+
+def get_function_event_invoke_config(call: Call, view: View) -> Output:
+    return _required_event_config(call, view)
+
+
+def delete_function_event_invoke_config(call: Call, tx: Transaction) -> None:
+    _required_event_config(call, tx)
+    tx.run("DELETE FROM function_event_configs WHERE name = ? AND qualifier = ?", _target(call))
+
+
+def list_function_event_invoke_configs(call: Call, view: View) -> Output:
+    name = names.parse(call.params["FunctionName"]).name
+    records.require(view, call.config, name)
+    rows = view.all("SELECT config FROM function_event_configs WHERE name = ?", (name,))
+    items = [orjson.loads(row["config"]) for row in rows]
+    return page(items, call.params, "FunctionEventInvokeConfigs")
+
+
+def event_config(view: View, name: str, qualifier: str) -> Document | None:
+    text = view.value(
+        "SELECT config FROM function_event_configs WHERE name = ? AND qualifier = ?",
+        (name, "" if qualifier == names.LATEST else qualifier),
+    )
+    return orjson.loads(text) if text else None
+
+
+def _target(call: Call) -> tuple[str, str]:
+    name, qualifier = names.parse(call.params["FunctionName"], call.params.get("Qualifier"))
+    return name, "" if qualifier == names.LATEST else qualifier
+
+
+def _required_event_config(call: Call, view: View) -> Document:
+    name, qualifier = _target(call)
+    document = event_config(view, name, qualifier)
+    if document is None:
+        arn = names.function_arn(call.config, name, qualifier or names.LATEST)
+        raise names.missing(f"The function {arn} doesn't have an EventInvokeConfig")
+    return document
+
+
+def tag_resource(call: Call, tx: Transaction) -> None:
+    name = _tagged(call.config, tx, call.params["Resource"])
+    tags = {**_tags(tx, name), **call.params["Tags"]}
+    if len(tags) > 50:
+        raise names.invalid("A resource has 50 tags at most.")
+    tx.run("UPDATE functions SET tags = ? WHERE name = ?", (orjson.dumps(tags).decode(), name))
+
+
+def untag_resource(call: Call, tx: Transaction) -> None:
+    name = _tagged(call.config, tx, call.params["Resource"])
+    gone = set(call.params["TagKeys"])
+    tags = {key: value for key, value in _tags(tx, name).items() if key not in gone}
+    tx.run("UPDATE functions SET tags = ? WHERE name = ?", (orjson.dumps(tags).decode(), name))
+
+
+def list_tags(call: Call, view: View) -> Output:
+    return {"Tags": _tags(view, _tagged(call.config, view, call.params["Resource"]))}
+
+
+def _tagged(config: Config, view: View, resource: str) -> str:
+    if ":function:" not in resource:
+        raise NotImplementedByCloudlet("Tagging anything but functions")
+    name = names.parse(resource).name
+    records.require(view, config, name)
+    return name
+
+
+def _tags(view: View, name: str) -> dict[str, str]:
+    tags: dict[str, str] = orjson.loads(
+        view.value("SELECT tags FROM functions WHERE name = ?", (name,))
+    )
+    return tags
+
+
+def check_concurrency(view: View, found: records.Found, running: int, total: int) -> None:
+    """Refuses an invocation over the reserved or the account's limit."""
+    if found.reserved is not None:
+        if running >= found.reserved:
+            raise throttled("ReservedFunctionConcurrentInvocationLimitExceeded")
+        return
+    if total < _UNRESERVED_MIN:
+        return
+    reserved = view.value("SELECT coalesce(sum(reserved), 0) FROM functions")
+    if total >= ACCOUNT_CONCURRENCY - reserved:
+        raise throttled("ConcurrentInvocationLimitExceeded")
+
+
+def throttled(reason: str) -> AwsError:
+    return AwsError(
+        "TooManyRequestsException", "Rate Exceeded.", 429, Reason=reason, Type="User",
+        retryAfterSeconds="1",
+    )  # fmt: skip

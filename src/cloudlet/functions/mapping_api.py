@@ -1,0 +1,181 @@
+"""Event source mappings: create, read, change, delete. `mappings` runs them.
+
+https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
+"""
+
+from typing import Any
+
+import orjson
+
+from cloudlet.call import Call, Output, Params
+from cloudlet.errors import NotImplementedByCloudlet
+from cloudlet.events.patterns import InvalidPattern, compile_pattern
+from cloudlet.functions import limits, mappings, names, records
+from cloudlet.functions.records import Document, page
+from cloudlet.store.database import Transaction, View
+
+_SOURCES = ("dynamodb",)
+_REFUSED = ("Topics", "Queues", "SourceAccessConfigurations", "SelfManagedEventSource",
+            "TumblingWindowInSeconds", "ScalingConfig", "KMSKeyArn", "MetricsConfig",
+            "ProvisionedPollerConfig", "DocumentDBEventSourceConfig", "StartingPositionTimestamp",
+            "AmazonManagedKafkaEventSourceConfig", "SelfManagedKafkaEventSourceConfig",
+            "LoggingConfig")  # fmt: skip
+_SETTINGS: Document = {
+    "BatchSize": 100,
+    "MaximumBatchingWindowInSeconds": 0,
+    "ParallelizationFactor": 1,
+    "MaximumRecordAgeInSeconds": -1,
+    "MaximumRetryAttempts": -1,
+    "BisectBatchOnFunctionError": False,
+    "FunctionResponseTypes": [],
+}
+_RANGES = {
+    "BatchSize": (1, 10_000),
+    "MaximumBatchingWindowInSeconds": (0, 300),
+    "MaximumRecordAgeInSeconds": (-1, 604_800),
+    "MaximumRetryAttempts": (-1, 10_000),
+}
+
+
+def create_event_source_mapping(call: Call, tx: Transaction) -> Output:
+    params = call.params
+    source_arn = params.get("EventSourceArn") or ""
+    kind = source_arn.split(":")[2] if source_arn.count(":") >= 5 else ""
+    if kind not in _SOURCES or "/stream/" not in source_arn:
+        raise NotImplementedByCloudlet(f"An event source mapping for {source_arn or 'no ARN'}")
+    if params.get("StartingPosition") not in ("LATEST", "TRIM_HORIZON"):
+        raise names.invalid("1 validation error detected: Value 'null' at 'startingPosition'"
+                            " failed to satisfy constraint: Member must not be null.")  # fmt: skip
+    name, qualifier = names.parse(params["FunctionName"])
+    records.require(tx, call.config, name, qualifier)
+    arn = names.function_arn(call.config, name, qualifier)
+    taken = tx.value(
+        "SELECT uuid FROM event_source_mappings WHERE function_arn = ? AND source_arn = ?",
+        (arn, source_arn),
+    )
+    if taken:
+        raise names.conflict(
+            f'The event source arn (" {source_arn} ") and function (" {name} ") provided mapping'
+            f" already exists. Please update or delete the existing mapping with UUID {taken}"
+        )
+    uuid = call.config.new_id()
+    document: Document = {
+        "UUID": uuid,
+        "StartingPosition": params["StartingPosition"],
+        "EventSourceArn": source_arn,
+        "StateTransitionReason": "User action",
+        "LastProcessingResult": "No records processed",
+        **_SETTINGS,
+    }
+    document["State"] = "Disabled" if params.get("Enabled") is False else "Enabled"
+    output = _save(call, tx, document, arn)
+    _start_positions(call, tx, document)
+    return output
+
+
+def _start_positions(call: Call, tx: Transaction, document: Document) -> None:
+    """LATEST is the moment of creation: what is written from now on is not missed."""
+    source = call.state.mappings.sources.get("dynamodb") if call.state else None
+    if source is None or document["StartingPosition"] != "LATEST":
+        return
+    arn = document["EventSourceArn"]
+    for shard in source.shards(tx, arn):
+        after = source.latest(tx, arn, shard.id)
+        mappings.save_position(tx, document["UUID"], shard.id, after)
+
+
+def _save(call: Call, tx: Transaction, document: Document, arn: str) -> Output:
+    params = call.params
+    _change_settings(params, document)
+    if params.get("FilterCriteria") is not None:
+        document["FilterCriteria"] = _checked_filters(params["FilterCriteria"])
+    if params.get("DestinationConfig") is not None:
+        if (params["DestinationConfig"].get("OnSuccess") or {}).get("Destination"):
+            raise names.invalid("OnSuccess is not supported for event source mappings.")
+        failure = params["DestinationConfig"].get("OnFailure") or {}
+        limits.check_target(failure.get("Destination"))
+        document["DestinationConfig"] = {"OnFailure": failure}
+    document["FunctionArn"] = arn
+    document["LastModified"] = call.now_ms / 1000
+    document["EventSourceMappingArn"] = call.config.arn(
+        "lambda", f"event-source-mapping:{document['UUID']}"
+    )
+    tx.run(
+        "INSERT INTO event_source_mappings (uuid, function_arn, source_arn, config)"
+        " VALUES (?, ?, ?, ?) ON CONFLICT (uuid) DO UPDATE SET"
+        " function_arn = excluded.function_arn, config = excluded.config",
+        (document["UUID"], arn, document["EventSourceArn"], orjson.dumps(document).decode()),
+    )
+    tx.touch(mappings.TOPIC)
+    return document
+
+
+def _change_settings(params: Params, document: Document) -> None:
+    for key in _REFUSED:
+        if params.get(key):
+            raise NotImplementedByCloudlet(key)
+    for key in _SETTINGS:
+        if params.get(key) is not None:
+            document[key] = params[key]
+    for key, (low, high) in _RANGES.items():
+        if not low <= int(document[key]) <= high:
+            raise names.invalid(f"{key} must be between {low} and {high}.")
+    if document["ParallelizationFactor"] != 1:
+        raise NotImplementedByCloudlet("A ParallelizationFactor other than 1")
+    if 0 <= document["MaximumRecordAgeInSeconds"] < 60:
+        raise names.invalid("MaximumRecordAgeInSeconds must be -1 or between 60 and 604800.")
+
+
+def _checked_filters(criteria: dict[str, Any]) -> Document:
+    filters = criteria.get("Filters") or []
+    if len(filters) > 5:
+        raise names.invalid("A mapping has 5 filters at most.")
+    for item in filters:
+        try:
+            compile_pattern(item["Pattern"])
+        except InvalidPattern as error:
+            raise names.invalid(f"Invalid filter pattern definition. {error}") from None
+    return {"Filters": filters}
+
+
+def get_event_source_mapping(call: Call, view: View) -> Output:
+    return _required(call, view)
+
+
+def update_event_source_mapping(call: Call, tx: Transaction) -> Output:
+    document = _required(call, tx)
+    arn = document["FunctionArn"]
+    if call.params.get("FunctionName"):
+        name, qualifier = names.parse(call.params["FunctionName"])
+        records.require(tx, call.config, name, qualifier)
+        arn = names.function_arn(call.config, name, qualifier)
+    if call.params.get("Enabled") is not None:
+        document["State"] = "Enabled" if call.params["Enabled"] else "Disabled"
+    return _save(call, tx, document, arn)
+
+
+def delete_event_source_mapping(call: Call, tx: Transaction) -> Output:
+    document = _required(call, tx)
+    tx.run("DELETE FROM event_source_mappings WHERE uuid = ?", (document["UUID"],))
+    tx.touch(mappings.TOPIC)
+    return {**document, "State": "Deleting"}
+
+
+def list_event_source_mappings(call: Call, view: View) -> Output:
+    found = mappings.load_all(view)
+    if call.params.get("EventSourceArn"):
+        found = [m for m in found if m.source_arn == call.params["EventSourceArn"]]
+    if call.params.get("FunctionName"):
+        arn = names.function_arn(call.config, *names.parse(call.params["FunctionName"]))
+        found = [m for m in found if m.function_arn == arn]
+    return page([m.config for m in found], call.params, "EventSourceMappings")
+
+
+def _required(call: Call, view: View) -> Document:
+    text = view.value(
+        "SELECT config FROM event_source_mappings WHERE uuid = ?", (call.params["UUID"],)
+    )
+    if text is None:
+        raise names.missing("The resource you requested does not exist.")
+    document: Document = orjson.loads(text)
+    return document

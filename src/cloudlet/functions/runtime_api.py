@@ -1,0 +1,102 @@
+"""The Lambda Runtime API, which every runtime client speaks to fetch events and post answers.
+
+One loopback port serves all workers: each knows it under a path of its own with a secret,
+`/w/<secret>/2018-06-01/runtime/…`. https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import orjson
+
+from cloudlet.errors import AwsError
+from cloudlet.exchange import Request, Response
+from cloudlet.functions.worker_process import Invocation, WorkerProcess
+
+RESPONSE_BYTES_MAX = 6 * 1024 * 1024 + 100  # what AWS allows, as its error message says
+ERROR_BYTES_MAX = 256 * 1024
+_ACCEPTED = Response(202, [("Content-Type", "application/json")], b'{"status":"OK"}')
+
+
+class RuntimeApi:
+    """`answer` is the HTTP handler; `idle` is told of a worker that asks for work."""
+
+    def __init__(
+        self, workers: Mapping[str, WorkerProcess], idle: Callable[[WorkerProcess], None]
+    ) -> None:
+        self._workers = workers
+        self._idle = idle
+
+    async def answer(self, request: Request) -> Response:
+        parts = request.raw_path.split("/")
+        worker = self._workers.get(parts[2]) if len(parts) > 4 and parts[1] == "w" else None
+        if worker is None or parts[3:5] != ["2018-06-01", "runtime"]:
+            return _refusal(404, "NotFound", "There is no such resource.")
+        match request.method, parts[5:]:
+            case "GET", ["invocation", "next"]:
+                return await self._next(worker)
+            case "POST", ["invocation", id_, "response"]:
+                return await self._response(worker, id_, request)
+            case "POST", ["invocation", id_, "error"]:
+                return await self._error(worker, id_, request)
+            case "POST", ["init", "error"]:
+                worker.init_error = await request.body.read(ERROR_BYTES_MAX)
+                return _ACCEPTED
+        return _refusal(404, "NotFound", "There is no such resource.")
+
+    async def _next(self, worker: WorkerProcess) -> Response:
+        """Waits until there is work; a worker that asks has answered its former invocation."""
+        poll = worker.poll = asyncio.get_running_loop().create_future()
+        self._idle(worker)
+        invocation = await poll
+        if invocation is None:
+            return _refusal(410, "Gone", "The worker is retired.")
+        return Response(200, invocation_headers(invocation), invocation.payload)
+
+    async def _response(self, worker: WorkerProcess, id_: str, request: Request) -> Response:
+        invocation = _running(worker, id_)
+        if invocation is None:
+            return _refusal(400, "InvalidRequestID", "Invalid request ID")
+        try:
+            body = await request.body.read(RESPONSE_BYTES_MAX)
+        except AwsError:
+            worker.fail_running(
+                "Function.ResponseSizeTooLarge",
+                "Response payload size exceeded maximum allowed payload size (6291556 bytes).",
+            )
+            return _refusal(413, "RequestEntityTooLarge", "Exceeded maximum allowed payload size")
+        worker.complete(body, is_error=False)
+        return _ACCEPTED
+
+    async def _error(self, worker: WorkerProcess, id_: str, request: Request) -> Response:
+        if _running(worker, id_) is None:
+            return _refusal(400, "InvalidRequestID", "Invalid request ID")
+        try:
+            body = await request.body.read(RESPONSE_BYTES_MAX)
+        except AwsError:
+            body = b'{"errorType":"Function.ResponseSizeTooLarge","errorMessage":"Error too large"}'
+        worker.complete(body, is_error=True)
+        return _ACCEPTED
+
+
+def invocation_headers(invocation: Invocation) -> list[tuple[str, str]]:
+    headers = [
+        ("Content-Type", "application/json"),
+        ("Lambda-Runtime-Aws-Request-Id", invocation.request_id),
+        ("Lambda-Runtime-Deadline-Ms", str(invocation.deadline_ms)),
+        ("Lambda-Runtime-Invoked-Function-Arn", invocation.arn),
+        ("Lambda-Runtime-Trace-Id", invocation.trace_id),
+    ]
+    if invocation.client_context:
+        headers.append(("Lambda-Runtime-Client-Context", invocation.client_context))
+    return headers
+
+
+def _running(worker: WorkerProcess, id_: str) -> Invocation | None:
+    invocation = worker.invocation
+    return invocation if invocation is not None and invocation.request_id == id_ else None
+
+
+def _refusal(status: int, type_: str, message: str) -> Response:
+    body = orjson.dumps({"errorType": type_, "errorMessage": message})
+    return Response(status, [("Content-Type", "application/json")], body)

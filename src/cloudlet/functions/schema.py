@@ -1,0 +1,85 @@
+"""Lambda's tables: what functions are, who may call them, how events reach them, what they log."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS functions (
+    name         TEXT PRIMARY KEY,
+    reserved     INTEGER,                     -- reserved concurrency; NULL = none
+    next_version INTEGER NOT NULL DEFAULT 1,
+    tags         TEXT NOT NULL DEFAULT '{}'
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS function_versions (
+    name    TEXT NOT NULL REFERENCES functions ON DELETE CASCADE,
+    version TEXT NOT NULL,                    -- '$LATEST' or a number
+    config  TEXT NOT NULL,                    -- AWS's FunctionConfiguration, JSON
+    code    TEXT NOT NULL,                    -- {"folder": …, "digest": …, "in_place": bool}
+    PRIMARY KEY (name, version)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS function_aliases (
+    name   TEXT NOT NULL REFERENCES functions ON DELETE CASCADE,
+    alias  TEXT NOT NULL,
+    config TEXT NOT NULL,                     -- AWS's AliasConfiguration, JSON
+    PRIMARY KEY (name, alias)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS function_permissions (
+    name      TEXT NOT NULL REFERENCES functions ON DELETE CASCADE,
+    qualifier TEXT NOT NULL,                  -- '' = the unqualified function
+    sid       TEXT NOT NULL,
+    statement TEXT NOT NULL,
+    PRIMARY KEY (name, qualifier, sid)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS function_event_configs (
+    name      TEXT NOT NULL REFERENCES functions ON DELETE CASCADE,
+    qualifier TEXT NOT NULL,
+    config    TEXT NOT NULL,
+    PRIMARY KEY (name, qualifier)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS function_failures ( -- failed attempts of async invocations (facts)
+    fact_id  INTEGER PRIMARY KEY,
+    failures INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS function_layers (
+    name    TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    config  TEXT NOT NULL,
+    code    TEXT NOT NULL,                    -- as in function_versions
+    is_deleted INTEGER NOT NULL DEFAULT 0,    -- functions that have it keep it
+    PRIMARY KEY (name, version)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS event_source_mappings (
+    uuid         TEXT PRIMARY KEY,
+    function_arn TEXT NOT NULL,
+    source_arn   TEXT NOT NULL,
+    config       TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS mapping_positions (
+    uuid     TEXT NOT NULL REFERENCES event_source_mappings ON DELETE CASCADE,
+    shard    TEXT NOT NULL,
+    after    TEXT NOT NULL,                   -- sequence number of the last record done with
+    is_done  INTEGER NOT NULL DEFAULT 0,      -- a closed shard, read to its end
+    attempts TEXT NOT NULL DEFAULT '[]',      -- batches in retry: [[first, last, failures], …]
+    PRIMARY KEY (uuid, shard)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS log_groups (
+    name           TEXT PRIMARY KEY,
+    created_ms     INTEGER NOT NULL,
+    retention_days INTEGER,
+    tags           TEXT NOT NULL DEFAULT '{}'
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS log_streams (
+    id         INTEGER PRIMARY KEY,
+    log_group  TEXT NOT NULL REFERENCES log_groups ON DELETE CASCADE,
+    name       TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    first_ms   INTEGER,
+    last_ms    INTEGER,
+    UNIQUE (log_group, name)
+);
+CREATE TABLE IF NOT EXISTS log_events (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    stream      INTEGER NOT NULL REFERENCES log_streams ON DELETE CASCADE,
+    time_ms     INTEGER NOT NULL,
+    ingested_ms INTEGER NOT NULL,
+    message     TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS log_events_order ON log_events (stream, time_ms, id);
+"""

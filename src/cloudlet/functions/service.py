@@ -1,0 +1,38 @@
+"""The APIs of this package: "lambda" and "logs"."""
+
+from typing import Any
+
+from cloudlet.functions import (
+    api,
+    grants,
+    invocations,
+    layers,
+    limits,
+    log_api,
+    mapping_api,
+    permissions,
+    versions,
+)
+from cloudlet.wire.service import Service, operations
+
+
+def service(state: Any = None) -> list[Service]:
+    """`state` is the process's `Functions`."""
+    from cloudlet.wire.models import operation_names
+
+    modules = (api, grants, invocations, layers, limits, mapping_api, versions)
+    return [
+        Service(
+            "lambda",
+            operations(operation_names("lambda"), *modules),
+            permissions.requirements,
+            permissions.resource_policies,
+            state,
+        ),
+        Service(
+            "logs",
+            operations(operation_names("logs"), log_api),
+            permissions.log_requirements,
+            state=state,
+        ),
+    ]

@@ -1,0 +1,163 @@
+"""Lambda's live state: the worker pool, the logs' sink, the mappings. `app.py` makes the one.
+
+Start it with the port on which `runtime_api` answers; `stop` lets running invocations finish.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cloudlet.call import Cloud
+from cloudlet.events.delivery import Outcome
+from cloudlet.events.outbox import Fact
+from cloudlet.exchange import Request, Response
+from cloudlet.functions import asynchronous, code, layers, limits, names, records
+from cloudlet.functions.credentials import RoleCredentials
+from cloudlet.functions.logs import LogSink
+from cloudlet.functions.mappings import Mappings, StreamSource
+from cloudlet.functions.pool import Pool, PoolSettings
+from cloudlet.functions.records import Found
+from cloudlet.functions.schema import SCHEMA
+from cloudlet.functions.worker_process import Answer, Invocation, Spec
+
+_FRESH_S = 0.5  # folders edited in place are looked at this often at most
+_FRESH_FACTOR = 50  # … and not more than this part of the time
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionsSettings:
+    pool: PoolSettings = field(default_factory=PoolSettings)
+    retry_s: tuple[float, ...] = (60, 120)  # AWS: after one minute, then after two
+    fresh_s: float = _FRESH_S
+
+
+class Functions:
+    def __init__(
+        self,
+        cloud: Cloud,
+        sources: Mapping[str, StreamSource] | None = None,
+        settings: FunctionsSettings | None = None,
+    ) -> None:
+        """`sources` by the service part of the source's ARN ("dynamodb")."""
+        self.cloud = cloud
+        self.settings = settings or FunctionsSettings()
+        cloud.database.prepare(SCHEMA)
+        self.logs = LogSink(cloud)
+        credentials = RoleCredentials(cloud)
+        self.pool = Pool(cloud.config, credentials.of, self.logs.function_line, self.settings.pool)
+        self.mappings = Mappings(cloud, dict(sources or {}), self.invoke_reference)
+        self._fresh: dict[str, tuple[int, float]] = {}  # folder → fingerprint, next look
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def start(self, runtime_api_port: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        store = self.cloud.config.data / "functions"
+        code.collect(store, records.known_folders(self.cloud.database.view()))
+        self.logs.start()
+        await self.pool.start(runtime_api_port)
+        self.mappings.start()
+
+    async def stop(self) -> None:
+        await self.mappings.stop()
+        await self.pool.stop()
+        await self.logs.stop()
+
+    async def runtime_api(self, request: Request) -> Response:
+        """Answers workers; to be served on the loopback port given to `start`."""
+        return await self.pool.runtime_api.answer(request)
+
+    async def deliver(self, fact: Fact) -> Outcome:
+        """The outbox's handler for "lambda": one attempt of an asynchronous invocation."""
+        return await asynchronous.deliver(self, fact)
+
+    def recycle(self, function_arn: str) -> None:
+        """Workers of the function are replaced; running invocations finish first."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.pool.recycle, function_arn)
+
+    def isolation_report(self) -> dict[str, bool]:
+        """What shuts workers in on this machine; what is false is missing."""
+        return dict(self.pool.launcher.abilities)
+
+    def find(self, reference: str, qualifier: str | None = None) -> Found:
+        name, found = names.parse(reference, qualifier)
+        config = self.cloud.config
+        roll = int(config.new_secret(4), 16) / 2**32 if found else 1.0
+        return records.find(self.cloud.database.view(), config, name, found, roll)
+
+    async def invoke_reference(self, reference: str, payload: bytes) -> Answer:
+        """For mappings: a synchronous invocation without a caller to check."""
+        found = self.find(reference)
+        arn = names.function_arn(self.cloud.config, found.name, found.qualifier)
+        return await self.run(found, Invocation(self.cloud.config.new_id(), arn, payload))
+
+    async def run(self, found: Found, invocation: Invocation) -> Answer:
+        """Runs one invocation to its end. Raises TooManyRequestsException over the limits."""
+        if found.code.in_place:
+            found = await self._freshened(found)
+        view = self.cloud.database.view()
+        spec = spec_of(self.cloud, found)
+        running = self.pool.running
+        limits.check_concurrency(view, found, running[spec.arn], running.total())
+        if not invocation.trace_id:
+            invocation.trace_id = self._trace_id(found)
+        return await self.pool.invoke(spec, invocation)
+
+    def _trace_id(self, found: Found) -> str:
+        config = self.cloud.config
+        sampled = int(found.config.get("TracingConfig", {}).get("Mode") == "Active")
+        moment = f"{config.now_ms() // 1000:08x}"
+        random = config.new_secret(20)
+        return f"Root=1-{moment}-{random[:24]};Parent={random[24:40]};Sampled={sampled}"
+
+    async def _freshened(self, found: Found) -> Found:
+        """An edited folder is new code: its digest changes and so do its workers."""
+        folder = found.code.folder
+        mark, next_s = self._fresh.get(folder, (0, 0.0))
+        began_s = time.monotonic()
+        if began_s < next_s:
+            return found
+        self._fresh[folder] = (mark, began_s + self.settings.fresh_s)
+        now_mark = await asyncio.to_thread(code.fingerprint, Path(folder))
+        end_s = time.monotonic()
+        pause_s = max(self.settings.fresh_s, (end_s - began_s) * _FRESH_FACTOR)
+        self._fresh[folder] = (now_mark, end_s + pause_s)
+        if now_mark == mark:
+            return found
+        new = await asyncio.to_thread(code.of_folder, Path(folder))
+        if new.digest == found.code.digest:
+            return found
+        document = {**found.config, "CodeSha256": new.digest, "CodeSize": new.size_bytes}
+        await self.cloud.database.write(
+            lambda tx: records.save_version(tx, found.name, document, new)
+        )
+        self.pool.recycle(names.function_arn(self.cloud.config, found.name))
+        return Found(found.name, found.qualifier, found.version, document, new, found.reserved)
+
+
+def spec_of(cloud: Cloud, found: Found) -> Spec:
+    document = found.config
+    environment = dict(document.get("Environment", {}).get("Variables", {}))
+    logging = document["LoggingConfig"]
+    if logging["LogFormat"] == "JSON":
+        environment["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
+        environment["AWS_LAMBDA_LOG_LEVEL"] = logging["ApplicationLogLevel"]
+    entries = document.get("Layers") or []
+    return Spec(
+        arn=names.function_arn(cloud.config, found.name),
+        name=found.name,
+        version=found.version,
+        handler=document["Handler"],
+        runtime=document["Runtime"],
+        folder=found.code.folder,
+        layers=layers.folders(cloud.database.view(), entries) if entries else (),
+        digest=found.code.digest,
+        environment=tuple(sorted(environment.items())),
+        memory_mb=document["MemorySize"],
+        timeout_s=document["Timeout"],
+        tmp_mb=document["EphemeralStorage"]["Size"],
+        role=document["Role"],
+        log_group=logging["LogGroup"],
+    )

@@ -1,0 +1,64 @@
+"""What runs inside a worker process: AWS's own runtime interface client on the function's handler.
+
+Entered in a process forked from the zygote (`enter`), or as a script where the function brings its
+own boto3 and needs a fresh interpreter. Imports nothing of cloudlet: it is the function's process.
+"""
+
+import os
+import re
+import sys
+import time
+from typing import Any
+
+_EXECUTE_API = re.compile(r"https?://[^/]+\.execute-api\.[^/]+\.amazonaws\.com(?::\d+)?(?=/|$)")
+
+
+def enter(environment: dict[str, str], folders: list[str]) -> None:
+    """Becomes the function's runtime; returns only by SystemExit."""
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
+    extra = [path for path in environment.get("PYTHONPATH", "").split(":") if path]
+    sys.path[:0] = [*folders, *(path for path in extra if path not in folders)]
+    sys.argv = ["bootstrap", environment["_HANDLER"]]
+    _steer_clients()
+    # Only now: it reads the environment when imported.
+    from awslambdaric import bootstrap
+    from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
+
+    client = LambdaRuntimeClient(environment["AWS_LAMBDA_RUNTIME_API"])
+    bootstrap.run(environment["_HANDLER"], client)
+
+
+def share_models(loader: Any) -> None:
+    """Lets every botocore session of the process use one loader, whose models are parsed."""
+    import botocore
+
+    botocore.register_initializer(lambda session: session.register_component("data_loader", loader))
+
+
+def _steer_clients() -> None:
+    """Code that names a gateway's AWS address (to post to WebSocket connections) stays unchanged:
+    such requests go to this cloud, signed and with the Host header as for AWS."""
+    try:
+        import botocore
+    except ImportError:
+        return
+
+    def steer(request: Any, **_: Any) -> None:
+        endpoint = os.environ.get("AWS_ENDPOINT_URL")
+        match = _EXECUTE_API.match(request.url)
+        if endpoint and match:
+            request.headers["Host"] = match.group().split("://")[1]
+            request.url = endpoint.rstrip("/") + request.url[match.end() :]
+
+    handler: Any = steer
+    botocore.register_initializer(
+        lambda session: session.register("before-send.apigatewaymanagementapi", handler)
+    )
+
+
+if __name__ == "__main__":
+    here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - import-light
+    sys.path[:] = [path for path in sys.path if path != here]
+    enter(dict(os.environ), os.environ.get("CLOUDLET_PATH", "").split(":"))
