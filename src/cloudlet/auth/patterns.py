@@ -101,13 +101,15 @@ def unescape(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def arn(pattern: str) -> Match:
-    """ArnLike: each of the six parts is matched on its own."""
+    """ArnLike: each of the six parts is matched on its own; `*` alone is any ARN."""
+    if pattern == "*":
+        return glob(pattern)
     parts = [glob(part) for part in pattern.split(":", 5)]
 
     def match(text: str) -> bool:
         given = text.split(":", 5)
-        return len(given) == len(parts) and all(
+        return len(given) == len(parts) == 6 and all(
             part(item) for part, item in zip(parts, given, strict=True)
         )
 
-    return match if len(parts) == 6 else glob(pattern)
+    return match

@@ -58,7 +58,7 @@ def _marker(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        return base64.urlsafe_b64decode(text.encode()).decode()
+        return base64.b64decode(text, altchars=b"-_", validate=True).decode()
     except ValueError:
         raise faults.invalid("Invalid Marker.") from None
 

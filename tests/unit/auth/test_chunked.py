@@ -43,7 +43,7 @@ def test_contents_and_trailers(mode: str, pieces: int) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_truncated_anywhere(mode: str) -> None:
     data = encode(mode, [b"x" * 9000], TRAILERS)
-    ends = [0, 3, 50, 8999, 9050, len(data) - len(data.split(b"\r\n0", 1)[1]) - 2]
+    ends = [0, 3, 50, 8999, 9005, len(data) - len(data.split(b"\r\n0", 1)[1]) - 2]
     for end in ends:
         assert code(request(data[:end], 9000, NAME), verdict(mode)) == "IncompleteBody"
 
@@ -57,17 +57,13 @@ def test_decoded_length_must_be_right(mode: str, length: int) -> None:
 
 def test_altered_chunk_is_never_released() -> None:
     mode = sigv4.SIGNED_CHUNKS
-    data = bytearray(encode(mode, [b"x" * 9000, b"y" * 10], {}))
-    data[-150] ^= 1  # in the second chunk
+    data = encode(mode, [b"x" * 9000, b"y" * 10], {}).replace(b"yyy", b"yzy")
     seen: list[bytes] = []
 
     async def run() -> None:
-        async for chunk in open_body(request(bytes(data), 9010), verdict(mode)):
+        async for chunk in open_body(request(data, 9010, pieces=50), verdict(mode)):
             seen.append(chunk)
 
-    index = bytes(data).rindex(b"\r\n0;") - 1
-    data[-150] ^= 1
-    data[index] ^= 1
     with pytest.raises(AwsError, match="SignatureDoesNotMatch"):
         asyncio.run(run())
     assert seen == [b"x" * 9000]
