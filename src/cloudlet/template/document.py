@@ -26,7 +26,10 @@ SAM_TRANSFORM = "AWS::Serverless-2016-10-31"
 _MAXIMUM_BYTES = 1_000_000  # CloudFormation's limit for a template in S3
 
 
-class _Loader(yaml.SafeLoader):
+_Fastest: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML may lack libyaml
+
+
+class _Loader(_Fastest):  # type: ignore[misc]
     """YAML without dates, and without two keys of the same name."""
 
 

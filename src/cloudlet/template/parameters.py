@@ -1,6 +1,7 @@
 """Template parameters: what was given, what is the default, and what CloudFormation refuses.
 
-Every value becomes text or, for list types, a list of texts. `AWS::SSM::…` parameter types are
+Every value becomes text or, for list types, a list of texts. `NoEcho` needs no care: values are
+never shown. `AWS::SSM::…` parameter types are
 refused: there is no parameter store here.
 See https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html.
 """
@@ -35,15 +36,6 @@ def values(document: Document, given: Mapping[str, str]) -> dict[str, Value]:
         raise TemplateError(f"Parameters: [{', '.join(missing)}] must have values")
     return {
         name: _value(name, declaration, given.get(name)) for name, declaration in declared.items()
-    }
-
-
-def secret_names(document: Document) -> set[str]:
-    """Parameters whose values are never shown (`NoEcho`)."""
-    return {
-        name
-        for name, declaration in (document.get("Parameters") or {}).items()
-        if _text(declaration.get("NoEcho", False)) == "true"
     }
 
 

@@ -15,7 +15,7 @@ _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
 def missing(localized: Localized) -> list[str]:
-    """A warning for each function or layer and package that is neither installed nor beside the code."""
+    """A warning for each package that is neither installed nor beside the code that asks."""
     warnings = []
     for logical_id, folder in localized.code.items():
         is_layer = localized.document["Resources"][logical_id]["Type"].endswith("LayerVersion")

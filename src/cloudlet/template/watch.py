@@ -39,30 +39,28 @@ async def watch(
 ) -> None:
     """Until `stop` is set: waits for changes and calls `again`."""
     while not stop.is_set():
-        changed = await _change(deployment.watched, stop)
-        if not changed:
-            return
-        say(f"changed: {', '.join(sorted(path.name for path in changed))}")
-        try:
-            deployment = await again()
-        except AwsError as error:
-            say(f"not deployed: {error.message}")
-        else:
-            names = ", ".join(f"{step.logical_id} ({step.action})" for step in deployment.steps)
-            say(f"deployed: {names or 'nothing to change'}")
+        watched = deployment.watched
+        # One watcher for as long as it fits: what changes while a deployment runs is not missed.
+        async for changes in awatch(
+            *_roots(watched), watch_filter=_Filter(watched), debounce=_DEBOUNCE_MS, stop_event=stop
+        ):
+            say(f"changed: {', '.join(sorted({Path(path).name for _, path in changes}))}")
+            try:
+                deployment = await again()
+            except AwsError as error:
+                say(f"not deployed: {error.message}")
+                continue
+            say(f"deployed: {_summary(deployment)}")
+            if set(deployment.watched) != set(watched):
+                break
 
 
-async def _change(watched: tuple[Path, ...], stop: asyncio.Event) -> set[Path]:
-    """The changed files; empty when it is time to stop."""
-    # A file is watched through its folder: editors replace files instead of writing them.
+def _summary(deployment: Deployment) -> str:
+    steps = [f"{step.logical_id} ({step.action})" for step in deployment.steps]
+    return ", ".join(steps) or "nothing to change"
+
+
+def _roots(watched: Iterable[Path]) -> list[Path]:
+    """The folders to watch. A file is watched through its folder: editors replace files."""
     places = {path if path.is_dir() else path.parent for path in watched if path.parent.exists()}
-    roots = [place for place in places if not any(other in place.parents for other in places)]
-    async for changes in awatch(
-        *roots,
-        watch_filter=_Filter(watched),
-        debounce=_DEBOUNCE_MS,
-        stop_event=stop,
-        recursive=True,
-    ):
-        return {Path(path) for _, path in changes}
-    return set()
+    return [place for place in places if not any(other in place.parents for other in places)]

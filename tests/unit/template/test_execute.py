@@ -247,3 +247,21 @@ def test_ttl_is_changed_only_when_it_differs(fake: FakeCloud) -> None:
 def test_a_template_that_is_not_there(fake: FakeCloud) -> None:
     with pytest.raises(TemplateError, match="The template cannot be read"):
         asyncio.run(fake.deploying(fake.folder / "absent.yaml"))
+
+
+def test_what_leaves_a_template_is_emptied_and_tags_never_replace(fake: FakeCloud) -> None:
+    text = """
+Resources:
+  Api: {Type: 'AWS::ApiGatewayV2::Api', Properties: {Name: a, ProtocolType: HTTP}}
+  Stage:
+    Type: AWS::ApiGatewayV2::Stage
+    Properties: {ApiId: !Ref Api, StageName: $default, %s}
+  Logs: {Type: 'AWS::Logs::LogGroup', Properties: {Tags: [{Key: a, Value: %s}]}}
+"""
+    fake.deploy(text % ("Description: x, StageVariables: {a: b}, Tags: {a: one}", 1))
+    deployment = fake.deploy(text % ("Tags: {a: two}", 2))
+    assert {step.action for step in deployment.steps} == {"update"}
+    (update,) = fake.params("UpdateStage")
+    assert update["Description"] == "" and update["StageVariables"] == {}
+    tags = [params.get("tags") or params.get("Tags") for params in fake.params("TagResource")]
+    assert tags == [{"a": "2"}, {"a": "two"}]

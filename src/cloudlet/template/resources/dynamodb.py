@@ -10,9 +10,11 @@ from typing import Any
 from cloudlet.template.intrinsics import Known
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.resources import shapes
-from cloudlet.template.resources.kind import Context, Kind, Properties, tag_list
+from cloudlet.template.resources.kind import Context, Kind, Properties
+from cloudlet.template.resources.tags import Tagging
 from cloudlet.template.words import words
 
+_TAGS = Tagging("dynamodb", is_list=True)
 _ELSEWHERE = words("TimeToLiveSpecification PointInTimeRecoverySpecification TableName")
 
 
@@ -111,7 +113,7 @@ async def _update_table(ctx: Context, known: Known, new: Properties, old: Proper
         await ctx.until(lambda: _active(ctx, table), f"Table {table}")
     await _time_to_live(ctx, table, new, old)
     await _recovery(ctx, table, new, old)
-    await _tags(ctx, found["TableArn"], new, old)
+    await _TAGS.update(ctx, found["TableArn"], new, old)
     return await _known(ctx, table)
 
 
@@ -171,14 +173,6 @@ def _differs(wanted: dict[str, Any], there: dict[str, Any]) -> bool:
     return one.get("ProjectionType") != other.get("ProjectionType") or sorted(
         one.get("NonKeyAttributes") or []
     ) != sorted(other.get("NonKeyAttributes") or [])
-
-
-async def _tags(ctx: Context, arn: str, new: Properties, old: Properties) -> None:
-    tags, before = tag_list(new.get("Tags")), tag_list(old.get("Tags"))
-    if gone := sorted(before.keys() - tags.keys()):
-        await ctx.call("dynamodb", "UntagResource", ResourceArn=arn, TagKeys=gone)
-    if tags != before and tags:
-        await ctx.call("dynamodb", "TagResource", ResourceArn=arn, Tags=new["Tags"])
 
 
 async def _delete_table(ctx: Context, table: str, properties: Properties) -> None:

@@ -14,9 +14,11 @@ from cloudlet.template import folders
 from cloudlet.template.intrinsics import Known
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.resources import shapes
-from cloudlet.template.resources.kind import Context, Kind, Properties, tag_list
+from cloudlet.template.resources.kind import Context, Kind, Properties
+from cloudlet.template.resources.tags import Tagging, tag_list
 from cloudlet.template.words import words
 
+_TAGS = Tagging("lambda", arn="Resource")
 _ELSEWHERE = words(
     "Architectures Code FunctionName PackageType RecursiveLoop ReservedConcurrentExecutions Tags"
 )
@@ -121,7 +123,7 @@ async def _update_function(ctx: Context, known: Known, new: Properties, old: Pro
         await ctx.call("lambda", "UpdateFunctionConfiguration", **settings)
         await ctx.until(lambda: _settled(ctx, name), f"Function {name}")
     await _concurrency(ctx, name, new, old)
-    await _tags(ctx, str(known.attributes["Arn"]), new, old)
+    await _TAGS.update(ctx, str(known.attributes["Arn"]), new, old)
     return known
 
 
@@ -135,15 +137,6 @@ _DEFAULTS: dict[str, Any] = {
     "TracingConfig": {"Mode": "PassThrough"},
     "EphemeralStorage": {"Size": 512},
 }
-
-
-async def _tags(ctx: Context, arn: str, new: Properties, old: Properties) -> None:
-    tags, before = tag_list(new.get("Tags")), tag_list(old.get("Tags"))
-    if tags != before:
-        if gone := sorted(before.keys() - tags.keys()):
-            await ctx.call("lambda", "UntagResource", Resource=arn, TagKeys=gone)
-        if tags:
-            await ctx.call("lambda", "TagResource", Resource=arn, Tags=tags)
 
 
 async def _concurrency(ctx: Context, name: str, new: Properties, old: Properties) -> None:
@@ -259,12 +252,29 @@ def _untagged(properties: Properties) -> Properties:
     return properties | tags
 
 
+_MAPPING_DEFAULTS: dict[str, Any] = {
+    "BisectBatchOnFunctionError": False,
+    "DestinationConfig": {},
+    "FilterCriteria": {},
+    "FunctionResponseTypes": [],
+    "MaximumBatchingWindowInSeconds": 0,
+    "MaximumRecordAgeInSeconds": -1,
+    "MaximumRetryAttempts": -1,
+    "ParallelizationFactor": 1,
+    "ScalingConfig": {},
+    "TumblingWindowInSeconds": 0,
+}
+
+
 async def _update_mapping(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
     unchangeable = ("EventSourceArn", "StartingPosition", "StartingPositionTimestamp", "Tags")
     wanted = {key: value for key, value in new.items() if key not in unchangeable}
     wanted.setdefault("Enabled", True)
+    for key in (old.keys() - new.keys()) & _MAPPING_DEFAULTS.keys():  # it left the template
+        wanted[key] = _MAPPING_DEFAULTS[key]
     settings = shapes.parameters("lambda", "UpdateEventSourceMapping", wanted)
     await ctx.call("lambda", "UpdateEventSourceMapping", UUID=known.physical_id, **settings)
+    await _TAGS.update(ctx, str(known.attributes["EventSourceMappingArn"]), new, old)
     return known
 
 
@@ -361,7 +371,7 @@ KINDS = (
         _create_mapping,
         _delete_mapping,
         _update_mapping,
-        fixed=words("EventSourceArn StartingPosition StartingPositionTimestamp Tags"),
+        fixed=words("EventSourceArn StartingPosition StartingPositionTimestamp"),
         required=words("FunctionName"),
     ),
     Kind(

@@ -13,9 +13,11 @@ from cloudlet.template.intrinsics import Known
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.resources import shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties
+from cloudlet.template.resources.tags import Tagging
 from cloudlet.template.words import words
 
 _SERVICE = "apigatewayv2"
+_TAGS = Tagging(_SERVICE)
 _BODY_ONLY = words("Body FailOnWarnings")
 
 
@@ -31,11 +33,25 @@ def _import(properties: Properties) -> dict[str, Any]:
     return result
 
 
+def _emptied(operation: str, new: Properties, old: Properties) -> Properties:
+    """The new properties, and "nothing" for those that left the template."""
+    gone = {
+        key: shapes.nothing(_SERVICE, operation, key)
+        for key in old.keys() - new.keys() - _BODY_ONLY - {"Tags", "CorsConfiguration"}
+    }
+    return {**new, **{key: value for key, value in gone.items() if value is not None}}
+
+
+def _arn(ctx: Context, api: str) -> str:
+    return f"arn:aws:apigateway:{ctx.cloud.config.region}::/apis/{api}"
+
+
 async def _create_api(ctx: Context, properties: Properties) -> Known:
     if "Body" in properties:
         made = await ctx.call(_SERVICE, "ImportApi", **_import(properties))
         await ctx.begin(made["ApiId"])
         await _besides_body(ctx, made["ApiId"], properties)
+        await _TAGS.update(ctx, _arn(ctx, made["ApiId"]), properties, {})
     else:
         made = await ctx.call(_SERVICE, "CreateApi", **_settings("CreateApi", properties))
         await ctx.begin(made["ApiId"])
@@ -53,9 +69,6 @@ async def _besides_body(ctx: Context, api: str, properties: Properties) -> None:
     converted = _settings("UpdateApi", settings)
     if converted:
         await ctx.call(_SERVICE, "UpdateApi", ApiId=api, **converted)
-    if properties.get("Tags"):
-        arn = f"arn:aws:apigateway:{ctx.cloud.config.region}::/apis/{api}"
-        await ctx.call(_SERVICE, "TagResource", ResourceArn=arn, Tags=properties["Tags"])
 
 
 async def _update_api(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
@@ -64,7 +77,8 @@ async def _update_api(ctx: Context, known: Known, new: Properties, old: Properti
         await ctx.call(_SERVICE, "ReimportApi", ApiId=api, **_import(new))
     if old.get("CorsConfiguration") and not new.get("CorsConfiguration"):
         await ctx.call(_SERVICE, "DeleteCorsConfiguration", ApiId=api)
-    await _besides_body(ctx, api, new)
+    await _besides_body(ctx, api, _emptied("UpdateApi", new, old))
+    await _TAGS.update(ctx, _arn(ctx, api), new, old)
     return known
 
 
@@ -110,9 +124,13 @@ class Part:
             return await ctx.call(_SERVICE, "UpdateStage", **settings)
 
     async def update(self, ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-        wanted = {key: value for key, value in new.items() if key != "Tags"}
-        settings = _settings(f"Update{self.noun}", {**wanted, self.id: known.physical_id})
-        await ctx.call(_SERVICE, f"Update{self.noun}", **settings)
+        operation = f"Update{self.noun}"
+        wanted = {**_emptied(operation, new, old), self.id: known.physical_id}
+        wanted.pop("Tags", None)
+        await ctx.call(_SERVICE, operation, **_settings(operation, wanted))
+        if self.noun == "Stage":
+            arn = f"{_arn(ctx, new['ApiId'])}/stages/{known.physical_id}"
+            await _TAGS.update(ctx, arn, new, old)
         return known
 
     async def delete(self, ctx: Context, physical_id: str, properties: Properties) -> None:
@@ -143,7 +161,7 @@ _PARTS = (
             "AccessLogSettings AutoDeploy DefaultRouteSettings DeploymentId Description"
             " RouteSettings StageName StageVariables Tags"
         ),
-        fixed=words("StageName Tags"),
+        fixed=words("StageName"),
     ),
     Part(
         "Route",

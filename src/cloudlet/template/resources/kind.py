@@ -89,13 +89,6 @@ class Kind:
     notes: Mapping[str, str] = field(default_factory=dict)  # property → why it has no effect
 
 
-def tag_list(tags: Any) -> dict[str, str]:
-    """CloudFormation's tags (a list of Key and Value, or a map) as a map."""
-    if isinstance(tags, dict):
-        return {str(key): str(value) for key, value in tags.items()}
-    return {str(tag["Key"]): str(tag["Value"]) for tag in tags or []}
-
-
 async def keep(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
     """An update that has nothing to do."""
     return known

@@ -8,9 +8,13 @@ from typing import Any
 
 from cloudlet.template.intrinsics import Known
 from cloudlet.template.resources import shapes
-from cloudlet.template.resources.kind import Context, Kind, Properties, tag_list
+from cloudlet.template.resources.kind import Context, Kind, Properties
+from cloudlet.template.resources.tags import Tagging, tag_list
 from cloudlet.template.words import words
 
+_RULE_TAGS = Tagging("events", arn="ResourceARN", is_list=True)
+_GROUP_TAGS = Tagging("scheduler", is_list=True)
+_LOG_TAGS = Tagging("logs", arn="resourceArn", tags="tags", keys="tagKeys")
 _QUEUE_ATTRIBUTES = words(
     "ContentBasedDeduplication DeduplicationScope DelaySeconds FifoQueue FifoThroughputLimit"
     " KmsDataKeyReusePeriodSeconds KmsMasterKeyId MaximumMessageSize MessageRetentionPeriod"
@@ -91,7 +95,8 @@ async def _delete_queue_policy(ctx: Context, name: str, properties: Properties) 
 
 
 def _rule(name: str, properties: Properties) -> dict[str, Any]:
-    settings = {key: value for key, value in properties.items() if key not in ("Targets", "Name")}
+    elsewhere = ("Targets", "Name", "Tags")
+    settings = {key: value for key, value in properties.items() if key not in elsewhere}
     settings["Name"] = name
     return shapes.parameters("events", "PutRule", settings)
 
@@ -118,6 +123,7 @@ async def _create_rule(ctx: Context, properties: Properties) -> Known:
     physical_id = name if bus == "default" else f"{bus}|{name}"
     await ctx.begin(physical_id)
     await _put_targets(ctx, name, properties)
+    await _RULE_TAGS.update(ctx, made["RuleArn"], properties, {})
     return Known(physical_id, {"Arn": made["RuleArn"]})
 
 
@@ -135,6 +141,7 @@ async def _update_rule(ctx: Context, known: Known, new: Properties, old: Propert
     gone = [each["Id"] for each in old.get("Targets") or [] if each["Id"] not in wanted]
     if gone:
         await ctx.call("events", "RemoveTargets", Rule=name, Ids=gone, **_bus(new))
+    await _RULE_TAGS.update(ctx, str(known.attributes["Arn"]), new, old)
     return known
 
 
@@ -183,6 +190,11 @@ async def _create_group(ctx: Context, properties: Properties) -> Known:
     return Known(name, {"Arn": made["ScheduleGroupArn"]})
 
 
+async def _update_group(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
+    await _GROUP_TAGS.update(ctx, str(known.attributes["Arn"]), new, old)
+    return known
+
+
 async def _delete_group(ctx: Context, name: str, properties: Properties) -> None:
     await ctx.call("scheduler", "DeleteScheduleGroup", Name=name)
 
@@ -190,9 +202,8 @@ async def _delete_group(ctx: Context, name: str, properties: Properties) -> None
 async def _create_log_group(ctx: Context, properties: Properties) -> Known:
     name = ctx.name(properties.get("LogGroupName"), 512)
     settings: dict[str, Any] = {}
-    for given, member in (("KmsKeyId", "kmsKeyId"), ("LogGroupClass", "logGroupClass")):
-        if given in properties:
-            settings[member] = properties[given]
+    if "LogGroupClass" in properties:
+        settings["logGroupClass"] = properties["LogGroupClass"]
     if properties.get("Tags"):
         settings["tags"] = tag_list(properties["Tags"])
     await ctx.call("logs", "CreateLogGroup", logGroupName=name, **settings)
@@ -211,6 +222,7 @@ async def _retention(ctx: Context, name: str, new: Properties, old: Properties) 
 
 async def _update_log_group(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
     await _retention(ctx, known.physical_id, new, old)
+    await _LOG_TAGS.update(ctx, str(known.attributes["Arn"]).removesuffix(":*"), new, old)
     return known
 
 
@@ -245,7 +257,7 @@ KINDS = (
         _create_rule,
         _delete_rule,
         _update_rule,
-        fixed=words("Name EventBusName Tags"),
+        fixed=words("Name EventBusName"),
         name="Name",
         check=_check_rule,
     ),
@@ -268,16 +280,17 @@ KINDS = (
         words("Name Tags"),
         _create_group,
         _delete_group,
-        fixed=words("Name Tags"),
+        _update_group,
+        fixed=words("Name"),
         name="Name",
     ),
     Kind(
         "AWS::Logs::LogGroup",
-        words("KmsKeyId LogGroupClass LogGroupName RetentionInDays Tags"),
+        words("LogGroupClass LogGroupName RetentionInDays Tags"),
         _create_log_group,
         _delete_log_group,
         _update_log_group,
-        fixed=words("LogGroupName LogGroupClass KmsKeyId Tags"),
+        fixed=words("LogGroupName LogGroupClass"),
         name="LogGroupName",
     ),
 )

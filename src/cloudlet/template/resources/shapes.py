@@ -34,6 +34,14 @@ def member(service: str, operation: str, path: str, value: Any) -> Any:
     return _convert(shape, value, path)
 
 
+def nothing(service: str, operation: str, name: str) -> Any:
+    """The empty value of a parameter; None if it has none or the operation lacks it."""
+    shape = _operation(service, operation).input_shape
+    assert isinstance(shape, StructureShape)
+    empty = {"string": "", "boolean": False, "map": {}, "list": [], "structure": {}}
+    return empty.get(shape.members[name].type_name) if name in shape.members else None
+
+
 @lru_cache(maxsize=128)
 def _operation(service: str, operation: str) -> OperationModel:
     from cloudlet.wire import models
