@@ -1,0 +1,1 @@
+"""SQS queues, EventBridge rules and EventBridge Scheduler."""

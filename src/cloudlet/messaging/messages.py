@@ -1,0 +1,392 @@
+"""Messages of SQS queues: send, receive with long polling, delete, visibility, dead letters.
+
+A message is a row; receiving moves its `visible_ms` into the future and gives it a new receipt.
+Only the newest receipt of a message deletes it.
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
+"""
+
+import base64
+import re
+from typing import Any
+
+import orjson
+
+from cloudlet.call import Call, Output
+from cloudlet.errors import AwsError
+from cloudlet.messaging import digests, queues
+from cloudlet.messaging.queues import Queue
+from cloudlet.store.database import Row, Transaction, View
+
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_RECEIPT = re.compile(r"(\d+)\.[0-9a-f]{32}")
+_ENTRY_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_BATCH_MAX_BYTES = 1_048_576
+Entry = dict[str, Any]
+
+
+def send_message(call: Call, tx: Transaction) -> Output:
+    return _send(call, tx, queues.of_call(call, tx), call.params)
+
+
+def send_message_batch(call: Call, tx: Transaction) -> Output:
+    queue = queues.of_call(call, tx)
+    entries = _entries(call)
+    if sum(_size(entry) for entry in entries) > _BATCH_MAX_BYTES:
+        raise AwsError(
+            "BatchRequestTooLong",
+            f"Batch requests cannot be longer than {_BATCH_MAX_BYTES} bytes.",
+            400,
+        )
+    return _batch(entries, lambda entry: _send(call, tx, queue, entry))
+
+
+def delete_message(call: Call, tx: Transaction) -> None:
+    _delete(tx, queues.of_call(call, tx), call.params["ReceiptHandle"])
+
+
+def delete_message_batch(call: Call, tx: Transaction) -> Output:
+    queue = queues.of_call(call, tx)
+    return _batch(_entries(call), lambda entry: _delete(tx, queue, entry["ReceiptHandle"]))
+
+
+def change_message_visibility(call: Call, tx: Transaction) -> None:
+    _change(call, tx, queues.of_call(call, tx), call.params)
+
+
+def change_message_visibility_batch(call: Call, tx: Transaction) -> Output:
+    queue = queues.of_call(call, tx)
+    return _batch(_entries(call), lambda entry: _change(call, tx, queue, entry))
+
+
+async def receive_message(call: Call) -> Output:
+    """Up to ten messages; waits for the first as long as the caller or the queue says."""
+    database = call.cloud.database
+    queue = queues.of_call(call, database.view())
+    wait_s = call.params.get("WaitTimeSeconds")
+    if wait_s is None:
+        wait_s = queue.number("ReceiveMessageWaitTimeSeconds")
+    _check_range("WaitTimeSeconds", wait_s, (0, 20))
+    _check_range("MaxNumberOfMessages", call.params.get("MaxNumberOfMessages") or 1, (1, 10))
+    _check_range("VisibilityTimeout", call.params.get("VisibilityTimeout") or 0, (0, 43_200))
+    deadline_ms = call.now_ms + wait_s * 1000
+    while True:
+        arrivals = call.state.arrivals(queue.name) if call.state is not None else None
+        next_ms = _next_visible(database.view(), queue.name)
+        if next_ms is not None and next_ms <= call.now_ms:
+            found = await database.write(lambda tx: _take(call, tx, queue.name))
+            if found:
+                return {"Messages": found}
+            continue  # what was due was dead or too old
+        if arrivals is None or call.now_ms >= deadline_ms:
+            return {}
+        until_ms = deadline_ms if next_ms is None else min(deadline_ms, next_ms)
+        await arrivals.wait_s(max(0.0, (until_ms - call.now_ms) / 1000))
+
+
+def insert(tx: Transaction, queue: Queue, entry: Entry, now_ms: int, message_id: str) -> None:
+    """Puts a message into a queue; `entry` has the members of SendMessage, already checked."""
+    delay_s = entry.get("DelaySeconds")
+    delay_s = queue.number("DelaySeconds") if delay_s is None else delay_s
+    system = {
+        name: value["StringValue"]
+        for name, value in (entry.get("MessageSystemAttributes") or {}).items()
+    }
+    tx.run(
+        "INSERT INTO queue_messages (queue, message_id, body, attributes, system, sent_ms,"
+        " visible_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            queue.name,
+            message_id,
+            entry["MessageBody"],
+            _stored(entry.get("MessageAttributes") or {}),
+            orjson.dumps(system | (entry.get("_system") or {})).decode(),
+            now_ms,
+            now_ms + delay_s * 1000,
+        ),
+    )
+    tx.touch(f"queue:{queue.name}")
+
+
+def sweep(tx: Transaction, now_ms: int) -> None:
+    """Deletes messages that outlived their queue's retention."""
+    for row in tx.all("SELECT name FROM queues"):
+        queue = queues.find(tx, row["name"])
+        if queue is not None:
+            _drop_old(tx, queue, now_ms)
+
+
+def _send(call: Call, tx: Transaction, queue: Queue, entry: Entry) -> Output:
+    _check_message(queue, entry)
+    message_id = call.config.new_id()
+    sender = call.caller.user_id or call.caller.account
+    insert(tx, queue, {**entry, "_system": {"SenderId": sender}}, call.now_ms, message_id)
+    output: Output = {
+        "MessageId": message_id,
+        "MD5OfMessageBody": digests.of_body(entry["MessageBody"]),
+    }
+    attributes_digest = digests.of_attributes(entry.get("MessageAttributes") or {})
+    if attributes_digest:
+        output["MD5OfMessageAttributes"] = attributes_digest
+    system = entry.get("MessageSystemAttributes") or {}
+    if system:
+        output["MD5OfMessageSystemAttributes"] = digests.of_attributes(system)
+    return output
+
+
+def _check_message(queue: Queue, entry: Entry) -> None:
+    body = entry["MessageBody"]
+    if not body:
+        raise _invalid("The request must contain the parameter MessageBody.", "MissingParameter")
+    if _FORBIDDEN.search(body):
+        raise _invalid(
+            "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to "
+            "#xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF",
+            "InvalidMessageContents",
+        )
+    largest = queue.number("MaximumMessageSize")
+    if _size(entry) > largest:
+        raise _invalid(
+            f"One or more parameters are invalid. Reason: Message must be shorter than {largest} "
+            "bytes."
+        )
+    _check_range("DelaySeconds", entry.get("DelaySeconds") or 0, (0, 900))
+    if entry.get("MessageDeduplicationId"):
+        raise _invalid(
+            "The request include parameter that is not valid for this queue type: "
+            "MessageDeduplicationId"
+        )
+    attributes = entry.get("MessageAttributes") or {}
+    if len(attributes) > 10:
+        raise _invalid("Number of message attributes exceeds the allowed maximum (10).")
+    for name, attribute in attributes.items():
+        kind = attribute["DataType"].split(".")[0]
+        member = "BinaryValue" if kind == "Binary" else "StringValue"
+        if kind not in ("String", "Number", "Binary") or not attribute.get(member):
+            raise _invalid(
+                f"The message attribute '{name}' with type '{attribute['DataType']}' must use "
+                f"field '{member}' and must not be empty."
+            )
+
+
+def _size(entry: Entry) -> int:
+    size = len(entry["MessageBody"].encode())
+    for name, attribute in (entry.get("MessageAttributes") or {}).items():
+        value = attribute.get("BinaryValue") or (attribute.get("StringValue") or "").encode()
+        size += len(name.encode()) + len(attribute["DataType"].encode()) + len(value)
+    return size
+
+
+def _stored(attributes: dict[str, Any]) -> str:
+    stored = {}
+    for name, attribute in attributes.items():
+        kept = {k: v for k, v in attribute.items() if v is not None}
+        if isinstance(kept.get("BinaryValue"), bytes):
+            kept["BinaryValue"] = base64.b64encode(kept["BinaryValue"]).decode()
+        stored[name] = kept
+    return orjson.dumps(stored).decode()
+
+
+def _next_visible(view: View, queue: str) -> int | None:
+    value: int | None = view.value(
+        "SELECT min(visible_ms) FROM queue_messages WHERE queue = ?", (queue,)
+    )
+    return value
+
+
+def _take(call: Call, tx: Transaction, name: str) -> list[Output]:
+    queue = queues.find(tx, name)
+    if queue is None:
+        raise queues.missing()
+    now_ms = call.now_ms
+    _drop_old(tx, queue, now_ms)
+    _bury(call, tx, queue)
+    visibility_s = call.params.get("VisibilityTimeout")
+    if visibility_s is None:
+        visibility_s = queue.number("VisibilityTimeout")
+    rows = tx.all(
+        "SELECT * FROM queue_messages WHERE queue = ? AND visible_ms <= ? ORDER BY visible_ms, id"
+        " LIMIT ?",
+        (name, now_ms, call.params.get("MaxNumberOfMessages") or 1),
+    )
+    messages = []
+    for row in rows:
+        receipt = f"{row['id']}.{call.config.new_secret(16)}"
+        tx.run(
+            "UPDATE queue_messages SET receives = receives + 1, visible_ms = ?, receipt = ?,"
+            " received_ms = coalesce(received_ms, ?) WHERE id = ?",
+            (now_ms + visibility_s * 1000, receipt, now_ms, row["id"]),
+        )
+        messages.append(_message(call, row, receipt))
+    return messages
+
+
+def _message(call: Call, row: Row, receipt: str) -> Output:
+    message: Output = {
+        "MessageId": row["message_id"],
+        "ReceiptHandle": base64.b64encode(receipt.encode()).decode(),
+        "MD5OfBody": digests.of_body(row["body"]),
+        "Body": row["body"],
+    }
+    system = {
+        "SentTimestamp": str(row["sent_ms"]),
+        "ApproximateReceiveCount": str(row["receives"] + 1),
+        "ApproximateFirstReceiveTimestamp": str(row["received_ms"] or call.now_ms),
+        **orjson.loads(row["system"]),
+    }
+    asked = call.params.get("MessageSystemAttributeNames") or call.params.get("AttributeNames")
+    wanted = set(asked or ())
+    shown = {name: value for name, value in system.items() if name in wanted or "All" in wanted}
+    if shown:
+        message["Attributes"] = shown
+    patterns = call.params.get("MessageAttributeNames") or []
+    attributes = {
+        name: _restored(value)
+        for name, value in orjson.loads(row["attributes"]).items()
+        if any(_names(pattern, name) for pattern in patterns)
+    }
+    if attributes:
+        message["MessageAttributes"] = attributes
+        message["MD5OfMessageAttributes"] = digests.of_attributes(attributes)
+    return message
+
+
+def _names(pattern: str, name: str) -> bool:
+    if pattern in ("All", ".*"):
+        return True
+    return name.startswith(pattern[:-2]) if pattern.endswith(".*") else name == pattern
+
+
+def _restored(attribute: dict[str, Any]) -> dict[str, Any]:
+    if "BinaryValue" in attribute:
+        return {**attribute, "BinaryValue": base64.b64decode(attribute["BinaryValue"])}
+    return attribute
+
+
+def _drop_old(tx: Transaction, queue: Queue, now_ms: int) -> None:
+    oldest_ms = now_ms - queue.number("MessageRetentionPeriod") * 1000
+    tx.run("DELETE FROM queue_messages WHERE queue = ? AND sent_ms < ?", (queue.name, oldest_ms))
+
+
+def _bury(call: Call, tx: Transaction, queue: Queue) -> None:
+    """Moves messages that were received too often to the dead-letter queue."""
+    if queue.redrive is None:
+        return
+    arn, most = queue.redrive
+    grave = queues.find(tx, arn.rsplit(":", 1)[-1])
+    if grave is None:
+        return
+    rows = tx.all(
+        "SELECT id, system FROM queue_messages WHERE queue = ? AND visible_ms <= ?"
+        " AND receives >= ?",
+        (queue.name, call.now_ms, most),
+    )
+    source = call.config.arn("sqs", queue.name)
+    for row in rows:
+        system = {"DeadLetterQueueSourceArn": source, **orjson.loads(row["system"])}
+        tx.run(
+            "UPDATE queue_messages SET queue = ?, visible_ms = ?, receipt = NULL, system = ?"
+            " WHERE id = ?",
+            (grave.name, call.now_ms, orjson.dumps(system).decode(), row["id"]),
+        )
+    if rows:
+        tx.touch(f"queue:{grave.name}")
+
+
+def _row_id(queue: Queue, handle: str) -> tuple[int, str]:
+    try:
+        receipt = base64.b64decode(handle, validate=True).decode()
+    except ValueError:
+        receipt = ""
+    match = _RECEIPT.fullmatch(receipt)
+    if match is None:
+        raise AwsError(
+            "ReceiptHandleIsInvalid",
+            f'The input receipt handle "{handle}" is not a valid receipt handle.',
+            400,
+        )
+    return int(match.group(1)), receipt
+
+
+def _delete(tx: Transaction, queue: Queue, handle: str) -> None:
+    row_id, receipt = _row_id(queue, handle)
+    tx.run(
+        "DELETE FROM queue_messages WHERE id = ? AND queue = ? AND receipt = ?",
+        (row_id, queue.name, receipt),
+    )
+
+
+def _change(call: Call, tx: Transaction, queue: Queue, entry: Entry) -> None:
+    row_id, receipt = _row_id(queue, entry["ReceiptHandle"])
+    timeout_s = entry.get("VisibilityTimeout") or 0
+    _check_range("VisibilityTimeout", timeout_s, (0, 43_200))
+    cursor = tx.run(
+        "UPDATE queue_messages SET visible_ms = ? WHERE id = ? AND queue = ? AND receipt = ?"
+        " AND visible_ms > ?",
+        (call.now_ms + timeout_s * 1000, row_id, queue.name, receipt, call.now_ms),
+    )
+    if cursor.rowcount == 0:
+        raise AwsError(
+            "MessageNotInflight",
+            f"Value {entry['ReceiptHandle']} for parameter ReceiptHandle is invalid. Reason: "
+            "Message does not exist or is not available for visibility timeout change.",
+            400,
+        )
+    tx.touch(f"queue:{queue.name}")
+
+
+def _entries(call: Call) -> list[Entry]:
+    entries: list[Entry] = call.params.get("Entries") or []
+    if not entries:
+        raise AwsError(
+            "EmptyBatchRequest", "There should be at least one entry in the request.", 400
+        )
+    if len(entries) > 10:
+        raise AwsError(
+            "TooManyEntriesInBatchRequest",
+            f"Maximum number of entries per request are 10. You have sent {len(entries)}.",
+            400,
+        )
+    seen: set[str] = set()
+    for entry in entries:
+        if not _ENTRY_ID.fullmatch(entry["Id"]):
+            raise AwsError(
+                "InvalidBatchEntryId",
+                "A batch entry id can only contain alphanumeric characters, hyphens and "
+                "underscores. It can be at most 80 letters long.",
+                400,
+            )
+        if entry["Id"] in seen:
+            raise AwsError("BatchEntryIdsNotDistinct", f"Id {entry['Id']} repeated.", 400)
+        seen.add(entry["Id"])
+    return entries
+
+
+def _batch(entries: list[Entry], run: Any) -> Output:
+    """Each entry stands alone: one that is refused does not stop the others."""
+    successful, failed = [], []
+    for entry in entries:
+        try:
+            successful.append({"Id": entry["Id"], **(run(entry) or {})})
+        except AwsError as error:
+            failed.append(
+                {
+                    "Id": entry["Id"],
+                    "SenderFault": error.status < 500,
+                    "Code": error.code,
+                    "Message": error.message,
+                }
+            )
+    return {"Successful": successful, "Failed": failed}
+
+
+def _check_range(name: str, value: int, limits: tuple[int, int]) -> None:
+    low, high = limits
+    if not low <= value <= high:
+        raise _invalid(
+            f"Value {value} for parameter {name} is invalid. Reason: Must be between {low} and "
+            f"{high}, if provided."
+        )
+
+
+def _invalid(message: str, code: str = "InvalidParameterValue") -> AwsError:
+    return AwsError(code, message, 400)

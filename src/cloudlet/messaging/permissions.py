@@ -1,0 +1,77 @@
+"""What calls need, and queue policies.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsqs.html
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from cloudlet.call import Call, Requirement
+from cloudlet.messaging import queues
+from cloudlet.messaging.rules import bus_name, rule_arn
+from cloudlet.store.database import View
+
+# batches need the permission of their single form
+_SINGLE = {
+    "SendMessageBatch": "SendMessage",
+    "DeleteMessageBatch": "DeleteMessage",
+    "ChangeMessageVisibilityBatch": "ChangeMessageVisibility",
+}
+
+
+def sqs(call: Call) -> list[Requirement]:
+    action = f"sqs:{_SINGLE.get(call.operation, call.operation)}"
+    name = _queue(call)
+    return [Requirement(action, call.config.arn("sqs", name) if name else "*")]
+
+
+def queue_policies(call: Call, view: View) -> list[Mapping[str, Any]]:
+    queue = queues.find(view, _queue(call))
+    text = queue.attributes.get("Policy") if queue is not None else None
+    return [orjson.loads(text)] if text else []
+
+
+def events(call: Call) -> list[Requirement]:
+    config, params = call.config, call.params
+    action = f"events:{call.operation}"
+    if call.operation == "PutEvents":
+        buses = {
+            str(entry.get("EventBusName") or "default").rsplit("/", 1)[-1]
+            for entry in params["Entries"]
+        }
+        return [
+            Requirement(action, config.arn("events", f"event-bus/{bus}")) for bus in sorted(buses)
+        ]
+    if "ResourceARN" in params:
+        return [Requirement(action, params["ResourceARN"])]
+    if "EventBus" in call.operation:
+        name = str(params.get("Name") or "default").rsplit("/", 1)[-1]
+        resource = f"event-bus/{'*' if call.operation.startswith('List') else name}"
+        return [Requirement(action, config.arn("events", resource))]
+    rule = params.get("Rule") or params.get("Name")
+    if not rule or call.operation == "TestEventPattern":
+        return [Requirement(action, "*")]
+    return [Requirement(action, rule_arn(config, bus_name(call), rule))]
+
+
+def scheduler(call: Call) -> list[Requirement]:
+    config, params = call.config, call.params
+    action = f"scheduler:{call.operation}"
+    if "Group" in call.operation:
+        resource = config.arn("scheduler", f"schedule-group/{params.get('Name') or '*'}")
+        return [Requirement(action, resource)]
+    group = params.get("GroupName") or ("*" if call.operation == "ListSchedules" else "default")
+    resource = config.arn("scheduler", f"schedule/{group}/{params.get('Name') or '*'}")
+    requirements = [Requirement(action, resource)]
+    if call.operation in ("CreateSchedule", "UpdateSchedule"):
+        context = {"iam:PassedToService": "scheduler.amazonaws.com"}
+        requirements.append(Requirement("iam:PassRole", params["Target"]["RoleArn"], context))
+    return requirements
+
+
+def _queue(call: Call) -> str:
+    if call.params.get("QueueUrl"):
+        return str(call.params["QueueUrl"]).rstrip("/").rsplit("/", 1)[-1]
+    return str(call.params.get("QueueName") or "")

@@ -1,0 +1,291 @@
+"""SQS queues: create, find, change, delete, purge, tag.
+
+FIFO queues and KMS keys are refused. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from cloudlet.call import Call, Output
+from cloudlet.config import Config
+from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.store.database import Transaction, View
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}(\.fifo)?")
+# attribute: (default, smallest, largest)
+_NUMBERS = {
+    "DelaySeconds": (0, 0, 900),
+    "MaximumMessageSize": (1_048_576, 1024, 1_048_576),
+    "MessageRetentionPeriod": (345_600, 60, 1_209_600),
+    "ReceiveMessageWaitTimeSeconds": (0, 0, 20),
+    "VisibilityTimeout": (30, 0, 43_200),
+}
+_ABSENT = ("KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "RedriveAllowPolicy")
+_FIFO = ("FifoQueue", "ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit")
+_COMPUTED = (
+    "QueueArn",
+    "CreatedTimestamp",
+    "LastModifiedTimestamp",
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    name: str
+    created_ms: int
+    modified_ms: int
+    attributes: dict[str, str]
+    tags: dict[str, str]
+    purged_ms: int
+
+    def number(self, attribute: str) -> int:
+        return int(self.attributes.get(attribute, _NUMBERS[attribute][0]))
+
+    @property
+    def redrive(self) -> tuple[str, int] | None:
+        """The dead-letter queue's ARN and after how many receives."""
+        text = self.attributes.get("RedrivePolicy")
+        if not text:
+            return None
+        policy = orjson.loads(text)
+        return policy["deadLetterTargetArn"], int(policy["maxReceiveCount"])
+
+
+def url(config: Config, name: str) -> str:
+    return f"{config.aws_endpoint}/{config.account}/{name}"
+
+
+def find(view: View, name: str) -> Queue | None:
+    row = view.one("SELECT * FROM queues WHERE name = ?", (name,))
+    if row is None:
+        return None
+    return Queue(
+        row["name"],
+        row["created_ms"],
+        row["modified_ms"],
+        orjson.loads(row["attributes"]),
+        orjson.loads(row["tags"]),
+        row["purged_ms"],
+    )
+
+
+def of_call(call: Call, view: View) -> Queue:
+    """The queue that `QueueUrl` names: whatever its host, its last segment counts."""
+    queue = find(view, call.params["QueueUrl"].rstrip("/").rsplit("/", 1)[-1])
+    if queue is None:
+        raise missing()
+    return queue
+
+
+def missing() -> AwsError:
+    return AwsError("QueueDoesNotExist", "The specified queue does not exist.", 400)
+
+
+def create_queue(call: Call, tx: Transaction) -> Output:
+    """Creates a queue; the same name with the same attributes answers the one that is there."""
+    name = call.params["QueueName"]
+    attributes = {k: str(v) for k, v in (call.params.get("Attributes") or {}).items()}
+    if not _NAME.fullmatch(name):
+        raise _invalid(
+            "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
+        )
+    if name.endswith(".fifo") or attributes.get("FifoQueue") == "true":
+        raise NotImplementedByCloudlet("A FIFO queue")
+    _check(call, tx, attributes)
+    existing = find(tx, name)
+    if existing is not None:
+        for key, value in attributes.items():
+            if _effective(existing, key) != value:
+                raise AwsError(
+                    "QueueNameExists",
+                    "A queue already exists with the same name and a different value for "
+                    f"attribute {key}",
+                    400,
+                )
+        return {"QueueUrl": url(call.config, name)}
+    tags = call.params.get("tags") or {}
+    tx.run(
+        "INSERT INTO queues (name, created_ms, modified_ms, attributes, tags)"
+        " VALUES (?, ?, ?, ?, ?)",
+        (name, call.now_ms, call.now_ms, _text(attributes), _text(tags)),
+    )
+    return {"QueueUrl": url(call.config, name)}
+
+
+def get_queue_url(call: Call, view: View) -> Output:
+    owner = call.params.get("QueueOwnerAWSAccountId") or call.config.account
+    if owner != call.config.account or find(view, call.params["QueueName"]) is None:
+        raise missing()
+    return {"QueueUrl": url(call.config, call.params["QueueName"])}
+
+
+def list_queues(call: Call, view: View) -> Output:
+    prefix = call.params.get("QueueNamePrefix") or ""
+    size = call.params.get("MaxResults") or 1000
+    rows = view.all(
+        "SELECT name FROM queues WHERE name > ? AND substr(name, 1, ?) = ? ORDER BY name LIMIT ?",
+        (call.params.get("NextToken") or "", len(prefix), prefix, size + 1),
+    )
+    output: Output = {"QueueUrls": [url(call.config, row["name"]) for row in rows[:size]]}
+    if len(rows) > size and call.params.get("MaxResults"):
+        output["NextToken"] = rows[size - 1]["name"]
+    return output
+
+
+def delete_queue(call: Call, tx: Transaction) -> None:
+    queue = of_call(call, tx)
+    tx.run("DELETE FROM queue_messages WHERE queue = ?", (queue.name,))
+    tx.run("DELETE FROM queues WHERE name = ?", (queue.name,))
+    tx.touch(f"queue:{queue.name}")
+
+
+def purge_queue(call: Call, tx: Transaction) -> None:
+    queue = of_call(call, tx)
+    if call.now_ms - queue.purged_ms < 60_000:
+        raise AwsError(
+            "PurgeQueueInProgress",
+            f"Only one PurgeQueue operation on {queue.name} is allowed every 60 seconds.",
+            403,
+        )
+    tx.run("DELETE FROM queue_messages WHERE queue = ?", (queue.name,))
+    tx.run("UPDATE queues SET purged_ms = ? WHERE name = ?", (call.now_ms, queue.name))
+
+
+def get_queue_attributes(call: Call, view: View) -> Output:
+    queue = of_call(call, view)
+    wanted = call.params.get("AttributeNames") or []
+    values = _described(call, view, queue)
+    if "All" in wanted:
+        return {"Attributes": values}
+    for name in wanted:
+        if name not in values and not _is_known(name):
+            raise AwsError("InvalidAttributeName", f"Unknown Attribute {name}.", 400)
+    return {"Attributes": {name: values[name] for name in wanted if name in values}}
+
+
+def set_queue_attributes(call: Call, tx: Transaction) -> None:
+    queue = of_call(call, tx)
+    attributes = {k: str(v) for k, v in call.params["Attributes"].items()}
+    _check(call, tx, attributes)
+    merged = {k: v for k, v in (queue.attributes | attributes).items() if v != ""}
+    tx.run(
+        "UPDATE queues SET attributes = ?, modified_ms = ? WHERE name = ?",
+        (_text(merged), call.now_ms, queue.name),
+    )
+
+
+def list_queue_tags(call: Call, view: View) -> Output:
+    return {"Tags": of_call(call, view).tags}
+
+
+def tag_queue(call: Call, tx: Transaction) -> None:
+    queue = of_call(call, tx)
+    _save_tags(tx, queue, queue.tags | call.params["Tags"])
+
+
+def untag_queue(call: Call, tx: Transaction) -> None:
+    queue = of_call(call, tx)
+    gone = set(call.params["TagKeys"])
+    _save_tags(tx, queue, {k: v for k, v in queue.tags.items() if k not in gone})
+
+
+def list_dead_letter_source_queues(call: Call, view: View) -> Output:
+    arn = call.config.arn("sqs", of_call(call, view).name)
+    rows = view.all("SELECT name FROM queues ORDER BY name")
+    found = [find(view, row["name"]) for row in rows]
+    urls = [url(call.config, q.name) for q in found if q and q.redrive and q.redrive[0] == arn]
+    return {"queueUrls": urls}
+
+
+def _check(call: Call, view: View, attributes: dict[str, str]) -> None:
+    for name, value in attributes.items():
+        if name in _NUMBERS:
+            _, low, high = _NUMBERS[name]
+            if not value.isdigit() or not low <= int(value) <= high:
+                raise _invalid(f"Invalid value for the parameter {name}.")
+        elif name in _FIFO:
+            raise AwsError("InvalidAttributeName", f"Unknown Attribute {name}.", 400)
+        elif name in _ABSENT and value:
+            raise NotImplementedByCloudlet(f"The queue attribute {name}")
+        elif name in ("Policy", "RedrivePolicy") and value:
+            _check_document(call, view, name, value)
+        elif name == "SqsManagedSseEnabled" and value not in ("true", "false"):
+            raise _invalid(f"Invalid value for the parameter {name}.")
+        elif not _is_known(name) or name in _COMPUTED:
+            raise AwsError("InvalidAttributeName", f"Unknown Attribute {name}.", 400)
+
+
+def _check_document(call: Call, view: View, name: str, value: str) -> None:
+    try:
+        document = orjson.loads(value)
+        if name == "RedrivePolicy":
+            count = int(document["maxReceiveCount"])
+            target = str(document["deadLetterTargetArn"])
+    except (ValueError, KeyError, TypeError):
+        raise _invalid(f"Value {value} for parameter {name} is invalid.") from None
+    if name == "Policy":
+        if not isinstance(document, dict):
+            raise _invalid(f"Value {value} for parameter {name} is invalid.")
+        return
+    if not 1 <= count <= 1000:
+        raise _invalid(
+            f"Value {value} for parameter RedrivePolicy is invalid. Reason: Invalid value for "
+            f"maxReceiveCount: {count}, valid values are from 1 to 1000 both inclusive."
+        )
+    if find(view, target.rsplit(":", 1)[-1]) is None:
+        raise _invalid(
+            f"Value {value} for parameter RedrivePolicy is invalid. Reason: Dead letter target "
+            "does not exist."
+        )
+
+
+def _described(call: Call, view: View, queue: Queue) -> dict[str, str]:
+    now_ms = call.now_ms
+    oldest_ms = now_ms - queue.number("MessageRetentionPeriod") * 1000
+    counts = view.one(
+        "SELECT sum(visible_ms <= :now) AS ready, sum(visible_ms > :now AND receives > 0) AS taken,"
+        " sum(visible_ms > :now AND receives = 0) AS delayed"
+        " FROM queue_messages WHERE queue = :queue AND sent_ms >= :oldest",
+        {"now": now_ms, "queue": queue.name, "oldest": oldest_ms},
+    )
+    assert counts is not None
+    return {
+        **{name: str(default) for name, (default, _, _) in _NUMBERS.items()},
+        "SqsManagedSseEnabled": "true",
+        **queue.attributes,
+        "QueueArn": call.config.arn("sqs", queue.name),
+        "CreatedTimestamp": str(queue.created_ms // 1000),
+        "LastModifiedTimestamp": str(queue.modified_ms // 1000),
+        "ApproximateNumberOfMessages": str(counts["ready"] or 0),
+        "ApproximateNumberOfMessagesNotVisible": str(counts["taken"] or 0),
+        "ApproximateNumberOfMessagesDelayed": str(counts["delayed"] or 0),
+    }
+
+
+def _effective(queue: Queue, name: str) -> str | None:
+    if name in queue.attributes:
+        return queue.attributes[name]
+    return str(_NUMBERS[name][0]) if name in _NUMBERS else None
+
+
+def _is_known(name: str) -> bool:
+    others = ("Policy", "RedrivePolicy", "SqsManagedSseEnabled", *_ABSENT, *_FIFO, *_COMPUTED)
+    return name in _NUMBERS or name in others
+
+
+def _save_tags(tx: Transaction, queue: Queue, tags: dict[str, Any]) -> None:
+    tx.run("UPDATE queues SET tags = ? WHERE name = ?", (_text(tags), queue.name))
+
+
+def _invalid(message: str) -> AwsError:
+    return AwsError("InvalidParameterValue", message, 400)
+
+
+def _text(value: dict[str, Any]) -> str:
+    return orjson.dumps(value).decode()

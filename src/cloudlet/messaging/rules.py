@@ -1,0 +1,347 @@
+"""EventBridge: buses, rules and their targets.
+
+Archives, API destinations, global endpoints and bus policies are absent.
+https://docs.aws.amazon.com/eventbridge/latest/APIReference/
+"""
+
+import re
+from typing import Any
+
+import orjson
+
+from cloudlet.call import Call, Output
+from cloudlet.config import Config
+from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.events.patterns import InvalidPattern, compile_pattern
+from cloudlet.messaging import expressions, inputs
+from cloudlet.store.database import Transaction, View
+
+TOPIC = "schedules"
+_NAME = re.compile(r"[.\-_A-Za-z0-9]{1,64}")
+_TARGETS_MAX = 5
+_TARGET_SERVICES = ("lambda", "sqs", "events")
+_ABSENT_IN_TARGETS = (
+    "AppSyncParameters",
+    "BatchParameters",
+    "EcsParameters",
+    "HttpParameters",
+    "KinesisParameters",
+    "RedshiftDataParameters",
+    "RunCommandParameters",
+    "SageMakerPipelineParameters",
+    "SqsParameters",
+)
+Document = dict[str, Any]
+
+
+def bus_name(call: Call) -> str:
+    """A bus is named, or given by its ARN."""
+    return str(call.params.get("EventBusName") or "default").rsplit("/", 1)[-1]
+
+
+def rule_arn(config: Config, bus: str, name: str) -> str:
+    return config.arn("events", f"rule/{name}" if bus == "default" else f"rule/{bus}/{name}")
+
+
+def check_bus(view: View, bus: str) -> None:
+    known = view.value("SELECT 1 FROM event_buses WHERE name = ?", (bus,))
+    if bus != "default" and known is None:
+        raise missing(f"Event bus {bus} does not exist.")
+
+
+def create_event_bus(call: Call, tx: Transaction) -> Output:
+    name = call.params["Name"]
+    for member in ("EventSourceName", "KmsKeyIdentifier", "DeadLetterConfig", "LogConfig"):
+        if call.params.get(member):
+            raise NotImplementedByCloudlet(f"An event bus with {member}")
+    if name == "default" or tx.value("SELECT 1 FROM event_buses WHERE name = ?", (name,)):
+        raise AwsError("ResourceAlreadyExistsException", f"Event bus {name} already exists.", 400)
+    description = call.params.get("Description") or ""
+    tx.run(
+        "INSERT INTO event_buses (name, created_ms, description, tags) VALUES (?, ?, ?, ?)",
+        (name, call.now_ms, description, _tags(call.params.get("Tags") or [])),
+    )
+    return {"EventBusArn": call.config.arn("events", f"event-bus/{name}")}
+
+
+def describe_event_bus(call: Call, view: View) -> Output:
+    name = str(call.params.get("Name") or "default").rsplit("/", 1)[-1]
+    check_bus(view, name)
+    return {"Name": name, "Arn": call.config.arn("events", f"event-bus/{name}")}
+
+
+def list_event_buses(call: Call, view: View) -> Output:
+    prefix = call.params.get("NamePrefix") or ""
+    names = [
+        "default",
+        *(r["name"] for r in view.all("SELECT name FROM event_buses ORDER BY name")),
+    ]
+    return {
+        "EventBuses": [
+            {"Name": name, "Arn": call.config.arn("events", f"event-bus/{name}")}
+            for name in names
+            if name.startswith(prefix)
+        ]
+    }
+
+
+def delete_event_bus(call: Call, tx: Transaction) -> None:
+    name = call.params["Name"].rsplit("/", 1)[-1]
+    if name == "default":
+        raise _invalid("Cannot delete event bus default.")
+    tx.run("DELETE FROM event_rules WHERE bus = ?", (name,))
+    tx.run("DELETE FROM event_buses WHERE name = ?", (name,))
+
+
+def put_rule(call: Call, tx: Transaction) -> Output:
+    """Makes or replaces a rule; targets stay."""
+    bus, name = bus_name(call), call.params["Name"]
+    check_bus(tx, bus)
+    schedule, pattern = call.params.get("ScheduleExpression"), call.params.get("EventPattern")
+    if not _NAME.fullmatch(name):
+        raise _invalid("Parameter Name is not valid.")
+    if call.params.get("RoleArn"):
+        raise NotImplementedByCloudlet("RoleArn of a rule")
+    if not schedule and not pattern:
+        raise _invalid("Parameter(s) EventPattern or ScheduleExpression must be specified.")
+    if schedule:
+        if bus != "default":
+            raise _invalid("ScheduleExpression is supported only on the default event bus.")
+        try:
+            expressions.check(schedule)
+        except expressions.InvalidExpression:
+            raise _invalid("Parameter ScheduleExpression is not valid.") from None
+    if pattern:
+        _check_pattern(pattern)
+    state = call.params.get("State") or "ENABLED"
+    if state not in ("ENABLED", "DISABLED"):
+        raise NotImplementedByCloudlet(f"A rule with State {state}")
+    document: Document = {
+        "Name": name,
+        "Arn": rule_arn(call.config, bus, name),
+        "EventBusName": bus,
+        "State": state,
+        "CreatedBy": call.config.account,
+        "ScheduleExpression": schedule,
+        "EventPattern": pattern,
+        "Description": call.params.get("Description"),
+    }
+    _save(call, tx, document, _tags(call.params.get("Tags")))
+    return {"RuleArn": document["Arn"]}
+
+
+def describe_rule(call: Call, view: View) -> Output:
+    return rule(view, bus_name(call), call.params["Name"])
+
+
+def list_rules(call: Call, view: View) -> Output:
+    bus, prefix = bus_name(call), call.params.get("NamePrefix") or ""
+    check_bus(view, bus)
+    rows = view.all(
+        "SELECT name, document FROM event_rules WHERE bus = ? AND name > ?"
+        " AND substr(name, 1, ?) = ? ORDER BY name",
+        (bus, call.params.get("NextToken") or "", len(prefix), prefix),
+    )
+    size = call.params.get("Limit") or 100
+    output: Output = {"Rules": [orjson.loads(row["document"]) for row in rows[:size]]}
+    if len(rows) > size:
+        output["NextToken"] = rows[size - 1]["name"]
+    return output
+
+
+def list_rule_names_by_target(call: Call, view: View) -> Output:
+    rows = view.all(
+        "SELECT DISTINCT rule FROM event_targets WHERE bus = ? AND document ->> '$.Arn' = ?"
+        " ORDER BY rule",
+        (bus_name(call), call.params["TargetArn"]),
+    )
+    return {"RuleNames": [row["rule"] for row in rows]}
+
+
+def enable_rule(call: Call, tx: Transaction) -> None:
+    document = rule(tx, bus_name(call), call.params["Name"])
+    _save(call, tx, document | {"State": "ENABLED"}, None)
+
+
+def disable_rule(call: Call, tx: Transaction) -> None:
+    document = rule(tx, bus_name(call), call.params["Name"])
+    _save(call, tx, document | {"State": "DISABLED"}, None)
+
+
+def delete_rule(call: Call, tx: Transaction) -> None:
+    bus, name = bus_name(call), call.params["Name"]
+    check_bus(tx, bus)
+    if tx.value("SELECT 1 FROM event_targets WHERE bus = ? AND rule = ?", (bus, name)):
+        raise _invalid("Rule can't be deleted since it has targets.")
+    tx.run("DELETE FROM event_rules WHERE bus = ? AND name = ?", (bus, name))
+
+
+def put_targets(call: Call, tx: Transaction) -> Output:
+    bus, name = bus_name(call), call.params["Rule"]
+    rule(tx, bus, name)
+    targets = call.params["Targets"]
+    for target in targets:
+        _check_target(target)
+    known = {t["Id"] for t in targets_of(tx, bus, name)}
+    if len(known | {t["Id"] for t in targets}) > _TARGETS_MAX:
+        raise AwsError(
+            "LimitExceededException",
+            f"The requested resource exceeds the maximum number allowed: {_TARGETS_MAX}.",
+            400,
+        )
+    tx.run_many(
+        "INSERT OR REPLACE INTO event_targets (bus, rule, id, document) VALUES (?, ?, ?, ?)",
+        [(bus, name, target["Id"], _text(target)) for target in targets],
+    )
+    return {"FailedEntryCount": 0, "FailedEntries": []}
+
+
+def remove_targets(call: Call, tx: Transaction) -> Output:
+    bus, name = bus_name(call), call.params["Rule"]
+    rule(tx, bus, name)
+    tx.run_many(
+        "DELETE FROM event_targets WHERE bus = ? AND rule = ? AND id = ?",
+        [(bus, name, identifier) for identifier in call.params["Ids"]],
+    )
+    return {"FailedEntryCount": 0, "FailedEntries": []}
+
+
+def list_targets_by_rule(call: Call, view: View) -> Output:
+    bus, name = bus_name(call), call.params["Rule"]
+    rule(view, bus, name)
+    return {"Targets": targets_of(view, bus, name)}
+
+
+def test_event_pattern(call: Call, view: View) -> Output:
+    """Whether an event would match a pattern."""
+    predicate = _check_pattern(call.params["EventPattern"])
+    try:
+        event = orjson.loads(call.params["Event"])
+    except ValueError:
+        raise _invalid("Parameter Event is not valid.") from None
+    return {"Result": predicate(event)}
+
+
+def list_tags_for_resource(call: Call, view: View) -> Output:
+    table, key = _tagged(call.params["ResourceARN"])
+    text = view.value(f"SELECT tags FROM {table} WHERE {_where(table)}", key)
+    if text is None:
+        raise missing(f"{call.params['ResourceARN']} does not exist.")
+    return {"Tags": [{"Key": k, "Value": v} for k, v in orjson.loads(text).items()]}
+
+
+def tag_resource(call: Call, tx: Transaction) -> None:
+    added = {tag["Key"]: tag["Value"] for tag in call.params["Tags"]}
+    _retag(call, tx, lambda tags: tags | added)
+
+
+def untag_resource(call: Call, tx: Transaction) -> None:
+    gone = set(call.params["TagKeys"])
+    _retag(call, tx, lambda tags: {k: v for k, v in tags.items() if k not in gone})
+
+
+def rule(view: View, bus: str, name: str) -> Document:
+    text = view.value("SELECT document FROM event_rules WHERE bus = ? AND name = ?", (bus, name))
+    if text is None:
+        raise missing(f"Rule {name} does not exist on EventBus {bus}.")
+    document: Document = orjson.loads(text)
+    return document
+
+
+def targets_of(view: View, bus: str, name: str) -> list[Document]:
+    rows = view.all(
+        "SELECT document FROM event_targets WHERE bus = ? AND rule = ? ORDER BY id", (bus, name)
+    )
+    return [orjson.loads(row["document"]) for row in rows]
+
+
+def missing(message: str) -> AwsError:
+    return AwsError("ResourceNotFoundException", message, 400)
+
+
+def _save(call: Call, tx: Transaction, document: Document, tags: str | None) -> None:
+    expression, due_ms = document.get("ScheduleExpression"), None
+    if expression and document["State"] == "ENABLED":
+        due_ms = expressions.next_ms(expression, "UTC", call.now_ms, call.now_ms)
+    tx.run(
+        "INSERT INTO event_rules (bus, name, document, tags, due_ms)"
+        " VALUES (:bus, :name, :document, coalesce(:tags, '{}'), :due)"
+        " ON CONFLICT (bus, name) DO UPDATE SET document = excluded.document,"
+        " tags = coalesce(:tags, tags), due_ms = excluded.due_ms",
+        {
+            "bus": document["EventBusName"],
+            "name": document["Name"],
+            "document": _text(document),
+            "tags": tags,
+            "due": due_ms,
+        },
+    )
+    tx.touch(TOPIC)
+
+
+def _check_pattern(pattern: str) -> Any:
+    try:
+        return compile_pattern(pattern)
+    except InvalidPattern as error:
+        raise AwsError(
+            "InvalidEventPatternException", f"Event pattern is not valid. Reason: {error}", 400
+        ) from None
+
+
+def _check_target(target: Document) -> None:
+    arn = target["Arn"].split(":")
+    if len(arn) < 6 or arn[0] != "arn":
+        raise _invalid(
+            f"Parameter {target['Arn']} is not valid. Reason: Provided Arn is not in "
+            "correct format."
+        )
+    if arn[2] not in _TARGET_SERVICES:
+        raise NotImplementedByCloudlet(f"A rule's target of the service {arn[2]}")
+    for member in _ABSENT_IN_TARGETS:
+        if target.get(member):
+            raise NotImplementedByCloudlet(f"{member} of a rule's target")
+    if target.get("RoleArn"):
+        raise NotImplementedByCloudlet("RoleArn of a rule's target")
+    given = [m for m in ("Input", "InputPath", "InputTransformer") if target.get(m)]
+    if len(given) > 1:
+        raise _invalid(
+            f"Only one of Input, InputPath, or InputTransformer must be provided for target "
+            f"{target['Id']}."
+        )
+    try:
+        inputs.check(target)
+    except ValueError as error:
+        raise _invalid(f"Target {target['Id']}: {error}") from None
+
+
+def _retag(call: Call, tx: Transaction, change: Any) -> None:
+    table, key = _tagged(call.params["ResourceARN"])
+    text = tx.value(f"SELECT tags FROM {table} WHERE {_where(table)}", key)
+    if text is None:
+        raise missing(f"{call.params['ResourceARN']} does not exist.")
+    tags = _text(change(orjson.loads(text)))
+    tx.run(f"UPDATE {table} SET tags = ? WHERE {_where(table)}", (tags, *key))
+
+
+def _where(table: str) -> str:
+    return "name = ?" if table == "event_buses" else "bus = ? AND name = ?"
+
+
+def _tagged(arn: str) -> tuple[str, tuple[str, ...]]:
+    """Table and key of `…:rule/[BUS/]NAME` or `…:event-bus/NAME`."""
+    resource = arn.split(":", 5)[-1].split("/")
+    if resource[0] == "event-bus":
+        return "event_buses", (resource[-1],)
+    return "event_rules", (resource[1] if len(resource) == 3 else "default", resource[-1])
+
+
+def _tags(tags: list[dict[str, str]] | None) -> str | None:
+    return None if tags is None else _text({tag["Key"]: tag["Value"] for tag in tags})
+
+
+def _invalid(message: str) -> AwsError:
+    return AwsError("ValidationException", message, 400)
+
+
+def _text(document: Document) -> str:
+    return orjson.dumps({k: v for k, v in document.items() if v is not None}).decode()

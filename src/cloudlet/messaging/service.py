@@ -1,0 +1,67 @@
+"""The messaging services: "sqs", "events" and "scheduler", and what runs for them."""
+
+from dataclasses import dataclass
+
+from cloudlet.call import Cloud
+from cloudlet.events.delivery import Delivery
+from cloudlet.events.timers import Timers
+from cloudlet.messaging import messages, permissions, publishing, queues, rules, scheduler
+from cloudlet.messaging.arrivals import Arrivals
+from cloudlet.messaging.firing import Firing
+from cloudlet.messaging.targets import Targets
+from cloudlet.wire import models
+from cloudlet.wire.service import Service, operations
+
+_SWEEP_S = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class MessagingState:
+    """What runs: made once per process, after the schema was prepared."""
+
+    cloud: Cloud
+    arrivals: Arrivals
+    firing: Firing
+    targets: Targets
+    timers: Timers
+
+    @classmethod
+    def of(cls, cloud: Cloud, timers: Timers) -> "MessagingState":
+        firing = Firing(cloud.config, cloud.database, timers)
+        return cls(cloud, Arrivals(cloud.database), firing, Targets(cloud), timers)
+
+    def register(self, delivery: Delivery) -> None:
+        delivery.register("sqs", self.targets.queue)
+        delivery.register("events", self.targets.event)
+        delivery.register("scheduler", self.targets.event)
+
+    def start(self) -> None:
+        """On the event loop; it stops with the timers and the database."""
+        self.arrivals.start()
+        self.firing.start()
+        self.timers.every(_SWEEP_S, self._sweep)
+
+    async def _sweep(self) -> None:
+        await self.cloud.database.write(lambda tx: messages.sweep(tx, self.cloud.config.now_ms()))
+
+
+def service(state: MessagingState | None = None) -> list[Service]:
+    return [
+        Service(
+            "sqs",
+            operations(models.operation_names("sqs"), queues, messages),
+            permissions.sqs,
+            permissions.queue_policies,
+            state=state.arrivals if state else None,
+        ),
+        Service(
+            "events",
+            operations(models.operation_names("events"), rules, publishing),
+            permissions.events,
+        ),
+        Service(
+            "scheduler",
+            operations(models.operation_names("scheduler"), scheduler),
+            permissions.scheduler,
+        ),
+    ]

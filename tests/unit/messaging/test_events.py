@@ -1,0 +1,218 @@
+"""EventBridge rules and Scheduler: patterns, inputs, turns, delivery."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.events import outbox
+from cloudlet.events.delivery import DONE, Done, Later
+from cloudlet.messaging import expressions, firing, inputs, publishing, rules, scheduler
+from cloudlet.messaging.targets import Targets
+from tests.harness import Bench
+
+FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:hello"
+
+
+def entry(**members: Any) -> dict[str, Any]:
+    return {"Source": "shop", "DetailType": "order", "Detail": '{"n": 1}', **members}
+
+
+def put_rule(bench: Bench, **target: Any) -> str:
+    pattern = '{"source": ["shop"], "detail": {"n": [{"numeric": [">", 0]}]}}'
+    arn = bench.call(rules.put_rule, Name="orders", EventPattern=pattern)["RuleArn"]
+    targets = [{"Id": "1", "Arn": FUNCTION, **target}]
+    assert bench.call(rules.put_targets, Rule="orders", Targets=targets)["FailedEntryCount"] == 0
+    return str(arn)
+
+
+def at(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def test_events_reach_matching_rules(bench: Bench) -> None:
+    arn = put_rule(bench)
+    output = bench.call(
+        publishing.put_events,
+        Entries=[entry(), entry(Source="other"), entry(Detail="["), entry(Source="aws.s3")],
+    )
+    assert output["FailedEntryCount"] == 2
+    assert output["Entries"][2]["ErrorCode"] == "MalformedDetail"
+    (fact,) = bench.facts()
+    assert fact.target == arn
+    assert fact.attributes["target"] == FUNCTION
+    event = orjson.loads(fact.payload)
+    assert event["detail"] == {"n": 1}
+    assert event["detail-type"] == "order"
+    assert event["time"] == "2026-11-18T11:06:40Z"
+
+
+def test_disabled_rules_are_silent(bench: Bench) -> None:
+    put_rule(bench)
+    bench.call(rules.disable_rule, Name="orders")
+    bench.call(publishing.put_events, Entries=[entry()])
+    assert bench.facts() == []
+
+
+@pytest.mark.parametrize(
+    ("target", "payload"),
+    [
+        ({"Input": '{"fixed":1}'}, b'{"fixed":1}'),
+        ({"InputPath": "$.detail"}, b'{"n":1,"list":["a"]}'),
+        (
+            {
+                "InputTransformer": {
+                    "InputPathsMap": {"n": "$.detail.n", "first": "$.detail.list[0]"},
+                    "InputTemplate": '{"text": "n is <n>, <first>", "value": <n>, "s": <first>}',
+                }
+            },
+            b'{"text": "n is 1, a", "value": 1, "s": "a"}',
+        ),
+    ],
+)
+def test_inputs(target: dict[str, Any], payload: bytes) -> None:
+    event = {"time": "t", "detail": {"n": 1, "list": ["a"]}}
+    inputs.check(target)
+    assert inputs.render(target, event, "arn:rule/x") == payload
+
+
+def test_wrong_rules_and_targets(bench: Bench) -> None:
+    with pytest.raises(AwsError) as pattern:
+        bench.call(rules.put_rule, Name="x", EventPattern='{"a": 1}')
+    assert pattern.value.code == "InvalidEventPatternException"
+    with pytest.raises(AwsError) as schedule:
+        bench.call(rules.put_rule, Name="x", ScheduleExpression="rate(1 minutes)")
+    assert schedule.value.code == "ValidationException"
+    put_rule(bench)
+    with pytest.raises(NotImplementedByCloudlet):
+        arn = "arn:aws:sns:us-east-1:000000000000:topic"
+        bench.call(rules.put_targets, Rule="orders", Targets=[{"Id": "2", "Arn": arn}])
+    with pytest.raises(AwsError) as used:
+        bench.call(rules.delete_rule, Name="orders")
+    assert used.value.code == "ValidationException"
+
+
+def test_scheduled_rule_fires_once_per_turn(bench: Bench) -> None:
+    bench.call(rules.put_rule, Name="tick", ScheduleExpression="rate(5 minutes)")
+    bench.call(rules.put_targets, Rule="tick", Targets=[{"Id": "1", "Arn": FUNCTION}])
+    start_ms = bench.clock.now_ms
+    assert firing.next_due_ms(bench.database.view()) == start_ms + 300_000
+    bench.clock.advance(299)
+    bench.database.write_now(lambda tx: firing.fire_due(tx, bench.config))
+    assert bench.facts() == []
+    bench.clock.advance(1)
+    bench.database.write_now(lambda tx: firing.fire_due(tx, bench.config))
+    assert len(bench.facts()) == 1
+    assert orjson.loads(bench.facts()[0].payload)["detail-type"] == "Scheduled Event"
+    # after an hour without turns: one late one, and the rhythm is kept
+    bench.clock.advance(3601)
+    bench.database.write_now(lambda tx: firing.fire_due(tx, bench.config))
+    assert len(bench.facts()) == 2
+    due_ms = firing.next_due_ms(bench.database.view())
+    assert due_ms is not None
+    assert (due_ms - start_ms) % 300_000 == 0
+    assert due_ms > bench.clock.now_ms
+
+
+@pytest.mark.parametrize(
+    ("expression", "zone", "after", "expected"),
+    [
+        ("cron(0 3 * * ? *)", "UTC", "2026-01-01T04:00:00", "2026-01-02T03:00:00"),
+        ("cron(0 9 ? * MON *)", "UTC", "2026-11-18T00:00:00", "2026-11-23T09:00:00"),
+        ("cron(0 12 L * ? *)", "UTC", "2026-02-01T00:00:00", "2026-02-28T12:00:00"),
+        ("cron(0 12 * * ? *)", "Europe/Berlin", "2026-01-01T00:00:00", "2026-01-01T11:00:00"),
+        # 02:30 does not exist on the day the clocks go forward
+        ("cron(30 2 * * ? *)", "Europe/Berlin", "2026-03-28T12:00:00", "2026-03-30T00:30:00"),
+    ],
+)
+def test_cron(expression: str, zone: str, after: str, expected: str) -> None:
+    after_ms = at(after)
+    assert expressions.next_ms(expression, zone, after_ms, after_ms) == at(expected)
+
+
+def create(bench: Bench, expression: str, **members: Any) -> None:
+    bench.call(
+        scheduler.create_schedule,
+        Name="job",
+        ScheduleExpression=expression,
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={"Arn": FUNCTION, "RoleArn": "arn:aws:iam::000000000000:role/r", "Input": "{}"},
+        **members,
+    )
+
+
+def test_one_time_schedule_is_deleted_afterwards(bench: Bench) -> None:
+    create(bench, "at(2026-11-18T12:06:40)", ActionAfterCompletion="DELETE")
+    assert bench.call(scheduler.get_schedule, Name="job")["State"] == "ENABLED"
+    bench.clock.advance(3600)
+    bench.database.write_now(lambda tx: firing.fire_due(tx, bench.config))
+    (fact,) = bench.facts()
+    assert fact.payload == b"{}"
+    assert fact.attributes["role"] == "arn:aws:iam::000000000000:role/r"
+    with pytest.raises(AwsError) as gone:
+        bench.call(scheduler.get_schedule, Name="job")
+    assert (gone.value.code, gone.value.status) == ("ResourceNotFoundException", 404)
+
+
+def test_schedules_end_and_conflict(bench: Bench) -> None:
+    create(bench, "rate(1 hour)", EndDate=datetime.fromtimestamp(bench.clock.now_ms / 1000, UTC))
+    with pytest.raises(AwsError) as conflict:
+        create(bench, "rate(1 hour)")
+    assert conflict.value.status == 409
+    bench.database.write_now(lambda tx: firing.fire_due(tx, bench.config))
+    assert len(bench.facts()) == 1
+    assert firing.next_due_ms(bench.database.view()) is None
+    with pytest.raises(AwsError):
+        create(bench, "every now and then")
+
+
+def test_delivery_calls_functions_as_eventbridge(bench: Bench) -> None:
+    put_rule(bench)
+    bench.call(publishing.put_events, Entries=[entry()])
+    outcome = asyncio.run(Targets(bench.cloud).event(bench.facts()[0]))
+    assert outcome is DONE
+    service, operation, params = bench.invoked[0]
+    assert (service, operation) == ("lambda", "Invoke")
+    assert params["InvocationType"] == "Event"
+
+
+def test_failed_delivery_is_retried_then_buried(bench: Bench) -> None:
+    grave = "arn:aws:sqs:us-east-1:000000000000:grave"
+    put_rule(bench, DeadLetterConfig={"Arn": grave}, RetryPolicy={"MaximumRetryAttempts": 2})
+    bench.call(publishing.put_events, Entries=[entry()])
+    codes = iter(["ServiceException", "AccessDeniedException"])
+
+    def refuse(params: Any) -> Any:
+        raise AwsError(next(codes), "no", 500)
+
+    bench.answers["Invoke"] = refuse
+    (fact,) = bench.facts()
+    targets = Targets(bench.cloud)
+    assert isinstance(asyncio.run(targets.event(fact)), Later)
+    outcome = asyncio.run(targets.event(fact))
+    assert isinstance(outcome, Done)
+    change = outcome.change
+    assert change is not None
+    bench.database.write_now(change)
+    buried = bench.facts()[-1]
+    assert buried.target == grave
+    code = buried.attributes["message_attributes"]["ERROR_CODE"]
+    assert code["StringValue"] == "AccessDeniedException"
+
+
+def test_events_from_services_reach_the_bus(bench: Bench) -> None:
+    put_rule(bench)
+    bus = "arn:aws:events:us-east-1:000000000000:event-bus/default"
+    payload = orjson.dumps({"Source": "shop", "DetailType": "order", "Detail": {"n": 5}})
+    bench.database.write_now(
+        lambda tx: outbox.put(tx, bus, payload, source="s3", now_ms=bench.clock.now_ms)
+    )
+    outcome = asyncio.run(Targets(bench.cloud).event(bench.facts()[0]))
+    assert isinstance(outcome, Done)
+    change = outcome.change
+    assert change is not None
+    bench.database.write_now(change)
+    assert orjson.loads(bench.facts()[-1].payload)["detail"] == {"n": 5}

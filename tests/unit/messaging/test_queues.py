@@ -1,0 +1,180 @@
+"""SQS: queues, messages, visibility, dead letters, long polling."""
+
+import asyncio
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from cloudlet.call import Call
+from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.exchange import Body, Request
+from cloudlet.messaging import messages, queues
+from cloudlet.messaging.arrivals import Arrivals
+from tests.harness import ROOT, Bench
+
+
+def make(bench: Bench, name: str = "jobs", **attributes: str) -> str:
+    return str(bench.call(queues.create_queue, QueueName=name, Attributes=attributes)["QueueUrl"])
+
+
+def receive(bench: Bench, url: str, **params: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = bench.call(messages.receive_message, QueueUrl=url, **params).get(
+        "Messages", []
+    )
+    return found
+
+
+def test_url_and_attributes(bench: Bench) -> None:
+    url = make(bench, VisibilityTimeout="5")
+    assert url == "http://127.0.0.1:4566/000000000000/jobs"
+    assert bench.call(queues.get_queue_url, QueueName="jobs") == {"QueueUrl": url}
+    assert make(bench, VisibilityTimeout="5") == url
+    with pytest.raises(AwsError) as refused:
+        make(bench, VisibilityTimeout="6")
+    assert refused.value.code == "QueueNameExists"
+    described = bench.call(queues.get_queue_attributes, QueueUrl=url, AttributeNames=["All"])
+    assert described["Attributes"]["VisibilityTimeout"] == "5"
+    assert described["Attributes"]["QueueArn"] == "arn:aws:sqs:us-east-1:000000000000:jobs"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "code"),
+    [
+        ({"VisibilityTimeout": "43201"}, "InvalidParameterValue"),
+        ({"Nonsense": "1"}, "InvalidAttributeName"),
+        ({"RedrivePolicy": "{}"}, "InvalidParameterValue"),
+        ({"Policy": "["}, "InvalidParameterValue"),
+    ],
+)
+def test_wrong_attributes(bench: Bench, attributes: dict[str, str], code: str) -> None:
+    with pytest.raises(AwsError) as refused:
+        make(bench, **attributes)
+    assert refused.value.code == code
+
+
+def test_fifo_is_refused(bench: Bench) -> None:
+    with pytest.raises(NotImplementedByCloudlet):
+        make(bench, "jobs.fifo", FifoQueue="true")
+
+
+def test_life_of_a_message(bench: Bench) -> None:
+    url = make(bench)
+    attributes = {
+        "color": {"DataType": "String", "StringValue": "red"},
+        "raw": {"DataType": "Binary", "BinaryValue": b"\x00\x01"},
+    }
+    sent = bench.call(
+        messages.send_message, QueueUrl=url, MessageBody="hellö", MessageAttributes=attributes
+    )
+    assert sent["MD5OfMessageBody"] == hashlib.md5("hellö".encode()).hexdigest()
+    found = receive(bench, url, MessageAttributeNames=["All"], MessageSystemAttributeNames=["All"])
+    assert found[0]["Body"] == "hellö"
+    assert found[0]["MessageAttributes"]["raw"]["BinaryValue"] == b"\x00\x01"
+    assert found[0]["MD5OfMessageAttributes"] == sent["MD5OfMessageAttributes"]
+    assert found[0]["Attributes"]["ApproximateReceiveCount"] == "1"
+    assert receive(bench, url) == []  # invisible
+    bench.clock.advance(31)
+    again = receive(bench, url)
+    assert again[0]["MessageId"] == sent["MessageId"]
+    # an old receipt no longer deletes
+    bench.call(messages.delete_message, QueueUrl=url, ReceiptHandle=found[0]["ReceiptHandle"])
+    bench.clock.advance(31)
+    last = receive(bench, url)
+    bench.call(messages.delete_message, QueueUrl=url, ReceiptHandle=last[0]["ReceiptHandle"])
+    bench.clock.advance(31)
+    assert receive(bench, url) == []
+
+
+def test_visibility_can_be_changed(bench: Bench) -> None:
+    url = make(bench)
+    bench.call(messages.send_message, QueueUrl=url, MessageBody="x")
+    handle = receive(bench, url)[0]["ReceiptHandle"]
+    change = {"QueueUrl": url, "ReceiptHandle": handle, "VisibilityTimeout": 0}
+    bench.call(messages.change_message_visibility, **change)
+    with pytest.raises(AwsError) as refused:
+        bench.call(messages.change_message_visibility, **change)
+    assert refused.value.code == "MessageNotInflight"
+    assert len(receive(bench, url)) == 1
+
+
+def test_delay_and_retention(bench: Bench) -> None:
+    url = make(bench, MessageRetentionPeriod="60")
+    bench.call(messages.send_message, QueueUrl=url, MessageBody="x", DelaySeconds=10)
+    assert receive(bench, url) == []
+    bench.clock.advance(10)
+    assert len(receive(bench, url)) == 1
+    bench.clock.advance(51)
+    assert receive(bench, url) == []
+
+
+def test_dead_letters(bench: Bench) -> None:
+    make(bench, "grave")
+    arn = "arn:aws:sqs:us-east-1:000000000000:grave"
+    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": "2"})
+    url = make(bench, RedrivePolicy=policy, VisibilityTimeout="1")
+    bench.call(messages.send_message, QueueUrl=url, MessageBody="x")
+    for _ in range(2):
+        assert len(receive(bench, url)) == 1
+        bench.clock.advance(2)
+    assert receive(bench, url) == []
+    grave = bench.call(queues.get_queue_url, QueueName="grave")["QueueUrl"]
+    assert receive(bench, grave)[0]["Body"] == "x"
+
+
+def test_batches(bench: Bench) -> None:
+    url = make(bench)
+    entries = [{"Id": "a", "MessageBody": "1"}, {"Id": "b", "MessageBody": "\x00"}]
+    sent = bench.call(messages.send_message_batch, QueueUrl=url, Entries=entries)
+    assert [m["Id"] for m in sent["Successful"]] == ["a"]
+    assert sent["Failed"][0]["Code"] == "InvalidMessageContents"
+    handle = receive(bench, url)[0]["ReceiptHandle"]
+    wanted = [{"Id": "a", "ReceiptHandle": handle}, {"Id": "b", "ReceiptHandle": "nonsense"}]
+    gone = bench.call(messages.delete_message_batch, QueueUrl=url, Entries=wanted)
+    assert [m["Id"] for m in gone["Successful"]] == ["a"]
+    assert gone["Failed"][0]["Code"] == "ReceiptHandleIsInvalid"
+    with pytest.raises(AwsError) as refused:
+        bench.call(messages.send_message_batch, QueueUrl=url, Entries=[])
+    assert refused.value.code == "EmptyBatchRequest"
+
+
+def test_long_polling_is_woken(bench: Bench) -> None:
+    url = make(bench)
+
+    async def scene() -> Any:
+        arrivals = Arrivals(bench.database)
+        arrivals.start()
+        request = Request("POST", "/", "", {}, Body.of(b""))
+        params = {"QueueUrl": url, "WaitTimeSeconds": 20}
+        call = Call(bench.cloud, "sqs", "ReceiveMessage", params, ROOT, request, arrivals)
+        waiting = asyncio.create_task(messages.receive_message(call))
+        await asyncio.sleep(0)
+        send = Call(
+            bench.cloud, "sqs", "SendMessage", {"QueueUrl": url, "MessageBody": "x"}, ROOT, request
+        )
+        await bench.database.write(lambda tx: messages.send_message(send, tx))
+        return await asyncio.wait_for(waiting, 5)
+
+    assert asyncio.run(scene())["Messages"][0]["Body"] == "x"
+
+
+def test_missing_queue(bench: Bench) -> None:
+    with pytest.raises(AwsError) as refused:
+        bench.call(messages.send_message, QueueUrl="http://x/0/none", MessageBody="x")
+    assert refused.value.code == "QueueDoesNotExist"
+
+
+def test_tags_purge_and_delete(bench: Bench) -> None:
+    url = make(bench)
+    bench.call(queues.tag_queue, QueueUrl=url, Tags={"a": "1", "b": "2"})
+    bench.call(queues.untag_queue, QueueUrl=url, TagKeys=["a"])
+    assert bench.call(queues.list_queue_tags, QueueUrl=url) == {"Tags": {"b": "2"}}
+    bench.call(messages.send_message, QueueUrl=url, MessageBody="x")
+    bench.call(queues.purge_queue, QueueUrl=url)
+    assert receive(bench, url) == []
+    with pytest.raises(AwsError) as refused:
+        bench.call(queues.purge_queue, QueueUrl=url)
+    assert refused.value.code == "PurgeQueueInProgress"
+    bench.call(queues.delete_queue, QueueUrl=url)
+    assert bench.call(queues.list_queues)["QueueUrls"] == []
