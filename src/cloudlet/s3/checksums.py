@@ -110,7 +110,7 @@ def announced(call: Call) -> str:
                 "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* "
                 "or x-amz-trailer headers were found."
             )
-        return known(asked)  # s3-001: presigned URLs name the algorithm alone
+        return known(asked)  # s3-011: presigned URLs name the algorithm alone
     if known(asked) != name:
         raise faults.invalid_request("Value for x-amz-sdk-checksum-algorithm header is invalid.")
     return name

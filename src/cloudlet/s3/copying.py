@@ -141,6 +141,10 @@ def _range(wanted: str | None, size_bytes: int) -> ranges.Range:
             "x-amz-copy-source-range",
             wanted,
         )
+    if int(last) - int(first) >= BODY_BYTES_MAX:
+        raise AwsError(
+            "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size", 400
+        )
     return int(first), int(last) + 1
 
 
@@ -154,7 +158,7 @@ async def _copy(call: Call, said: Attributes, source: _Source) -> Output:
     replaces = params.get("MetadataDirective") == "REPLACE"
     retags = params.get("TaggingDirective") == "REPLACE"
     headers = dict(said.headers if replaces else record.headers)
-    headers.pop("WebsiteRedirectLocation", None)  # s3-005: a redirect is never copied
+    headers.pop("WebsiteRedirectLocation", None)  # s3-015: a redirect is never copied
     if params.get("WebsiteRedirectLocation"):
         headers["WebsiteRedirectLocation"] = params["WebsiteRedirectLocation"]
     copy = replace(

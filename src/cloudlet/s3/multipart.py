@@ -20,7 +20,6 @@ from cloudlet.store.database import Row, Transaction, View
 
 PARTS_MAX = 10_000
 PART_BYTES_MIN = 5 << 20
-OBJECT_BYTES_MAX = 5 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,10 +263,6 @@ def _assembled(call: Call, upload: Upload, rows: list[Row]) -> Record:
 
 def _check_whole(call: Call, upload: Upload, record: Record) -> None:
     params = call.params
-    if record.size > OBJECT_BYTES_MAX:
-        raise AwsError(
-            "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size", 400
-        )
     kind = params.get("ChecksumType")
     if kind is not None and kind != upload.type:
         raise faults.invalid_request(

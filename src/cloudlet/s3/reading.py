@@ -178,10 +178,11 @@ def _checksum(record: Record, wanted: Range | None, part: int | None) -> dict[st
     return checksums.output((algorithm, kind, record.parts[part - 1][2]))
 
 
-def get_object_attributes(call: Call, view: View) -> Output:
-    record = _found(call, view)
+async def get_object_attributes(call: Call) -> Output:
+    with call.cloud.database.snapshot() as view:
+        record = _found(call, view)
     if record is None:
-        raise faults.no_such_key(call.params["Key"])
+        raise await _missing(call)
     asked = call.params.get("ObjectAttributes") or []
     if isinstance(asked, str):
         asked = [each.strip() for each in asked.split(",")]
@@ -191,7 +192,7 @@ def get_object_attributes(call: Call, view: View) -> Output:
             "Invalid attribute name specified.", "x-amz-object-attributes"
         )
     facts: dict[str, Any] = {
-        "ETag": record.etag,  # s3-004: this one comes without quotes
+        "ETag": record.etag,  # s3-014: this one comes without quotes
         "Checksum": checksums.output(record.checksum),
         "StorageClass": "STANDARD",
         "ObjectSize": record.size,

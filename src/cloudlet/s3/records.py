@@ -135,6 +135,8 @@ def drop_contents(tx: Transaction, blobs: Blobs, bucket: int, key: str) -> None:
 
 
 def hold(tx: Transaction, segments: Sequence[Segment]) -> None:
+    if not segments:
+        return
     uses = Counter(segment.blob for segment in segments)
     tx.run_many(
         "INSERT INTO s3_blob (blob, uses) VALUES (?, ?)"

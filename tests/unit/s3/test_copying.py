@@ -65,7 +65,7 @@ def test_copies_of_multipart_objects_have_one_part(shelf: Shelf) -> None:
     assert copy(shelf, "shelf/a", "b")["ETag"] == f'"{hashlib.md5(BIG).hexdigest()}"'
 
 
-def test_s3_005_redirects_are_not_copied(shelf: Shelf) -> None:
+def test_s3_015_redirects_are_not_copied(shelf: Shelf) -> None:
     shelf.put("a", b"", WebsiteRedirectLocation="/b")
     copy(shelf, "shelf/a", "c")
     assert "WebsiteRedirectLocation" not in shelf.get("c")

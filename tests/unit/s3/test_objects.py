@@ -266,7 +266,7 @@ def test_every_algorithm_is_stored_and_answered(shelf: Shelf, name: str) -> None
         assert computed == base64.b64encode(known[name](HUGE).digest()).decode()
 
 
-def test_s3_001_an_algorithm_alone_is_an_error_in_headers_only(shelf: Shelf) -> None:
+def test_s3_011_an_algorithm_alone_is_an_error_in_headers_only(shelf: Shelf) -> None:
     headers = {"x-amz-sdk-checksum-algorithm": "CRC32"}
     with pytest.raises(AwsError, match="InvalidRequest"):
         shelf.call(
@@ -427,7 +427,7 @@ def test_headers_are_kept(shelf: Shelf) -> None:
     assert got["ContentType"] == "binary/octet-stream"
 
 
-def test_s3_004_attributes_have_a_bare_etag(shelf: Shelf) -> None:
+def test_s3_014_attributes_have_a_bare_etag(shelf: Shelf) -> None:
     etag = shelf.put("k", b"data")["ETag"]
     asked = ["ETag", "Checksum", "ObjectSize", "StorageClass", "ObjectParts"]
     answer = shelf.call(
