@@ -283,7 +283,7 @@ class Decoder:
         """Names and values, the bytes that the trailer signature covers, the signature."""
         found: dict[str, str] = {}
         signature = None
-        for line in bytes(self._buffer).decode("latin-1").splitlines():
+        for line in bytes(self._buffer).decode("latin-1").split("\n"):
             if not line.strip():
                 continue
             name, colon, value = line.partition(":")

@@ -293,10 +293,10 @@ def _header_time(how: Dialect, request: Request) -> str:
     if _is_time(text):
         return text
     try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
+        moment = parsedate_to_datetime(text).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise refusals.no_date(how, request.headers["authorization"]) from None
-    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return moment.strftime("%Y%m%dT%H%M%SZ")
 
 
 def _is_time(text: str) -> bool:
@@ -429,6 +429,8 @@ def _payload(claim: _Claim, request: Request) -> str:
         return header
     if header is not None and "x-amz-content-sha256" in claim.signed_headers:
         return header
+    if claim.payload:
+        _check_payload_header(claim.payload)
     return claim.payload or UNSIGNED
 
 

@@ -40,29 +40,26 @@ class Credentials:
         self._database = database
         self._root = root_key(config)
         self._known: dict[str, Credential] = {}
-        self._version = 0
 
     @property
     def root(self) -> RootKey:
         return self._root
 
     def find(self, access_key: str) -> Credential | None:
-        known = self._known.get(access_key)
-        if known is not None:
-            return known
-        version = self._version
-        with self._database.snapshot() as view:
-            found = lookup(view, self._config, access_key, self._root)
-        # A change that committed meanwhile has raised the version: then this may be the past.
-        if found is not None and version == self._version:
-            if len(self._known) >= _CACHE_MAX:
-                self._known = {}
-            self._known[access_key] = found
+        # A change that commits meanwhile replaces the dict: what we read before goes nowhere.
+        known = self._known
+        found = known.get(access_key)
+        if found is None:
+            with self._database.snapshot() as view:
+                found = lookup(view, self._config, access_key, self._root)
+            if found is not None:
+                if len(known) >= _CACHE_MAX:
+                    known.clear()
+                known[access_key] = found
         return found
 
     def forget(self) -> None:
         """Called in the writer thread, after a commit."""
-        self._version += 1
         self._known = {}
 
     async def collect(self) -> int:

@@ -320,6 +320,12 @@ def test_payload_header() -> None:
     assert verify(request).payload == sigv4.UNSIGNED_CHUNKS_TRAILER
 
 
+def test_payload_in_the_query() -> None:
+    url = f"{S3}/b/k?X-Amz-Content-Sha256="
+    assert verify(signed(url + "UNSIGNED-PAYLOAD", "PUT", presign_s=60)).payload == sigv4.UNSIGNED
+    assert refused(signed(url + "odd", "PUT", presign_s=60)).code == "InvalidArgument"
+
+
 def test_open_access_takes_any_unknown_key() -> None:
     verifier = Verifier(open_credential=lambda key: Known(key, ""))
     request = signed(f"{S3}/b", credential=Known("test", "test"))
