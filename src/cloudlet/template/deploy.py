@@ -108,7 +108,7 @@ async def _deploy(
     steps = plan.make(wanted, rows, _with_names(cloud, stack, prepared, wanted))
     run = execute.Run(cloud, stack, _with_names(cloud, stack, prepared, wanted), presign, say, rows)
     await execute.refuse_loss(run, wanted, steps)
-    warnings = [*prepared.warnings, *plan.notes(wanted)]
+    warnings = prepared.warnings
     try:
         await execute.apply(run, wanted)
         outputs = _outputs(prepared.document, run.scope)

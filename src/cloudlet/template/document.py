@@ -48,13 +48,13 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> Document:
                     problem=f"the key {key.value!r} is there twice", problem_mark=key.start_mark
                 )
             seen.add(key.value)
-    document: Document = loader.construct_mapping(node, deep=True)  # type: ignore[assignment]
+    document: Document = loader.construct_mapping(node, deep=True)
     return document
 
 
 def _tagged(loader: _Loader, suffix: str, node: yaml.Node) -> Document:
     if suffix in ("Ref", "Condition"):
-        return {suffix: loader.construct_scalar(node)}  # type: ignore[arg-type]
+        return {suffix: loader.construct_scalar(node)}
     if suffix not in TAGS:
         raise yaml.MarkedYAMLError(
             problem=f"the tag !{suffix} is unknown", problem_mark=node.start_mark
@@ -67,7 +67,7 @@ def _tagged(loader: _Loader, suffix: str, node: yaml.Node) -> Document:
     elif isinstance(node, yaml.SequenceNode):
         value = loader.construct_sequence(node, deep=True)
     else:
-        value = loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
+        value = loader.construct_mapping(node, deep=True)
     return {f"Fn::{suffix}": value}
 
 

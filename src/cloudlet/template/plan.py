@@ -130,16 +130,6 @@ def check(resource: Resource, properties: Properties) -> None:
             raise TemplateError(f"Properties validation failed: {error!r}", where=where) from error
 
 
-def notes(wanted: Iterable[Resource]) -> list[str]:
-    """Warnings about properties that have no effect here."""
-    return [
-        f"{resource.logical_id}: {why} ({name})"
-        for resource in wanted
-        for name, why in resource.kind.notes.items()
-        if name in resource.properties
-    ]
-
-
 def _keeps_identity(resource: Resource, step: Step) -> bool:
     return step.action == "update" and not resource.kind.settles
 

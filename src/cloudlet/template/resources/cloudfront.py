@@ -13,6 +13,7 @@ from cloudlet.template.intrinsics import Known
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.resources import shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties
+from cloudlet.template.resources.tags import tag_list
 from cloudlet.template.words import words
 
 _ALLOWED = ["HEAD", "GET"]  # CloudFormation's default
@@ -41,6 +42,7 @@ class Noun:
         made = await ctx.call("cloudfront", f"Create{self.noun}", **{self.config: config})
         found = made[self.noun]
         await ctx.begin(found["Id"])
+        await _tag(ctx, found["Id"], properties, {})
         return self._known(found)
 
     def _known(self, found: Mapping[str, Any]) -> Known:
@@ -56,6 +58,7 @@ class Noun:
             f"Update{self.noun}",
             **{"Id": known.physical_id, "IfMatch": found["ETag"], self.config: config},
         )
+        await _tag(ctx, known.physical_id, new, old)
         return known
 
     async def delete(self, ctx: Context, physical_id: str, properties: Properties) -> None:
@@ -91,8 +94,18 @@ class Noun:
             self.update,
             required=frozenset({self.config}),
             check=self.check,
-            notes={"Tags": "tags of a distribution are not kept by cloudlet"},
         )
+
+
+async def _tag(ctx: Context, physical_id: str, new: Properties, old: Properties) -> None:
+    """Tags of a distribution (nothing else has them); CloudFront wraps them in `Items`."""
+    tags, before = tag_list(new.get("Tags")), tag_list(old.get("Tags"))
+    arn = f"arn:aws:cloudfront::{ctx.cloud.config.account}:distribution/{physical_id}"
+    if gone := sorted(before.keys() - tags.keys()):
+        await ctx.call("cloudfront", "UntagResource", Resource=arn, TagKeys={"Items": gone})
+    if tags and tags != before:
+        items = [{"Key": key, "Value": value} for key, value in tags.items()]
+        await ctx.call("cloudfront", "TagResource", Resource=arn, Tags={"Items": items})
 
 
 def _distribution(value: Mapping[str, Any], reference: str) -> dict[str, Any]:

@@ -8,8 +8,8 @@ that is gone already: the executor does.
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from cloudlet.call import Cloud, Output
@@ -86,7 +86,6 @@ class Kind:
     check: Check | None = None  # raises TemplateError for what will not work
     is_open: bool = False  # any property is allowed (custom resources)
     settles: bool = False  # its attributes may change with an update
-    notes: Mapping[str, str] = field(default_factory=dict)  # property → why it has no effect
 
 
 async def keep(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
