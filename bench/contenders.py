@@ -71,7 +71,7 @@ class Contender:
         self.start_s = time.perf_counter() - began
         if self.name == "cloudlet" or self.name == "lambdashare":
             key = json.loads((self.folder / "root-key.json").read_text())
-            self.key = (key["access_key"], key["secret_key"])
+            self.key = (key["AccessKeyId"], key["SecretAccessKey"])
         return self
 
     def _wait(self) -> None:

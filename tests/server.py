@@ -102,8 +102,8 @@ class Server:
     def credentials(self) -> dict[str, str]:
         key = self.root_key
         return {
-            "aws_access_key_id": key["access_key"],
-            "aws_secret_access_key": key["secret_key"],
+            "aws_access_key_id": key["AccessKeyId"],
+            "aws_secret_access_key": key["SecretAccessKey"],
         }
 
     def client(self, service: str, **settings: Any) -> Any:

@@ -20,6 +20,8 @@ from cloudlet.store.database import Transaction
 _BATCH = 500
 _AT_ONCE = 2000  # items that UpdateTable and UpdateTimeToLive fill in while they are answered
 
+BACKFILL_TOPIC = "dynamodb-backfill"  # touched when `backfill` has work
+
 
 async def sweep_ttl(cloud: Cloud) -> int:
     """Deletes items whose time has come; returns how many."""
@@ -109,6 +111,7 @@ def start_backfills(tx: Transaction, table: Table) -> None:
 
 def restart_backfill(tx: Transaction, table: Table, index_id: int) -> None:
     """Begins at the first item, and does small tables at once."""
+    tx.touch(BACKFILL_TOPIC)
     tx.run(
         "INSERT OR REPLACE INTO dynamodb_backfills (table_id, index_id) VALUES (?, ?)",
         (table.id, index_id),

@@ -56,7 +56,11 @@ class Delivery:
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._database.subscribe(outbox.TOPIC, lambda _: loop.call_soon_threadsafe(self._wake.set))
+
+        def wake(_: str) -> None:
+            loop.call_soon_threadsafe(self._wake.set)
+
+        self._database.subscribe(outbox.TOPIC, wake)
         self._loop_task = loop.create_task(self._run())
 
     async def stop(self) -> None:

@@ -57,10 +57,10 @@ class AwsDoor:
             return self.decorate(request, (spoken or protocol("s3")).fault(error, request))
         except Exception:
             _log.exception("request %s: %s %s", request.id, request.method, request.raw_path)
-            error = AwsError(
+            bug = AwsError(
                 "InternalError", "We encountered an internal error. Please try again.", 500
             )
-            return self.decorate(request, (spoken or protocol("s3")).fault(error, request))
+            return self.decorate(request, (spoken or protocol("s3")).fault(bug, request))
 
     async def _operation(self, request: Request, spoken: Protocol) -> Response:
         caller = await self._authenticate(request, spoken)

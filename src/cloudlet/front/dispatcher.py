@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from cloudlet.auth import guard
+from cloudlet.auth.guard import authorize
 from cloudlet.call import Call, Caller, Cloud, Output, Params, Result
 from cloudlet.errors import NotImplementedByCloudlet
 from cloudlet.exchange import Body, Request
@@ -43,7 +43,7 @@ class Dispatcher:
         database = call.cloud.database
         if not trusted:
             with database.snapshot() as view:
-                guard.authorize(call, service, view)
+                authorize(call, service, view)
         if operation.mode == "async":
             output = await operation.run(call)
         elif operation.mode == "write":

@@ -41,13 +41,14 @@ class ClientGone(AwsError):
 
 
 class Listener:
-    """One port. Port 0 picks a free one; `port` tells which. `start` returns when it listens."""
+    """One port, bound at once (0 picks a free one; `port` tells which), served after `start`.
 
-    def __init__(
-        self, host: str, port: int, answer: Answer, connect: Connect | None = None
-    ) -> None:
-        self._answer = answer
-        self._connect = connect
+    Connections that come in between wait in the kernel.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._answer: Answer | None = None
+        self._connect: Connect | None = None
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -64,6 +65,8 @@ class Listener:
                 http="httptools",
                 ws="websockets-sansio",
                 lifespan="off",
+                interface="asgi3",
+                proxy_headers=False,
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -76,7 +79,8 @@ class Listener:
         )
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
+    async def start(self, answer: Answer, connect: Connect | None = None) -> None:
+        self._answer, self._connect = answer, connect
         self._task = asyncio.get_running_loop().create_task(
             self._server.serve(sockets=[self._socket])
         )
@@ -106,6 +110,7 @@ class Listener:
         except AwsError as error:
             response = Response(error.status, [("Connection", "close")], error.message.encode())
         else:
+            assert self._answer is not None
             try:
                 response = await self._answer(request)
             except ClientGone:

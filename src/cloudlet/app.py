@@ -1,0 +1,321 @@
+"""The only file that knows everybody: builds one cloudlet, starts and stops it in order.
+
+Up: lock the data directory, open the store, make the services, listen, deliver what was left over,
+deploy the template, say ready. Down, on the first signal: stop listening, let running invocations
+end within a bound, close the store. What a kill leaves behind, the next start sorts out.
+"""
+
+import asyncio
+import fcntl
+import gc
+import json
+import logging
+import os
+import re
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from cloudlet.auth.sigv4 import Verifier
+from cloudlet.call import Cloud
+from cloudlet.config import Config
+from cloudlet.dynamodb import service as dynamodb_service
+from cloudlet.dynamodb import sweep as dynamodb_sweep
+from cloudlet.dynamodb.schema import SCHEMA as DYNAMODB_SCHEMA
+from cloudlet.dynamodb.source import Source
+from cloudlet.errors import AwsError
+from cloudlet.events.delivery import Delivery
+from cloudlet.events.timers import Timers
+from cloudlet.front.aws import AwsDoor
+from cloudlet.front.buckets import Buckets
+from cloudlet.front.dispatcher import Dispatcher
+from cloudlet.front.doors import Doors
+from cloudlet.front.server import Listener
+from cloudlet.functions import service as functions_service
+from cloudlet.functions.state import Functions
+from cloudlet.gateway import service as gateway_service
+from cloudlet.gateway.schema import SCHEMA as GATEWAY_SCHEMA
+from cloudlet.gateway.service import GatewayState
+from cloudlet.iam import credentials as iam_credentials
+from cloudlet.iam import service as iam_service
+from cloudlet.iam.credentials import Credentials
+from cloudlet.iam.schema import SCHEMA as IAM_SCHEMA
+from cloudlet.messaging import service as messaging_service
+from cloudlet.messaging.schema import SCHEMA as MESSAGING_SCHEMA
+from cloudlet.messaging.service import MessagingState
+from cloudlet.s3 import service as s3_service
+from cloudlet.s3 import sweep as s3_sweep
+from cloudlet.s3.records import known_blobs
+from cloudlet.s3.schema import SCHEMA as S3_SCHEMA
+from cloudlet.store.blobs import Blobs
+from cloudlet.store.database import Database
+from cloudlet.template import watch
+from cloudlet.template.deploy import SCHEMA as TEMPLATE_SCHEMA
+from cloudlet.template.deploy import Deployment, deploy
+from cloudlet.wire import models
+
+Say = Callable[[str], None]
+_log = logging.getLogger(__name__)
+_SCHEMAS = (
+    IAM_SCHEMA,
+    S3_SCHEMA,
+    DYNAMODB_SCHEMA,
+    GATEWAY_SCHEMA,
+    MESSAGING_SCHEMA,
+    TEMPLATE_SCHEMA,
+)
+_SWEEP_TTL_S = 10
+_SWEEP_S = 300
+
+
+class App:
+    """One running cloudlet. The ports of `config` are final: listeners are bound before."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.database = Database(config.data)
+        for schema in _SCHEMAS:
+            self.database.prepare(schema)
+        self.blobs = Blobs(config.data / "blobs", config.new_id)
+        self.dispatcher = Dispatcher()
+        self.cloud = Cloud(config, self.database, self.blobs, self.dispatcher.invoke)
+        self.dispatcher.cloud = self.cloud
+        self.delivery = Delivery(config, self.database)
+        self.timers = Timers(config)
+        self.credentials = Credentials(config, self.database)
+        self.functions = Functions(self.cloud, {"dynamodb": Source()})
+        self.gateway = GatewayState.of(self.cloud)
+        self.messaging = MessagingState.of(self.cloud, self.timers)
+        self._add_services()
+        self.doors = self._doors()
+
+    def _add_services(self) -> None:
+        self.dispatcher.add(
+            s3_service.service(),
+            *dynamodb_service.service(),
+            *functions_service.service(self.functions),
+            *gateway_service.service(self.gateway),
+            *messaging_service.service(self.messaging),
+            *iam_service.service(self.credentials),
+        )
+        self.delivery.register("lambda", self.functions.deliver)
+        self.messaging.register(self.delivery)
+
+    def _doors(self) -> Doors:
+        def open_credential(access_key: str) -> iam_credentials.Credential:
+            return iam_credentials.open_credential(self.config, access_key)
+
+        verifier = Verifier(open_credential if self.config.open_access else None)
+        aws = AwsDoor(self.cloud, self.dispatcher, verifier, self.credentials.find)
+        buckets = Buckets(self.cloud)
+        aws.specials += [buckets.website, buckets.preflight]
+        aws.decorate = buckets.decorate
+        return Doors(self.config, aws, self.gateway)
+
+    async def start(self, runtime_api_port: int) -> None:
+        with self.database.snapshot() as view:
+            self.blobs.collect(known_blobs(view))
+        await self.functions.start(runtime_api_port)
+        self.messaging.start()
+        self.timers.every(_SWEEP_TTL_S, lambda: dynamodb_sweep.sweep_ttl(self.cloud))
+        self.timers.every(_SWEEP_S, lambda: dynamodb_sweep.trim_streams(self.cloud))
+        self.timers.every(_SWEEP_S, lambda: s3_sweep.sweep_lifecycle(self.cloud))
+        self.timers.every(_SWEEP_S, self.credentials.collect)
+        self._backfill_when_asked()
+        self.timers.start()
+        self.delivery.start()
+
+    def _backfill_when_asked(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def wake(_: str) -> None:
+            loop.call_soon_threadsafe(self.timers.at, 0, self._backfill)
+
+        self.database.subscribe(dynamodb_sweep.BACKFILL_TOPIC, wake)
+        self.timers.at(0, self._backfill)
+
+    async def _backfill(self) -> None:
+        await dynamodb_sweep.backfill(self.cloud)
+
+    async def stop(self) -> None:
+        await self.timers.stop()
+        await self.delivery.stop()
+        await self.gateway.stop()
+        await self.functions.stop()
+
+    def presign(self, method: str, bucket: str, key: str) -> str:
+        """A URL with the root key's signature, for answers of custom resources."""
+        import botocore.session
+        from botocore.config import Config as ClientConfig
+
+        root = self.credentials.root
+        client: Any = botocore.session.Session().create_client(
+            "s3",
+            region_name=self.config.region,
+            endpoint_url=self.config.aws_endpoint,
+            aws_access_key_id=root.access_key,
+            aws_secret_access_key=root.secret_key,
+            config=ClientConfig(signature_version="s3v4", s3={"addressing_style": "path"}),
+        )
+        operation = {"PUT": "put_object", "GET": "get_object"}[method]
+        url: str = client.generate_presigned_url(
+            operation, Params={"Bucket": bucket, "Key": key}, ExpiresIn=3600
+        )
+        return url
+
+
+def serve(
+    config: Config,
+    template: Path | None,
+    parameters: dict[str, str],
+    *,
+    watch: bool = True,
+    say: Say = print,
+    ready: Callable[[Config], None] | None = None,
+) -> int:
+    """Runs until a signal; returns the exit code. Raises OSError (port, lock) and AwsError."""
+    config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = _lock(config.data)
+    try:
+        return uvloop.run(_serve(config, template, parameters, _Told(watch, say, ready)))
+    finally:
+        os.close(lock)
+
+
+class _Told:
+    """How a run tells of itself."""
+
+    def __init__(self, watch: bool, say: Say, ready: Callable[[Config], None] | None) -> None:
+        self.watch = watch
+        self.say = say
+        self.ready = ready
+
+
+def services_table() -> dict[str, tuple[list[str], list[str]]]:
+    """Service → (operations we answer, all its operations), for the coverage table."""
+    services = [
+        s3_service.service(),
+        *dynamodb_service.service(),
+        *functions_service.service(),
+        *gateway_service.service(),
+        *messaging_service.service(),
+        *iam_service.service(),
+    ]
+    return {
+        service.name: (sorted(service.operations), models.operation_names(service.name))
+        for service in services
+    }
+
+
+def _lock(data: Path) -> int:
+    """One cloudlet per data directory; the lock goes with the process, however it ends."""
+    file = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(file)
+        message = f"{data} is in use by another cloudlet"
+        raise AwsError("DataDirectoryInUse", message, 409) from error
+    return file
+
+
+class _Ports:
+    """The three listeners: AWS's protocols, the application's front door, the workers' API."""
+
+    def __init__(self, config: Config) -> None:
+        self.aws = Listener(config.host, config.aws_port)
+        self.front = Listener(config.host, config.door_port)
+        self.runtime = Listener("127.0.0.1", 0)
+        self.config = replace(config, aws_port=self.aws.port, door_port=self.front.port)
+
+    async def listen(self, app: App) -> None:
+        await self.runtime.start(app.functions.runtime_api)
+        await self.aws.start(app.doors.aws, app.doors.aws_socket)
+        await self.front.start(app.doors.front, app.doors.front_socket)
+
+    async def close(self) -> None:
+        await asyncio.gather(self.front.stop(), self.aws.stop())
+
+    async def close_runtime(self) -> None:
+        await self.runtime.stop()
+
+
+async def _serve(
+    config: Config, template: Path | None, parameters: dict[str, str], told: _Told
+) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    ports = _Ports(config)
+    app = App(ports.config)
+    stack = _Stack(app, template, parameters, told)
+    try:
+        await ports.listen(app)
+        await app.start(ports.runtime.port)
+        deployment = await stack.deploy() if template else None
+        _write_endpoint(ports.config)
+        app.doors.is_ready = True
+        gc.freeze()  # what is loaded stays: later collections needn't look at it
+        told.say(_ready_line(ports.config, template))
+        if told.ready:
+            told.ready(ports.config)
+        if deployment is not None and told.watch:
+            await watch.watch(deployment, stack.deploy, told.say, stop)
+        await stop.wait()
+        told.say("stopping …")
+    finally:
+        await ports.close()
+        await app.stop()
+        await ports.close_runtime()
+        app.database.close()
+    return 0
+
+
+class _Stack:
+    """The template that this run keeps deployed."""
+
+    def __init__(
+        self, app: App, template: Path | None, parameters: dict[str, str], told: _Told
+    ) -> None:
+        self._app = app
+        self._template = template
+        self._parameters = parameters
+        self._told = told
+
+    async def deploy(self) -> Deployment:
+        assert self._template is not None
+        folder = self._template.resolve().parent.name
+        name = re.sub(r"[^A-Za-z0-9-]+", "-", folder).strip("-") or "app"
+        deployment = await deploy(
+            self._app.cloud,
+            self._template,
+            self._parameters,
+            stack_name=name,
+            presign=self._app.presign,
+            say=self._told.say,
+        )
+        for warning in deployment.warnings:
+            self._told.say(f"warning: {warning}")
+        return deployment
+
+
+def _write_endpoint(config: Config) -> None:
+    """Tells `cloudlet env` and its like where this data directory is served."""
+    document = {"aws_port": config.aws_port, "door_port": config.door_port}
+    path = config.data / "endpoint.json"
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps(document))
+    temporary.replace(path)
+
+
+def _ready_line(config: Config, template: Path | None) -> str:
+    name = "localhost" if config.host in ("127.0.0.1", "0.0.0.0", "::1", "::") else config.host
+    if template is None:
+        return f"Ready: AWS's protocols at http://{name}:{config.aws_port}"
+    url = config.public_url or f"http://{name}:{config.door_port}"
+    return f"Ready: {url} (AWS's protocols at http://{name}:{config.aws_port})"

@@ -1,0 +1,69 @@
+"""Which door a request is for, on each of the two public ports.
+
+The AWS port: the health page, APIs under their own address, bucket websites, AWS's protocols. The
+application's port: its front door, and S3 for requests that carry a signature in the query: so one
+public name, one certificate and one open port suffice.
+"""
+
+from urllib.parse import urlsplit
+
+import orjson
+
+from cloudlet.auth.sigv4 import is_presigned
+from cloudlet.config import Config
+from cloudlet.exchange import Request, Response, Socket
+from cloudlet.front.aws import AwsDoor
+from cloudlet.gateway import addresses
+from cloudlet.gateway.service import GatewayState
+
+HEALTH_PATH = "/_cloudlet/health"
+
+
+class Doors:
+    def __init__(self, config: Config, aws: AwsDoor, gateway: GatewayState) -> None:
+        self._config = config
+        self._aws = aws
+        self._gateway = gateway
+        self.is_ready = False
+        aws.specials.insert(0, self._special)
+
+    async def aws(self, request: Request) -> Response:
+        return await self._aws.answer(request)
+
+    async def front(self, request: Request) -> Response:
+        if is_presigned(request.query):
+            return await self._aws.answer(request)
+        self._see_through_proxy(request)
+        return await self._gateway.edge.answer(request)
+
+    async def aws_socket(self, socket: Socket) -> None:
+        address = addresses.match(socket.request)
+        if address is None:
+            await socket.refuse(Response(404, [], b"Not Found"))
+            return
+        await self._gateway.connections.connect(socket, *address)
+
+    async def front_socket(self, socket: Socket) -> None:
+        self._see_through_proxy(socket.request)
+        await self._gateway.edge.connect(socket)
+
+    async def _special(self, request: Request) -> Response | None:
+        if request.raw_path == HEALTH_PATH:
+            return self._health()
+        address = addresses.match(request)
+        if address is None or addresses.management_path(address[1]):
+            return None
+        return await self._gateway.gateway.answer(request, *address)
+
+    def _health(self) -> Response:
+        body = orjson.dumps({"ready": self.is_ready, "region": self._config.region})
+        return Response(200, [("Content-Type", "application/json")], body)
+
+    def _see_through_proxy(self, request: Request) -> None:
+        """Behind a proxy on this machine the client's address and scheme come in headers."""
+        if not self._config.public_url or request.client not in ("127.0.0.1", "::1"):
+            return
+        forwarded = request.headers.get("x-forwarded-for", "").split(",")[-1].strip()
+        if forwarded:
+            request.client = forwarded
+        request.scheme = urlsplit(self._config.public_url).scheme

@@ -1,0 +1,158 @@
+"""S3 through the clients that people use, with their default settings."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.server import Server
+
+LARGE_BYTES = 20 * 1024 * 1024 + 17
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    folder = tmp_path / "tree"
+    (folder / "deep" / "er").mkdir(parents=True)
+    (folder / "small.txt").write_text("hello")
+    (folder / "empty").write_bytes(b"")
+    (folder / "deep" / "ünï cödé & +%.txt").write_text("names")
+    (folder / "deep" / "er" / "large.bin").write_bytes(os.urandom(LARGE_BYTES))
+    return folder
+
+
+def _environment(server: Server) -> dict[str, str]:
+    key = server.root_key
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(server.data.parent),
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": server.endpoint,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def _run(server: Server, *command: str, **more: str) -> str:
+    done = subprocess.run(
+        command, env=_environment(server) | more, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def _same(one: Path, other: Path) -> bool:
+    def listing(folder: Path) -> dict[str, str]:
+        return {
+            str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+            for p in folder.rglob("*")
+            if p.is_file()
+        }
+
+    return listing(one) == listing(other)
+
+
+def test_boto3_transfer_manager(server: Server, bucket: str, tree: Path, tmp_path: Path) -> None:
+    client = server.client("s3")
+    large = tree / "deep" / "er" / "large.bin"
+    client.upload_file(str(large), bucket, "large")  # multipart, default CRC checksums
+    client.download_file(bucket, "large", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == large.read_bytes()
+    head = client.head_object(Bucket=bucket, Key="large", ChecksumMode="ENABLED")
+    assert head["ContentLength"] == LARGE_BYTES and head["ETag"].endswith('-3"')
+    assert head["ServerSideEncryption"] == "AES256"
+    client.put_object(Bucket=bucket, Key="k", Body=b"x", Metadata={"a": "b"})
+    got = client.get_object(Bucket=bucket, Key="k", Range="bytes=0-0")
+    assert got["Body"].read() == b"x" and got["Metadata"] == {"a": "b"}
+
+
+def test_aws_cli(server: Server, bucket: str, tree: Path, tmp_path: Path) -> None:
+    _run(server, "aws", "s3", "sync", "--quiet", str(tree), f"s3://{bucket}/tree")
+    _run(server, "aws", "s3", "sync", "--quiet", f"s3://{bucket}/tree", str(tmp_path / "back"))
+    assert _same(tree, tmp_path / "back")
+    again = _run(server, "aws", "s3", "sync", str(tree), f"s3://{bucket}/tree")
+    assert again == ""  # nothing left to do
+    _run(server, "aws", "s3", "rm", "--recursive", "--quiet", f"s3://{bucket}/tree")
+    listed = server.client("s3").list_objects_v2(Bucket=bucket)
+    assert listed["KeyCount"] == 0
+
+
+def test_s5cmd(server: Server, bucket: str, tree: Path, tmp_path: Path) -> None:
+    _run(server, "s5cmd", "--endpoint-url", server.endpoint, "cp", f"{tree}/", f"s3://{bucket}/t/")
+    back = tmp_path / "back"
+    _run(server, "s5cmd", "--endpoint-url", server.endpoint, "cp", f"s3://{bucket}/t/*", f"{back}/")
+    assert _same(tree, back)
+    _run(server, "s5cmd", "--endpoint-url", server.endpoint, "rm", f"s3://{bucket}/*")
+
+
+def test_rclone(server: Server, bucket: str, tree: Path, tmp_path: Path) -> None:
+    assert shutil.which("rclone")
+    more = {
+        "RCLONE_CONFIG": "/dev/null",
+        "RCLONE_CONFIG_C_TYPE": "s3",
+        "RCLONE_CONFIG_C_PROVIDER": "AWS",
+        "RCLONE_CONFIG_C_ENV_AUTH": "true",
+        "RCLONE_CONFIG_C_ENDPOINT": server.endpoint,
+        "RCLONE_CONFIG_C_FORCE_PATH_STYLE": "true",
+        "RCLONE_CONFIG_C_REGION": "us-east-1",
+    }
+    _run(server, "rclone", "copy", str(tree), f"C:{bucket}/t", **more)
+    _run(server, "rclone", "check", "--download", str(tree), f"C:{bucket}/t", **more)
+    _run(server, "rclone", "sync", f"C:{bucket}/t", str(tmp_path / "back"), **more)
+    assert _same(tree, tmp_path / "back")
+
+
+def test_presigned_urls_both_ways(server: Server, bucket: str) -> None:
+    client = server.client("s3")
+    put = client.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "p"})
+    get = client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "p"})
+    assert server.http.request("PUT", put, body=b"presigned").status == 200
+    assert server.http.request("GET", get).data == b"presigned"
+    spoiled = server.http.request("GET", get[:-1] + ("0" if get[-1] != "0" else "1"))
+    assert spoiled.status == 403 and b"SignatureDoesNotMatch" in spoiled.data
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"aws_secret_access_key": "wrong"}, "SignatureDoesNotMatch"),
+        ({"aws_access_key_id": "AKIAIOSFODNN7EXAMPLE"}, "InvalidAccessKeyId"),
+        ({"region_name": "eu-west-1"}, "AuthorizationHeaderMalformed"),
+        ({"aws_session_token": "made-up"}, "InvalidToken"),
+    ],
+)
+def test_wrong_credentials_are_refused(
+    server: Server, bucket: str, change: dict[str, Any], code: str
+) -> None:
+    settings: dict[str, Any] = {
+        "endpoint_url": server.endpoint,
+        "region_name": "us-east-1",
+        **server.credentials(),
+        **change,
+    }
+    with pytest.raises(ClientError) as refused:
+        boto3.client("s3", **settings).list_objects_v2(Bucket=bucket)
+    assert refused.value.response["Error"]["Code"] == code
+    assert refused.value.response["ResponseMetadata"]["RequestId"]
+
+
+def test_nobody_reads_without_a_signature(server: Server, bucket: str) -> None:
+    server.client("s3").put_object(Bucket=bucket, Key="k", Body=b"secret")
+    answer = server.http.request("GET", f"{server.endpoint}/{bucket}/k")
+    assert answer.status == 403 and b"<Code>AccessDenied</Code>" in answer.data
+    assert b"secret" not in answer.data
+
+
+def test_what_is_not_there_says_so(server: Server, bucket: str) -> None:
+    with pytest.raises(ClientError) as refused:
+        server.client("s3").get_bucket_replication(Bucket=bucket)
+    assert refused.value.response["Error"]["Code"] == "NotImplemented"
+    assert "GetBucketReplication" in refused.value.response["Error"]["Message"]
