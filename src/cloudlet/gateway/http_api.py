@@ -61,15 +61,15 @@ class Gateway:
         now_ms = self.cloud.config.now_ms()
         if not route.bucket.take(now_ms):
             return message(429, "Too Many Requests")
-        try:
-            body = await request.body.read(BODY_MAX_BYTES)
-        except AwsError as error:
-            if error.status != 413:
-                raise
+        body = await _body(request)
+        if body is None and not _waits(request):
             return message(413, "Request Entity Too Large")
-        matched = Matched(request, route.target, path, parameters, body, now_ms)
+        matched = Matched(request, route.target, path, parameters, body or b"", now_ms)
         if route.function is not None:
-            return await self._invoke(matched, route)
+            response = await self._invoke(matched, route)
+            if body is None and not 300 <= response.status < 400:
+                return message(413, "Request Entity Too Large")
+            return response
         if route.url is not None:
             return await http_proxy.forward(matched, route)
         return message(500, "Internal Server Error")
@@ -93,6 +93,26 @@ class Gateway:
         except FunctionFailed as error:
             _log.info("%s failed for %s: %s", route.function, route.key, error)
         return message(500, "Internal Server Error")
+
+
+async def _body(request: Request) -> bytes | None:
+    """The body; None where it is over the limit."""
+    try:
+        return await request.body.read(BODY_MAX_BYTES)
+    except AwsError as error:
+        if error.status != 413:
+            raise
+        return None
+
+
+def _waits(request: Request) -> bool:
+    """Has the client held a body back that is announced as too large?
+
+    Such a body is never asked for: the function may still send the client elsewhere (an upload to
+    a presigned URL), and only a redirect stands. AWS refuses these requests outright.
+    """
+    announced = request.body.length or 0
+    return announced > BODY_MAX_BYTES and "100-continue" in request.headers.get("expect", "")
 
 
 class FunctionFailed(Exception):
