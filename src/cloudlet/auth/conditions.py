@@ -9,7 +9,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_con
 import base64
 import ipaddress
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,6 +36,7 @@ class Test:
     quantifier: str
     is_null: bool = False
     has_wildcards: bool = False
+    has_variables: bool = True
 
     def holds(self, values: Values) -> bool:
         given = values.get(self.key)
@@ -64,7 +65,7 @@ class Test:
         texts = []
         for text in self.wanted:
             known: str | None = text
-            if patterns.has_variables(text):
+            if self.has_variables and patterns.has_variables(text):
                 known = patterns.substitute(text, values)
                 if known is not None and not self.has_wildcards:
                     known = patterns.unescape(known)
@@ -73,13 +74,14 @@ class Test:
         return texts
 
 
-def tests(block: Mapping[str, Mapping[str, Any]]) -> tuple[Test, ...]:
+def tests(block: Mapping[str, Mapping[str, Any]], has_variables: bool = True) -> tuple[Test, ...]:
     """Compiles a Condition block; raises UnknownOperator."""
     found = []
     for operator, keys in block.items():
         for key, wanted in keys.items():
             items = wanted if isinstance(wanted, list | tuple) else [wanted]
-            found.append(_test(operator, key.lower(), tuple(_text(item) for item in items)))
+            test = _test(operator, key.lower(), tuple(_text(item) for item in items))
+            found.append(replace(test, has_variables=has_variables))
     return tuple(found)
 
 

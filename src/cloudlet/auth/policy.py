@@ -197,32 +197,38 @@ def statements(document: Document) -> tuple[Statement, ...]:
 
 @lru_cache(maxsize=2048)
 def _compiled(text: bytes) -> tuple[Statement, ...]:
-    found = orjson.loads(text).get("Statement", [])
-    return tuple(_statement(item) for item in (found if isinstance(found, list) else [found]))
+    document = orjson.loads(text)
+    found = document.get("Statement", [])
+    # Before version 2012-10-17 there were no variables: "${" is just text.
+    has_variables = document.get("Version") == "2012-10-17"
+    items = found if isinstance(found, list) else [found]
+    return tuple(_statement(item, has_variables) for item in items)
 
 
-def _statement(item: Mapping[str, Any]) -> Statement:
+def _statement(item: Mapping[str, Any], has_variables: bool) -> Statement:
     not_actions, not_resources = "NotAction" in item, "NotResource" in item
     actions = _list(item.get("NotAction" if not_actions else "Action"))
     # Trust policies have no Resource: they are about the role they belong to.
     resources = _list(item.get("NotResource" if not_resources else "Resource", "*"))
     try:
-        tests = conditions.tests(item.get("Condition") or {})
+        tests = conditions.tests(item.get("Condition") or {}, has_variables)
     except (conditions.UnknownOperator, AttributeError):
         tests = None
     return Statement(
         item.get("Effect") == "Allow",
         tuple(patterns.glob(action.lower()) for action in actions),
         not_actions,
-        tuple(_resource(resource) for resource in resources),
+        tuple(_resource(resource, has_variables) for resource in resources),
         not_resources,
         tests,
         _principals(item),
     )
 
 
-def _resource(pattern: str) -> Match | str:
-    return pattern if patterns.has_variables(pattern) else patterns.glob(pattern)
+def _resource(pattern: str, has_variables: bool) -> Match | str:
+    if has_variables and patterns.has_variables(pattern):
+        return pattern
+    return patterns.glob(pattern)
 
 
 def _principals(item: Mapping[str, Any]) -> Principals | None:

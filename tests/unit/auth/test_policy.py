@@ -170,7 +170,8 @@ def test_trust_policies_must_allow(identity: Any, principal: str, is_allowed: bo
     ],
 )
 def test_what(statement: dict[str, Any], is_allowed: bool) -> None:
-    caller = user({"Statement": {"Effect": "Allow", **statement}})
+    document = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", **statement}}
+    caller = user(document)
     keys = {"aws:username": "ann", "aws:PrincipalTag/t": "b", "star": "*"}
     assert decide(caller, **keys).is_allowed == is_allowed
 
@@ -280,3 +281,12 @@ def test_wildcards(pattern: str, text: str, matches: bool) -> None:
 
 def test_wildcards_never_backtrack() -> None:
     assert not patterns.glob("*a" * 40 + "b")("a" * 20_000)
+
+
+def test_variables_came_with_version_2012() -> None:
+    """In older policies `${` is just text."""
+    for version, is_allowed in (("2012-10-17", True), ("2008-10-17", False)):
+        resource = allow(resource="arn:aws:s3:::${x}/k") | {"Version": version}
+        assert decide(user(resource), x="b").is_allowed == is_allowed
+        block = allow(Condition={"StringEquals": {"x": "${x}"}}) | {"Version": version}
+        assert decide(user(block), x="b").is_allowed == is_allowed
