@@ -7,7 +7,6 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.apps import lambdashare_local as local
 from tests.apps.lambdashare_local import Context, LocalShare, function, s3_record
 
 MIB = 1 << 20
@@ -129,9 +128,7 @@ def test_repeated_and_stale_events_change_nothing(share: LocalShare, hasher: Any
     assert file_of(share, found) == before
 
 
-def test_another_object_under_a_hashed_name_is_quarantined(
-    share: LocalShare, hasher: Any
-) -> None:
+def test_another_object_under_a_hashed_name_is_quarantined(share: LocalShare, hasher: Any) -> None:
     found, event = stored(share, b"first")
     hasher.handler(event, Context())
     key = f"shares/{found}/1"

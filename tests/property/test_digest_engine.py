@@ -8,12 +8,12 @@ import pytest
 from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from lambdashare import sums  # puts the layer on the path
 from lambdashare_core.engine import libcrypto
 from lambdashare_core.engine.lanes import ALGORITHMS, lane
 from lambdashare_core.engine.pipeline import Pipeline
 from lambdashare_core.engine.ranges import read_ahead
+
+from lambdashare import sums  # puts the layer on the path
 
 OPENSSL = tuple(libcrypto.STRUCTURES)
 RESUMABLE = (*OPENSSL, "crc32", "crc64nvme")
