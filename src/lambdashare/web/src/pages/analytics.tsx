@@ -66,8 +66,8 @@ function Charts({ stats }: { stats: Stats }) {
   const { buckets, step_s: stepS } = stats;
   const times = buckets.map((bucket) => Date.parse(bucket.at) / 1000);
   const per = t(`stats.per.${stats.range}`);
-  const line = (title: Key, colour: Line["colour"], value: (bucket: Bucket) => number | null, bars = false): Line =>
-    ({ title: t(title), colour, values: buckets.map(value), bars });
+  const line = (title: Key, colour: Line["colour"], look: Line["look"], value: (bucket: Bucket) => number | null): Line =>
+    ({ title: t(title), colour, look, values: buckets.map(value) });
   const most = (lines: Line[]) => Math.max(0, ...lines.flatMap((one) => one.values.map((value) => value ?? 0)));
   const draw = (title: Key, lines: Line[], format: (value: number) => string, all?: string) => {
     const words = { title: t(title), per, most: format(most(lines)), all: all ?? "" };
@@ -75,17 +75,24 @@ function Charts({ stats }: { stats: Stats }) {
       <section class="card">
         <h2>{t(title)} <small>{per}</small></h2>
         {lines.length > 1 && <p class="legend" aria-hidden="true">{lines.map((one) => <span key={one.title} class={one.colour.slice(2)}>{one.title}</span>)}</p>}
-        <Chart label={t(all === undefined ? "stats.chart.max" : "stats.chart", words)} times={times} stepS={stepS} lines={lines} format={format} />
+        <Chart label={t(all === undefined ? "stats.chart.max" : "stats.chart", words)} times={times} stepS={stepS}
+          lines={lines} format={format} whole={format === count} />
       </section>
     );
   };
   const { totals } = stats;
   return (
     <div class="charts">
-      {draw("stats.activity", [line("stats.uploads", "--chart-a", (one) => one.uploads), line("stats.downloads", "--chart-b", (one) => one.downloads)], count, count(totals.uploads + totals.downloads))}
-      {draw("stats.bytes", [line("stats.bytes", "--chart-a", (one) => one.bytes, true)], bytes, bytes(totals.bytes))}
-      {draw("stats.latency", [line("stats.p50", "--chart-a", (one) => one.latency.p50_ms), line("stats.p99", "--chart-b", (one) => one.latency.p99_ms)], milliseconds)}
-      {draw("stats.hashes", [line("stats.hashes", "--chart-a", (one) => one.hashes, true)], count, count(totals.hashes))}
+      {draw("stats.activity", [
+        line("stats.uploads", "--chart-a", "area", (one) => one.uploads),
+        line("stats.downloads", "--chart-b", "area", (one) => one.downloads),
+      ], count, count(totals.uploads + totals.downloads))}
+      {draw("stats.bytes", [line("stats.bytes", "--chart-a", "bars", (one) => one.bytes)], bytes, bytes(totals.bytes))}
+      {draw("stats.latency", [
+        line("stats.p50", "--chart-a", "dots", (one) => one.latency.p50_ms),
+        line("stats.p99", "--chart-b", "dots", (one) => one.latency.p99_ms),
+      ], milliseconds)}
+      {draw("stats.hashes", [line("stats.hashes", "--chart-a", "bars", (one) => one.hashes)], count, count(totals.hashes))}
     </div>
   );
 }

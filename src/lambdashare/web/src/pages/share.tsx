@@ -2,7 +2,7 @@
 import { signal, useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import type { Share, SharedFile } from "../api/types";
-import { fragmentDigests } from "../hash/encoding";
+import { fragmentDigests, linkWithDigests } from "../hash/encoding";
 import { t } from "../i18n";
 import { follow } from "../live/follow";
 import { record } from "../store/shares";
@@ -36,13 +36,13 @@ export function SharePage({ first }: { first: Share }) {
       <h1>{files.length === 1 ? files[0]!.name : t("title.share")}</h1>
       <p class="sub">
         {files.length > 1 && `${t("files", { count: files.length })} · `}
-        {share.value.size === null ? "" : `${bytes(share.value.size)} · `}
+        {files.length > 1 && share.value.size !== null && `${bytes(share.value.size)} · `}
         <Countdown expiresAt={share.value.expires_at} />
       </p>
       <section class="card">
         <div class="files">
           {files.map((file) => (
-            <FileCard key={file.n} file={file} alone={files.length === 1} hashSpeed={followed.hashSpeed.value.get(file.n)}>
+            <FileCard key={file.n} file={file} alone={files.length === 1} named={files.length > 1} hashSpeed={followed.hashSpeed.value.get(file.n)}>
               <Verdict named={named.get(file.n)} file={file} />
               <Receive share={share.value.id} file={file} wanted={named.get(file.n) ?? file.digests.sha256 ?? null} />
               <Counted file={file} max={share.value.max_downloads} />
@@ -53,12 +53,18 @@ export function SharePage({ first }: { first: Share }) {
       {token.value && (
         <section class="card">
           <h2>{t("owner.title")}</h2>
-          <LinkBox link={location.href} note={location.hash ? t("link.with") : ""} title={files[0]?.name ?? "λShare"} />
+          <LinkBox link={senderLink(share.value)} note={senderLink(share.value).includes("#") ? t("link.with") : ""} title={files[0]?.name ?? "λShare"} />
           <Owner share={share} token={token.value} onDeleted={() => (followed.gone.value = "deleted")} />
         </section>
       )}
     </Layout>
   );
+}
+
+/** With the digests that the sender's browser gave, whatever link led here. */
+function senderLink({ url, files }: Share): string {
+  const given = files.flatMap((file): [number, string][] => (file.witnesses.browser ? [[file.n, file.witnesses.browser]] : []));
+  return linkWithDigests(url, new Map(given), files.length);
 }
 
 /** The digest in the link against the one the function computed. */

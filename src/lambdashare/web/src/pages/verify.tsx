@@ -60,7 +60,7 @@ export function Verify() {
       <h1 class="lead">{t("verify.lead")}</h1>
       <p class="sub">{t("verify.sub")}</p>
       <section class="card drop">
-        <h2>{t("drop.title")}</h2>
+        <h2>{t("verify.drop")}</h2>
         <div class="row middle"><Choose label={t("verify.choose")} multiple={false} primary onPick={(files) => onTake(pickedFrom(files))} /></div>
         <label class="field wide">
           <span>{t("verify.expected")}</span>

@@ -9,7 +9,8 @@ export interface Line {
   title: string;
   values: (number | null)[];
   colour: "--chart-a" | "--chart-b";
-  bars?: boolean;
+  /** Bars for what is counted; dots where values are few and gaps mean "nothing to measure". */
+  look: "area" | "bars" | "dots";
 }
 
 interface Props {
@@ -19,6 +20,8 @@ interface Props {
   stepS: number;
   lines: Line[];
   format: (value: number) => string;
+  /** Counts have no halves. */
+  whole?: boolean;
 }
 
 const HEIGHT = 200;
@@ -48,26 +51,36 @@ function data({ times, lines }: Props): uPlot.AlignedData {
   return [times, ...lines.map((line) => line.values)];
 }
 
-function options({ lines, format, stepS }: Props, element: HTMLElement): uPlot.Options {
+const WHOLE_STEPS = [1, 10, 100, 1e3, 1e4, 1e5, 1e6].flatMap((power) => [power, 2 * power, 5 * power]);
+
+function options({ lines, format, stepS, whole = false }: Props, element: HTMLElement): uPlot.Options {
   const style = getComputedStyle(element);
   const colour = (name: string) => style.getPropertyValue(name).trim();
   const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
-  const time = new Intl.DateTimeFormat(language.peek(), stepS < 86_400 ? { hour: "2-digit", minute: "2-digit" } : { day: "numeric", month: "short" });
+  const time = new Intl.DateTimeFormat(language.peek(), stepS < 86_400 ? { hour: "2-digit", minute: "2-digit", hourCycle: "h23" } : { day: "numeric", month: "short" });
   return {
     width: element.clientWidth,
     height: HEIGHT,
+    padding: [10, 22, 0, 0],
     cursor: { y: false, points: { size: 6 } },
     legend: { show: false },
     scales: { y: { range: (_, __, most) => [0, Math.max(1, (most ?? 0) * 1.1)] } },
     axes: [
-      { ...axis, values: (_, ticks) => ticks.map((tick) => time.format(tick * 1000)) },
-      { ...axis, size: 76, values: (_, ticks) => ticks.map((tick) => (tick < 1 && tick > 0 ? "" : format(tick))) },
+      { ...axis, size: 28, space: 64, values: (_, ticks) => ticks.map((tick) => time.format(tick * 1000)) },
+      {
+        ...axis,
+        size: (_, labels) => 14 + 7 * Math.max(1, ...(labels ?? []).map((label) => label.length)),
+        values: (_, ticks) => ticks.map(format),
+        ...(whole ? { incrs: WHOLE_STEPS } : {}),
+      },
     ],
     series: [{}, ...lines.map((line) => series(line, colour(line.colour)))],
   };
 }
 
-function series(line: Line, stroke: string): uPlot.Series {
-  const bars = line.bars ? { paths: uPlot.paths.bars!({ size: [0.7, 24], radius: 0.3 }) } : {};
-  return { label: line.title, stroke, fill: line.bars ? stroke : `${stroke}26`, width: line.bars ? 0 : 2, points: { show: !line.bars, size: 5, fill: stroke }, ...bars };
+function series({ title, look }: Line, stroke: string): uPlot.Series {
+  const shared = { label: title, stroke, points: { show: false } };
+  if (look === "bars") return { ...shared, fill: stroke, width: 0, paths: uPlot.paths.bars!({ size: [0.7, 24], radius: 0.3 }) };
+  if (look === "dots") return { ...shared, paths: () => null, points: { show: true, size: 7, fill: stroke } };
+  return { ...shared, fill: `${stroke}26`, width: 2 };
 }

@@ -17,6 +17,8 @@ interface Props {
   hashSpeed?: number | undefined;
   /** With one file everything is open; with many the details wait to be asked for. */
   alone: boolean;
+  /** False where the page's own heading is the name already. */
+  named?: boolean;
   children?: ComponentChildren;
 }
 
@@ -25,7 +27,7 @@ export function shownPhase(file: SharedFile, item?: Item): Phase {
   return file.phase === "uploading" && item?.complete.value ? "storing" : file.phase;
 }
 
-export function FileCard({ file, item, hashSpeed, alone, children }: Props) {
+export function FileCard({ file, item, hashSpeed, alone, named = true, children }: Props) {
   const phase = shownPhase(file, item);
   const hashing = phase === "hashing";
   const ratio = file.size ? (file.hashed_bytes ?? 0) / file.size : 0;
@@ -35,7 +37,7 @@ export function FileCard({ file, item, hashSpeed, alone, children }: Props) {
   return (
     <article class={`file ${phase}`}>
       <header>
-        <h3>{file.name}</h3>
+        {named && <h2>{file.name}</h2>}
         <p class="meta">{file.size === null ? "" : bytes(file.size)} <span>{file.type}</span></p>
       </header>
       <Phases name={file.name} phase={phase} />
@@ -55,7 +57,7 @@ export function FileCard({ file, item, hashSpeed, alone, children }: Props) {
       <details class="proof" open={alone}>
         <summary>{t("witness.title")} · {t("sums")}</summary>
         <Witnesses file={file} local={local} />
-        {sha256 ? <Sums name={file.name} digests={file.digests} known /> : <p class="note">{t("sums.soon")}</p>}
+        {sha256 ? <Sums name={file.name} digests={file.digests} known={phase !== "quarantined"} /> : <p class="note">{t("sums.soon")}</p>}
       </details>
     </article>
   );

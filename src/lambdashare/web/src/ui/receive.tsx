@@ -50,14 +50,15 @@ export function Receive({ share, file, wanted }: Props) {
   };
   const tell = (now: Running) => (count: number) => (running.value = { ...now, bytes: count });
   const save = () =>
-    work("saving", file.size ?? 0, (now) => saveVerified(file, wanted!, tell(now), now.stop.signal))
+    work("saving", file.size ?? 0, (now) => saveVerified(file, wanted!, tell(now), now.stop.signal));
   const check = (copy: File) =>
     work("checking", copy.size, async (now) => (await sha256Of(copy, tell(now), now.stop.signal)) === wanted);
 
+  const suspicious = file.digests.sha256 !== undefined && wanted !== null && wanted !== file.digests.sha256;
   return (
     <div class="receive">
       <div class="row">
-        <a class="button primary" href={file.url} download><Down /><span>{t("share.download")}</span><span class="hidden"> {file.name}</span></a>
+        <a class={suspicious ? "button" : "button primary"} href={file.url} download><Down /><span>{t("share.download")}</span><span class="hidden"> {file.name}</span></a>
         {wanted && canSave() && (
           <button type="button" aria-label={t("share.save.name", { name: file.name })} onClick={() => void save()}>
             <Shield /><span>{t("share.save")}</span>

@@ -40,17 +40,19 @@ function Total({ transfer }: { transfer: Transfer }) {
   const asking = useSignal(false);
   const state = transfer.state.value;
   const { bytesPerS, etaS, sent, size } = transfer;
+  const settling = state === "sending" && size > 0 && sent.value >= size;
   return (
     <div class="total">
       <div class="row facts">
         <b>{t(`state.${state}`)}</b>
         <span>{t("total", { sent: bytes(sent.value), size: bytes(size) })}</span>
-        {state === "sending" && bytesPerS.value > 0 && <span>{t("speed", { rate: bytes(bytesPerS.value) })}</span>}
-        {state === "sending" && etaS.value !== null && <span>{t("eta", { time: duration(etaS.value) })}</span>}
+        {state === "sending" && !settling && bytesPerS.value > 0 && <span>{t("speed", { rate: bytes(bytesPerS.value) })}</span>}
+        {state === "sending" && !settling && etaS.value !== null && <span>{t("eta", { time: duration(etaS.value) })}</span>}
         <span class="gap" />
         <span class="percent">{percent(sent.value, size)}</span>
       </div>
       <Progress label={t("progress.total")} ratio={size ? sent.value / size : 1} tone={state === "sending" ? "go" : "stop"} />
+      {settling && <p class="note">{t("settling")}</p>}
       <div class="row">
         {state === "sending" && <button type="button" onClick={() => transfer.pause()}>{t("pause")}</button>}
         {state === "paused" && <button type="button" class="primary" onClick={() => transfer.resume()}>{t("resume")}</button>}
@@ -79,6 +81,7 @@ function linkNote(transfer: Transfer): string {
 /** Upload by tenths, then every file's phase: in words, politely. */
 function useAnnouncements(transfer: Transfer): void {
   useEffect(() => {
+    announce(t("link.ready"));
     const upload = tenths((tenth) => announce(t("say.upload", { percent: percent(tenth, 10) })));
     const stopUpload = transfer.sent.subscribe((sent) => upload(sent, transfer.size));
     const phases = new Map<number, string>();

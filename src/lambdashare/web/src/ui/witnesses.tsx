@@ -2,9 +2,10 @@
 import type { SharedFile } from "../api/types";
 import { t } from "../i18n";
 import { percent } from "../text";
+import { NAMES } from "./sums";
 import { Check, Cross, Minus, Shield, Wait, Warning } from "./icons";
 
-type Says = "yes" | "no" | "wait" | "none";
+type Says = "yes" | "no" | "has" | "wait" | "none";
 
 interface Props {
   file: SharedFile;
@@ -18,10 +19,10 @@ export function Witnesses({ file, local }: Props) {
   const says = {
     browser: own ? agreement(own, computed) : local ? "wait" : computed ? "none" : "wait",
     storage: storage && storage.agrees !== null ? (storage.agrees ? "yes" : "no") : storage ? agreement(storage.value, computed) : "wait",
-    function: computed ? (file.phase === "quarantined" ? "no" : "yes") : "wait",
+    function: computed ? (own === null ? "has" : file.phase === "quarantined" ? "no" : "yes") : "wait",
   } satisfies Record<string, Says>;
   const storageNote = storage
-    ? storage.kind === "composite" ? t("witness.composite") : t("witness.full", { algorithm: storage.algorithm.toUpperCase() })
+    ? storage.kind === "composite" ? t("witness.composite") : t("witness.full", { algorithm: named(storage.algorithm) })
     : "";
   const localNote = local && !local.sha256 ? t("witness.local", { percent: percent(local.hashed, local.size) }) : "";
   return (
@@ -39,14 +40,16 @@ export function Witnesses({ file, local }: Props) {
 function Witness({ who, says, note }: { who: string; says: Says; note: string }) {
   return (
     <li class={says}>
-      <span class="dot">{says === "yes" ? <Check /> : says === "no" ? <Cross /> : says === "none" ? <Minus /> : <Wait />}</span>
+      <span class="dot">{says === "yes" || says === "has" ? <Check /> : says === "no" ? <Cross /> : says === "none" ? <Minus /> : <Wait />}</span>
       <span><b>{who}</b> {says === "wait" && note ? note : <>{t(`witness.says.${says}`)}{note && <small>{note}</small>}</>}</span>
     </li>
   );
 }
 
+const named = (algorithm: string) => NAMES[algorithm.toLowerCase() as keyof typeof NAMES] ?? algorithm;
+
 function agreement(one: string, other: string | null): Says {
-  return other === null ? "wait" : one === other ? "yes" : "no";
+  return other === null ? "has" : one === other ? "yes" : "no";
 }
 
 function mood(file: SharedFile): "good" | "bad" | "open" {
@@ -59,5 +62,5 @@ function headline(file: SharedFile, says: { browser: Says; storage: Says; functi
   if (file.phase === "quarantined") return t("witness.disagree");
   if (file.phase === "hashed" && says.browser === "none") return t("witness.none");
   const open = (["browser", "storage", "function"] as const).filter((who) => says[who] === "wait");
-  return open.length > 0 ? t("witness.wait", { who: open.map((who) => t(`witness.${who}`)).join(", ") }) : t("witness.title");
+  return open.length > 0 ? t("witness.wait", { who: open.map((who) => t(`witness.${who}`)).join(", ") }) : t("witness.compare");
 }

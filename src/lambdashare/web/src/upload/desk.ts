@@ -4,6 +4,8 @@ import type { PartUrl } from "../api/types";
 import { persist, Trouble } from "./persist";
 
 const GATHER_MS = 12;
+/** Once parts are under way there is time to gather more. */
+const GATHER_BUSY_MS = 60;
 const BATCH_MAX = 100;
 
 interface Wish {
@@ -18,6 +20,7 @@ export class UrlDesk {
   readonly #signal: AbortSignal;
   readonly #ready = new Map<number, PartUrl>();
   #wishes: Wish[] = [];
+  #sent = false;
 
   constructor(file: OwnedFile, ready: PartUrl[], signal: AbortSignal) {
     this.#file = file;
@@ -34,7 +37,7 @@ export class UrlDesk {
     }
     return new Promise((resolve, reject) => {
       this.#wishes.push({ number, sha256, resolve, reject });
-      if (this.#wishes.length === 1) setTimeout(() => void this.#flush(), GATHER_MS);
+      if (this.#wishes.length === 1) setTimeout(() => void this.#flush(), this.#sent ? GATHER_BUSY_MS : GATHER_MS);
       if (this.#wishes.length >= BATCH_MAX) void this.#flush();
     });
   }
@@ -43,6 +46,7 @@ export class UrlDesk {
     const wishes = this.#wishes;
     this.#wishes = [];
     if (wishes.length === 0) return;
+    this.#sent = true;
     const parts = wishes.map(({ number, sha256 }) => ({ number, sha256 }));
     try {
       const urls = await persist(() => this.#file.partUrls(parts, this.#signal), this.#signal);

@@ -23,7 +23,7 @@ export interface Lanes {
 }
 
 export const lanes = (): Lanes => ({
-  turn: new Gate(1), window: new Gate(9), hashing: new Gate(2), sending: new Gate(5),
+  turn: new Gate(1), window: new Gate(12), hashing: new Gate(2), sending: new Gate(5),
 });
 
 const COMPLETE_ROUNDS_MAX = 3;
