@@ -246,7 +246,7 @@ class Pool:
     async def _start(self, fleet: Fleet) -> None:
         secret = self._config.new_secret(16)
         day = time.strftime("%Y/%m/%d", time.gmtime(self._config.now_ms() / 1000))
-        stream = f"{day}/[{fleet.spec.version}]{secret[:16]}{secret[-16:]}"
+        stream = f"{day}/[{fleet.spec.version}]{self._config.new_secret(16)}"
         worker = WorkerProcess(secret, fleet.spec, stream, self._log)
         worker.finished = self._finished
         self._by_secret[secret] = worker

@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 _CLONE_NEWNS, _CLONE_NEWPID = 0x00020000, 0x20000000
+_MS_RDONLY, _MS_REMOUNT = 1, 32
 _MS_BIND, _MS_REC, _MS_PRIVATE, _MS_NOSUID, _MS_NODEV = 0x1000, 0x4000, 0x40000, 2, 4
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _SIGKILL = 9
+_PR_CAPBSET_DROP, _CAPABILITY_VERSION = 24, 0x20080522
+_KEPT_CAPABILITIES = 4  # CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
 _READ = _EXECUTE | _READ_FILE | _READ_DIR
 _FILE_RIGHTS = _EXECUTE | _WRITE_FILE | _READ_FILE | 1 << 14 | 1 << 15
@@ -123,8 +126,23 @@ def private_tmp(size_mb: int, visible: list[str]) -> bool:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.touch()
         libc.mount(source.encode(), path.encode(), None, _MS_BIND | _MS_REC, None)
+        # Below /tmp all is writable but what was put there from outside.
+        libc.mount(None, path.encode(), None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY, None)
         os.close(descriptor)
     return True
+
+
+def drop_capabilities() -> None:
+    """A root process keeps only what files' owners and modes would deny it: no mounts, no
+    devices, no network settings, no other process's memory. Others have none to begin with."""
+    if os.getuid() != 0 or sys.platform != "linux":
+        return
+    libc = _libc()
+    for capability in range(_KEPT_CAPABILITIES, 64):
+        libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+    kept = (1 << _KEPT_CAPABILITIES) - 1
+    header = struct.pack("Ii", _CAPABILITY_VERSION, 0)
+    libc.capset(header, struct.pack("6I", kept, kept, 0, 0, 0, 0))
 
 
 def restrict(readable: list[str], writable: list[str]) -> bool:

@@ -26,7 +26,15 @@ def enter(environment: dict[str, str], folders: list[str]) -> None:
     from awslambdaric import bootstrap
     from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
 
-    client = LambdaRuntimeClient(environment["AWS_LAMBDA_RUNTIME_API"])
+    address, _, prefix = environment["AWS_LAMBDA_RUNTIME_API"].partition("/")
+
+    class Client(LambdaRuntimeClient):  # type: ignore[misc]
+        """Its calls about a failed start know hosts only, no paths."""
+
+        def call_rapid(self, method: str, endpoint: str, *rest: Any, **named: Any) -> Any:
+            return super().call_rapid(method, f"/{prefix}{endpoint}", *rest, **named)
+
+    client = Client(address)
     bootstrap.run(environment["_HANDLER"], client)
 
 

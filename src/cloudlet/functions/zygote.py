@@ -105,7 +105,8 @@ class Zygote:
             self.send({"exited": pid, "status": os.waitstatus_to_exitcode(status)})
 
     def send(self, message: dict[str, Any]) -> None:
-        self.channel.send(json.dumps(message).encode())
+        with suppress(BrokenPipeError):  # the parent is gone: the next read says so too
+            self.channel.send(json.dumps(message).encode())
 
 
 def _kill_group(pid: int) -> None:
@@ -152,6 +153,7 @@ def _shut_in(message: dict[str, Any], abilities: dict[str, bool]) -> None:
     sandbox.set_limits(message["address_space_bytes"])
     if abilities["process_limit"]:
         sandbox.limit_processes(message["user_processes"])
+    sandbox.drop_capabilities()
     sandbox.restrict(readable, [own_tmp])
 
 

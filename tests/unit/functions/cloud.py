@@ -14,6 +14,7 @@ import uvicorn
 
 from cloudlet.call import Call, Caller, Cloud, Params
 from cloudlet.config import Config
+from cloudlet.errors import AwsError
 from cloudlet.events.delivery import DONE, Delivery, Outcome
 from cloudlet.events.outbox import Fact
 from cloudlet.exchange import Body, Request
@@ -72,6 +73,8 @@ class Bed:
                     "Expiration": time.time() + self.session_s,
                 }
             }
+        if name == "s3":
+            raise AwsError("NoSuchBucket", "The specified bucket does not exist", 404)
         found = self.services[name].operations[operation]
         request = Request("POST", "/", "", {}, Body.of(b""))
         call = Call(
