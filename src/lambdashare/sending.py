@@ -126,7 +126,7 @@ class Sending:
             sums = list(pool.map(Part.sha256, batch))
             missing = []
             for part, sha256 in zip(batch, sums, strict=True):
-                if there.get(part.number) == sha256:
+                if part.is_there(there.get(part.number), sha256):
                     self._progress(part.size)
                 else:
                     missing.append((part, sha256))
@@ -135,16 +135,16 @@ class Sending:
             future.result()
         self._call(upload, "complete", {})
 
-    def _there(self, upload: dict[str, Any]) -> dict[int, str] | None:
-        """The sums of the parts that S3 has; None if the file is complete."""
-        found: dict[int, str] = {}
+    def _there(self, upload: dict[str, Any]) -> dict[int, dict[str, Any]] | None:
+        """The parts that S3 has, by number; None if the file is complete."""
+        found: dict[int, dict[str, Any]] = {}
         after: int | None = 0
         while after is not None:
             path = f"{self._path(upload)}/parts?after={after}"
             page = self._client.call("GET", path, token=self.share["owner_token"])
             if page["phase"] != "uploading":
                 return None
-            found |= {part["number"]: part["sha256"] for part in page["parts"]}
+            found |= {part["number"]: part for part in page["parts"]}
             after = page["next"]
         return found
 
@@ -188,7 +188,7 @@ class Sending:
         body = Slice(part.path, part.start, part.size)
         headers = url["headers"] | {"content-length": str(part.size)}
         try:
-            sent = body if part.size else b""
+            sent: Any = body if part.size else b""
             answer = self._client.pool.request("PUT", url["url"], body=sent, headers=headers)
             return answer.status, answer.data
         except NETWORK_ERRORS as error:
@@ -216,13 +216,24 @@ class Part:
         start = (number - 1) * upload["part_size"]
         return cls(source.path, number, start, min(upload["part_size"], source.size - start))
 
+    def is_there(self, listed: dict[str, Any] | None, sha256: str) -> bool:
+        """Some storages list no SHA-256; the ETag of a part is its MD5."""
+        if listed is None or listed["size"] != self.size:
+            return False
+        if listed["sha256"]:
+            return bool(listed["sha256"] == sha256)
+        return bool(listed["etag"].strip('"') == self._sum("md5").hexdigest())
+
     def sha256(self) -> str:
-        running = hashlib.sha256()
+        return base64.b64encode(self._sum("sha256").digest()).decode()
+
+    def _sum(self, algorithm: str) -> Any:
+        running = hashlib.new(algorithm)
         body = Slice(self.path, self.start, self.size)
         while block := body.read(READ_BYTES):
             running.update(block)
         body.close()
-        return base64.b64encode(running.digest()).decode()
+        return running
 
 
 def _whole_sha256(source: Source) -> str:

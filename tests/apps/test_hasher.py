@@ -1,6 +1,7 @@
 """hasher: checkpoints, continuation, repeated and stale events."""
 
 import hashlib
+import json
 import os
 from typing import Any
 
@@ -146,15 +147,13 @@ def test_progress_and_sums_reach_subscribers(
     sent: list[dict[str, Any]] = []
 
     def post(connection: str, message: bytes) -> bool:
-        import json
-
         sent.append(json.loads(message))
         return True
 
     monkeypatch.setattr(broadcast, "_post", post)
     found, event = stored(share, data)
     realtime = function("realtime")
-    realtime.handler(message_event('{"action": "subscribe", "topic": "share:%s"}' % found), None)
+    realtime.handler(message_event({"action": "subscribe", "topic": f"share:{found}"}), None)
     hasher.handler(event, Context())
     kinds = [message["type"] for message in sent]
     assert kinds[0] == "subscribed" and kinds[1] == "file" and kinds[-1] == "file"
@@ -166,6 +165,6 @@ def test_progress_and_sums_reach_subscribers(
 ALGORITHMS = {"md5", "sha1", "sha256", "sha512", "crc32", "crc64nvme", "blake3"}
 
 
-def message_event(body: str, kind: str = "MESSAGE") -> dict[str, Any]:
-    context = {"connectionId": "c1", "eventType": kind, "requestId": "r1"}
-    return {"requestContext": context, "body": body}
+def message_event(message: dict[str, str]) -> dict[str, Any]:
+    context = {"connectionId": "c1", "eventType": "MESSAGE", "requestId": "r1"}
+    return {"requestContext": context, "body": json.dumps(message)}
