@@ -311,7 +311,7 @@ def up(port: int, aws_port: int, data: Path, host: str, public_url: str, no_watc
     from cloudlet.errors import AwsError
     from lambdashare import web_build
 
-    if not web_build.is_built():
+    if not web_build.is_current():
         web_build.build_page(click.echo)
     config = Config(
         data=data.absolute(), host=host, aws_port=aws_port, door_port=port, public_url=public_url

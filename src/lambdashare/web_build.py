@@ -11,8 +11,13 @@ WEB = HERE / "web"
 DIST = HERE / "functions" / "site" / "dist"
 
 
-def is_built() -> bool:
-    return (DIST / "index.html").is_file()
+def is_current() -> bool:
+    """Is there a build, and is nothing it was made from newer?"""
+    built = DIST / "index.html"
+    if not built.is_file():
+        return False
+    sources = [path for path in WEB.rglob("*") if "node_modules" not in path.parts]
+    return all(path.stat().st_mtime <= built.stat().st_mtime for path in sources if path.is_file())
 
 
 def build_page(say: Callable[[str], None] = print) -> None:
