@@ -70,7 +70,7 @@ def served(share: LocalShare) -> Iterator[str]:
             if self.command != "HEAD":
                 self.wfile.write(found.body)
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 
         def log_message(self, *_: Any) -> None:
             pass

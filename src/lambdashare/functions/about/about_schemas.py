@@ -32,7 +32,7 @@ DIGESTS: Schema = {
 }
 
 
-def record(optional: tuple[str, ...] = (), **properties: Schema) -> Schema:
+def record(*optional: str, **properties: Schema) -> Schema:
     """An object whose properties are all required, but for `optional` ones."""
     required = [name for name in properties if name not in optional]
     return {"type": "object", "properties": properties, "required": required}
@@ -52,7 +52,7 @@ def ref(name: str) -> Schema:
 
 EXPIRY: Schema = {"type": "integer", "minimum": 300, "maximum": 2592000}
 LIMIT: Schema = maybe({"type": "integer", "minimum": 1, "maximum": 1_000_000})
-WANTED_PART = record(("sha256",), number={"type": "integer", "minimum": 1}, sha256=BASE64)
+WANTED_PART = record("sha256", number={"type": "integer", "minimum": 1}, sha256=BASE64)
 DONE_PART = record(number={"type": "integer", "minimum": 1}, etag=TEXT, sha256=BASE64)
 URL = record(
     number=COUNT,
@@ -88,10 +88,14 @@ COUNTED = {
 
 SCHEMAS: dict[str, Schema] = {
     "NewShare": record(
-        ("expires_in_s", "max_downloads", "listed"),
+        "expires_in_s",
+        "max_downloads",
+        "listed",
         files=many(
             record(
-                ("type", "part_size", "parts"),
+                "type",
+                "part_size",
+                "parts",
                 name={"type": "string", "minLength": 1},
                 size=COUNT,
                 type=TEXT,
@@ -135,7 +139,10 @@ SCHEMAS: dict[str, Schema] = {
         hash_latency_ms=maybe(COUNT),
     ),
     "Changes": record(
-        ("expires_in_s", "expires_at", "max_downloads", "listed"),
+        "expires_in_s",
+        "expires_at",
+        "max_downloads",
+        "listed",
         expires_in_s=EXPIRY,
         expires_at=TIME,
         max_downloads=LIMIT,
@@ -151,7 +158,7 @@ SCHEMAS: dict[str, Schema] = {
         parts=many(record(number=COUNT, size=COUNT, etag=TEXT, sha256=maybe(TEXT))),
         next=maybe(COUNT),
     ),
-    "Completion": record(("parts",), parts=many(DONE_PART, maxItems=10_000)),
+    "Completion": record("parts", parts=many(DONE_PART, maxItems=10_000)),
     "Sha256": record(sha256=HEX256),
     "Match": record(match=FLAG),
     "Found": record(

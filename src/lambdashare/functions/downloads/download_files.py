@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 import download_pages
+from botocore.exceptions import ClientError
 from lambdashare_core import digests, links, shares, tables
 from lambdashare_core.problems import Problem, invalid
 from lambdashare_core.shares import Share
@@ -17,10 +18,7 @@ REDIRECT_S = 300
 def page(request: Request) -> Answer:
     share = shares.load(request.parameters["id"])
     view = shares.share_view(share, links.origin(request))
-    if request.wants_json():
-        answer = json_answer(view)
-    else:
-        answer = download_pages.share_page(view)
+    answer = json_answer(view) if request.wants_json() else download_pages.share_page(view)
     if len(share.files) == 1 and (known := share.files[0].get("digests")):
         answer.headers["repr-digest"] = digests.repr_digest(known)
     return answer
@@ -58,7 +56,7 @@ def _require_ready(item: Item) -> None:
 def _is_there(item: Item) -> bool:
     try:
         tables.client("s3").head_object(**_object(item))
-    except tables.ClientError:
+    except ClientError:
         return False
     return True
 
@@ -97,9 +95,10 @@ def _signed_get(item: Item, inline: bool) -> str:
     how = "inline" if inline and (shown or item["type"] == "text/plain") else "attachment"
     name = item["name"].rsplit("/", 1)[-1]
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\%' else "_" for c in name)
+    disposition = f"{how}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
     parameters = {
         **_object(item),
-        "ResponseContentDisposition": f"{how}; filename=\"{plain}\"; filename*=UTF-8''{_rfc8187(name)}",
+        "ResponseContentDisposition": disposition,
         "ResponseContentType": item["type"],
         "ResponseCacheControl": "private, no-store",
     }
@@ -108,10 +107,6 @@ def _signed_get(item: Item, inline: bool) -> str:
             "get_object", Params=parameters, ExpiresIn=REDIRECT_S
         )
     )
-
-
-def _rfc8187(name: str) -> str:
-    return quote(name, safe="")
 
 
 def verification(request: Request) -> Answer:

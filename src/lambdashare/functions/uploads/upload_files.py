@@ -24,7 +24,7 @@ CALLERS_FAULT = (
 
 
 def part_urls(request: Request) -> Answer:
-    share, item = _addressed(request)
+    _, item = _addressed(request)
     _require(item, "uploading")
     errors: dict[str, str] = {}
     wanted = request.json().get("parts")

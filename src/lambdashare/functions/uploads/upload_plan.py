@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from lambdashare_core import digests, shares, tables
 from lambdashare_core.moments import now_ms, rfc3339
@@ -72,12 +72,12 @@ def _wish(file: Any, at: str, errors: dict[str, str]) -> Wish:
     if not is_count(size):
         errors[f"{at}/size"] = "must be a whole number of bytes, 0 or more"
         size = 0
-    elif size > MAX_SIZE:
+    if size > MAX_SIZE:
         raise Problem(413, "too-large", f"{name!r} is bigger than {MAX_SIZE} bytes.")
     kind = file.get("type") or "application/octet-stream"
     if not _is_media_type(kind):
         errors[f"{at}/type"] = "must be a media type such as text/plain"
-    part_size = file.get("part_size") or default_part_size(size)
+    part_size: Any = file.get("part_size") or default_part_size(size)
     if problem := part_size_problem(part_size, size):
         errors[f"{at}/part_size"] = problem
         part_size = default_part_size(size)
@@ -86,7 +86,7 @@ def _wish(file: Any, at: str, errors: dict[str, str]) -> Wish:
     return Wish(wish.name, wish.size, wish.type, part_size, parts)
 
 
-def is_count(value: Any) -> bool:
+def is_count(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
@@ -131,7 +131,7 @@ def asked_parts(
     count = part_count(size, part_size)
     good = []
     for i, part in enumerate(parts):
-        number = part.get("number") if isinstance(part, dict) else None
+        number: Any = part.get("number") if isinstance(part, dict) else None
         if not is_count(number) or not 1 <= number <= count:
             errors[f"{at}/{i}/number"] = f"must be 1 to {count}"
             continue
