@@ -169,7 +169,7 @@ async def running(folder: Path, sources: Any = None, **pool: Any) -> AsyncIterat
         bed.database.close()
 
 
-async def until(condition: Callable[[], Any], timeout_s: float = 10) -> None:
+async def until(condition: Callable[[], Any], timeout_s: float = 20) -> None:
     """Waits for a condition; the tests' only way to wait."""
     end_s = time.monotonic() + timeout_s
     while not condition():

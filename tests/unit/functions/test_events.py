@@ -148,6 +148,7 @@ async def wait_for(bed: Any, name: str, wanted: list[Any]) -> None:
 
 def test_a_mapping_keeps_its_position_over_a_restart(tmp_path: Path) -> None:
     source = Memory()
+    wanted = {"Pattern": '{"value": ["a", "b"]}'}
 
     async def first() -> None:
         async with running(tmp_path, {"dynamodb": source}) as bed:
@@ -155,7 +156,7 @@ def test_a_mapping_keeps_its_position_over_a_restart(tmp_path: Path) -> None:
             await bed.write(lambda tx: source.add(tx, bed.config.now_ms(), "before"))
             await bed.operate("CreateEventSourceMapping", FunctionName="reads",
                               EventSourceArn=STREAM, StartingPosition="LATEST",
-                              FilterCriteria={"Filters": [{"Pattern": '{"value": ["a", "b"]}'}]})  # fmt: skip
+                              FilterCriteria={"Filters": [wanted]})  # fmt: skip
             for value in ("a", "ignored"):
                 await bed.write(lambda tx, v=value: source.add(tx, bed.config.now_ms(), v))
             await wait_for(bed, "reads", ["a"])
