@@ -192,8 +192,13 @@ class ApiSuite:
             answer = door.request("GET", gone)
             assert answer.status == 410, gone
         door.eventually(lambda: HTTP.request("GET", location).status in (403, 404))
-        answer = door.request("GET", path)
-        assert answer.status == 410 and answer.json()["tombstone"]["files"][0]["size"] == 100
+
+        def buried() -> Any:
+            answer = door.request("GET", path)
+            assert answer.status == 410
+            return answer.json()["tombstone"]["files"]
+
+        assert door.eventually(buried)[0]["size"] == 100
         assert door.request("GET", f"/v1/hashes/{digest}").status == 410
         assert door.request("DELETE", path, headers=owner(share)).status == 204
 
