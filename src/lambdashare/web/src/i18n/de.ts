@@ -11,7 +11,7 @@ export const de: Record<Key, string> = {
   "home.lead": "Datei senden. Ankunft beweisen.",
   "home.sub": "Jede Größe, direkt in den Speicher. Ihr Browser, der Speicher und eine Funktion berechnen je die Prüfsumme, und alle drei müssen übereinstimmen.",
   "drop.title": "Dateien irgendwo auf dieser Seite ablegen", "drop.or": "oder einfügen, oder",
-  "drop.files": "Dateien wählen", "drop.folder": "Ordner wählen", "drop.now": "Loslassen zum Senden",
+  "drop.files": "Dateien wählen", "drop.folder": "Ordner wählen", "drop.now": "Loslassen zum Senden", "drop.verify": "Loslassen zum Prüfen",
   "terms.expiry": "Verfügbar für", "terms.more": "Weitere Optionen", "terms.max": "Erlaubte Downloads je Datei",
   "terms.max.hint": "Leer heißt unbegrenzt.", "terms.listed": "Über die Summen auffindbar",
   "terms.listed.hint": "Wer eine Summe der Datei kennt, findet sie auch ohne Link.",

@@ -10,7 +10,7 @@ export const en = {
   "home.lead": "Send a file. Prove it arrived.",
   "home.sub": "Any size, straight to storage. Your browser, the storage and a function each compute the file's hash, and all three must agree.",
   "drop.title": "Drop files anywhere on this page", "drop.or": "or paste, or",
-  "drop.files": "Choose files", "drop.folder": "Choose a folder", "drop.now": "Let go to send",
+  "drop.files": "Choose files", "drop.folder": "Choose a folder", "drop.now": "Let go to send", "drop.verify": "Let go to verify",
   "terms.expiry": "Available for", "terms.more": "More options", "terms.max": "Downloads allowed per file",
   "terms.max.hint": "Empty means no limit.", "terms.listed": "Can be found by its sums",
   "terms.listed.hint": "Whoever knows a sum of a file finds it, without the link.",

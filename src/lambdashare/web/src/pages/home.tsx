@@ -59,7 +59,7 @@ export function Home() {
   const quiet = state.transfers.value.length === 0;
   return (
     <Layout section="send">
-      <PageDrop onTake={onTake} />
+      <PageDrop onTake={onTake} words={t("drop.now")} />
       <h1 class={quiet ? "lead" : "hidden"}>{t("home.lead")}</h1>
       {quiet && <p class="sub">{t("home.sub")}</p>}
       {state.transfers.value.map((transfer) => <Sending key={transfer.id} transfer={transfer} />)}

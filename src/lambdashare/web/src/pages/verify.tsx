@@ -56,7 +56,7 @@ export function Verify() {
   const onTake = useCallback(([picked]: Picked[]) => void (picked && verify(picked.file)), []);
   return (
     <Layout section="verify">
-      <PageDrop onTake={onTake} />
+      <PageDrop onTake={onTake} words={t("drop.verify")} />
       <h1 class="lead">{t("verify.lead")}</h1>
       <p class="sub">{t("verify.sub")}</p>
       <section class="card drop">

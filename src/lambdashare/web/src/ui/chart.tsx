@@ -64,7 +64,8 @@ function options({ lines, format, stepS, whole = false }: Props, element: HTMLEl
     padding: [10, 22, 0, 0],
     cursor: { y: false, points: { size: 6 } },
     legend: { show: false },
-    scales: { y: { range: (_, __, most) => [0, Math.max(1, (most ?? 0) * 1.1)] } },
+    // Half a step of room at either end: bars are as wide as that.
+    scales: { x: { range: (_, from, to) => [from - stepS / 2, to + stepS / 2] }, y: { range: (_, __, most) => [0, Math.max(1, (most ?? 0) * 1.1)] } },
     axes: [
       { ...axis, size: 28, space: 64, values: (_, ticks) => ticks.map((tick) => time.format(tick * 1000)) },
       {

@@ -1,7 +1,6 @@
 // Native, labelled file inputs; and the whole page as a drop and paste target.
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { t } from "../i18n";
 import { fromList, fromPaste, fromTransfer, type Picked } from "../store/files";
 
 type Take = (picked: Picked[]) => void;
@@ -34,7 +33,7 @@ export function Choose({ label, onPick, folder = false, multiple = true, primary
 export const pickedFrom = (files: File[]): Picked[] => fromList(files);
 
 /** Takes drops and pastes anywhere on the page; the overlay says so while something hovers. */
-export function PageDrop({ onTake }: { onTake: Take }) {
+export function PageDrop({ onTake, words }: { onTake: Take; words: string }) {
   const over = useSignal(false);
   useEffect(() => {
     const stop = new AbortController();
@@ -65,7 +64,7 @@ export function PageDrop({ onTake }: { onTake: Take }) {
     });
     return () => stop.abort();
   }, [onTake]);
-  return over.value ? <div class="overlay" aria-hidden="true"><p>{t("drop.now")}</p></div> : null;
+  return over.value ? <div class="overlay" aria-hidden="true"><p>{words}</p></div> : null;
 }
 
 const stamp = () => new Date().toISOString().slice(0, 19).replaceAll(":", "-");

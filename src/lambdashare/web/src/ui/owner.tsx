@@ -33,7 +33,7 @@ export function Owner({ share, token, onDeleted }: Props) {
     onDeleted();
   };
   return (
-    <section class="owner" aria-label={t("owner.title")}>
+    <div class="owner" role="group" aria-label={t("owner.title")}>
       <div class="row">
         <Lifetime label={t("owner.expiry")} value={lifetime} />
         <button type="button" onClick={() => attempt(change)}>{t("owner.set")}</button>
@@ -49,6 +49,6 @@ export function Owner({ share, token, onDeleted }: Props) {
         )}
       </div>
       <p class="note" role="status">{said.value}</p>
-    </section>
+    </div>
   );
 }

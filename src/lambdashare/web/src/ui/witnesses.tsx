@@ -26,14 +26,14 @@ export function Witnesses({ file, local }: Props) {
     : "";
   const localNote = local && !local.sha256 ? t("witness.local", { percent: percent(local.hashed, local.size) }) : "";
   return (
-    <section class={`witnesses ${mood(file)}`} aria-label={t("witness.title")}>
+    <div class={`witnesses ${mood(file)}`} role="group" aria-label={`${t("witness.title")}, ${file.name}`}>
       <p class="headline">{mood(file) === "bad" ? <Warning /> : <Shield />}<span>{headline(file, says)}</span></p>
       <ul>
         <Witness who={t("witness.browser")} says={says.browser} note={localNote} />
         <Witness who={t("witness.storage")} says={says.storage} note={storageNote} />
         <Witness who={t("witness.function")} says={says.function} note={computed ? "SHA-256" : ""} />
       </ul>
-    </section>
+    </div>
   );
 }
 
