@@ -18,6 +18,7 @@ from cloudlet.functions.zygote import MESSAGE_BYTES
 
 _log = logging.getLogger(__name__)
 _KILLED = -9
+_PAUSE_S = 1.0
 Exited = Callable[[int, int], None]  # pid, exit code (negative: the signal)
 
 
@@ -146,5 +147,12 @@ class Launcher:
         if process is not None:
             process.kill()
             process.wait()
+            was_ready = self._ready.is_set()
+            self._ready.clear()
             _log.warning("the zygote died (%s) and is started again", process.returncode)
+            pause_s = 0.0 if was_ready else _PAUSE_S  # one that cannot start must not spin
+            asyncio.get_running_loop().call_later(pause_s, self._restart)
+
+    def _restart(self) -> None:
+        if self._process is not None and self._channel is None:
             self.start()
