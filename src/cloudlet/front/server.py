@@ -115,6 +115,7 @@ class Listener:
                 response = await self._answer(request)
             except ClientGone:
                 return
+        await incoming.settle()
         if incoming.unread:
             response.headers.append(("Connection", "close"))
         await _send(scope["method"], response, incoming, send)
@@ -149,7 +150,9 @@ class _Incoming:
         self._length = int(length) if length else None
         if length is None and b"transfer-encoding" not in headers:
             self._length = 0
-        self._more = self._length != 0
+        # A client that expects 100 waits for it even before an empty body: read, which sends it.
+        self._more = self._length != 0 or b"expect" in headers
+        self._is_awaited = self._length == 0 and b"expect" in headers
         self.gone = asyncio.Event()
 
     @property
@@ -170,6 +173,12 @@ class _Incoming:
             if data := message.get("body", b""):
                 return bytes(data)
         return b""
+
+    async def settle(self) -> None:
+        """s3-101: who asks to continue is told so even before an empty body. A final answer alone
+        would leave botocore, which keeps the connection, unable to read the next one."""
+        if self._is_awaited:
+            await self._receive()
 
     async def watch(self) -> None:
         """Returns when the peer has closed the connection (or the response is complete)."""

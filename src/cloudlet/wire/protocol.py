@@ -25,6 +25,13 @@ from cloudlet.wire.validate import Validator
 from cloudlet.wire.xml_codec import DECLARATION, Reader, Writer, malformed, parse_document
 
 _BODY_BYTES_MAX = 16 << 20
+_SIGNATURE_ARGUMENTS = {
+    f"x-amz-{name}"
+    for name in (
+        "algorithm", "credential", "date", "expires", "signedheaders", "signature",
+        "security-token", "content-sha256",
+    )
+}  # fmt: skip
 _XML_NAMESPACE = {"s3": "http://s3.amazonaws.com/doc/2006-03-01/"}
 _S3_ROOTS = {
     "ListBuckets": "ListAllMyBucketsResult",
@@ -115,6 +122,8 @@ class Protocol:
 
     async def _parse_rest(self, request: Request) -> Parsed:
         query = request.arguments()
+        if self.model.name == "s3" and "X-Amz-Signature" in request.query:
+            _unhoist(request, query)
         name, labels = rest.match(self.model, request, self._path(request), query)
         shape = self.model.operation(name).input_shape
         params: Params = {}
@@ -324,6 +333,14 @@ def _decoded(request: Request, body: bytes) -> bytes:
     except (zlib.error, gzip.BadGzipFile) as error:
         raise AwsError("SerializationException", "The body is not valid gzip.", 400) from error
     return data
+
+
+def _unhoist(request: Request, query: rest.Arguments) -> None:
+    """s3-002: SDKs move x-amz-* headers of presigned requests into the signed query."""
+    for name, value in query:
+        header = name.lower()
+        if header.startswith("x-amz-") and header not in _SIGNATURE_ARGUMENTS:
+            request.headers.setdefault(header, value)
 
 
 def _s3_path(request: Request) -> str:
