@@ -16,7 +16,7 @@ FUNCTION_LINES_MAX = 70
 FUNCTION_MEDIAN_MAX = 10
 CLASS_LINES_MAX = 250
 ARGUMENTS_MAX = 5
-CLOUDLET_LINES_MAX = 20_000
+CLOUDLET_LINES_MAX = 32_000
 
 # Higher may import lower. Packages on one shelf are siblings and never import each other.
 SHELVES: list[set[str]] = [
@@ -92,7 +92,7 @@ def test_the_application_and_the_cloud_do_not_know_each_other() -> None:
     """Only the command that starts λShare on cloudlet may name both."""
     for path in _python("src/cloudlet"):
         assert "lambdashare" not in path.read_text().lower(), path
-    allowed = {"up.py", "cli.py"}
+    allowed = {"cli.py"}
     for path in _python("src/lambdashare"):
         if path.name not in allowed:
             assert not re.search(r"^\s*(from|import) cloudlet", path.read_text(), re.M), path

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import click
 
+from cloudlet import __version__
 from cloudlet.config import Config
 
 DATA = Path(".cloudlet")
@@ -24,7 +25,7 @@ _POLL_S = 0.5
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="lambdashare", prog_name="cloudlet")
+@click.version_option(__version__, prog_name="cloudlet")
 def cli() -> None:
     """The one-machine serverless cloud: runs SAM templates, speaks AWS's protocols."""
 
