@@ -20,7 +20,10 @@ interface Page {
 const pages: Record<string, Page> = {
   home: { title: "title.home", load: () => <Home /> },
   verify: { title: "title.verify", load: () => <Verify /> },
-  analytics: { title: "title.analytics", load: async () => h((await import("./pages/analytics")).Analytics, {}) },
+  analytics: {
+    title: "title.analytics",
+    load: async () => h((await import("./pages/analytics")).Analytics, {}),
+  },
   share: { title: null, load: () => <SharePage first={pageData<Share>()} /> },
   hash: { title: "title.hash", load: () => <HashPage match={pageData<HashMatch>()} /> },
   error: { title: "title.problem", load: () => <ProblemPage problem={pageData<ProblemBody>()} /> },
@@ -35,9 +38,15 @@ async function start(): Promise<void> {
   const page = pages[root?.dataset.page ?? ""];
   if (!root || !page) return;
   startTheme();
-  const [content] = await Promise.all([page.load(), speak(preferred(navigator.languages, stored()))]);
+  const [content] = await Promise.all([
+    page.load(),
+    speak(preferred(navigator.languages, stored())),
+  ]);
   const { title } = page;
-  if (title) effect(() => { document.title = language.value && `${t(title)} · λShare`; });
+  if (title)
+    effect(() => {
+      document.title = language.value && `${t(title)} · λShare`;
+    });
   root.replaceChildren();
   render(content, root);
 }

@@ -65,19 +65,42 @@ describe("announcements", () => {
 });
 
 describe("statistics", () => {
-  const zero = { uploads: 0, bytes: 0, downloads: 0, verifications: 0, hashes: 0, quarantined: 0, types: {} };
+  const zero = {
+    uploads: 0,
+    bytes: 0,
+    downloads: 0,
+    verifications: 0,
+    hashes: 0,
+    quarantined: 0,
+    types: {},
+  };
   const latency = { p50_ms: null, p99_ms: null, histogram: {} };
   const at = (minute: number) => new Date(minute * 60_000).toISOString();
   const stats: Stats = {
-    range: "hour", step_s: 60, totals: { ...zero, latency },
+    range: "hour",
+    step_s: 60,
+    totals: { ...zero, latency },
     buckets: [0, 1, 2].map((minute) => ({ ...zero, at: at(minute), latency })),
   };
-  const one = (minute: number, change: Partial<Increment>): Increment => ({ ...zero, at: at(minute), histogram: {}, ...change });
+  const one = (minute: number, change: Partial<Increment>): Increment => ({
+    ...zero,
+    at: at(minute),
+    histogram: {},
+    ...change,
+  });
 
   it("adds to the right bucket and to the totals", () => {
-    const next = add(stats, [one(1, { uploads: 2, types: { video: 2 } }), one(2, { hashes: 1, histogram: { 500: 1 } })]);
+    const next = add(stats, [
+      one(1, { uploads: 2, types: { video: 2 } }),
+      one(2, { hashes: 1, histogram: { 500: 1 } }),
+    ]);
     expect(next.buckets.map(({ uploads }) => uploads)).toEqual([0, 2, 0]);
-    expect(next.totals).toMatchObject({ uploads: 2, hashes: 1, types: { video: 2 }, latency: { p50_ms: 500 } });
+    expect(next.totals).toMatchObject({
+      uploads: 2,
+      hashes: 1,
+      types: { video: 2 },
+      latency: { p50_ms: 500 },
+    });
   });
 
   it("moves the window on, keeping its length", () => {
@@ -88,7 +111,12 @@ describe("statistics", () => {
   });
 
   it("counts minutes into the running hour", () => {
-    const hours: Stats = { ...stats, range: "day", step_s: 3600, buckets: [{ ...zero, at: at(0), latency }] };
+    const hours: Stats = {
+      ...stats,
+      range: "day",
+      step_s: 3600,
+      buckets: [{ ...zero, at: at(0), latency }],
+    };
     expect(add(hours, [one(7, { uploads: 1 })]).buckets[0]!.uploads).toBe(1);
   });
 

@@ -13,13 +13,17 @@ afterEach(() => vi.useRealTimers());
 describe("parts", () => {
   it("covers a file without gap or overlap, the last part being what is left", () => {
     expect(spans(25, 10)).toEqual([
-      { number: 1, start: 0, end: 10 }, { number: 2, start: 10, end: 20 }, { number: 3, start: 20, end: 25 },
+      { number: 1, start: 0, end: 10 },
+      { number: 2, start: 10, end: 20 },
+      { number: 3, start: 20, end: 25 },
     ]);
   });
 
-  it("has no empty last part when the size is a multiple", () => expect(spans(20, 10)).toHaveLength(2));
+  it("has no empty last part when the size is a multiple", () =>
+    expect(spans(20, 10)).toHaveLength(2));
 
-  it("makes one empty part of an empty file", () => expect(spans(0, 10)).toEqual([{ number: 1, start: 0, end: 0 }]));
+  it("makes one empty part of an empty file", () =>
+    expect(spans(0, 10)).toEqual([{ number: 1, start: 0, end: 0 }]));
 
   it("knows what is left and what is done", () => {
     const done = new Map([[2, "etag"]]);
@@ -62,7 +66,11 @@ describe("persist", () => {
   it("tries again after a passing failure", async () => {
     vi.useFakeTimers();
     vi.stubGlobal("navigator", { onLine: true });
-    const work = vi.fn().mockRejectedValueOnce(new Offline()).mockRejectedValueOnce(problem(503)).mockResolvedValue("ok");
+    const work = vi
+      .fn()
+      .mockRejectedValueOnce(new Offline())
+      .mockRejectedValueOnce(problem(503))
+      .mockResolvedValue("ok");
     const result = persist(work, new AbortController().signal);
     await vi.runAllTimersAsync();
     expect(await result).toBe("ok");
@@ -72,12 +80,16 @@ describe("persist", () => {
 
   it("gives up at once on what will not pass", async () => {
     const work = vi.fn().mockRejectedValue(problem(410));
-    await expect(persist(work, new AbortController().signal)).rejects.toMatchObject({ reason: "gone" });
+    await expect(persist(work, new AbortController().signal)).rejects.toMatchObject({
+      reason: "gone",
+    });
     expect(work).toHaveBeenCalledTimes(1);
   });
 
   it("says what the matter is in terms of the sender", () => {
-    expect(asTrouble(new DOMException("x", "NotReadableError"))).toMatchObject({ reason: "changed" });
+    expect(asTrouble(new DOMException("x", "NotReadableError"))).toMatchObject({
+      reason: "changed",
+    });
     expect(asTrouble(new Offline())).toMatchObject({ reason: "unreachable" });
     expect(asTrouble(problem(422))).toMatchObject({ reason: "refused" });
     const trouble = new Trouble("gone");
@@ -121,13 +133,16 @@ describe("gate", () => {
     const order: number[] = [];
     let inside = 0;
     let most = 0;
-    const work = (n: number) => gate.run(async () => {
-      most = Math.max(most, ++inside);
-      order.push(n);
-      await Promise.resolve();
-      inside -= 1;
-      if (n === 1) throw new Error("boom");
-    }).catch(() => {});
+    const work = (n: number) =>
+      gate
+        .run(async () => {
+          most = Math.max(most, ++inside);
+          order.push(n);
+          await Promise.resolve();
+          inside -= 1;
+          if (n === 1) throw new Error("boom");
+        })
+        .catch(() => {});
     await Promise.all([0, 1, 2, 3, 4].map(work));
     expect(most).toBe(2);
     expect(order).toEqual([0, 1, 2, 3, 4]);
@@ -136,12 +151,24 @@ describe("gate", () => {
 
 describe("URL desk", () => {
   const answer = (number: number): PartUrl => ({
-    number, url: `u${number}`, headers: {}, size: 1, expires_at: new Date(Date.now() + 3_600_000).toISOString(),
+    number,
+    url: `u${number}`,
+    headers: {},
+    size: 1,
+    expires_at: new Date(Date.now() + 3_600_000).toISOString(),
   });
   const desk = (ready: PartUrl[] = []) => {
     const asked: PartWish[][] = [];
-    const file = { partUrls: async (parts: PartWish[]) => (asked.push(parts), parts.map(({ number }) => answer(number))) };
-    return { asked, desk: new UrlDesk(file as unknown as OwnedFile, ready, new AbortController().signal) };
+    const file = {
+      partUrls: async (parts: PartWish[]) => (
+        asked.push(parts),
+        parts.map(({ number }) => answer(number))
+      ),
+    };
+    return {
+      asked,
+      desk: new UrlDesk(file as unknown as OwnedFile, ready, new AbortController().signal),
+    };
   };
 
   it("asks for many parts in one call", async () => {

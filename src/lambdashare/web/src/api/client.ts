@@ -1,7 +1,18 @@
 // The JSON API under /v1. Every failure is a Problem (RFC 9457) or Offline.
 import type {
-  HashMatch, NewShare, PartUrl, PartWish, ProblemBody, Range, Share, SharedFile, SharePatch, ShareWish,
-  Stats, StoredPart, StoredParts,
+  HashMatch,
+  NewShare,
+  PartUrl,
+  PartWish,
+  ProblemBody,
+  Range,
+  Share,
+  SharedFile,
+  SharePatch,
+  ShareWish,
+  Stats,
+  StoredPart,
+  StoredParts,
 } from "./types";
 
 export class Problem extends Error {
@@ -39,11 +50,15 @@ export const api = {
   share: (id: string) => ask<Share>(`/v1/shares/${id}`),
   patchShare: (id: string, token: string, body: SharePatch) =>
     ask<Share>(`/v1/shares/${id}`, { method: "PATCH", token, body }),
-  deleteShare: (id: string, token: string) => ask<null>(`/v1/shares/${id}`, { method: "DELETE", token }),
+  deleteShare: (id: string, token: string) =>
+    ask<null>(`/v1/shares/${id}`, { method: "DELETE", token }),
   hash: (digest: string) => ask<HashMatch>(`/v1/hashes/${encodeURIComponent(digest)}`),
   stats: (range: Range) => ask<Stats>(`/v1/stats?range=${range}`),
   verification: (id: string, n: number, sha256: string) =>
-    ask<{ match: boolean }>(`/v1/shares/${id}/files/${n}/verifications`, { method: "POST", body: { sha256 } }),
+    ask<{ match: boolean }>(`/v1/shares/${id}/files/${n}/verifications`, {
+      method: "POST",
+      body: { sha256 },
+    }),
 };
 
 /** What only the sender may do with one file of a share. */
@@ -79,7 +94,11 @@ async function ask<T>(path: string, { method = "GET", body, token, signal }: Ask
 }
 
 async function problemBody(response: Response): Promise<ProblemBody> {
-  const fallback: ProblemBody = { type: "about:blank", title: response.statusText, status: response.status };
+  const fallback: ProblemBody = {
+    type: "about:blank",
+    title: response.statusText,
+    status: response.status,
+  };
   try {
     return { ...fallback, ...((await response.json()) as Partial<ProblemBody>) };
   } catch {

@@ -1,6 +1,14 @@
 // What the JSON API and the WebSocket say, as docs/api.md has it.
 
-export const ALGORITHMS = ["sha256", "blake3", "sha512", "sha1", "md5", "crc64nvme", "crc32"] as const;
+export const ALGORITHMS = [
+  "sha256",
+  "blake3",
+  "sha512",
+  "sha1",
+  "md5",
+  "crc64nvme",
+  "crc32",
+] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
 export type Digests = Partial<Record<Algorithm, string>>;
 
@@ -179,9 +187,23 @@ export type LiveMessage =
   | { type: "subscribed"; topic: string; share?: Share }
   | { type: "unsubscribed"; topic: string }
   | { type: "pong" }
-  | { type: "progress"; topic: string; n: number; hashed_bytes: number; size: number; bytes_per_s: number }
+  | {
+      type: "progress";
+      topic: string;
+      n: number;
+      hashed_bytes: number;
+      size: number;
+      bytes_per_s: number;
+    }
   | { type: "file"; topic: string; file: SharedFile }
   | { type: "share"; topic: string; share: Share }
   | { type: "gone"; topic: string; reason: "expired" | "deleted" }
   | { type: "stats"; topic: string; buckets: Increment[] }
-  | { type: "error"; topic?: string; status: number; title: string; detail: string; request_id?: string };
+  | {
+      type: "error";
+      topic?: string;
+      status: number;
+      title: string;
+      detail: string;
+      request_id?: string;
+    };

@@ -13,7 +13,10 @@ export const canSave = (): boolean => "showSaveFilePicker" in window;
 
 /** True when what arrived has the wanted SHA-256. The click that called this opens the picker. */
 export async function saveVerified(
-  file: SharedFile, wanted: string, onBytes: (bytes: number) => void, signal: AbortSignal,
+  file: SharedFile,
+  wanted: string,
+  onBytes: (bytes: number) => void,
+  signal: AbortSignal,
 ): Promise<boolean> {
   const suggestedName = file.name.slice(file.name.lastIndexOf("/") + 1);
   const handle = await (window as PickerWindow).showSaveFilePicker!({ suggestedName });
@@ -55,16 +58,20 @@ function pacedHash(hasher: Hasher): PacedHash {
       stream.write(bytes);
     },
     caughtUp: () =>
-      written - hashed <= AHEAD_MAX ? Promise.resolve() : new Promise<void>((resolve) => (wake = resolve)),
+      written - hashed <= AHEAD_MAX
+        ? Promise.resolve()
+        : new Promise<void>((resolve) => (wake = resolve)),
   };
 }
 
 async function copy(
-  from: ReadableStream<Uint8Array<ArrayBuffer>>, to: FileSystemWritableFileStream, hash: PacedHash,
+  from: ReadableStream<Uint8Array<ArrayBuffer>>,
+  to: FileSystemWritableFileStream,
+  hash: PacedHash,
   onBytes: (bytes: number) => void,
 ): Promise<void> {
   const reader = from.getReader();
-  for (let bytes = 0; ; ) {
+  for (let bytes = 0; ;) {
     const { done, value } = await reader.read();
     if (done) return;
     hash.write(value);

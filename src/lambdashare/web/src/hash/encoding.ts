@@ -5,7 +5,9 @@ export function bytesToBase64(bytes: Uint8Array): string {
 }
 
 export function hexToBase64(hex: string): string {
-  return bytesToBase64(Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16)));
+  return bytesToBase64(
+    Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16)),
+  );
 }
 
 const SHA256_HEX = /^[0-9a-f]{64}$/;
@@ -24,7 +26,11 @@ export function fragmentDigests(fragment: string): Map<number, string> {
 /** A link beyond this is no longer one that people pass on; then the page's own sums must do. */
 const LINK_DIGESTS_MAX = 8;
 
-export function linkWithDigests(url: string, digests: ReadonlyMap<number, string>, count: number): string {
+export function linkWithDigests(
+  url: string,
+  digests: ReadonlyMap<number, string>,
+  count: number,
+): string {
   if (count > LINK_DIGESTS_MAX || digests.size < count) return url;
   const fields = [...digests]
     .sort(([a], [b]) => a - b)

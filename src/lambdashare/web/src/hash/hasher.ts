@@ -18,13 +18,19 @@ export class Hasher {
   readonly #waiting = new Map<number, Waiting>();
   #ids = 0;
 
-  constructor(worker: Worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" })) {
+  constructor(
+    worker: Worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" }),
+  ) {
     this.#worker = worker;
     this.#worker.onmessage = (event: MessageEvent<News>) => this.#hear(event.data);
     this.#worker.onerror = (event) => this.#fail(new HashFailed(event.message || "worker"));
   }
 
-  blob(blob: Blob, algorithms: Algorithm[], onBytes: (bytes: number) => void = () => {}): Promise<Digests> {
+  blob(
+    blob: Blob,
+    algorithms: Algorithm[],
+    onBytes: (bytes: number) => void = () => {},
+  ): Promise<Digests> {
     const id = ++this.#ids;
     return this.#ask(id, { kind: "blob", id, blob, algorithms }, onBytes);
   }
@@ -75,10 +81,18 @@ export interface HashStream {
 }
 
 // Three Workers share seven algorithms so that the slowest, not the sum, sets the time.
-const GROUPS: Algorithm[][] = [["sha256", "crc32"], ["sha512", "crc64nvme"], ["md5", "sha1", "blake3"]];
+const GROUPS: Algorithm[][] = [
+  ["sha256", "crc32"],
+  ["sha512", "crc64nvme"],
+  ["md5", "sha1", "blake3"],
+];
 
 /** All seven sums of one file. `onBytes` hears how far the slowest Worker has come. */
-export async function allSums(blob: Blob, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<Digests> {
+export async function allSums(
+  blob: Blob,
+  onBytes: (bytes: number) => void,
+  signal: AbortSignal,
+): Promise<Digests> {
   const hashers = GROUPS.map(
     () => new Hasher(new Worker(new URL("./worker_all.ts", import.meta.url), { type: "module" })),
   );

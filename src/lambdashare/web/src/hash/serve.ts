@@ -22,13 +22,18 @@ export function serve(makers: Makers): void {
       .then(() => obey(makers, runs, order))
       .catch((error: unknown) => {
         runs.delete(order.id);
-        tell({ kind: "failed", id: order.id, message: error instanceof Error ? error.name : String(error) });
+        tell({
+          kind: "failed",
+          id: order.id,
+          message: error instanceof Error ? error.name : String(error),
+        });
       });
   };
 }
 
 async function obey(makers: Makers, runs: Map<number, Run>, order: Order): Promise<void> {
-  if (order.kind === "blob") return hashBlob(order.id, order.blob, await open(makers, order.algorithms));
+  if (order.kind === "blob")
+    return hashBlob(order.id, order.blob, await open(makers, order.algorithms));
   if (order.kind === "open") {
     runs.set(order.id, await open(makers, order.algorithms));
     return;
@@ -58,7 +63,10 @@ async function hashBlob(id: number, blob: Blob, run: Run): Promise<void> {
 
 async function open(makers: Makers, algorithms: Algorithm[]): Promise<Run> {
   const hashers = await Promise.all(
-    algorithms.map(async (name): Promise<[Algorithm, IHasher]> => [name, (await makers[name]!()).init()]),
+    algorithms.map(async (name): Promise<[Algorithm, IHasher]> => [
+      name,
+      (await makers[name]!()).init(),
+    ]),
   );
   return { hashers, bytes: 0 };
 }

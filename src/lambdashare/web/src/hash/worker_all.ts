@@ -1,5 +1,13 @@
 // The Worker of the verify page: all seven sums.
-import { createBLAKE3, createCRC32, createCRC64, createMD5, createSHA1, createSHA256, createSHA512 } from "hash-wasm";
+import {
+  createBLAKE3,
+  createCRC32,
+  createCRC64,
+  createMD5,
+  createSHA1,
+  createSHA256,
+  createSHA512,
+} from "hash-wasm";
 import { serve } from "./serve";
 
 const CRC64NVME_POLYNOMIAL = "9a6c9329ac4bc9b5";

@@ -28,7 +28,9 @@ export function choose(next: Language): Promise<void> {
 
 export function preferred(wanted: readonly string[], stored: string | null): Language {
   if (stored === "en" || stored === "de") return stored;
-  const known = wanted.map((tag) => tag.slice(0, 2).toLowerCase()).find((tag) => tag === "en" || tag === "de");
+  const known = wanted
+    .map((tag) => tag.slice(0, 2).toLowerCase())
+    .find((tag) => tag === "en" || tag === "de");
   return known === "de" ? "de" : "en";
 }
 

@@ -73,4 +73,6 @@ export class Live {
   }
 }
 
-export const live = new Live(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`);
+export const live = new Live(
+  `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`,
+);

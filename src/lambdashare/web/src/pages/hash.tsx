@@ -11,7 +11,9 @@ export function HashPage({ match }: { match: HashMatch }) {
   return (
     <Layout section={null}>
       <h1>{t("hash.lead")}</h1>
-      <p class="sub">{bytes(match.size)} · {t("hash.same", { count: match.files.length })}</p>
+      <p class="sub">
+        {bytes(match.size)} · {t("hash.same", { count: match.files.length })}
+      </p>
       <section class="card">
         <Ribbon sha256={match.digests.sha256 ?? null} ratio={1} />
         <h2>{t("hash.where")}</h2>

@@ -28,25 +28,36 @@ const state = {
   kept: signal<ShareRecord[]>([]),
 };
 
-const begun = (transfer: Transfer) => (state.transfers.value = [transfer, ...state.transfers.peek()]);
+const begun = (transfer: Transfer) =>
+  (state.transfers.value = [transfer, ...state.transfers.peek()]);
 
 async function take(picked: Picked[]): Promise<void> {
-  state.trouble.value = picked.length === 0 ? t("error.empty") : picked.length > FILES_MAX ? t("error.many") : "";
+  state.trouble.value =
+    picked.length === 0 ? t("error.empty") : picked.length > FILES_MAX ? t("error.many") : "";
   if (state.trouble.value) return;
   state.starting.value = picked.length;
   try {
-    begun(await startTransfer(picked, {
-      expiresInS: state.lifetimeS.value, maxDownloads: state.maxDownloads.value, listed: state.listed.value,
-    }));
+    begun(
+      await startTransfer(picked, {
+        expiresInS: state.lifetimeS.value,
+        maxDownloads: state.maxDownloads.value,
+        listed: state.listed.value,
+      }),
+    );
   } catch (error) {
-    state.trouble.value = error instanceof Offline ? t("error.offline") : t("error.start", { detail: (error as Error).message });
+    state.trouble.value =
+      error instanceof Offline
+        ? t("error.offline")
+        : t("error.start", { detail: (error as Error).message });
   }
   state.starting.value = 0;
 }
 
 export function Home() {
   const onTake = useCallback((picked: Picked[]) => void take(picked), []);
-  const sending = useComputed(() => state.transfers.value.some(({ state }) => state.value === "sending"));
+  const sending = useComputed(() =>
+    state.transfers.value.some(({ state }) => state.value === "sending"),
+  );
   useEffect(() => {
     void records(Date.now()).then((found) => (state.kept.value = found));
   }, []);
@@ -62,7 +73,9 @@ export function Home() {
       <PageDrop onTake={onTake} words={t("drop.now")} />
       <h1 class={quiet ? "lead" : "hidden"}>{t("home.lead")}</h1>
       {quiet && <p class="sub">{t("home.sub")}</p>}
-      {state.transfers.value.map((transfer) => <Sending key={transfer.id} transfer={transfer} />)}
+      {state.transfers.value.map((transfer) => (
+        <Sending key={transfer.id} transfer={transfer} />
+      ))}
       <Chooser onTake={onTake} small={!quiet} />
       <Kept kept={state.kept} onResume={begun} />
       {quiet && <How />}
@@ -80,9 +93,20 @@ function Chooser({ onTake, small }: { onTake: (picked: Picked[]) => void; small:
         <Choose label={t("drop.files")} onPick={pick} primary />
         <Choose label={t("drop.folder")} onPick={pick} folder />
       </div>
-      <p role="status" class="note">{state.starting.value > 0 && t("starting", { count: state.starting.value })}</p>
-      {state.trouble.value && <p class="alarm" role="alert"><Warning />{state.trouble.value}</p>}
-      <TermsForm lifetimeS={state.lifetimeS} maxDownloads={state.maxDownloads} listed={state.listed} />
+      <p role="status" class="note">
+        {state.starting.value > 0 && t("starting", { count: state.starting.value })}
+      </p>
+      {state.trouble.value && (
+        <p class="alarm" role="alert">
+          <Warning />
+          {state.trouble.value}
+        </p>
+      )}
+      <TermsForm
+        lifetimeS={state.lifetimeS}
+        maxDownloads={state.maxDownloads}
+        listed={state.listed}
+      />
     </section>
   );
 }
@@ -91,7 +115,10 @@ function How() {
   return (
     <ol class="how">
       {(["how.1", "how.2", "how.3"] as const).map((key) => (
-        <li key={key}><h2>{t(key)}</h2><p>{t(`${key}.text`)}</p></li>
+        <li key={key}>
+          <h2>{t(key)}</h2>
+          <p>{t(`${key}.text`)}</p>
+        </li>
       ))}
     </ol>
   );

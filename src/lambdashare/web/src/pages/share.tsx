@@ -28,7 +28,11 @@ export function SharePage({ first }: { first: Share }) {
   }, []);
   useEffect(() => announce(t(`phase.${share.value.phase}`)), [share.value.phase]);
   if (followed.gone.value || isOver(share.value.expires_at)) {
-    return <ProblemPage problem={{ type: "urn:lambdashare:problem:expired", title: "Gone", status: 410 }} />;
+    return (
+      <ProblemPage
+        problem={{ type: "urn:lambdashare:problem:expired", title: "Gone", status: 410 }}
+      />
+    );
   }
   const { files } = share.value;
   return (
@@ -42,9 +46,19 @@ export function SharePage({ first }: { first: Share }) {
       <section class="card">
         <div class="files">
           {files.map((file) => (
-            <FileCard key={file.n} file={file} alone={files.length === 1} named={files.length > 1} hashSpeed={followed.hashSpeed.value.get(file.n)}>
+            <FileCard
+              key={file.n}
+              file={file}
+              alone={files.length === 1}
+              named={files.length > 1}
+              hashSpeed={followed.hashSpeed.value.get(file.n)}
+            >
               <Verdict named={named.get(file.n)} file={file} />
-              <Receive share={share.value.id} file={file} wanted={named.get(file.n) ?? file.digests.sha256 ?? null} />
+              <Receive
+                share={share.value.id}
+                file={file}
+                wanted={named.get(file.n) ?? file.digests.sha256 ?? null}
+              />
               <Counted file={file} max={share.value.max_downloads} />
             </FileCard>
           ))}
@@ -53,8 +67,16 @@ export function SharePage({ first }: { first: Share }) {
       {token.value && (
         <section class="card">
           <h2>{t("owner.title")}</h2>
-          <LinkBox link={senderLink(share.value)} note={senderLink(share.value).includes("#") ? t("link.with") : ""} title={files[0]?.name ?? "λShare"} />
-          <Owner share={share} token={token.value} onDeleted={() => (followed.gone.value = "deleted")} />
+          <LinkBox
+            link={senderLink(share.value)}
+            note={senderLink(share.value).includes("#") ? t("link.with") : ""}
+            title={files[0]?.name ?? "λShare"}
+          />
+          <Owner
+            share={share}
+            token={token.value}
+            onDeleted={() => (followed.gone.value = "deleted")}
+          />
         </section>
       )}
     </Layout>
@@ -63,7 +85,9 @@ export function SharePage({ first }: { first: Share }) {
 
 /** With the digests that the sender's browser gave, whatever link led here. */
 function senderLink({ url, files }: Share): string {
-  const given = files.flatMap((file): [number, string][] => (file.witnesses.browser ? [[file.n, file.witnesses.browser]] : []));
+  const given = files.flatMap((file): [number, string][] =>
+    file.witnesses.browser ? [[file.n, file.witnesses.browser]] : [],
+  );
   return linkWithDigests(url, new Map(given), files.length);
 }
 
@@ -74,12 +98,19 @@ function Verdict({ named, file }: { named: string | undefined; file: SharedFile 
   const state = !known ? "wait" : known === named ? "match" : "mismatch";
   const icon = { wait: <Wait />, match: <Check />, mismatch: <Warning /> }[state];
   const tone = { wait: "open", match: "good", mismatch: "bad" }[state];
-  return <p class={`verdict ${tone}`} role={state === "mismatch" ? "alert" : "status"}>{icon}<span>{t(`verdict.${state}`)}</span></p>;
+  return (
+    <p class={`verdict ${tone}`} role={state === "mismatch" ? "alert" : "status"}>
+      {icon}
+      <span>{t(`verdict.${state}`)}</span>
+    </p>
+  );
 }
 
 function Counted({ file, max }: { file: SharedFile; max: number | null }) {
   const words = [
-    max === null ? t("share.downloads", { count: file.downloads }) : t("share.left", { count: file.downloads, max }),
+    max === null
+      ? t("share.downloads", { count: file.downloads })
+      : t("share.left", { count: file.downloads, max }),
     t("share.verifications", { count: file.verifications }),
   ];
   return <p class="note">{words.join(" · ")}</p>;

@@ -5,7 +5,13 @@ const FIELDS = ["uploads", "bytes", "downloads", "verifications", "hashes", "qua
 
 const empty = (atMs: number): Bucket => ({
   at: new Date(atMs).toISOString(),
-  uploads: 0, bytes: 0, downloads: 0, verifications: 0, hashes: 0, quarantined: 0, types: {},
+  uploads: 0,
+  bytes: 0,
+  downloads: 0,
+  verifications: 0,
+  hashes: 0,
+  quarantined: 0,
+  types: {},
   latency: { p50_ms: null, p99_ms: null, histogram: {} },
 });
 
@@ -16,7 +22,11 @@ export function advance(stats: Stats, nowMs: number): Stats {
   if (!last || Date.parse(last.at) + stepMs > nowMs) return stats;
   const buckets = [...stats.buckets];
   for (let at = Date.parse(last.at) + stepMs; at <= nowMs; at += stepMs) buckets.push(empty(at));
-  return { ...stats, buckets: buckets.slice(-stats.buckets.length), totals: summed(buckets.slice(-stats.buckets.length)) };
+  return {
+    ...stats,
+    buckets: buckets.slice(-stats.buckets.length),
+    totals: summed(buckets.slice(-stats.buckets.length)),
+  };
 }
 
 export function add(stats: Stats, increments: Increment[]): Stats {
@@ -25,29 +35,32 @@ export function add(stats: Stats, increments: Increment[]): Stats {
   const moved = advance(stats, newest);
   const buckets = moved.buckets.map((bucket) => {
     const from = Date.parse(bucket.at);
-    const within = increments.filter((one) => Date.parse(one.at) >= from && Date.parse(one.at) < from + stepMs);
+    const within = increments.filter(
+      (one) => Date.parse(one.at) >= from && Date.parse(one.at) < from + stepMs,
+    );
     return within.reduce(plus, bucket);
   });
   return { ...moved, buckets, totals: summed(buckets) };
 }
 
 function plus(bucket: Bucket, one: Increment): Bucket {
-  const next: Bucket = { ...bucket, types: merged(bucket.types, one.types), latency: latency(merged(bucket.latency.histogram, one.histogram)) };
+  const next: Bucket = {
+    ...bucket,
+    types: merged(bucket.types, one.types),
+    latency: latency(merged(bucket.latency.histogram, one.histogram)),
+  };
   for (const field of FIELDS) next[field] += one[field] ?? 0;
   return next;
 }
 
 export function summed(buckets: Bucket[]): Counts & { latency: Bucket["latency"] } {
   const { at: _, ...zero } = empty(0);
-  return buckets.reduce(
-    (sum, bucket) => {
-      for (const field of FIELDS) sum[field] += bucket[field];
-      sum.types = merged(sum.types, bucket.types);
-      sum.latency = latency(merged(sum.latency.histogram, bucket.latency.histogram));
-      return sum;
-    },
-    zero,
-  );
+  return buckets.reduce((sum, bucket) => {
+    for (const field of FIELDS) sum[field] += bucket[field];
+    sum.types = merged(sum.types, bucket.types);
+    sum.latency = latency(merged(sum.latency.histogram, bucket.latency.histogram));
+    return sum;
+  }, zero);
 }
 
 function merged(a: Histogram, b: Histogram | undefined): Histogram {
@@ -62,7 +75,9 @@ function latency(histogram: Histogram): Bucket["latency"] {
 
 /** The upper bound under which that share of the counted lies. */
 export function quantile(histogram: Histogram, share: number): number | null {
-  const bounds = Object.entries(histogram).map(([bound, count]) => [Number(bound), count] as const).sort(([a], [b]) => a - b);
+  const bounds = Object.entries(histogram)
+    .map(([bound, count]) => [Number(bound), count] as const)
+    .sort(([a], [b]) => a - b);
   const all = bounds.reduce((sum, [, count]) => sum + count, 0);
   let seen = 0;
   for (const [bound, count] of bounds) {

@@ -21,7 +21,9 @@ export function fromTransfer(transfer: DataTransfer): Promise<Picked[]> {
     const handles = items.map(fileHandle);
     return Promise.all(plain.map(async (one, index) => withHandle(one, await handles[index])));
   }
-  return Promise.all(entries.map((entry) => (entry ? walk(entry) : []))).then((lists) => lists.flat());
+  return Promise.all(entries.map((entry) => (entry ? walk(entry) : []))).then((lists) =>
+    lists.flat(),
+  );
 }
 
 /** A pasted picture has no name of its own worth keeping. */
@@ -48,14 +50,18 @@ function withHandle(picked: Picked, handle: FileSystemFileHandle | undefined): P
 async function walk(entry: FileSystemEntry): Promise<Picked[]> {
   const name = entry.fullPath.replace(/^\//, "");
   if (entry.isFile) {
-    const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
+    const file = await new Promise<File>((resolve, reject) =>
+      (entry as FileSystemFileEntry).file(resolve, reject),
+    );
     return [{ file, name }];
   }
   const reader = (entry as FileSystemDirectoryEntry).createReader();
   const found: Picked[] = [];
   for (;;) {
     // readEntries gives at most 100 at a time, and nothing when it is through.
-    const batch = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    const batch = await new Promise<FileSystemEntry[]>((resolve, reject) =>
+      reader.readEntries(resolve, reject),
+    );
     if (batch.length === 0) return found;
     for (const child of batch) found.push(...(await walk(child)));
   }
@@ -68,7 +74,8 @@ interface AskingHandle extends FileSystemFileHandle {
 /** The file behind a kept handle, if the person allows it again and it has not gone. */
 export async function reopen(handle: FileSystemFileHandle): Promise<File | null> {
   try {
-    const allowed = (await (handle as AskingHandle).requestPermission?.({ mode: "read" })) ?? "granted";
+    const allowed =
+      (await (handle as AskingHandle).requestPermission?.({ mode: "read" })) ?? "granted";
     return allowed === "granted" ? await handle.getFile() : null;
   } catch {
     return null;

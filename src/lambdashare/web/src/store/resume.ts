@@ -27,12 +27,16 @@ export interface Candidate {
 }
 
 /** A folder picked again carries its path, a single file only its last segment. */
-export function matchFiles<F extends Candidate>(records: FileRecord[], chosen: F[]): Map<number, F> {
+export function matchFiles<F extends Candidate>(
+  records: FileRecord[],
+  chosen: F[],
+): Map<number, F> {
   const left = new Set(chosen);
   const found = new Map<number, F>();
   for (const record of records) {
     const exact = [...left].find((file) => same(record, file) && pathOf(file) === record.name);
-    const match = exact ?? [...left].find((file) => same(record, file) && file.name === baseName(record.name));
+    const match =
+      exact ?? [...left].find((file) => same(record, file) && file.name === baseName(record.name));
     if (!match) continue;
     left.delete(match);
     found.set(record.n, match);

@@ -13,12 +13,16 @@ export async function removeRecord(id: string): Promise<void> {
 }
 
 export async function record(id: string): Promise<ShareRecord | null> {
-  return (await quietly(() => run<ShareRecord | undefined>("readonly", (store) => store.get(id)))) ?? null;
+  return (
+    (await quietly(() => run<ShareRecord | undefined>("readonly", (store) => store.get(id)))) ??
+    null
+  );
 }
 
 /** Newest first; what has expired is forgotten on the way. */
 export async function records(nowMs: number): Promise<ShareRecord[]> {
-  const all = (await quietly(() => run<ShareRecord[]>("readonly", (store) => store.getAll()))) ?? [];
+  const all =
+    (await quietly(() => run<ShareRecord[]>("readonly", (store) => store.getAll()))) ?? [];
   const alive = all.filter((one) => Date.parse(one.expiresAt) > nowMs);
   for (const one of all) if (!alive.includes(one)) void removeRecord(one.id);
   return alive.sort((a, b) => b.createdAt.localeCompare(a.createdAt));
@@ -26,7 +30,12 @@ export async function records(nowMs: number): Promise<ShareRecord[]> {
 
 export async function markSent(id: string): Promise<void> {
   const found = await record(id);
-  if (found) await putRecord({ ...found, sent: true, files: found.files.map(({ handle: _, ...file }) => file) });
+  if (found)
+    await putRecord({
+      ...found,
+      sent: true,
+      files: found.files.map(({ handle: _, ...file }) => file),
+    });
 }
 
 // A private window or a full disk may refuse storage: the upload matters more than the memory of it.
@@ -38,7 +47,10 @@ async function quietly<T>(work: () => Promise<T>): Promise<T | undefined> {
   }
 }
 
-async function run<T>(mode: IDBTransactionMode, work: (store: IDBObjectStore) => IDBRequest): Promise<T> {
+async function run<T>(
+  mode: IDBTransactionMode,
+  work: (store: IDBObjectStore) => IDBRequest,
+): Promise<T> {
   const database = await open();
   try {
     return await answer<T>(work(database.transaction(STORE, mode).objectStore(STORE)));

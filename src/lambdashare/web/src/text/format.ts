@@ -11,7 +11,10 @@ export function bytes(count: number, locale: string): string {
   }
   const digits = step === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
   return new Intl.NumberFormat(locale, {
-    style: "unit", unit: UNITS[step]!, unitDisplay: step === 0 ? "long" : "short", maximumFractionDigits: digits,
+    style: "unit",
+    unit: UNITS[step]!,
+    unitDisplay: step === 0 ? "long" : "short",
+    maximumFractionDigits: digits,
   }).format(value);
 }
 
@@ -21,7 +24,12 @@ export function percent(part: number, whole: number, locale: string): string {
   return new Intl.NumberFormat(locale, { style: "percent" }).format(Math.floor(share * 100) / 100);
 }
 
-const STEPS = [["day", 86_400], ["hour", 3600], ["minute", 60], ["second", 1]] as const;
+const STEPS = [
+  ["day", 86_400],
+  ["hour", 3600],
+  ["minute", 60],
+  ["second", 1],
+] as const;
 
 /** The two largest units that matter: "2 h 5 min". */
 export function duration(seconds: number, locale: string): string {
@@ -31,7 +39,9 @@ export function duration(seconds: number, locale: string): string {
     const count = Math.floor(left / size);
     left -= count * size;
     if (count > 0 || (unit === "second" && words.length === 0)) {
-      words.push(new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "short" }).format(count));
+      words.push(
+        new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "short" }).format(count),
+      );
     } else if (words.length > 0) break;
     if (words.length === 2) break;
   }
@@ -40,7 +50,9 @@ export function duration(seconds: number, locale: string): string {
 
 export function milliseconds(ms: number, locale: string): string {
   const [value, unit] = ms < 1000 ? [ms, "millisecond"] : [ms / 1000, "second"];
-  return new Intl.NumberFormat(locale, { style: "unit", unit, maximumFractionDigits: 1 }).format(value);
+  return new Intl.NumberFormat(locale, { style: "unit", unit, maximumFractionDigits: 1 }).format(
+    value,
+  );
 }
 
 export function count(value: number, locale: string): string {
@@ -48,5 +60,7 @@ export function count(value: number, locale: string): string {
 }
 
 export function dateTime(at: string | number, locale: string): string {
-  return new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" }).format(new Date(at));
+  return new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" }).format(
+    new Date(at),
+  );
 }

@@ -8,7 +8,11 @@ export function announce(text: string): void {
 }
 
 export function Announcer() {
-  return <p class="hidden" role="status" aria-live="polite">{spoken.value}</p>;
+  return (
+    <p class="hidden" role="status" aria-live="polite">
+      {spoken.value}
+    </p>
+  );
 }
 
 /** Calls `say` whenever another tenth is reached. */

@@ -19,10 +19,18 @@ export function CopyButton({ text, what, label, primary = false }: Props) {
     announce(t(state.value === "copied" ? "copied" : "copy.failed"));
     setTimeout(() => (state.value = "idle"), 2000);
   };
-  const words = state.value === "copied" ? t("copied") : state.value === "failed" ? t("copy.failed") : label;
-  const name = label ? {} : { "aria-label": t("copy.what", { what }), title: t("copy.what", { what }) };
+  const words =
+    state.value === "copied" ? t("copied") : state.value === "failed" ? t("copy.failed") : label;
+  const name = label
+    ? {}
+    : { "aria-label": t("copy.what", { what }), title: t("copy.what", { what }) };
   return (
-    <button type="button" class={primary ? "primary" : label ? "" : "quiet"} onClick={() => void copy()} {...name}>
+    <button
+      type="button"
+      class={primary ? "primary" : label ? "" : "quiet"}
+      onClick={() => void copy()}
+      {...name}
+    >
       {state.value === "copied" ? <Check /> : <CopyIcon />}
       {label && <span>{words}</span>}
     </button>

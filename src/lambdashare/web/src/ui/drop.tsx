@@ -15,7 +15,14 @@ interface ChooseProps {
   name?: string;
 }
 
-export function Choose({ label, onPick, folder = false, multiple = true, primary = false, name }: ChooseProps) {
+export function Choose({
+  label,
+  onPick,
+  folder = false,
+  multiple = true,
+  primary = false,
+  name,
+}: ChooseProps) {
   const pick = (input: HTMLInputElement) => {
     const files = [...(input.files ?? [])];
     input.value = ""; // so that the same file can be chosen again
@@ -23,8 +30,13 @@ export function Choose({ label, onPick, folder = false, multiple = true, primary
   };
   return (
     <label class={primary ? "button primary" : "button"}>
-      <input type="file" multiple={multiple} {...(folder ? { webkitdirectory: true } : {})} {...(name ? { "aria-label": name } : {})}
-        onChange={(event) => pick(event.currentTarget)} />
+      <input
+        type="file"
+        multiple={multiple}
+        {...(folder ? { webkitdirectory: true } : {})}
+        {...(name ? { "aria-label": name } : {})}
+        onChange={(event) => pick(event.currentTarget)}
+      />
       <span>{label}</span>
     </label>
   );
@@ -37,8 +49,10 @@ export function PageDrop({ onTake, words }: { onTake: Take; words: string }) {
   const over = useSignal(false);
   useEffect(() => {
     const stop = new AbortController();
-    const on = <K extends keyof DocumentEventMap>(name: K, act: (event: DocumentEventMap[K]) => void) =>
-      document.addEventListener(name, act, { signal: stop.signal });
+    const on = <K extends keyof DocumentEventMap>(
+      name: K,
+      act: (event: DocumentEventMap[K]) => void,
+    ) => document.addEventListener(name, act, { signal: stop.signal });
     let depth = 0;
     on("dragenter", (event) => {
       if (!event.dataTransfer?.types.includes("Files")) return;
@@ -64,7 +78,11 @@ export function PageDrop({ onTake, words }: { onTake: Take; words: string }) {
     });
     return () => stop.abort();
   }, [onTake]);
-  return over.value ? <div class="overlay" aria-hidden="true"><p>{words}</p></div> : null;
+  return over.value ? (
+    <div class="overlay" aria-hidden="true">
+      <p>{words}</p>
+    </div>
+  ) : null;
 }
 
 const stamp = () => new Date().toISOString().slice(0, 19).replaceAll(":", "-");

@@ -33,31 +33,52 @@ export function FileCard({ file, item, hashSpeed, alone, named = true, children 
   const ratio = file.size ? (file.hashed_bytes ?? 0) / file.size : 0;
   const sha256 = file.digests.sha256 ?? null;
   const trouble = item?.trouble.value;
-  const local = item ? { hashed: item.hashed.value, size: item.file.size, sha256: item.sha256.value } : undefined;
+  const local = item
+    ? { hashed: item.hashed.value, size: item.file.size, sha256: item.sha256.value }
+    : undefined;
   return (
     <article class={`file ${phase}`}>
       <header>
         {named && <h2>{file.name}</h2>}
-        <p class="meta">{file.size === null ? "" : bytes(file.size)} <span>{file.type}</span></p>
+        <p class="meta">
+          {file.size === null ? "" : bytes(file.size)} <span>{file.type}</span>
+        </p>
       </header>
       <Phases name={file.name} phase={phase} />
       {phase === "uploading" && item && (
-        <Progress label={t("progress.upload", { name: file.name })} ratio={item.file.size ? item.sent.value / item.file.size : 1} tone={trouble ? "stop" : "go"} />
+        <Progress
+          label={t("progress.upload", { name: file.name })}
+          ratio={item.file.size ? item.sent.value / item.file.size : 1}
+          tone={trouble ? "stop" : "go"}
+        />
       )}
-      {hashing && <Progress label={t("progress.hash", { name: file.name })} ratio={ratio} tone="hash" />}
+      {hashing && (
+        <Progress label={t("progress.hash", { name: file.name })} ratio={ratio} tone="hash" />
+      )}
       {hashing && file.size !== null && (
         <p class="note">
           {t("hash.by", { done: bytes(file.hashed_bytes ?? 0), size: bytes(file.size) })}
           {hashSpeed ? ` ${t("hash.at", { rate: bytes(hashSpeed) })}` : ""}
         </p>
       )}
-      {trouble && <p class="alarm" role="alert"><Warning />{t(`error.${trouble.reason}`, { detail: trouble.message })}</p>}
+      {trouble && (
+        <p class="alarm" role="alert">
+          <Warning />
+          {t(`error.${trouble.reason}`, { detail: trouble.message })}
+        </p>
+      )}
       {(alone || sha256) && <Ribbon sha256={sha256} ratio={hashing ? ratio : 0} />}
       {children}
       <details class="proof" open={alone}>
-        <summary>{t("witness.title")} · {t("sums")}</summary>
+        <summary>
+          {t("witness.title")} · {t("sums")}
+        </summary>
         <Witnesses file={file} local={local} />
-        {sha256 ? <Sums name={file.name} digests={file.digests} known={phase !== "quarantined"} /> : <p class="note">{t("sums.soon")}</p>}
+        {sha256 ? (
+          <Sums name={file.name} digests={file.digests} known={phase !== "quarantined"} />
+        ) : (
+          <p class="note">{t("sums.soon")}</p>
+        )}
       </details>
     </article>
   );

@@ -26,7 +26,9 @@ export function Kept({ kept, onResume }: Props) {
       {unfinished.length > 0 && (
         <section class="card">
           <h2>{t("unfinished.title")}</h2>
-          {unfinished.map((one) => <Unfinished key={one.id} record={one} onDone={() => drop(one.id)} onResume={onResume} />)}
+          {unfinished.map((one) => (
+            <Unfinished key={one.id} record={one} onDone={() => drop(one.id)} onResume={onResume} />
+          ))}
         </section>
       )}
       {finished.length > 0 && (
@@ -34,7 +36,10 @@ export function Kept({ kept, onResume }: Props) {
           <h2>{t("mine.title")}</h2>
           <ul class="mine">
             {finished.map((one) => (
-              <li key={one.id}><a href={new URL(one.url, location.href).pathname}>{titleOf(one)}</a> <Countdown expiresAt={one.expiresAt} /></li>
+              <li key={one.id}>
+                <a href={new URL(one.url, location.href).pathname}>{titleOf(one)}</a>{" "}
+                <Countdown expiresAt={one.expiresAt} />
+              </li>
             ))}
           </ul>
         </section>
@@ -44,7 +49,11 @@ export function Kept({ kept, onResume }: Props) {
 }
 
 function titleOf(record: ShareRecord): string {
-  return t("mine.files", { count: record.files.length, name: record.files[0]?.name ?? "", more: record.files.length - 1 });
+  return t("mine.files", {
+    count: record.files.length,
+    name: record.files[0]?.name ?? "",
+    more: record.files.length - 1,
+  });
 }
 
 interface UnfinishedProps {
@@ -81,15 +90,28 @@ function Unfinished({ record, onDone, onResume }: UnfinishedProps) {
   const size = record.files.reduce((sum, file) => sum + file.size, 0);
   return (
     <div class="unfinished">
-      <p><b>{titleOf(record)}</b> {bytes(size)}</p>
+      <p>
+        <b>{titleOf(record)}</b> {bytes(size)}
+      </p>
       <div class="row">
-        {handles.length === record.files.length
-          ? <button type="button" class="primary" onClick={() => void reopenAll()}>{t("unfinished.continue")}</button>
-          : <Choose label={t("unfinished.choose")} primary onPick={(files) => void go(files)} />}
-        <button type="button" class="danger ghost" onClick={() => void forget()}>{t("unfinished.forget")}</button>
+        {handles.length === record.files.length ? (
+          <button type="button" class="primary" onClick={() => void reopenAll()}>
+            {t("unfinished.continue")}
+          </button>
+        ) : (
+          <Choose label={t("unfinished.choose")} primary onPick={(files) => void go(files)} />
+        )}
+        <button type="button" class="danger ghost" onClick={() => void forget()}>
+          {t("unfinished.forget")}
+        </button>
       </div>
       {handles.length < record.files.length && <p class="note">{t("unfinished.why")}</p>}
-      {trouble.value && <p class="alarm" role="alert"><Warning />{trouble.value}</p>}
+      {trouble.value && (
+        <p class="alarm" role="alert">
+          <Warning />
+          {trouble.value}
+        </p>
+      )}
     </div>
   );
 }

@@ -11,9 +11,14 @@ export type Section = "send" | "verify" | "analytics" | null;
 export function Layout({ section, children }: { section: Section; children: ComponentChildren }) {
   return (
     <>
-      <a class="skip" href="#content">{t("skip")}</a>
+      <a class="skip" href="#content">
+        {t("skip")}
+      </a>
       <header class="top">
-        <a class="brand" href="/"><Mark /><span>λShare</span></a>
+        <a class="brand" href="/">
+          <Mark />
+          <span>λShare</span>
+        </a>
         <nav aria-label={t("nav.label")}>
           <NavLink to="/" name={t("nav.send")} current={section === "send"} />
           <NavLink to="/verify" name={t("nav.verify")} current={section === "verify"} />
@@ -21,9 +26,13 @@ export function Layout({ section, children }: { section: Section; children: Comp
         </nav>
         <Toggles />
       </header>
-      <main id="content" tabIndex={-1}>{children}</main>
+      <main id="content" tabIndex={-1}>
+        {children}
+      </main>
       <footer class="bottom">
-        <p>{t("footer")} <a href="/v1/openapi.json">{t("footer.api")}</a></p>
+        <p>
+          {t("footer")} <a href="/v1/openapi.json">{t("footer.api")}</a>
+        </p>
       </footer>
       <LostConnection />
       <Announcer />
@@ -32,7 +41,11 @@ export function Layout({ section, children }: { section: Section; children: Comp
 }
 
 function NavLink({ to, name, current }: { to: string; name: string; current: boolean }) {
-  return <a href={to} {...(current ? { "aria-current": "page" as const } : {})}>{name}</a>;
+  return (
+    <a href={to} {...(current ? { "aria-current": "page" as const } : {})}>
+      {name}
+    </a>
+  );
 }
 
 function Toggles() {
@@ -40,10 +53,25 @@ function Toggles() {
   const other = language.value === "en" ? "de" : "en";
   return (
     <div class="toggles">
-      <button type="button" class="quiet" lang={other} aria-label={t("language")} title={t("language")}
-        onClick={() => void choose(other)}>{other.toUpperCase()}</button>
-      <button type="button" class="quiet" aria-label={t(dark ? "theme.light" : "theme.dark")}
-        title={t(dark ? "theme.light" : "theme.dark")} onClick={toggleTheme}>{dark ? <Sun /> : <Moon />}</button>
+      <button
+        type="button"
+        class="quiet"
+        lang={other}
+        aria-label={t("language")}
+        title={t("language")}
+        onClick={() => void choose(other)}
+      >
+        {other.toUpperCase()}
+      </button>
+      <button
+        type="button"
+        class="quiet"
+        aria-label={t(dark ? "theme.light" : "theme.dark")}
+        title={t(dark ? "theme.light" : "theme.dark")}
+        onClick={toggleTheme}
+      >
+        {dark ? <Sun /> : <Moon />}
+      </button>
     </div>
   );
 }
@@ -51,7 +79,11 @@ function Toggles() {
 function LostConnection() {
   return (
     <div role="status" class="lost" hidden={live.connected.value}>
-      {!live.connected.value && <><Warning /> {t("live.lost")}</>}
+      {!live.connected.value && (
+        <>
+          <Warning /> {t("live.lost")}
+        </>
+      )}
     </div>
   );
 }

@@ -18,15 +18,24 @@ export function LinkBox({ link, note, title }: Props) {
     <div class="link">
       <label class="linkfield">
         <span>{t("link.label")}</span>
-        <input class="mono" readOnly value={link} onFocus={(event) => event.currentTarget.select()} />
+        <input
+          class="mono"
+          readOnly
+          value={link}
+          onFocus={(event) => event.currentTarget.select()}
+        />
       </label>
       <div class="row">
         <CopyButton text={link} what={t("link.label")} label={t("link.copy")} primary />
         {"share" in navigator && (
-          <button type="button" onClick={share}><ShareIcon /><span>{t("link.share")}</span></button>
+          <button type="button" onClick={share}>
+            <ShareIcon />
+            <span>{t("link.share")}</span>
+          </button>
         )}
         <button type="button" aria-expanded={open.value} onClick={() => (open.value = !open.value)}>
-          <QrIcon /><span>{t("link.qr")}</span>
+          <QrIcon />
+          <span>{t("link.qr")}</span>
         </button>
       </div>
       <p class="note">{note}</p>

@@ -19,7 +19,9 @@ export function Owner({ share, token, onDeleted }: Props) {
   const asking = useSignal(false);
   const said = useSignal("");
   const attempt = (work: () => Promise<void>) =>
-    void work().catch((error: Error) => (said.value = t("owner.failed", { detail: error.message })));
+    void work().catch(
+      (error: Error) => (said.value = t("owner.failed", { detail: error.message })),
+    );
   const change = async () => {
     const next = await api.patchShare(share.value.id, token, { expires_in_s: lifetime.value });
     share.value = next;
@@ -36,19 +38,29 @@ export function Owner({ share, token, onDeleted }: Props) {
     <div class="owner" role="group" aria-label={t("owner.title")}>
       <div class="row">
         <Lifetime label={t("owner.expiry")} value={lifetime} />
-        <button type="button" onClick={() => attempt(change)}>{t("owner.set")}</button>
+        <button type="button" onClick={() => attempt(change)}>
+          {t("owner.set")}
+        </button>
         <span class="gap" />
         {asking.value ? (
           <>
             <b>{t("owner.sure")}</b>
-            <button type="button" class="danger" onClick={() => attempt(remove)}>{t("owner.yes")}</button>
-            <button type="button" onClick={() => (asking.value = false)}>{t("owner.no")}</button>
+            <button type="button" class="danger" onClick={() => attempt(remove)}>
+              {t("owner.yes")}
+            </button>
+            <button type="button" onClick={() => (asking.value = false)}>
+              {t("owner.no")}
+            </button>
           </>
         ) : (
-          <button type="button" class="danger ghost" onClick={() => (asking.value = true)}>{t("owner.delete")}</button>
+          <button type="button" class="danger ghost" onClick={() => (asking.value = true)}>
+            {t("owner.delete")}
+          </button>
         )}
       </div>
-      <p class="note" role="status">{said.value}</p>
+      <p class="note" role="status">
+        {said.value}
+      </p>
     </div>
   );
 }

@@ -13,11 +13,14 @@ export function Phases({ name, phase }: { name: string; phase: Phase }) {
     <ol class="phases" aria-label={t("phase.label", { name })}>
       {steps.map((step, index) => {
         const done = index < at || (index === at && index === 3);
-        const state = step === "quarantined" ? "bad" : done ? "done" : index === at ? "now" : "ahead";
+        const state =
+          step === "quarantined" ? "bad" : done ? "done" : index === at ? "now" : "ahead";
         const current = index === at ? { "aria-current": "step" as const } : {};
         return (
           <li key={step} class={state} {...current}>
-            <span class="dot">{state === "done" ? <Check /> : state === "bad" ? <Cross /> : null}</span>
+            <span class="dot">
+              {state === "done" ? <Check /> : state === "bad" ? <Cross /> : null}
+            </span>
             {t(`phase.${step}`)}
           </li>
         );

@@ -23,7 +23,12 @@ export function Qr({ text }: { text: string }) {
   const { path, size } = drawing.value;
   return (
     <div class="qr">
-      <svg viewBox={`0 0 ${size} ${size}`} role="img" aria-label={t("link.qr")} shape-rendering="crispEdges">
+      <svg
+        viewBox={`0 0 ${size} ${size}`}
+        role="img"
+        aria-label={t("link.qr")}
+        shape-rendering="crispEdges"
+      >
         <rect width={size} height={size} fill="#fff" />
         <path d={path} fill="#000" />
       </svg>
@@ -36,7 +41,8 @@ async function draw(text: string): Promise<Drawing> {
   const code = generate(text);
   let path = "";
   for (let y = 0; y < code.size; y += 1) {
-    for (let x = 0; x < code.size; x += 1) if (code.get(x, y)) path += `M${x + QUIET} ${y + QUIET}h1v1h-1z`;
+    for (let x = 0; x < code.size; x += 1)
+      if (code.get(x, y)) path += `M${x + QUIET} ${y + QUIET}h1v1h-1z`;
   }
   return { path, size: code.size + 2 * QUIET };
 }

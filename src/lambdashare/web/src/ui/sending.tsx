@@ -15,18 +15,39 @@ export function Sending({ transfer }: { transfer: Transfer }) {
   const { share, state } = transfer;
   useAnnouncements(transfer);
   const deleted = useSignal(false);
-  if (deleted.value || transfer.live.gone.value === "deleted") return <p class="card calm" role="status">{t("owner.deleted")}</p>;
-  if (state.value === "cancelled") return <p class="card calm" role="status">{t("state.cancelled")}</p>;
+  if (deleted.value || transfer.live.gone.value === "deleted")
+    return (
+      <p class="card calm" role="status">
+        {t("owner.deleted")}
+      </p>
+    );
+  if (state.value === "cancelled")
+    return (
+      <p class="card calm" role="status">
+        {t("state.cancelled")}
+      </p>
+    );
   const files = share.value.files;
   return (
     <section class="card sending">
-      <LinkBox link={transfer.link.value} note={linkNote(transfer)} title={files[0]?.name ?? "λShare"} />
-      <p class="note"><Countdown expiresAt={share.value.expires_at} /></p>
+      <LinkBox
+        link={transfer.link.value}
+        note={linkNote(transfer)}
+        title={files[0]?.name ?? "λShare"}
+      />
+      <p class="note">
+        <Countdown expiresAt={share.value.expires_at} />
+      </p>
       {state.value !== "sent" && <Total transfer={transfer} />}
       <div class="files">
         {files.map((file) => (
-          <FileCard key={file.n} file={file} alone={files.length === 1} hashSpeed={transfer.live.hashSpeed.value.get(file.n)}
-            item={transfer.items.find((item) => item.n === file.n)} />
+          <FileCard
+            key={file.n}
+            file={file}
+            alone={files.length === 1}
+            hashSpeed={transfer.live.hashSpeed.value.get(file.n)}
+            item={transfer.items.find((item) => item.n === file.n)}
+          />
         ))}
       </div>
       {state.value === "sent" && (
@@ -46,25 +67,55 @@ function Total({ transfer }: { transfer: Transfer }) {
       <div class="row facts">
         <b>{t(`state.${state}`)}</b>
         <span>{t("total", { sent: bytes(sent.value), size: bytes(size) })}</span>
-        {state === "sending" && !settling && bytesPerS.value > 0 && <span>{t("speed", { rate: bytes(bytesPerS.value) })}</span>}
-        {state === "sending" && !settling && etaS.value !== null && <span>{t("eta", { time: duration(etaS.value) })}</span>}
+        {state === "sending" && !settling && bytesPerS.value > 0 && (
+          <span>{t("speed", { rate: bytes(bytesPerS.value) })}</span>
+        )}
+        {state === "sending" && !settling && etaS.value !== null && (
+          <span>{t("eta", { time: duration(etaS.value) })}</span>
+        )}
         <span class="gap" />
         <span class="percent">{percent(sent.value, size)}</span>
       </div>
-      <Progress label={t("progress.total")} ratio={size ? sent.value / size : 1} tone={state === "sending" ? "go" : "stop"} />
+      <Progress
+        label={t("progress.total")}
+        ratio={size ? sent.value / size : 1}
+        tone={state === "sending" ? "go" : "stop"}
+      />
       {settling && <p class="note">{t("settling")}</p>}
       <div class="row">
-        {state === "sending" && <button type="button" onClick={() => transfer.pause()}>{t("pause")}</button>}
-        {state === "paused" && <button type="button" class="primary" onClick={() => transfer.resume()}>{t("resume")}</button>}
-        {state === "failed" && <button type="button" class="primary" onClick={() => transfer.resume()}>{t("retry")}</button>}
+        {state === "sending" && (
+          <button type="button" onClick={() => transfer.pause()}>
+            {t("pause")}
+          </button>
+        )}
+        {state === "paused" && (
+          <button type="button" class="primary" onClick={() => transfer.resume()}>
+            {t("resume")}
+          </button>
+        )}
+        {state === "failed" && (
+          <button type="button" class="primary" onClick={() => transfer.resume()}>
+            {t("retry")}
+          </button>
+        )}
         {asking.value ? (
           <>
             <b>{t("cancel.sure")}</b>
-            <button type="button" class="danger" onClick={() => void transfer.cancel().catch(() => {})}>{t("owner.yes")}</button>
-            <button type="button" onClick={() => (asking.value = false)}>{t("owner.no")}</button>
+            <button
+              type="button"
+              class="danger"
+              onClick={() => void transfer.cancel().catch(() => {})}
+            >
+              {t("owner.yes")}
+            </button>
+            <button type="button" onClick={() => (asking.value = false)}>
+              {t("owner.no")}
+            </button>
           </>
         ) : (
-          <button type="button" class="danger ghost" onClick={() => (asking.value = true)}>{t("cancel")}</button>
+          <button type="button" class="danger ghost" onClick={() => (asking.value = true)}>
+            {t("cancel")}
+          </button>
         )}
       </div>
     </div>
@@ -94,7 +145,9 @@ function useAnnouncements(transfer: Transfer): void {
         }
         phases.set(file.n, phase);
         if (phase !== "hashing" || !file.size) continue;
-        const say = hashing.get(file.n) ?? tenths((tenth) => announce(t("say.hash", { percent: percent(tenth, 10) })));
+        const say =
+          hashing.get(file.n) ??
+          tenths((tenth) => announce(t("say.hash", { percent: percent(tenth, 10) })));
         hashing.set(file.n, say);
         say(file.hashed_bytes ?? 0, file.size);
       }

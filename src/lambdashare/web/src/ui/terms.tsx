@@ -8,8 +8,15 @@ export function Lifetime({ label, value }: { label: string; value: Signal<number
   return (
     <label class="field">
       <span>{label}</span>
-      <select value={value.value} onChange={(event) => (value.value = Number(event.currentTarget.value))}>
-        {LIFETIMES_S.map((seconds) => <option key={seconds} value={seconds}>{duration(seconds)}</option>)}
+      <select
+        value={value.value}
+        onChange={(event) => (value.value = Number(event.currentTarget.value))}
+      >
+        {LIFETIMES_S.map((seconds) => (
+          <option key={seconds} value={seconds}>
+            {duration(seconds)}
+          </option>
+        ))}
       </select>
     </label>
   );
@@ -33,16 +40,31 @@ export function TermsForm({ lifetimeS, maxDownloads, listed }: TermSignals) {
         <summary>{t("terms.more")}</summary>
         <label class="field">
           <span>{t("terms.max")}</span>
-          <input type="number" min={1} max={1_000_000} inputMode="numeric" value={maxDownloads.value ?? ""}
-            aria-describedby="max-hint" onInput={(event) => setMax(event.currentTarget.value)} />
+          <input
+            type="number"
+            min={1}
+            max={1_000_000}
+            inputMode="numeric"
+            value={maxDownloads.value ?? ""}
+            aria-describedby="max-hint"
+            onInput={(event) => setMax(event.currentTarget.value)}
+          />
         </label>
-        <p class="note" id="max-hint">{t("terms.max.hint")}</p>
+        <p class="note" id="max-hint">
+          {t("terms.max.hint")}
+        </p>
         <label class="field check">
-          <input type="checkbox" checked={listed.value} aria-describedby="listed-hint"
-            onChange={(event) => (listed.value = event.currentTarget.checked)} />
+          <input
+            type="checkbox"
+            checked={listed.value}
+            aria-describedby="listed-hint"
+            onChange={(event) => (listed.value = event.currentTarget.checked)}
+          />
           <span>{t("terms.listed")}</span>
         </label>
-        <p class="note" id="listed-hint">{t("terms.listed.hint")}</p>
+        <p class="note" id="listed-hint">
+          {t("terms.listed.hint")}
+        </p>
       </details>
     </div>
   );

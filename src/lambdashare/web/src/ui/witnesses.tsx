@@ -18,20 +18,49 @@ export function Witnesses({ file, local }: Props) {
   const own = browser ?? local?.sha256 ?? null;
   const says = {
     browser: own ? agreement(own, computed) : local ? "wait" : computed ? "none" : "wait",
-    storage: storage && storage.agrees !== null ? (storage.agrees ? "yes" : "no") : storage ? agreement(storage.value, computed) : "wait",
-    function: computed ? (own === null ? "has" : file.phase === "quarantined" ? "no" : "yes") : "wait",
+    storage:
+      storage && storage.agrees !== null
+        ? storage.agrees
+          ? "yes"
+          : "no"
+        : storage
+          ? agreement(storage.value, computed)
+          : "wait",
+    function: computed
+      ? own === null
+        ? "has"
+        : file.phase === "quarantined"
+          ? "no"
+          : "yes"
+      : "wait",
   } satisfies Record<string, Says>;
   const storageNote = storage
-    ? storage.kind === "composite" ? t("witness.composite") : t("witness.full", { algorithm: named(storage.algorithm) })
+    ? storage.kind === "composite"
+      ? t("witness.composite")
+      : t("witness.full", { algorithm: named(storage.algorithm) })
     : "";
-  const localNote = local && !local.sha256 ? t("witness.local", { percent: percent(local.hashed, local.size) }) : "";
+  const localNote =
+    local && !local.sha256
+      ? t("witness.local", { percent: percent(local.hashed, local.size) })
+      : "";
   return (
-    <div class={`witnesses ${mood(file)}`} role="group" aria-label={`${t("witness.title")}, ${file.name}`}>
-      <p class="headline">{mood(file) === "bad" ? <Warning /> : <Shield />}<span>{headline(file, says)}</span></p>
+    <div
+      class={`witnesses ${mood(file)}`}
+      role="group"
+      aria-label={`${t("witness.title")}, ${file.name}`}
+    >
+      <p class="headline">
+        {mood(file) === "bad" ? <Warning /> : <Shield />}
+        <span>{headline(file, says)}</span>
+      </p>
       <ul>
         <Witness who={t("witness.browser")} says={says.browser} note={localNote} />
         <Witness who={t("witness.storage")} says={says.storage} note={storageNote} />
-        <Witness who={t("witness.function")} says={says.function} note={computed ? "SHA-256" : ""} />
+        <Witness
+          who={t("witness.function")}
+          says={says.function}
+          note={computed ? "SHA-256" : ""}
+        />
       </ul>
     </div>
   );
@@ -40,13 +69,34 @@ export function Witnesses({ file, local }: Props) {
 function Witness({ who, says, note }: { who: string; says: Says; note: string }) {
   return (
     <li class={says}>
-      <span class="dot">{says === "yes" || says === "has" ? <Check /> : says === "no" ? <Cross /> : says === "none" ? <Minus /> : <Wait />}</span>
-      <span><b>{who}</b> {says === "wait" && note ? note : <>{t(`witness.says.${says}`)}{note && <small>{note}</small>}</>}</span>
+      <span class="dot">
+        {says === "yes" || says === "has" ? (
+          <Check />
+        ) : says === "no" ? (
+          <Cross />
+        ) : says === "none" ? (
+          <Minus />
+        ) : (
+          <Wait />
+        )}
+      </span>
+      <span>
+        <b>{who}</b>{" "}
+        {says === "wait" && note ? (
+          note
+        ) : (
+          <>
+            {t(`witness.says.${says}`)}
+            {note && <small>{note}</small>}
+          </>
+        )}
+      </span>
     </li>
   );
 }
 
-const named = (algorithm: string) => NAMES[algorithm.toLowerCase() as keyof typeof NAMES] ?? algorithm;
+const named = (algorithm: string) =>
+  NAMES[algorithm.toLowerCase() as keyof typeof NAMES] ?? algorithm;
 
 function agreement(one: string, other: string | null): Says {
   return other === null ? "has" : one === other ? "yes" : "no";
@@ -57,10 +107,15 @@ function mood(file: SharedFile): "good" | "bad" | "open" {
   return file.phase === "quarantined" ? "bad" : "open";
 }
 
-function headline(file: SharedFile, says: { browser: Says; storage: Says; function: Says }): string {
+function headline(
+  file: SharedFile,
+  says: { browser: Says; storage: Says; function: Says },
+): string {
   if (file.phase === "verified") return t("witness.agree");
   if (file.phase === "quarantined") return t("witness.disagree");
   if (file.phase === "hashed" && says.browser === "none") return t("witness.none");
   const open = (["browser", "storage", "function"] as const).filter((who) => says[who] === "wait");
-  return open.length > 0 ? t("witness.wait", { who: open.map((who) => t(`witness.${who}`)).join(", ") }) : t("witness.compare");
+  return open.length > 0
+    ? t("witness.wait", { who: open.map((who) => t(`witness.${who}`)).join(", ") })
+    : t("witness.compare");
 }

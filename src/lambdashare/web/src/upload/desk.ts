@@ -37,7 +37,8 @@ export class UrlDesk {
     }
     return new Promise((resolve, reject) => {
       this.#wishes.push({ number, sha256, resolve, reject });
-      if (this.#wishes.length === 1) setTimeout(() => void this.#flush(), this.#sent ? GATHER_BUSY_MS : GATHER_MS);
+      if (this.#wishes.length === 1)
+        setTimeout(() => void this.#flush(), this.#sent ? GATHER_BUSY_MS : GATHER_MS);
       if (this.#wishes.length >= BATCH_MAX) void this.#flush();
     });
   }

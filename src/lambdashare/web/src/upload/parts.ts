@@ -25,7 +25,11 @@ export function bytesOf(all: Span[], done: ReadonlyMap<number, unknown>): number
 }
 
 /** Small first parts whose digests may travel with the request that makes the share: one round trip less. */
-export function worthHashingFirst(sizes: number[], budgetBytes = 16 << 20, countMax = 100): number[] {
+export function worthHashingFirst(
+  sizes: number[],
+  budgetBytes = 16 << 20,
+  countMax = 100,
+): number[] {
   const chosen: number[] = [];
   let left = budgetBytes;
   for (const [index, size] of sizes.entries()) {

@@ -37,9 +37,13 @@ function passing(error: unknown): boolean {
 export function asTrouble(error: unknown): unknown {
   if (error instanceof Offline) return new Trouble("unreachable", error.message);
   if (error instanceof Problem) {
-    return new Trouble(error.status === 404 || error.status === 410 ? "gone" : "refused", error.message);
+    return new Trouble(
+      error.status === 404 || error.status === 410 ? "gone" : "refused",
+      error.message,
+    );
   }
   // NotReadableError, NotFoundError: the file under the page has moved or changed.
-  if (error instanceof DOMException && error.name !== "AbortError") return new Trouble("changed", error.message);
+  if (error instanceof DOMException && error.name !== "AbortError")
+    return new Trouble("changed", error.message);
   return error;
 }

@@ -7,7 +7,12 @@ export interface Put {
 }
 
 /** Resolves with whatever came back, status 0 for a broken connection; rejects only when aborted. */
-export function put(to: PartUrl, body: Blob, onSent: (bytes: number) => void, signal: AbortSignal): Promise<Put> {
+export function put(
+  to: PartUrl,
+  body: Blob,
+  onSent: (bytes: number) => void,
+  signal: AbortSignal,
+): Promise<Put> {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     const abort = () => request.abort();

@@ -1,6 +1,6 @@
 // When to try again, and after how long. Pure but for the waiting itself.
 
-export const ATTEMPTS_MAX = 8;
+export const ATTEMPTS_MAX = 10;
 
 export type Verdict = "again" | "fresh-url" | "changed" | "give-up";
 
@@ -8,7 +8,8 @@ export type Verdict = "again" | "fresh-url" | "changed" | "give-up";
 export function judge(status: number): Verdict {
   if (status === 403) return "fresh-url"; // expired, or the role's credentials behind it have gone
   if (status === 400) return "changed"; // BadDigest: the file is not what was hashed a moment ago
-  if (status === 0 || status === 408 || status === 409 || status === 429 || status >= 500) return "again";
+  if (status === 0 || status === 408 || status === 409 || status === 429 || status >= 500)
+    return "again";
   return "give-up";
 }
 

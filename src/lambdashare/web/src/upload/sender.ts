@@ -23,13 +23,22 @@ export interface Lanes {
 }
 
 export const lanes = (): Lanes => ({
-  turn: new Gate(1), window: new Gate(12), hashing: new Gate(2), sending: new Gate(5),
+  turn: new Gate(1),
+  window: new Gate(12),
+  hashing: new Gate(2),
+  sending: new Gate(5),
 });
 
 const COMPLETE_ROUNDS_MAX = 3;
 
 /** Resolves when all of the file is at S3; rejects with Trouble, or with the signal's reason. */
-export async function sendItem(item: Item, api: OwnedFile, shared: Lanes, hasher: () => Hasher, stop: AbortSignal) {
+export async function sendItem(
+  item: Item,
+  api: OwnedFile,
+  shared: Lanes,
+  hasher: () => Hasher,
+  stop: AbortSignal,
+) {
   for (let round = 0; ; round += 1) {
     await sendMissing(item, api, shared, hasher, stop);
     if (await complete(item, api, stop)) break;
@@ -38,7 +47,13 @@ export async function sendItem(item: Item, api: OwnedFile, shared: Lanes, hasher
   item.complete.value = true;
 }
 
-async function sendMissing(item: Item, api: OwnedFile, shared: Lanes, hasher: () => Hasher, stop: AbortSignal) {
+async function sendMissing(
+  item: Item,
+  api: OwnedFile,
+  shared: Lanes,
+  hasher: () => Hasher,
+  stop: AbortSignal,
+) {
   const failed = new AbortController();
   const signal = AbortSignal.any([stop, failed.signal]);
   const desk = new UrlDesk(api, item.urls.splice(0), signal);
@@ -70,7 +85,8 @@ interface PartJob {
 async function sendPart(job: PartJob): Promise<void> {
   const { item, span, desk, shared, signal } = job;
   const part = item.file.slice(span.start, span.end);
-  const sha256 = item.digests.get(span.number) ?? (await shared.hashing.run(() => partDigest(part, job.hasher)));
+  const sha256 =
+    item.digests.get(span.number) ?? (await shared.hashing.run(() => partDigest(part, job.hasher)));
   let url = await desk.url(span.number, sha256);
   for (let attempt = 0; ; attempt += 1) {
     signal.throwIfAborted();
@@ -80,7 +96,8 @@ async function sendPart(job: PartJob): Promise<void> {
     }
     const verdict = judge(answer.status);
     if (verdict === "changed") throw new Trouble("changed");
-    if (verdict === "give-up") throw new Trouble(answer.status === 404 ? "gone" : "refused", `S3: ${answer.status}`);
+    if (verdict === "give-up")
+      throw new Trouble(answer.status === 404 ? "gone" : "refused", `S3: ${answer.status}`);
     if (attempt + 1 >= ATTEMPTS_MAX) throw new Trouble("unreachable", `S3: ${answer.status}`);
     await online(signal);
     await wait(delayMs(attempt), signal);
@@ -88,7 +105,13 @@ async function sendPart(job: PartJob): Promise<void> {
   }
 }
 
-async function putCounted(item: Item, span: Span, url: PartUrl, part: Blob, signal: AbortSignal): Promise<Put> {
+async function putCounted(
+  item: Item,
+  span: Span,
+  url: PartUrl,
+  part: Blob,
+  signal: AbortSignal,
+): Promise<Put> {
   const count = (bytes: number) => {
     item.inFlight.set(span.number, bytes);
     countSent(item);
@@ -110,7 +133,9 @@ async function complete(item: Item, api: OwnedFile, stop: AbortSignal): Promise<
   if (item.method === "single") return true; // the S3 event says it all
   const parts = [...item.done.values()].sort((a, b) => a.number - b.number);
   // Without ETags (hidden by CORS) S3's own list has to do.
-  const listed = parts.every((part) => part.etag) ? parts.map(({ size: _, ...part }) => part) : null;
+  const listed = parts.every((part) => part.etag)
+    ? parts.map(({ size: _, ...part }) => part)
+    : null;
   try {
     await persist(() => guarded(api, listed), stop);
     return true;

@@ -37,7 +37,10 @@ export async function startTransfer(picked: Picked[], terms: Terms): Promise<Tra
 }
 
 /** `files` by number; what S3 already has is not sent again. */
-export async function resumeTransfer(record: ShareRecord, files: ReadonlyMap<number, File>): Promise<Transfer> {
+export async function resumeTransfer(
+  record: ShareRecord,
+  files: ReadonlyMap<number, File>,
+): Promise<Transfer> {
   const share = await api.share(record.id);
   const waiting = share.files.filter((file) => file.phase === "uploading");
   const items = await Promise.all(
@@ -88,10 +91,19 @@ function fileWish({ name, file }: Picked, digest: string | undefined): FileWish 
 
 function newRecord(share: NewShare, picked: Picked[]): ShareRecord {
   const files = picked.map(({ name, file, handle }, index): FileRecord => ({
-    n: index + 1, name, size: file.size, modified: file.lastModified, ...(handle ? { handle } : {}),
+    n: index + 1,
+    name,
+    size: file.size,
+    modified: file.lastModified,
+    ...(handle ? { handle } : {}),
   }));
   return {
-    id: share.id, url: share.url, token: share.owner_token, createdAt: share.created_at,
-    expiresAt: share.expires_at, sent: false, files,
+    id: share.id,
+    url: share.url,
+    token: share.owner_token,
+    createdAt: share.created_at,
+    expiresAt: share.expires_at,
+    sent: false,
+    files,
   };
 }

@@ -26,7 +26,9 @@ export class Transfer {
   readonly etaS = signal<number | null>(null);
   readonly size: number;
   readonly sent = computed(() => this.items.reduce((sum, item) => sum + item.sent.value, 0));
-  readonly link = computed(() => linkWithDigests(this.share.value.url, this.#digests(), this.share.value.files.length));
+  readonly link = computed(() =>
+    linkWithDigests(this.share.value.url, this.#digests(), this.share.value.files.length),
+  );
 
   #stop = new AbortController();
   readonly #gone = new AbortController();
@@ -91,11 +93,18 @@ export class Transfer {
 
   async #sendOne(item: Item, shared: ReturnType<typeof lanes>, stop: AbortSignal): Promise<void> {
     try {
-      await sendItem(item, ownedFile(this.id, item.n, this.token), shared, () => this.#parts(), stop);
+      await sendItem(
+        item,
+        ownedFile(this.id, item.n, this.token),
+        shared,
+        () => this.#parts(),
+        stop,
+      );
     } catch (error) {
       if (stop.aborted) return;
       const trouble = asTrouble(error);
-      item.trouble.value = trouble instanceof Trouble ? trouble : new Trouble("refused", String(trouble));
+      item.trouble.value =
+        trouble instanceof Trouble ? trouble : new Trouble("refused", String(trouble));
     }
   }
 
@@ -105,7 +114,11 @@ export class Transfer {
     for (const item of this.items) {
       if (this.#gone.signal.aborted) break;
       try {
-        const { sha256 } = await hasher.blob(item.file, ["sha256"], (bytes) => (item.hashed.value = bytes));
+        const { sha256 } = await hasher.blob(
+          item.file,
+          ["sha256"],
+          (bytes) => (item.hashed.value = bytes),
+        );
         batch(() => {
           item.hashed.value = item.file.size;
           item.sha256.value = sha256 ?? null;
@@ -123,10 +136,11 @@ export class Transfer {
     const file = ownedFile(this.id, item.n, this.token);
     const conflict = (error: unknown) => error instanceof Problem && error.status === 409;
     await persist(
-      () => file.digest(sha256).catch((error: unknown) => {
-        if (!conflict(error)) throw error;
-        item.trouble.value = new Trouble("changed");
-      }),
+      () =>
+        file.digest(sha256).catch((error: unknown) => {
+          if (!conflict(error)) throw error;
+          item.trouble.value = new Trouble("changed");
+        }),
       this.#gone.signal,
     );
   }
