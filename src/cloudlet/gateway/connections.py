@@ -31,6 +31,7 @@ IDLE_MAX_S = 600.0
 LIFETIME_MAX_S = 7200.0
 QUEUE_MAX = 256  # messages waiting for one client
 QUEUE_MAX_BYTES = 4 * 1024 * 1024
+CLOSING_MAX_S = 5.0  # for a client that may not even read the close frame
 _AT_ONCE = 16
 _log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ class Connections:
         for connection in list(self.open.values()):
             connection.end(1001, "Going away")
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=5)
+            await asyncio.wait(self._tasks, timeout=CLOSING_MAX_S)
 
     async def connect(self, socket: Socket, api_id: str, raw_path: str) -> None:
         """Runs one connection to its end. `raw_path` is `/STAGE`, within the API."""
@@ -156,7 +157,7 @@ class Connections:
             connection.end(1005 if reader.done() else 1006, "")  # the client left, or broke off
         else:
             connection.end(1001, "Going away")
-        await asyncio.wait((writer,), timeout=5)  # a client may not even read the close frame
+        await asyncio.wait((writer,), timeout=CLOSING_MAX_S)
         for task in (writer, reader, ended):
             task.cancel()
         await asyncio.gather(writer, reader, ended, return_exceptions=True)

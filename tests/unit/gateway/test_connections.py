@@ -1,0 +1,233 @@
+"""WebSocket APIs: admission, routes, answers, @connections, limits."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import orjson
+import pytest
+
+from cloudlet.call import Call
+from cloudlet.errors import AwsError
+from cloudlet.exchange import Body, Request, Response
+from cloudlet.gateway import connections, management, resources
+from cloudlet.gateway.service import GatewayState
+from tests.harness import ROOT, Bench
+from tests.unit.gateway.cloud import add_route, answers, event, make_api
+
+
+class FakeSocket:
+    """A client: `say` what it sends, read `heard` and `closed`."""
+
+    def __init__(self) -> None:
+        headers = {"host": "localhost", "user-agent": "test", "sec-websocket-key": "k"}
+        self.request = Request("GET", "/ws", "token=a&token=b", headers, Body.of(b""), "10.0.0.9")
+        self.accepted: list[tuple[str, str]] | None = None
+        self.refused: Response | None = None
+        self.heard: asyncio.Queue[str | bytes] = asyncio.Queue()
+        self.closed: tuple[int, str] | None = None
+        self.is_stuck = False
+        self._said: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+
+    def say(self, message: str | bytes | None) -> None:
+        self._said.put_nowait(message)
+
+    async def accept(self, headers: list[tuple[str, str]]) -> None:
+        self.accepted = headers
+
+    async def refuse(self, response: Response) -> None:
+        self.refused = response
+
+    async def receive(self) -> str | bytes | None:
+        return await self._said.get()
+
+    async def send(self, message: str | bytes) -> None:
+        if self.is_stuck:
+            await asyncio.Event().wait()
+        self.heard.put_nowait(message)
+
+    async def close(self, code: int, reason: str = "") -> None:
+        self.closed = (code, reason)
+
+
+def make(bench: Bench, *keys: str) -> str:
+    api_id = make_api(bench, "WEBSOCKET")
+    for key in keys:
+        route_id = add_route(bench, api_id, key, "1.0", RouteResponseSelectionExpression="$default")
+        if key == "ask":
+            bench.call(
+                resources.create_route_response,
+                ApiId=api_id,
+                RouteId=route_id,
+                RouteResponseKey="$default",
+            )
+    bench.call(resources.create_stage, ApiId=api_id, StageName="ws", AutoDeploy=True)
+    return api_id
+
+
+def play(
+    state: GatewayState, api_id: str, scene: Callable[[FakeSocket], Coroutine[Any, Any, None]]
+) -> FakeSocket:
+    """Runs a scene with one client, who leaves at its end."""
+
+    async def run() -> FakeSocket:
+        socket = FakeSocket()
+        serving = asyncio.create_task(state.connections.connect(socket, api_id, "/ws"))
+        await asyncio.wait_for(scene(socket), 5)
+        socket.say(None)
+        await asyncio.wait_for(serving, 10)
+        await state.connections.stop()
+        return socket
+
+    return asyncio.run(run())
+
+
+def manage(bench: Bench, state: GatewayState, operation: Any, **params: Any) -> Any:
+    request = Request("POST", "/", "", {}, Body.of(b""))
+    call = Call(bench.cloud, "", "", params, ROOT, request, state.connections)
+    return operation(call)
+
+
+async def connected(state: GatewayState) -> str:
+    while not state.connections.open:
+        await asyncio.sleep(0)
+    return next(iter(state.connections.open))
+
+
+async def nothing(socket: FakeSocket) -> None:
+    return None
+
+
+def test_events(bench: Bench, state: GatewayState) -> None:
+    api_id = make(bench, "$connect", "$disconnect", "$default", "ask")
+    answers(bench, {"statusCode": 200, "body": "fine"})
+
+    async def scene(socket: FakeSocket) -> None:
+        await connected(state)
+        socket.say('{"action": "ask", "n": 1}')
+        assert await socket.heard.get() == "fine"
+
+    play(state, api_id, scene)
+    first, second, last = (event(bench, number) for number in range(3))
+    assert first["requestContext"]["eventType"] == "CONNECT"
+    assert first["headers"]["Sec-WebSocket-Key"] == "k"
+    assert first["queryStringParameters"] == {"token": "b"}
+    assert first["multiValueQueryStringParameters"] == {"token": ["a", "b"]}
+    context = second["requestContext"]
+    assert (context["eventType"], context["routeKey"]) == ("MESSAGE", "ask")
+    assert context["stage"] == "ws"
+    assert context["apiId"] == api_id
+    assert context["domainName"] == f"{api_id}.execute-api.us-east-1.amazonaws.com"
+    assert context["identity"] == {"sourceIp": "10.0.0.9", "userAgent": "test"}
+    assert second["body"] == '{"action": "ask", "n": 1}'
+    assert last["requestContext"]["eventType"] == "DISCONNECT"
+    assert last["requestContext"]["disconnectStatusCode"] == 1005
+    identifiers = {e["requestContext"]["connectionId"] for e in (first, second, last)}
+    assert len(identifiers) == 1
+
+
+def test_connect_may_refuse(bench: Bench, state: GatewayState) -> None:
+    api_id = make(bench, "$connect")
+    answers(bench, {"statusCode": 401, "body": "no"})
+    socket = play(state, api_id, nothing)
+    assert socket.accepted is None
+    assert socket.refused is not None
+    assert (socket.refused.status, socket.refused.body) == (401, b"no")
+    answers(bench, {}, error="Unhandled")
+    failed = play(state, api_id, nothing)
+    assert failed.refused is not None
+    assert failed.refused.status == 502
+
+
+def test_messages_without_a_route(bench: Bench, state: GatewayState) -> None:
+    api_id = make(bench, "ask")
+
+    async def scene(socket: FakeSocket) -> None:
+        await connected(state)
+        socket.say("not json")
+        assert orjson.loads(await socket.heard.get())["message"] == "Forbidden"
+
+    play(state, api_id, scene)
+
+
+def test_failing_function(bench: Bench, state: GatewayState) -> None:
+    api_id = make(bench, "$default")
+    answers(bench, {}, error="Unhandled")
+
+    async def scene(socket: FakeSocket) -> None:
+        identifier = await connected(state)
+        socket.say(b"\x00\x01")
+        answer = orjson.loads(await socket.heard.get())
+        assert answer["message"] == "Internal server error"
+        assert answer["connectionId"] == identifier
+
+    play(state, api_id, scene)
+    assert event(bench)["isBase64Encoded"] is True
+
+
+def test_management(bench: Bench, state: GatewayState) -> None:
+    api_id = make(bench)
+
+    async def scene(socket: FakeSocket) -> None:
+        identifier = await connected(state)
+        post = management.post_to_connection
+        await manage(bench, state, post, ConnectionId=identifier, Data=b"hello")
+        assert await socket.heard.get() == "hello"
+        found = await manage(bench, state, management.get_connection, ConnectionId=identifier)
+        assert found["Identity"]["SourceIp"] == "10.0.0.9"
+        with pytest.raises(AwsError) as long:
+            await manage(bench, state, post, ConnectionId=identifier, Data=b"x" * 131073)
+        assert long.value.status == 413
+        await manage(bench, state, management.delete_connection, ConnectionId=identifier)
+        with pytest.raises(AwsError) as gone:
+            await manage(bench, state, post, ConnectionId=identifier, Data=b"x")
+        assert (gone.value.code, gone.value.status) == ("GoneException", 410)
+
+    socket = play(state, api_id, scene)
+    assert socket.closed is not None
+    assert socket.closed[0] == 1000
+
+
+def test_too_long_messages_close(bench: Bench, state: GatewayState) -> None:
+    api_id = make(bench, "$default")
+
+    async def scene(socket: FakeSocket) -> None:
+        await connected(state)
+        socket.say("x" * (connections.MESSAGE_MAX_BYTES + 1))
+        while socket.closed is None:
+            await asyncio.sleep(0)
+
+    socket = play(state, api_id, scene)
+    assert socket.closed == (1009, "Message too big")
+    assert bench.invoked == []
+
+
+def test_slow_readers_are_closed(
+    bench: Bench, state: GatewayState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "CLOSING_MAX_S", 0.05)
+    api_id = make(bench)
+
+    async def scene(socket: FakeSocket) -> None:
+        identifier = await connected(state)
+        connection = state.connections.open[identifier]
+        socket.is_stuck = True
+        posted = [connection.post("x") for _ in range(connections.QUEUE_MAX + 2)]
+        assert not posted[-1]
+        assert connection.closing is not None
+        assert connection.closing[0] == 1008
+        socket.is_stuck = False
+
+    play(state, api_id, scene)
+    assert state.connections.open == {}
+
+
+def test_unknown_stage(bench: Bench, state: GatewayState) -> None:
+    async def run() -> FakeSocket:
+        socket = FakeSocket()
+        await state.connections.connect(socket, "none", "/ws")
+        return socket
+
+    refused = asyncio.run(run()).refused
+    assert refused is not None
+    assert refused.status == 403
