@@ -32,6 +32,8 @@ def to_origin(request: Request, behavior: Behavior) -> Request:
     headers = {
         name: value for name, value in request.headers.items() if _takes_header(behavior, name)
     }
+    # beyond CloudFront: functions learn the name that the viewer used
+    headers["x-forwarded-host"] = request.host
     if not any(selection.takes("host") for selection in behavior.headers):
         headers["host"] = behavior.origin.domain
     if "user-agent" not in headers:
