@@ -5,16 +5,21 @@ beforehand by botocore's signer; the window then only sends and reads.
 """
 
 import asyncio
+import itertools
 import statistics
 import time
 from dataclasses import dataclass
+from typing import cast
 from urllib.parse import urlsplit
 
-from botocore.auth import S3SigV4Auth, SigV4Auth
+import uvloop
+from botocore.auth import UNSIGNED_PAYLOAD, S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 Request = bytes
+_PATIENCE_S = 60
+_PAYLOAD = "x-amz-content-sha256"
 
 
 @dataclass(frozen=True)
@@ -39,9 +44,21 @@ def signed(
 ) -> Request:
     """The bytes of one signed HTTP/1.1 request."""
     request = AWSRequest(method, f"{endpoint}{path}", headers=headers or {}, data=body)
-    signer = S3SigV4Auth if service == "s3" else SigV4Auth
+    signer = _signer(service, headers or {})
     signer(Credentials(*key), service, "us-east-1").add_auth(request)
     return plain(endpoint, method, path, body=body, headers=dict(request.headers.items()))
+
+
+def _signer(service: str, headers: dict[str, str]) -> type[SigV4Auth]:
+    """S3's payload may stay unsigned, also without TLS: as browsers and big uploads do."""
+    if service != "s3":
+        return SigV4Auth
+    return _Unsigned if headers.get(_PAYLOAD) == UNSIGNED_PAYLOAD else S3SigV4Auth
+
+
+class _Unsigned(S3SigV4Auth):
+    def payload(self, request: AWSRequest) -> str:
+        return UNSIGNED_PAYLOAD
 
 
 def plain(
@@ -63,53 +80,98 @@ def plain(
 
 def run(endpoint: str, requests: list[Request], *, connections: int, seconds: float) -> Window:
     """Sends the requests round-robin over so many connections for so long."""
-    return asyncio.run(_run(endpoint, requests, connections, seconds))
+    return uvloop.run(_run(endpoint, requests, connections, seconds))
 
 
 async def _run(endpoint: str, requests: list[Request], connections: int, seconds: float) -> Window:
-    latencies: list[float] = []
-    failed = 0
-    position = 0
-    until = time.perf_counter() + seconds
-
-    async def one() -> None:
-        nonlocal failed, position
-        address = urlsplit(endpoint)
-        reader, writer = await asyncio.open_connection(address.hostname, address.port)
-        while (started := time.perf_counter()) < until:
-            request = requests[position % len(requests)]
-            position += 1
-            writer.write(request)
-            status, keep = await _read(reader)
-            latencies.append(time.perf_counter() - started)
-            failed += not 200 <= status < 300
-            if not keep:
-                writer.close()
-                reader, writer = await asyncio.open_connection(address.hostname, address.port)
-        writer.close()
-
+    address = urlsplit(endpoint)
+    host, port = address.hostname or "", address.port or 80
+    loop = asyncio.get_running_loop()
     started = time.perf_counter()
-    await asyncio.gather(*(one() for _ in range(connections)))
+    source = _Source(requests, started + seconds)
+    clients = [_Client(source) for _ in range(connections)]
+    while waiting := [client for client in clients if not client.is_done]:
+        for client in waiting:
+            client.ended = loop.create_future()
+            await loop.create_connection(client.connect, host, port)
+        # some servers close now and then: those clients come back
+        await asyncio.wait_for(asyncio.gather(*(c.ended for c in waiting)), seconds + _PATIENCE_S)
     spent = time.perf_counter() - started
-    latencies.sort()
+    latencies = sorted(source.latencies)
 
     def at(share: float) -> float:
         return latencies[int(share * (len(latencies) - 1))] * 1000
 
-    return Window(len(latencies) / spent, at(0.5), at(0.99), failed)
+    return Window(len(latencies) / spent, at(0.5), at(0.99), source.failed)
 
 
-async def _read(reader: asyncio.StreamReader) -> tuple[int, bool]:
-    head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    status = int(head[9:12])
-    keep = b"connection: close" not in head
-    if b"transfer-encoding: chunked" in head:
-        while size := int(await reader.readline(), 16):
-            await reader.readexactly(size + 2)
-        await reader.readline()
-    elif (at := head.find(b"content-length:")) >= 0:
-        await reader.readexactly(int(head[at + 15 : head.find(b"\r\n", at)]))
-    return status, keep
+class _Source:
+    """What to send until when, and what came of it."""
+
+    def __init__(self, requests: list[Request], until: float) -> None:
+        self.requests = itertools.cycle(requests)
+        self.until = until
+        self.latencies: list[float] = []
+        self.failed = 0
+
+
+class _Client(asyncio.Protocol):
+    """One connection: the next request as soon as the answer is whole."""
+
+    ended: asyncio.Future[None]
+
+    def __init__(self, source: _Source) -> None:
+        self._source = source
+        self.is_done = False
+
+    def connect(self) -> "_Client":
+        self._received = b""
+        return self
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._send()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.is_done = self.is_done or time.perf_counter() >= self._source.until
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        answer = _answer(self._received)
+        if answer is None:
+            return
+        status, keep = answer
+        self._source.latencies.append(time.perf_counter() - self._sent)
+        self._source.failed += not 200 <= status < 300
+        self._received = b""
+        if keep:
+            self._send()
+        else:
+            self._transport.close()
+
+    def _send(self) -> None:
+        self._sent = time.perf_counter()
+        if self._sent >= self._source.until:
+            self.is_done = True
+            self._transport.close()
+            return
+        self._transport.write(next(self._source.requests))
+
+
+def _answer(received: bytes) -> tuple[int, bool] | None:
+    """Status and whether the connection stays; None while the answer is not whole."""
+    end = received.find(b"\r\n\r\n")
+    if end < 0:
+        return None
+    head = received[: end + 2].lower()
+    if b"\r\ntransfer-encoding: chunked" in head:
+        is_whole = received.endswith(b"0\r\n\r\n")
+    else:
+        _, _, after = head.partition(b"\r\ncontent-length:")
+        is_whole = len(received) - end - 4 >= int(after.partition(b"\r\n")[0] or 0)
+    return (int(head[9:12]), b"\r\nconnection: close" not in head) if is_whole else None
 
 
 def median(windows: list[Window]) -> Window:
