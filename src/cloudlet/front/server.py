@@ -96,6 +96,7 @@ class Listener:
             return
         self._server.should_exit = True
         await self._task
+        self._socket.close()
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -150,8 +151,7 @@ class _Incoming:
         self._length = int(length) if length else None
         if length is None and b"transfer-encoding" not in headers:
             self._length = 0
-        # A client that expects 100 waits for it even before an empty body: read, which sends it.
-        self._more = self._length != 0 or b"expect" in headers
+        self._more = self._length != 0
         self._is_awaited = self._length == 0 and b"expect" in headers
         self.gone = asyncio.Event()
 
