@@ -4,6 +4,7 @@
 
 import json
 import re
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -262,6 +263,20 @@ def _say(as_json: bool, document: Any, text: str) -> None:
     click.echo(json.dumps(document, ensure_ascii=False) if as_json else text)
 
 
+def _own_name(host: str) -> str:
+    """How others reach a server that listens on `host`: for links when no public URL is given."""
+    if host in ("127.0.0.1", "::1", "localhost"):
+        return "localhost"
+    if host not in ("0.0.0.0", "::"):
+        return f"[{host}]" if ":" in host else host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing: asks which address would be used
+            return str(probe.getsockname()[0])
+        except OSError:
+            return socket.gethostname()
+
+
 @cli.command()
 @click.option(
     "--port",
@@ -305,7 +320,7 @@ def up(port: int, aws_port: int, data: Path, host: str, public_url: str, no_watc
     """Runs λShare on this machine, on cloudlet. Ctrl-C stops it."""
     if public_url and not re.fullmatch(r"https?://[^/]+/?", public_url):
         raise click.BadParameter("must be http(s)://HOST[:PORT]", param_hint="--public-url")
-    public_url = public_url.rstrip("/") or f"http://localhost:{port}"
+    public_url = public_url.rstrip("/") or f"http://{_own_name(host)}:{port}"
     from cloudlet.app import serve
     from cloudlet.config import Config
     from cloudlet.errors import AwsError

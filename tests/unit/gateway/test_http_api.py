@@ -24,6 +24,7 @@ def make(
 
 
 def test_event_of_format_2(bench: Bench, state: GatewayState) -> None:
+    """gateway-001: rawPath is decoded, although it is called raw."""
     api_id = make(bench, "POST /pets/{id}")
     answers(bench, {"statusCode": 201, "body": "made", "headers": {"X-A": "b"}, "cookies": ["c=1"]})
     headers = {"cookie": "a=1; b=2", "content-type": "application/json", "x-many": "1,2"}
@@ -75,6 +76,7 @@ def test_event_of_format_2(bench: Bench, state: GatewayState) -> None:
 
 
 def test_event_of_format_1(bench: Bench, state: GatewayState) -> None:
+    """gateway-003: without a content type, format 1.0 says plain text (2.0 says JSON)."""
     api_id = make(bench, "ANY /{proxy+}", version="1.0")
     answers(
         bench,
