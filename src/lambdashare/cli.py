@@ -320,7 +320,7 @@ def up(port: int, aws_port: int, data: Path, host: str, public_url: str, no_watc
     """Runs λShare on this machine, on cloudlet. Ctrl-C stops it."""
     if public_url and not re.fullmatch(r"https?://[^/]+/?", public_url):
         raise click.BadParameter("must be http(s)://HOST[:PORT]", param_hint="--public-url")
-    public_url = public_url.rstrip("/") or f"http://{_own_name(host)}:{port}"
+    links = public_url.rstrip("/") or f"http://{_own_name(host)}:{port}"
     from cloudlet.app import serve
     from cloudlet.config import Config
     from cloudlet.errors import AwsError
@@ -329,10 +329,14 @@ def up(port: int, aws_port: int, data: Path, host: str, public_url: str, no_watc
     if not web_build.is_current():
         web_build.build_page(click.echo)
     config = Config(
-        data=data.absolute(), host=host, aws_port=aws_port, door_port=port, public_url=public_url
+        data=data.absolute(),
+        host=host,
+        aws_port=aws_port,
+        door_port=port,
+        public_url=public_url.rstrip("/"),
     )
     template = Path(__file__).parent / "template.yaml"
-    parameters = {"PublicUrl": public_url, "S3Endpoint": public_url}
+    parameters = {"PublicUrl": links, "S3Endpoint": links}
     try:
         sys.exit(serve(config, template, parameters, watch=not no_watch, say=click.echo))
     except AwsError as error:
