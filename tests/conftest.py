@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import Bench
+from tests.server import LAMBDASHARE, Server
 
 
 @pytest.fixture
@@ -14,3 +15,14 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(tmp_path)
     yield bench
     bench.close()
+
+
+@pytest.fixture(scope="session")
+def lambdashare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """λShare on cloudlet, one for all tests that leave it as they found it."""
+    data = tmp_path_factory.mktemp("lambdashare") / "data"
+    server = Server(data, LAMBDASHARE, "--no-watch")
+    try:
+        yield server.start()
+    finally:
+        server.stop()
