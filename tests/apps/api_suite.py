@@ -162,6 +162,9 @@ class ApiSuite:
             assert found["digests"] == digests
         short = digests["sha512"][:14]
         assert door.request("GET", f"/v1/hashes/{short}").json()["digests"] == digests
+        as_long_as_another_sum = digests["sha512"][:16]  # a CRC64NVME has 16 digits, too
+        found = door.request("GET", f"/v1/hashes/{as_long_as_another_sum}").json()
+        assert found["digests"] == digests
         encoded = base64.urlsafe_b64encode(bytes.fromhex(digests["sha256"])).decode().rstrip("=")
         assert door.request("GET", f"/v1/hashes/{encoded}").status == 200
         page = door.request("GET", f"/h/{digests['blake3']}", headers={"Accept": "text/html"})

@@ -71,9 +71,13 @@ def _found(request: Request, digest: str) -> dict[str, Any]:
 
 
 def _rows(digest: str) -> list[Item]:
-    """A whole sum matches exactly; a prefix (no algorithm has its length) by its beginning."""
-    entry = f"{digest}#" if digests.algorithms_of(digest) else digest
-    names = {"prefix": digest[: digests.PARTITION], "entry": entry}
+    """Of the sums that equal the digest; where none does, of those that begin with it."""
+    exact = _rows_from(f"{digest}#") if digests.algorithms_of(digest) else []
+    return exact or (_rows_from(digest) if len(digest) >= digests.MIN_PREFIX else [])
+
+
+def _rows_from(entry: str) -> list[Item]:
+    names = {"prefix": entry[: digests.PARTITION], "entry": entry}
     condition = "prefix = :prefix AND begins_with(entry, :entry)"
     found = tables.query(os.environ["HASHSUMS_TABLE"], condition, names)
     rows: list[Item] = []
