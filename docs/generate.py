@@ -57,7 +57,7 @@ def _options(command: click.Command) -> list[str]:
     for option in options:
         flags = ", ".join(f"`{flag}`" for flag in option.opts)
         variable = f"`{option.envvar}`" if option.envvar else ""
-        shown = isinstance(option.default, str | int | Path) and not isinstance(
+        shown = isinstance(option.default, str | int | float | Path) and not isinstance(
             option.default, bool
         )
         default = f"`{option.default}`" if shown and str(option.default) else ""

@@ -51,16 +51,17 @@ class Server:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> "Server":
+    def _command(self) -> list[str]:
         if self.template == LAMBDASHARE:
-            command = ["lambdashare.cli", "up"]
-        else:
-            command = ["cloudlet", "up", *([str(self.template)] if self.template else [])]
+            return ["lambdashare.cli", "up"]
+        return ["cloudlet", "up", *([str(self.template)] if self.template else [])]
+
+    def start(self) -> "Server":
         arguments = ["--port", str(self.port), "--aws-port", str(self.aws_port)]
         arguments += ["--data", str(self.data), *self.options]
         log = self.log.open("ab")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", *command, *arguments],
+            [sys.executable, "-m", *self._command(), *arguments],
             stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip

@@ -36,7 +36,7 @@ from cloudlet.front.dispatcher import Dispatcher
 from cloudlet.front.doors import Doors
 from cloudlet.front.server import Listener
 from cloudlet.functions import service as functions_service
-from cloudlet.functions.state import Functions
+from cloudlet.functions.state import Functions, FunctionsSettings
 from cloudlet.gateway import service as gateway_service
 from cloudlet.gateway.schema import SCHEMA as GATEWAY_SCHEMA
 from cloudlet.gateway.service import GatewayState
@@ -87,7 +87,8 @@ class App:
         self.delivery = Delivery(config, self.database)
         self.timers = Timers(config)
         self.credentials = Credentials(config, self.database)
-        self.functions = Functions(self.cloud, {"dynamodb": Source()})
+        settings = FunctionsSettings(retry_s=(config.retry_s, 2 * config.retry_s))
+        self.functions = Functions(self.cloud, {"dynamodb": Source()}, settings)
         self.gateway = GatewayState.of(self.cloud)
         self.messaging = MessagingState.of(self.cloud, self.timers)
         self._add_services()

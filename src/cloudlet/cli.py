@@ -10,6 +10,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -103,14 +104,23 @@ def _data_option(command: Command) -> Command:
     help="Accept any credentials. For throw-away tests only.",
 )
 @click.option("--no-watch", is_flag=True, help="Do not deploy again when files change.")
+@click.option(
+    "--retry-seconds",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(0, 3600),
+    envvar="CLOUDLET_RETRY_SECONDS",
+    help="Before a failed asynchronous invocation is tried again; twice as long before the last.",
+)
 def up(
     template: Path | None,
     parameters: tuple[str, ...],
     no_watch: bool,
+    retry_seconds: float,
     **settings: Any,
 ) -> None:
     """Starts the cloud and deploys TEMPLATE; without one, the bare services."""
-    config = config_of(**settings)
+    config = replace(config_of(**settings), retry_s=retry_seconds)
     values = parameter_values(parameters)
     from cloudlet.app import serve
 

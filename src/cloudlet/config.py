@@ -26,6 +26,7 @@ class Config:
     region: str = "us-east-1"
     account: str = "000000000000"
     open_access: bool = False  # --open: any credentials are accepted
+    retry_s: float = 60.0  # after it a failed asynchronous invocation is tried again (AWS: 60)
     now_ms: Callable[[], int] = field(default=_now_ms)
     new_id: Callable[[], str] = field(default=lambda: str(uuid.uuid4()))
     new_secret: Callable[[int], str] = field(default=secrets.token_hex)
