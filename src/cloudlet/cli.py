@@ -273,7 +273,7 @@ def _aws(data: Path, call: Callable[[], Any]) -> Any:
 
 
 def _os_error(error: OSError) -> str:
-    text = os.strerror(error.errno) if error.errno else str(error)
+    text = error.strerror or str(error)
     return f"{error.filename}: {text}" if error.filename else text
 
 

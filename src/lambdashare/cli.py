@@ -341,6 +341,8 @@ def up(port: int, aws_port: int, data: Path, host: str, public_url: str, no_watc
         sys.exit(serve(config, template, parameters, watch=not no_watch, say=click.echo))
     except AwsError as error:
         raise RuntimeError(error.message) from None
+    except OSError as error:
+        raise RuntimeError(error.strerror or str(error)) from None
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloudlet.config import Config
+from cloudlet.errors import AwsError
 from cloudlet.iam.identifiers import access_key_id, secret_key
 
 FILE = "root-key.json"
@@ -25,8 +26,11 @@ class RootKey:
     secret_key: str
 
 
-class DamagedRootKey(Exception):
+class DamagedRootKey(AwsError):
     """The key file is there and can't be read."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("DamagedRootKey", message, 500)
 
 
 def root_key(config: Config) -> RootKey:
