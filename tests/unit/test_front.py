@@ -8,7 +8,8 @@ from contextlib import suppress
 import pytest
 
 from cloudlet.exchange import Request, Response, Socket
-from cloudlet.front.server import ClientGone, Listener
+from cloudlet.front.connection import ClientGone
+from cloudlet.front.server import Listener
 from cloudlet.wire.protocol import s3_bucket_of_host
 
 Handler = Callable[[Request], Awaitable[Response]]

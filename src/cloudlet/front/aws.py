@@ -13,8 +13,8 @@ from cloudlet.auth.sigv4 import Lookup, Verifier
 from cloudlet.call import ANONYMOUS, Call, Caller, Cloud
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Request, Response
+from cloudlet.front.connection import ClientGone
 from cloudlet.front.dispatcher import Dispatcher
-from cloudlet.front.server import ClientGone
 from cloudlet.wire import models
 from cloudlet.wire.protocol import Protocol, protocol
 

@@ -1,0 +1,263 @@
+"""One HTTP/1.1 connection: uvicorn's parsing, pipelining, keep-alive and upgrades, and our own
+exchange of a request and a response on it.
+
+An `Exchange` stands in for uvicorn's ASGI cycle: it makes a `Request` as soon as the head is there,
+hands on the body with back-pressure, and writes an answer of bytes at once, head and body together.
+ASGI's messages cost about as much as the rest of a small request; WebSockets still use them.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+
+from cloudlet.errors import AwsError
+from cloudlet.exchange import Body, Request, Response, Streamed
+from cloudlet.front import heads
+
+_log = logging.getLogger(__name__)
+_WAITING_BYTES_MAX = 512 << 10  # of a body that nobody has read yet
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+class ClientGone(AwsError):
+    """The peer closed the connection before its request was whole: nothing may be kept."""
+
+    def __init__(self) -> None:
+        message = (
+            "You did not provide the number of bytes specified by the Content-Length HTTP header."
+        )
+        super().__init__("IncompleteBody", message, 400)
+
+
+class Connection(HttpToolsProtocol):
+    def __init__(self, answer: Answer, **uvicorn: Any) -> None:
+        super().__init__(**uvicorn)
+        self._answer = answer
+
+    def on_message_begin(self) -> None:
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+        upgrade: Any = {"headers": self.headers}  # all that an upgrade asks for, with the method
+        self.scope = upgrade
+
+    def on_headers_complete(self) -> None:
+        method = self.parser.get_method().decode("ascii")
+        if self.parser.should_upgrade() and self._should_upgrade():
+            self.scope["method"] = method
+            return
+        before = self.cycle
+        exchange = self.cycle = Exchange(self, method, self._answer)
+        if before is None or before.response_complete:
+            self._start_asgi_task(exchange, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((exchange, self.app))
+
+    def on_body(self, body: bytes) -> None:
+        exchange = self.cycle
+        if not isinstance(exchange, Exchange) or exchange.response_complete:
+            return
+        exchange.feed(body)
+        if exchange.waiting_bytes > _WAITING_BYTES_MAX:
+            self.flow.pause_reading()
+
+    def target(self) -> tuple[str, str]:
+        """Raw path and query of the request, as received."""
+        url = self.url
+        if not url.startswith(b"/") or b"#" in url:  # an absolute address, or a fragment
+            parsed = httptools.parse_url(url)
+            return (parsed.path or b"/").decode("ascii"), (parsed.query or b"").decode("latin-1")
+        path, _, query = url.partition(b"?")
+        return path.decode("ascii"), query.decode("latin-1")
+
+
+class Exchange(RequestResponseCycle):
+    """One request and its response. uvicorn sees the attributes that it knows of its own cycle."""
+
+    def __init__(self, connection: Connection, method: str, answer: Answer) -> None:
+        parser = connection.parser
+        self.transport = connection.transport
+        self.flow = connection.flow
+        self.on_response = connection.on_response_complete
+        self.is_http10 = parser.get_http_version() == "1.0"
+        self.keep_alive = not self.is_http10 and parser.should_keep_alive()
+        self.waiting_for_100_continue = connection.expect_100_continue
+        self.message_event = asyncio.Event()
+        self.disconnected = False
+        self.more_body = True
+        self.response_started = False
+        self.response_complete = False
+        self.waiting_bytes = 0
+        self._chunks: deque[bytes] = deque()
+        self._answer = answer
+        self._date = connection.server_state.default_headers
+        self._refused: AwsError | None = None  # without asking anybody
+        self._request = self._read_head(connection, method)
+
+    def _read_head(self, connection: Connection, method: str) -> Request:
+        try:
+            headers = heads.read(connection.headers)
+        except AwsError as error:
+            headers, self._refused = {}, error
+        announced = headers.get("content-length")
+        length = int(announced) if announced else None
+        if announced is None and "transfer-encoding" not in headers:
+            length = 0
+        path, query = connection.target()
+        client = connection.client[0] if connection.client else ""
+        body = Body(self._next, length)
+        return Request(method, path, query, headers, body, client, connection.scheme or "http")
+
+    # The request's body
+
+    def feed(self, data: bytes) -> None:
+        self._chunks.append(data)
+        self.waiting_bytes += len(data)
+        self.message_event.set()
+
+    async def _next(self) -> bytes:
+        """`exchange.Receive`."""
+        while not self._chunks:
+            if self.disconnected:
+                raise ClientGone
+            if not self.more_body:
+                return b""
+            self._continue()
+            self.flow.resume_reading()
+            self.message_event.clear()
+            await self.message_event.wait()
+        chunk = self._chunks.popleft()
+        self.waiting_bytes -= len(chunk)
+        return chunk
+
+    def _continue(self) -> None:
+        if self.waiting_for_100_continue and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.waiting_for_100_continue = False
+
+    # The response
+
+    async def run_asgi(self, app: object) -> None:
+        """uvicorn calls it by this name; there is no ASGI in it."""
+        try:
+            if self._refused is not None:
+                await self._send(_refusal(self._refused.status, self._refused.message))
+            else:
+                await self._send(await self._answer(self._request))
+        except ClientGone:
+            self.transport.close()
+        except Exception:
+            _log.exception("%s %s failed", self._request.method, self._request.raw_path)
+            if self.response_started:
+                self.transport.close()
+            else:
+                await self._send(_refusal(500, "Internal Server Error"))
+        except BaseException:  # cancelled: the server stops
+            self.transport.close()
+            raise
+        finally:
+            self.on_response = _nothing  # breaks a reference cycle
+
+    async def _send(self, response: Response) -> None:
+        # s3-101: who asks to continue is told so even before an empty body. A final answer alone
+        # would leave botocore, which keeps the connection, unable to read the next one.
+        if self._request.body.length == 0:
+            self._continue()
+        if self.more_body or self._chunks:  # nobody read it: what follows is no request
+            self.keep_alive = False
+        if self.flow.write_paused:
+            await self.flow.drain()
+        body = response.body
+        if isinstance(body, bytes):
+            self._send_whole(response, body)
+            return
+        try:
+            await self._stream(response, body)
+        finally:
+            await body.aclose()
+
+    def _send_whole(self, response: Response, body: bytes) -> None:
+        head, announced = self._head(response)
+        if response.status in (204, 304):
+            body = b""
+        elif announced is None:
+            head += b"content-length: %d\r\n" % len(body)
+        elif announced != len(body) and self._request.method != "HEAD":
+            raise ValueError("The response is not as long as it says.")
+        self.response_started = True
+        if not self.disconnected:
+            self.transport.write(head + b"\r\n" + (b"" if self._is_bare(response) else body))
+        self._complete()
+
+    async def _stream(self, response: Response, body: Streamed) -> None:
+        head, left = self._head(response)
+        is_chunked = left is None and not self.is_http10
+        if is_chunked:
+            head += b"transfer-encoding: chunked\r\n"
+        self.response_started = True
+        self.transport.write(head + b"\r\n")
+        if not self._is_bare(response):
+            async for chunk in body:
+                if self.flow.write_paused:
+                    await self.flow.drain()
+                if self.disconnected:
+                    return
+                if left is not None:
+                    left -= len(chunk)
+                if is_chunked and chunk:
+                    self.transport.writelines((b"%x\r\n" % len(chunk), chunk, b"\r\n"))
+                else:
+                    self.transport.write(chunk)
+            if left:
+                raise ValueError("The response is not as long as it says.")
+            if is_chunked:
+                self.transport.write(b"0\r\n\r\n")
+        self._complete()
+
+    def _is_bare(self, response: Response) -> bool:
+        return self._request.method == "HEAD" or response.status in (204, 304)
+
+    def _head(self, response: Response) -> tuple[bytes, int | None]:
+        """The head but for its last, empty line, and the length it announces."""
+        length = None
+        lines = []
+        for name, text in response.headers:
+            lower, value = heads.name(name), heads.value(text)
+            if lower == "content-length":
+                length = int(value)
+            elif lower == "connection":
+                self.keep_alive = self.keep_alive and "close" not in value.lower()
+            elif lower != "transfer-encoding":  # how the body travels is settled here
+                lines.append(f"{lower}: {value}\r\n")
+        lines += [] if length is None else [f"content-length: {length}\r\n"]
+        lines += [] if self.keep_alive else ["connection: close\r\n"]
+        date = b"".join(b"%b: %b\r\n" % header for header in self._date)
+        text = "".join(lines)
+        head = heads.encoded(text) if text.isascii() else b"".join(map(heads.encoded, lines))
+        return STATUS_LINE[response.status] + date + head, length
+
+    def _complete(self) -> None:
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+
+
+def _refusal(status: int, message: str) -> Response:
+    return Response(status, [("Connection", "close")], message.encode())
+
+
+def _nothing() -> None:
+    pass

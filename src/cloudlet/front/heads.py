@@ -1,0 +1,51 @@
+"""Headers between the wire's bytes and our text."""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+from cloudlet.errors import AwsError
+
+HEADERS_BYTES_MAX = 64 << 10
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def read(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Names come in lower case; repeated headers are joined."""
+    headers: dict[str, str] = {}
+    size_bytes = 0
+    for raw_name, raw_value in raw:
+        size_bytes += len(raw_name) + len(raw_value)
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        if name in headers:
+            value = f"{headers[name]}{'; ' if name == 'cookie' else ','}{value}"
+        headers[name] = value
+    if size_bytes > HEADERS_BYTES_MAX:
+        raise AwsError("RequestHeaderSectionTooLarge", "The headers are too large.", 431)
+    return headers
+
+
+@lru_cache(maxsize=2048)
+def name(text: str) -> str:
+    """In lower case; raises ValueError where it is no name."""
+    if _NAME.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is no name of a header.")
+    return text.lower()
+
+
+def value(text: str) -> str:
+    """Without line breaks and other control characters."""
+    return text if text.isprintable() else _CONTROL.sub(" ", text)
+
+
+def encoded(text: str) -> bytes:
+    """Latin-1 where possible, else UTF-8, as S3 sends metadata."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode()
+
+
+def raw(header: str, text: str) -> tuple[bytes, bytes]:
+    return name(header).encode(), encoded(value(text))
