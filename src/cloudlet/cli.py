@@ -5,7 +5,6 @@ by the command that needs it, so that `cloudlet --help` is quick.
 """
 
 import json
-import os
 import shlex
 import sys
 import time
