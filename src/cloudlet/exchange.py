@@ -41,7 +41,7 @@ class Body:
             raise AwsError("RequestEntityTooLarge", "Request body is too large.", 413)
         chunks: list[bytes] = []
         size_bytes = 0
-        async for chunk in self:
+        while chunk := await self.receive():
             size_bytes += len(chunk)
             if size_bytes > limit_bytes:
                 raise AwsError("RequestEntityTooLarge", "Request body is too large.", 413)

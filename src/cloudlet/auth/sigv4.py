@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Protocol
 from urllib.parse import parse_qsl, quote, unquote, unquote_plus
 
@@ -490,7 +491,7 @@ def _query_re_encoded(query: str) -> str:
 
 
 def _path(how: Dialect, raw_path: str) -> str:
-    if how.is_s3:
+    if how.is_s3 or raw_path == "/":
         return raw_path or "/"
     return quote(_without_dots(raw_path), safe="/-_.~")
 
@@ -546,6 +547,7 @@ def _matches(claim: _Claim, key: bytes, canonical: bytes) -> bool:
     return hmac.compare_digest(wanted.encode(), claim.signature.encode())
 
 
+@lru_cache(maxsize=64)  # requests of one second share it
 def _epoch_ms(timestamp: str) -> int:
     return int(datetime.fromisoformat(timestamp).timestamp()) * 1000
 

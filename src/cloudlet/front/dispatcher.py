@@ -41,6 +41,11 @@ class Dispatcher:
         service, operation = self.operation(call.service, call.operation)
         call.state = service.state
         database = call.cloud.database
+        if operation.mode == "view":  # permission and reading on one snapshot
+            with database.snapshot() as view:
+                if not trusted:
+                    authorize(call, service, view)
+                return _result(operation.run(call, view))
         if not trusted:
             with database.snapshot() as view:
                 authorize(call, service, view)
@@ -48,11 +53,9 @@ class Dispatcher:
             output = await operation.run(call)
         elif operation.mode == "write":
             output = await database.write(lambda tx: operation.run(call, tx))
-        elif operation.mode == "thread":
-            output = await asyncio.to_thread(_read, call, operation)
         else:
-            output = _read(call, operation)
-        return output if isinstance(output, Result) else Result(output or {})
+            output = await asyncio.to_thread(_read, call, operation)
+        return _result(output)
 
     async def invoke(
         self, service: str, operation: str, params: Params, caller: Caller | None = None
@@ -67,6 +70,10 @@ class Dispatcher:
         request = _internal_request(params, config.new_id())
         call = Call(self.cloud, service, operation, params, acting, request)
         return (await self.perform(call, trusted=caller is None)).output
+
+
+def _result(output: Output | Result | None) -> Result:
+    return output if isinstance(output, Result) else Result(output or {})
 
 
 def _read(call: Call, operation: Operation) -> Any:

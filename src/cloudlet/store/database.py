@@ -17,7 +17,8 @@ import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -84,7 +85,7 @@ class Database:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.path = directory / "cloudlet.db"
-        self._queue: queue.SimpleQueue[tuple[Change, Future[Any]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
@@ -102,14 +103,15 @@ class Database:
 
     async def write(self, change: Callable[[Transaction], T]) -> T:
         """Runs the change in the writer thread; returns its value when it is on the disk."""
-        future: Future[T] = Future()
-        self._queue.put((change, future))
-        return await asyncio.wrap_future(future)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._queue.put(_Waiting(change, future, loop))
+        return await future
 
     def write_now(self, change: Callable[[Transaction], T]) -> T:
         """The same, blocking: for start-up and for threads; never on the event loop."""
         future: Future[T] = Future()
-        self._queue.put((change, future))
+        self._queue.put(_Waiting(change, future))
         return future.result()
 
     def view(self) -> View:
@@ -173,61 +175,86 @@ class Database:
             if stop:
                 return
 
-    def _commit(self, group: list[tuple[Change, Future[Any]]]) -> None:
-        done: list[tuple[Future[Any], Any, Transaction]] = []
+    def _commit(self, group: list["_Waiting"]) -> None:
+        done: list[Transaction] = []
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            for change, future in group:
-                if not future.set_running_or_notify_cancel():
-                    continue
-                tx = Transaction(self._connection)
-                self._apply(change, future, tx, done)
+            for waiting in group:
+                if not waiting.future.cancelled():
+                    self._apply(waiting, done)
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            refusal = _store_error(error)
-            for _, future in group:
-                if not future.done():
-                    future.set_exception(refusal)
-            return
-        self._announce(done)
-
-    def _apply(
-        self,
-        change: Change,
-        future: "Future[Any]",
-        tx: Transaction,
-        done: list[tuple["Future[Any]", Any, Transaction]],
-    ) -> None:
-        self._connection.execute("SAVEPOINT change")
-        try:
-            value = change(tx)
-        except BaseException as error:
-            if not self._connection.in_transaction:  # SQLite rolled everything back (disk full)
-                future.set_exception(_store_error(error))
-                raise sqlite3.OperationalError(str(error)) from error
-            self._connection.execute("ROLLBACK TO change")
-            self._connection.execute("RELEASE change")
-            future.set_exception(_store_error(error))
-        else:
-            self._connection.execute("RELEASE change")
-            done.append((future, value, tx))
-
-    def _announce(self, done: list[tuple["Future[Any]", Any, Transaction]]) -> None:
-        topics: set[str] = set()
-        for future, value, tx in done:
-            for action in tx.committed:
-                try:
-                    action()
-                except Exception:
-                    _log.exception("after-commit action failed")
-            topics |= tx.topics
-            future.set_result(value)
-        for topic in topics:
+            for waiting in group:
+                waiting.error = waiting.error or _store_error(error)
+            done = []
+        for tx in done:
+            self._follow(tx)
+        _settle(group)
+        for topic in set[str]().union(*(tx.topics for tx in done)):
             for prefix, wake in self._subscribers:
                 if topic.startswith(prefix):
                     wake(topic)
+
+    def _apply(self, waiting: "_Waiting", done: list[Transaction]) -> None:
+        tx = Transaction(self._connection)
+        self._connection.execute("SAVEPOINT change")
+        try:
+            waiting.value = waiting.change(tx)
+        except BaseException as error:
+            waiting.error = _store_error(error)
+            if not self._connection.in_transaction:  # SQLite rolled everything back (disk full)
+                raise sqlite3.OperationalError(str(error)) from error
+            self._connection.execute("ROLLBACK TO change")
+            self._connection.execute("RELEASE change")
+        else:
+            self._connection.execute("RELEASE change")
+            done.append(tx)
+
+    def _follow(self, tx: Transaction) -> None:
+        for action in tx.committed:
+            try:
+                action()
+            except Exception:
+                _log.exception("after-commit action failed")
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A change in the queue, who waits for it, and what came of it."""
+
+    change: Change
+    future: "Future[Any] | asyncio.Future[Any]"
+    loop: asyncio.AbstractEventLoop | None = None  # of an asyncio future
+    value: Any = None
+    error: BaseException | None = None
+
+    def tell(self) -> None:
+        if self.future.done():  # cancelled
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.value)
+
+
+def _settle(group: list[_Waiting]) -> None:
+    """Tells all who wait; a loop is woken once for all of its."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
+    for waiting in group:
+        if waiting.loop is None:
+            waiting.tell()
+        else:
+            by_loop.setdefault(waiting.loop, []).append(waiting)
+    for loop, some in by_loop.items():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_tell_all, some)
+
+
+def _tell_all(group: list[_Waiting]) -> None:
+    for waiting in group:
+        waiting.tell()
 
 
 def _statements(schema: str) -> Iterator[str]:

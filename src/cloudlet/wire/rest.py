@@ -51,9 +51,15 @@ class Route:
 
 
 @cache
-def routes(model: Model) -> list[Route]:
+def routes(model: Model) -> list[tuple[re.Pattern[str], dict[str, list[Route]]]]:
+    """Path → method → routes: most operations share their path with many others."""
     twins = _TWINS.get(model.name, set())
-    return [_route(model.operation(name)) for name in model.operation_names if name not in twins]
+    table: dict[re.Pattern[str], dict[str, list[Route]]] = {}
+    for name in model.operation_names:
+        if name not in twins:
+            route = _route(model.operation(name))
+            table.setdefault(route.path, {}).setdefault(route.method, []).append(route)
+    return list(table.items())
 
 
 def _route(operation: OperationModel) -> Route:
@@ -99,19 +105,18 @@ def match(
     best: tuple[int, int, int] | None = None
     found: tuple[Route, re.Match[str]] | None = None
     path_known = False
-    for route in routes(model):
-        matched = route.path.fullmatch(path)
+    for pattern, by_method in routes(model):
+        matched = pattern.fullmatch(path)
         if matched is None:
             continue
         path_known = True
-        if route.method != request.method:
-            continue
-        score = route.score(names, request.headers)
-        if score is None or (score[1] and model.name == "s3"):
-            continue
-        rank = (score[0], -score[1], -len(route.labels))
-        if best is None or rank > best:
-            best, found = rank, (route, matched)
+        for route in by_method.get(request.method, ()):
+            score = route.score(names, request.headers)
+            if score is None or (score[1] and model.name == "s3"):
+                continue
+            rank = (score[0], -score[1], -len(route.labels))
+            if best is None or rank > best:
+                best, found = rank, (route, matched)
     if found is None:
         raise _no_route(path_known)
     route, matched = found
