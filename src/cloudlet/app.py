@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +71,7 @@ _SCHEMAS = (
 )
 _SWEEP_TTL_S = 10
 _SWEEP_S = 300
+_SWITCH_S = 0.001  # the writer thread waits so long for a busy loop's GIL; Python's 5 ms are felt
 
 
 class App:
@@ -181,6 +183,7 @@ def serve(
     """Runs until a signal; returns the exit code. Raises OSError (port, lock) and AwsError."""
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = _lock(config.data)
+    sys.setswitchinterval(_SWITCH_S)
     try:
         return uvloop.run(_serve(config, template, parameters, _Told(watch, say, ready)))
     finally:
