@@ -10,7 +10,8 @@ from tests.server import Server
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("cloudlet") / "data").start()
+    data = tmp_path_factory.mktemp("cloudlet") / "data"
+    server = Server(data, None, "--retry-seconds", "0.2").start()
     yield server
     assert server.stop() == 0
     assert "Traceback" not in server.log.read_text(), server.log.read_text()[-4000:]

@@ -12,6 +12,7 @@ import orjson
 from cloudlet.call import Call, Output
 from cloudlet.functions import names, records, settings, uploads, versions
 from cloudlet.functions.code import Code
+from cloudlet.functions.credentials import assume
 from cloudlet.functions.names import LATEST
 from cloudlet.functions.records import Document
 from cloudlet.store.database import Transaction, View
@@ -23,6 +24,7 @@ async def create_function(call: Call) -> Output:
     with call.cloud.database.snapshot() as view:
         _require_new(view, name)
         settings.create(call, view, name)  # what is wrong is told before the code is unpacked
+    await assume(call.cloud, call.params["Role"], name)  # a role that Lambda can't use is refused
     code = await uploads.load(call, call.params.get("Code") or {})
     output: Output = await call.cloud.database.write(lambda tx: _create(call, tx, name, code))
     return await _publish_if_asked(call, name, output)
@@ -94,6 +96,9 @@ async def update_function_code(call: Call) -> Output:
 
 async def update_function_configuration(call: Call) -> Output:
     name = names.parse(call.params["FunctionName"]).name
+    if call.params.get("Role"):
+        records.require(call.cloud.database.view(), call.config, name)
+        await assume(call.cloud, call.params["Role"], name)
 
     def change(tx: Transaction) -> Output:
         document = _latest(call, tx, name)

@@ -7,7 +7,7 @@ import asyncio
 import time
 from datetime import datetime
 
-from cloudlet.call import Caller, Cloud
+from cloudlet.call import Caller, Cloud, Output
 from cloudlet.errors import AwsError
 from cloudlet.functions.worker_process import Spec
 
@@ -18,7 +18,6 @@ _SHARED_PART = 0.5  # of their life for which new workers get the same ones
 class RoleCredentials:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
-        self._caller = Caller("service", "lambda.amazonaws.com", cloud.config.account)
         self._known: dict[tuple[str, str], tuple[dict[str, str], float, float]] = {}
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
 
@@ -32,16 +31,7 @@ class RoleCredentials:
             return known[0], known[1]
 
     async def _assume(self, spec: Spec) -> tuple[dict[str, str], float, float]:
-        params = {"RoleArn": spec.role, "RoleSessionName": spec.name}
-        try:
-            answer = await self._cloud.invoke("sts", "AssumeRole", params, self._caller)
-        except AwsError as error:
-            raise AwsError(
-                "InvalidParameterValueException",
-                "The role defined for the function cannot be assumed by Lambda."
-                f" ({error.code}: {error.message})",
-            ) from error
-        found = answer["Credentials"]
+        found = (await assume(self._cloud, spec.role, spec.name))["Credentials"]
         life_s = _seconds(found["Expiration"]) - self._cloud.config.now_ms() / 1000
         now_s = time.monotonic()
         environment = {
@@ -50,6 +40,17 @@ class RoleCredentials:
             "AWS_SESSION_TOKEN": found["SessionToken"],
         }
         return environment, now_s + life_s - _SPARE_S, now_s + life_s * _SHARED_PART
+
+
+async def assume(cloud: Cloud, role: str, session: str) -> Output:
+    """STS's answer; AWS's refusal of a role that doesn't let Lambda in."""
+    caller = Caller("service", "lambda.amazonaws.com", cloud.config.account)
+    params = {"RoleArn": role, "RoleSessionName": session}
+    try:
+        return await cloud.invoke("sts", "AssumeRole", params, caller)
+    except AwsError as error:
+        message = "The role defined for the function cannot be assumed by Lambda."
+        raise AwsError("InvalidParameterValueException", message) from error
 
 
 def _seconds(moment: datetime | str | float) -> float:
