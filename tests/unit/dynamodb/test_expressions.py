@@ -119,9 +119,9 @@ def test_placeholders_for_names() -> None:
          " or function; operator: =, first operand: [n]"),
         ("n < :ss", "Incorrect operand type for operator or function; operator: <, operand type:"
          " SS"),
-        ("n BETWEEN :six AND :four", "The BETWEEN operator requires upper bound to be greater than"
-         " or equal to lower bound; lower bound operand: AttributeValue: {N:6}, upper bound operand:"
-         " AttributeValue: {N:4}"),
+        ("n BETWEEN :six AND :four", "The BETWEEN operator requires upper bound to be greater"
+         " than or equal to lower bound; lower bound operand: AttributeValue: {N:6}, upper bound"
+         " operand: AttributeValue: {N:4}"),
         ("n BETWEEN :s AND :six", "The BETWEEN operator requires same data type for lower and upper"
          " bounds; lower bound operand: AttributeValue: {S:hello}, upper bound operand:"
          " AttributeValue: {N:6}"),
@@ -242,8 +242,8 @@ def test_updates() -> None:
          " [a]"),
         ("SET n = n + :v", {"S": "1"}, "Invalid UpdateExpression: Incorrect operand type for"
          " operator or function; operator or function: +, operand type: S"),
-        ("SET n = n + :v", {"N": "1e-40"}, "Attempting to store more than 38 significant digits in a"
-         " Number"),
+        ("SET n = n + :v", {"N": "1e-40"}, "Attempting to store more than 38 significant digits in"
+         " a Number"),
     ],
 )  # fmt: skip
 def test_update_refusals(text: str, value: dict[str, Any], message: str) -> None:

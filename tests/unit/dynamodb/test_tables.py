@@ -13,6 +13,10 @@ _WRONG = "One or more parameter values were invalid: "
 ALL = {"ProjectionType": "ALL"}
 
 
+def index(name: str, hash_key: str) -> dict[str, Any]:
+    return {"IndexName": name, "KeySchema": keys(hash_key), "Projection": ALL}
+
+
 def describe(db: Bench, name: str = "plain") -> Any:
     return db.call(tables.describe_table, TableName=name)["Table"]
 
@@ -41,15 +45,15 @@ def test_create_and_describe(db: Bench) -> None:
          " can be specified when BillingMode is PAY_PER_REQUEST"),
         ({"AttributeDefinitions": types(x="S")}, "Invalid KeySchema: Some index key attribute have"
          " no definition"),
-        ({"AttributeDefinitions": types(id="S", x="S")}, _WRONG + "Number of attributes in KeySchema"
-         " does not exactly match number of attributes defined in AttributeDefinitions"),
+        ({"AttributeDefinitions": types(id="S", x="S")}, _WRONG + "Number of attributes in"
+         " KeySchema does not exactly match number of attributes defined in AttributeDefinitions"),
         ({"KeySchema": keys("id", "id")}, "Both the Hash Key and the Range Key element in the"
          " KeySchema have the same name"),
         ({"GlobalSecondaryIndexes": []}, _WRONG + "List of GlobalSecondaryIndexes is empty"),
-        ({"LocalSecondaryIndexes": [{"IndexName": "l", "KeySchema": keys("id"), "Projection": ALL}]},
+        ({"LocalSecondaryIndexes": [index("l", "id")]},
          _WRONG + "Table KeySchema does not have a range key, which is required when specifying a"
          " LocalSecondaryIndex"),
-        ({"GlobalSecondaryIndexes": [{"IndexName": "g", "KeySchema": keys("z"), "Projection": ALL}]},
+        ({"GlobalSecondaryIndexes": [index("g", "z")]},
          _WRONG + "Some index key attributes are not defined in AttributeDefinitions. Keys: [z],"
          " AttributeDefinitions: [id]"),
         ({"StreamSpecification": {"StreamEnabled": True}}, _WRONG + "StreamViewType must be"
@@ -110,12 +114,11 @@ def storage_put(db: Bench, tx: Any, item: Any) -> None:
 
 
 def add_index(db: Bench) -> Any:
-    create = {"IndexName": "by_g", "KeySchema": keys("g"), "Projection": ALL}
     return db.call(
         tables.update_table,
         TableName="plain",
         AttributeDefinitions=types(id="S", g="S"),
-        GlobalSecondaryIndexUpdates=[{"Create": create}],
+        GlobalSecondaryIndexUpdates=[{"Create": index("by_g", "g")}],
     )["TableDescription"]
 
 

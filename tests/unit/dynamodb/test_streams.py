@@ -1,0 +1,269 @@
+"""Streams, expiry and permissions."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from cloudlet.call import Call, Caller
+from cloudlet.dynamodb import items, permissions, settings, streams, sweep, tables
+from cloudlet.dynamodb.source import Source
+from cloudlet.exchange import Body, Request
+from tests.harness import Bench
+from tests.unit.dynamodb.conftest import PLAIN, refused
+
+KEY = {"pk": {"S": "p"}, "sk": {"N": "1"}}
+
+
+def arn_of(db: Bench, name: str = "t") -> str:
+    arn: str = db.call(tables.describe_table, TableName=name)["Table"]["LatestStreamArn"]
+    return arn
+
+
+def shard_of(db: Bench, arn: str) -> str:
+    described = db.call(streams.describe_stream, StreamArn=arn)["StreamDescription"]
+    shard: str = described["Shards"][0]["ShardId"]
+    return shard
+
+
+def iterator(db: Bench, kind: str = "TRIM_HORIZON", **params: Any) -> str:
+    arn = arn_of(db)
+    output = db.call(
+        streams.get_shard_iterator,
+        StreamArn=arn,
+        ShardId=shard_of(db, arn),
+        ShardIteratorType=kind,
+        **params,
+    )
+    found: str = output["ShardIterator"]
+    return found
+
+
+def read(db: Bench, at: str, **params: Any) -> tuple[list[Any], str | None]:
+    output = db.call(streams.get_records, ShardIterator=at, **params)
+    return output["Records"], output.get("NextShardIterator")
+
+
+def write_three(db: Bench) -> None:
+    db.call(items.put_item, TableName="t", Item=KEY)
+    db.call(items.put_item, TableName="t", Item=KEY)  # no change, no record
+    db.call(items.put_item, TableName="t", Item={**KEY, "v": {"N": "1"}})
+    db.call(items.delete_item, TableName="t", Key=KEY)
+    db.call(items.delete_item, TableName="t", Key=KEY)  # again none
+
+
+def test_records(db: Bench) -> None:
+    write_three(db)
+    found, following = read(db, iterator(db))
+    assert [record["eventName"] for record in found] == ["INSERT", "MODIFY", "REMOVE"]
+    change = found[1]["dynamodb"]
+    assert change["Keys"] == change["OldImage"] == KEY
+    assert change["NewImage"] == {**KEY, "v": {"N": "1"}}
+    assert change["StreamViewType"] == "NEW_AND_OLD_IMAGES"
+    assert change["SizeBytes"] == 7 + 7 + 10
+    assert len(change["SequenceNumber"]) == 21
+    assert len({record["eventID"] for record in found}) == 3
+    assert following is not None
+    assert read(db, following)[0] == []
+
+
+def test_iterators(db: Bench) -> None:
+    write_three(db)
+    first, following = read(db, iterator(db), Limit=1)
+    assert following is not None and len(first) == 1
+    second = read(db, following)[0]
+    number = second[0]["dynamodb"]["SequenceNumber"]
+    assert read(db, iterator(db, "AT_SEQUENCE_NUMBER", SequenceNumber=number))[0] == second
+    assert read(db, iterator(db, "AFTER_SEQUENCE_NUMBER", SequenceNumber=number))[0] == second[1:]
+    latest = iterator(db, "LATEST")
+    assert read(db, latest)[0] == []
+    db.call(items.put_item, TableName="t", Item=KEY)
+    assert len(read(db, latest)[0]) == 1
+    db.clock.advance(16 * 60)
+    assert refused(read, db, latest).code == "ExpiredIteratorException"
+    assert refused(read, db, "garbage").code == "ValidationException"
+    far = {"SequenceNumber": streams.sequence(99)}
+    assert refused(iterator, db, "AT_SEQUENCE_NUMBER", **far).code == "ValidationException"
+
+
+@pytest.mark.parametrize(
+    ("view_type", "images"),
+    [
+        ("KEYS_ONLY", set()),
+        ("NEW_IMAGE", {"NewImage"}),
+        ("OLD_IMAGE", {"OldImage"}),
+        ("NEW_AND_OLD_IMAGES", {"NewImage", "OldImage"}),
+    ],
+)
+def test_view_types(db: Bench, view_type: str, images: set[str]) -> None:
+    stream = {"StreamEnabled": True, "StreamViewType": view_type}
+    db.call(tables.create_table, **{**PLAIN, "TableName": "s"}, StreamSpecification=stream)
+    for number in ("1", "2"):
+        item = {"id": {"S": "i"}, "v": {"N": number}}
+        db.call(items.put_item, TableName="s", Item=item)
+    arn = arn_of(db, "s")
+    view = db.database.view()
+    records = Source().read(view, arn, shard_of(db, arn), "", 10)
+    change = records[1].document["dynamodb"]
+    assert set(change) & {"NewImage", "OldImage"} == images
+
+
+def test_source_gives_lambda_its_documents(db: Bench) -> None:
+    write_three(db)
+    arn, view = arn_of(db), db.database.view()
+    (shard,) = Source().shards(view, arn)
+    assert (shard.parent, shard.closed) == (None, False)
+    found = Source().read(view, arn, shard.id, "", 2)
+    document = found[0].document
+    assert set(document) == {
+        "eventID",
+        "eventName",
+        "eventVersion",
+        "eventSource",
+        "awsRegion",
+        "dynamodb",
+        "eventSourceARN",
+    }
+    assert (document["eventVersion"], document["eventSource"]) == ("1.1", "aws:dynamodb")
+    assert document["eventSourceARN"] == arn
+    assert len(Source().read(view, arn, shard.id, found[1].sequence_number, 10)) == 1
+    assert Source().latest(view, arn, shard.id) == streams.sequence(3)
+    assert Source().shards(view, arn + "x") == []
+
+
+def test_a_write_wakes_the_streams_readers(db: Bench) -> None:
+    woken: list[str] = []
+    db.database.subscribe("stream:", woken.append)
+    db.call(items.put_item, TableName="t", Item=KEY)
+    db.call(items.put_item, TableName="t", Item=KEY)
+    assert woken == [f"stream:{arn_of(db)}"]
+
+
+def test_disabled_streams_close_and_new_ones_begin(db: Bench) -> None:
+    write_three(db)
+    old = arn_of(db)
+
+    def switch(is_on: bool) -> Any:
+        stream = {"StreamEnabled": is_on, **({"StreamViewType": "KEYS_ONLY"} if is_on else {})}
+        return db.call(tables.update_table, TableName="t", StreamSpecification=stream)
+
+    switch(False)
+    described = db.call(streams.describe_stream, StreamArn=old)["StreamDescription"]
+    assert described["StreamStatus"] == "DISABLED"
+    assert described["Shards"][0]["SequenceNumberRange"] == {
+        "StartingSequenceNumber": streams.sequence(1),
+        "EndingSequenceNumber": streams.sequence(3),
+    }
+    found, following = read(db, iterator(db))
+    assert len(found) == 3 and following is None
+    assert Source().shards(db.database.view(), old)[0].closed
+    switch(True)
+    assert arn_of(db) != old
+    assert "already has an enabled stream" in refused(switch, True).message
+    listed = db.call(streams.list_streams, TableName="t")["Streams"]
+    assert {each["StreamArn"] for each in listed} == {old, arn_of(db)}
+    page = db.call(streams.list_streams, Limit=1)
+    start = page["LastEvaluatedStreamArn"]
+    assert len(db.call(streams.list_streams, ExclusiveStartStreamArn=start)["Streams"]) == 1
+
+
+def test_records_are_trimmed_after_a_day(db: Bench) -> None:
+    write_three(db)
+    old = iterator(db)
+    db.clock.advance(24 * 3600 + 1)
+    db.call(items.put_item, TableName="t", Item=KEY)
+    assert asyncio.run(sweep.trim_streams(db.cloud)) == 3
+    found, _ = read(db, iterator(db))
+    assert [record["dynamodb"]["SequenceNumber"] for record in found] == [streams.sequence(4)]
+    assert refused(read, db, old).code in ("TrimmedDataAccessException", "ExpiredIteratorException")
+    first = {"SequenceNumber": streams.sequence(1)}
+    error = refused(iterator, db, "AT_SEQUENCE_NUMBER", **first)
+    assert error.code == "TrimmedDataAccessException"
+    db.clock.advance(24 * 3600 + 1)
+    asyncio.run(sweep.trim_streams(db.cloud))
+    db.call(items.delete_item, TableName="t", Key=KEY)
+    assert read(db, iterator(db))[0][0]["dynamodb"]["SequenceNumber"] == streams.sequence(5)
+
+
+def test_expiry(db: Bench) -> None:
+    now_s = db.clock.now_ms // 1000
+    times = {"past": now_s - 1, "ancient": now_s - 6 * 365 * 86400, "later": now_s + 60}
+    for number, (name, when) in enumerate(times.items()):
+        item = {"pk": {"S": name}, "sk": {"N": str(number)}, "until": {"N": str(when)}}
+        db.call(items.put_item, TableName="t", Item=item)
+    for number, odd in enumerate(({"S": str(now_s - 1)}, {"N": "-1"}, {"N": "1e100"})):
+        item = {"pk": {"S": "odd"}, "sk": {"N": str(number)}, "until": odd}
+        db.call(items.put_item, TableName="t", Item=item)
+    wanted = {"AttributeName": "until", "Enabled": True}
+    db.call(settings.update_time_to_live, TableName="t", TimeToLiveSpecification=wanted)
+    assert asyncio.run(sweep.sweep_ttl(db.cloud)) == 1
+    last = read(db, iterator(db))[0][-1]
+    assert last["dynamodb"]["Keys"]["pk"] == {"S": "past"}
+    assert last["userIdentity"] == {"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"}
+    db.clock.advance(61)
+    assert asyncio.run(sweep.sweep_ttl(db.cloud)) == 1
+    assert db.call(tables.describe_table, TableName="t")["Table"]["ItemCount"] == 4
+    view = db.database.view()
+    (shard,) = Source().shards(view, arn_of(db))
+    document = Source().read(view, arn_of(db), shard.id, "", 100)[-1].document
+    assert document["userIdentity"] == {
+        "type": "Service",
+        "principalId": "dynamodb.amazonaws.com",
+    }
+
+
+def needed(db: Bench, operation: str, kind: str = "role", **params: Any) -> list[Any]:
+    caller = Caller(kind, "arn:aws:sts::000000000000:assumed-role/r/s", "000000000000")
+    request = Request("POST", "/", "", {}, Body.of(b""))
+    call = Call(db.cloud, "dynamodb", operation, params, caller, request)
+    return [(each.action, each.resource, each.context) for each in permissions.requirements(call)]
+
+
+def test_permissions(db: Bench) -> None:
+    arn = "arn:aws:dynamodb:us-east-1:000000000000:table/t"
+    assert needed(db, "GetItem", TableName="t", Key=KEY) == [
+        (
+            "dynamodb:GetItem",
+            arn,
+            {"dynamodb:LeadingKeys": ["p"], "dynamodb:Attributes": ["pk", "sk"]},
+        )
+    ]
+    assert needed(db, "GetItem", "root", TableName=arn, Key=KEY) == [("dynamodb:GetItem", arn, {})]
+    ((action, resource, context),) = needed(
+        db,
+        "Query",
+        TableName="t",
+        IndexName="by_g",
+        Select="COUNT",
+        KeyConditionExpression="#g = :g",
+        ExpressionAttributeNames={"#g": "g"},
+        ExpressionAttributeValues={":g": {"S": "mine"}},
+    )
+    assert (action, resource) == ("dynamodb:Query", f"{arn}/index/by_g")
+    assert context["dynamodb:LeadingKeys"] == ["mine"]
+    assert context["dynamodb:Select"] == "COUNT"
+
+
+def test_permissions_of_many(db: Bench) -> None:
+    arn = "arn:aws:dynamodb:us-east-1:000000000000:table/"
+    key = {"id": {"S": "i"}}
+    batch = {"t": [{"PutRequest": {"Item": KEY}}], "plain": [{"DeleteRequest": {"Key": key}}]}
+    found = needed(db, "BatchWriteItem", RequestItems=batch)
+    assert [each[:2] for each in found] == [
+        ("dynamodb:BatchWriteItem", arn + "t"),
+        ("dynamodb:BatchWriteItem", arn + "plain"),
+    ]
+    assert found[1][2]["dynamodb:LeadingKeys"] == ["i"]
+    actions = [
+        {"Put": {"TableName": "t", "Item": KEY}},
+        {"ConditionCheck": {"TableName": "plain", "Key": key, "ConditionExpression": "bad ("}},
+    ]
+    assert [each[:2] for each in needed(db, "TransactWriteItems", TransactItems=actions)] == [
+        ("dynamodb:PutItem", arn + "t"),
+        ("dynamodb:ConditionCheckItem", arn + "plain"),
+    ]
+    stream = arn_of(db)
+    assert needed(db, "GetRecords", ShardIterator=iterator(db)) == [
+        ("dynamodb:GetRecords", stream, {})
+    ]
+    assert needed(db, "ListTables") == [("dynamodb:ListTables", "*", {})]
