@@ -11,9 +11,10 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
+from cloudlet.functions import linux, sandbox
 from cloudlet.functions.zygote import MESSAGE_BYTES
 
 _log = logging.getLogger(__name__)
@@ -25,22 +26,27 @@ Exited = Callable[[int, int], None]  # pid, exit code (negative: the signal)
 class Launcher:
     """`spawn` returns a pid; `exited` is called once for each, on the event loop."""
 
-    def __init__(self, exited: Exited) -> None:
+    def __init__(self, exited: Exited, without: Collection[str] = ()) -> None:
+        """`without`: measures of isolation to leave alone, for tests of the other ones."""
         self.abilities: dict[str, bool] = {}
         self._exited = exited
+        self._without = tuple(without)
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
+        self._able = asyncio.Event()
         self._ready = asyncio.Event()
         self._spawning: dict[int, asyncio.Future[int]] = {}
         self._alive: set[int] = set()
         self._number = 0
 
     def start(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sandbox.hide_memory()
+        ours, theirs = _channel()
         ours.setblocking(False)
+        program = [sys.executable, "-I", "-m", "cloudlet.functions.zygote"]
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-m", "cloudlet.functions.zygote", str(theirs.fileno())],
+                [*program, str(theirs.fileno()), *self._without],
                 pass_fds=[theirs.fileno()],
                 env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
                 stdin=subprocess.DEVNULL,
@@ -65,15 +71,17 @@ class Launcher:
     def zygote_pid(self) -> int | None:
         return self._process.pid if self._process else None
 
-    async def ready(self) -> None:
-        await self._ready.wait()
+    async def able(self) -> dict[str, bool]:
+        """What shuts workers in; known soon after the start."""
+        await self._able.wait()
+        return dict(self.abilities)
 
     async def spawn(self, request: dict[str, Any]) -> tuple[int, int]:
         """Starts a worker; returns its pid and the reading end of its log pipe."""
         await self._ready.wait()
         self._number += 1
         key = self._number
-        log_in, log_out = os.pipe2(os.O_CLOEXEC)
+        log_in, log_out = os.pipe()
         os.set_blocking(log_in, False)
         spawned = self._spawning[key] = asyncio.get_running_loop().create_future()
         try:
@@ -117,14 +125,20 @@ class Launcher:
             self._obey(json.loads(data))
 
     def _obey(self, message: dict[str, Any]) -> None:
-        if "ready" in message:
-            self.abilities = message["ready"]
+        if "able" in message:
+            self.abilities = message["able"]
+            self._able.set()
+        elif "ready" in message:
             self._ready.set()
         elif "spawned" in message:
             self._alive.add(message["pid"])
             future = self._spawning.get(message["spawned"])
             if future is not None and not future.done():
                 future.set_result(message["pid"])
+        elif "failed" in message:
+            future = self._spawning.get(message["failed"])
+            if future is not None and not future.done():
+                future.set_exception(OSError(message["reason"]))
         elif "exited" in message:
             self._alive.discard(message["exited"])
             self._exited(message["exited"], message["status"])
@@ -156,3 +170,13 @@ class Launcher:
     def _restart(self) -> None:
         if self._process is not None and self._channel is None:
             self.start()
+
+
+def _channel() -> tuple[socket.socket, socket.socket]:
+    """Keeps messages apart. macOS has no such kind that also tells of its end as surely."""
+    kind = socket.SOCK_SEQPACKET if linux.is_linux() else socket.SOCK_DGRAM
+    pair = socket.socketpair(socket.AF_UNIX, kind)
+    for end in pair:
+        for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            end.setsockopt(socket.SOL_SOCKET, option, 2 * MESSAGE_BYTES)
+    return pair

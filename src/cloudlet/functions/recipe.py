@@ -40,6 +40,7 @@ def spawn_request(
         "environment": environment,
         "folder": spec.folder,
         "readable": [spec.folder, *spec.layers],
+        "hidden": [str(config.data)],
         "tmp": str(own_tmp),
         "tmp_mb": spec.tmp_mb,
         "address_space_bytes": None if argv else (spec.memory_mb << 21) + _ADDRESS_SPACE_EXTRA,

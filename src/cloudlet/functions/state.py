@@ -79,7 +79,7 @@ class Functions:
 
     def isolation_report(self) -> dict[str, bool]:
         """What shuts workers in on this machine; what is false is missing."""
-        return dict(self.pool.launcher.abilities)
+        return dict(self.pool.staff.launcher.abilities)
 
     def find(self, reference: str, qualifier: str | None = None) -> Found:
         name, found = names.parse(reference, qualifier)

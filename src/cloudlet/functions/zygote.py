@@ -1,9 +1,10 @@
 """The process that Python workers are forked from: single-threaded, boto3 and its models loaded.
 
 Speaks datagrams of JSON over the socket it inherits. In: `{"spawn": key, …}` with one descriptor
-(the log pipe), `{"kill": pid}`. Out: `{"ready": probe}`, `{"spawned": key, "pid": …}`,
-`{"exited": pid, "status": …}`. It alone reaps and kills workers, so that no process id is ever
-reused under its feet. It ends with its parent, and its workers end with it.
+(the log pipe), `{"kill": pid}`. Out: `{"able": probe}`, `{"ready": true}`, `{"spawned": key,
+"pid": …}`, `{"failed": key, "reason": …}`, `{"exited": pid, "status": …}`. It alone reaps and kills
+workers, so that no process id is ever reused under its feet. When its parent ends, it ends all
+workers and itself; when it is killed, the kernel kills the workers.
 """
 
 import gc
@@ -26,10 +27,11 @@ PRELOADED = (
 )  # fmt: skip
 
 
-def main(descriptor: int) -> None:
-    sandbox.die_with_parent()
+def main(descriptor: int, without: list[str]) -> None:
+    sandbox.hide_memory()
     channel = socket.socket(fileno=descriptor)
-    abilities = sandbox.probe()
+    abilities = sandbox.probe(without)
+    channel.send(json.dumps({"able": abilities}).encode())
     _preload()
     gc.collect()
     gc.freeze()
@@ -69,44 +71,82 @@ class Zygote:
             self.namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
 
     def serve(self) -> None:
-        self.send({"ready": self.abilities})
+        self.send({"ready": True})
         while True:
             readable, _, _ = select.select([self.channel.fileno(), self.wake], [], [])
             if self.wake in readable:
                 os.read(self.wake, 4096)
                 self.reap()
             if self.channel.fileno() in readable:
-                data, descriptors, _, _ = socket.recv_fds(self.channel, MESSAGE_BYTES, 1)
+                data, descriptors = self.receive()
                 if not data:
-                    return  # the parent is gone; our death takes the workers along
+                    self.end()
+                    return
                 self.obey(json.loads(data), descriptors)
+
+    def receive(self) -> tuple[bytes, list[int]]:
+        try:
+            return socket.recv_fds(self.channel, MESSAGE_BYTES, 1)[:2]
+        except ConnectionError:
+            return b"", []
 
     def obey(self, message: dict[str, Any], descriptors: list[int]) -> None:
         if "kill" in message and message["kill"] in self.workers:
             _kill_group(message["kill"])
         elif "spawn" in message:
-            pid = sandbox.fork_in_pid_namespace(self.namespace)
+            self.spawn(message, descriptors[0])
+
+    def spawn(self, message: dict[str, Any], log: int) -> None:
+        try:
+            pid = sandbox.fork(self.abilities, self.namespace)
+        except OSError as error:
+            self.send({"failed": message["spawn"], "reason": error.strerror or str(error)})
+        else:
             if pid == 0:
-                become_worker(message, descriptors[0], self.abilities)
-            os.close(descriptors[0])
+                become_worker(message, log, self.abilities)
             self.workers.add(pid)
             self.send({"spawned": message["spawn"], "pid": pid})
+        finally:
+            os.close(log)
 
     def reap(self) -> None:
-        while self.workers:
-            try:
+        with suppress(ChildProcessError):
+            while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            self.workers.discard(pid)
-            _kill_group(pid)  # what it left behind
-            self.send({"exited": pid, "status": os.waitstatus_to_exitcode(status)})
+                if pid == 0:
+                    return
+                if pid in self.workers:
+                    self.workers.discard(pid)
+                    _kill_group(pid)  # what it left behind
+                    self.send({"exited": pid, "status": os.waitstatus_to_exitcode(status)})
+                self.kill_strays()
+
+    def kill_strays(self) -> None:
+        """What a worker left in another session became our child when the worker ended."""
+        for pid in _children() - self.workers:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """The parent is gone: nothing of us stays."""
+        for pid in self.workers:
+            _kill_group(pid)
+        with suppress(ChildProcessError):
+            while True:
+                os.waitpid(-1, 0)
+                self.kill_strays()
 
     def send(self, message: dict[str, Any]) -> None:
-        with suppress(BrokenPipeError):  # the parent is gone: the next read says so too
+        with suppress(ConnectionError):  # the parent is gone: the next read says so too
             self.channel.send(json.dumps(message).encode())
+
+
+def _children() -> set[int]:
+    """Zombies included. Empty where the system doesn't tell."""
+    with suppress(OSError):
+        own = os.getpid()
+        return set(map(int, Path(f"/proc/self/task/{own}/children").read_text().split()))
+    return set()
 
 
 def _kill_group(pid: int) -> None:
@@ -121,6 +161,7 @@ def become_worker(message: dict[str, Any], log: int, abilities: dict[str, bool])
     status = 1
     try:
         sandbox.die_with_parent()
+        sandbox.adopt_orphans()
         os.setsid()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -129,7 +170,10 @@ def become_worker(message: dict[str, Any], log: int, abilities: dict[str, bool])
         for source, target in ((null, 0), (log, 1), (log, 2)):
             os.dup2(source, target)
         os.closerange(3, 1 << 16)
-        _shut_in(message, abilities)
+        readable = [*message["readable"], *runtime_paths()]
+        own_tmp = sandbox.shut_in(message, readable, abilities)
+        if own_tmp != "/tmp":
+            message["environment"]["TMPDIR"] = own_tmp
         os.chdir(message["folder"])
         if message["argv"]:
             os.execve(message["argv"][0], message["argv"], message["environment"])
@@ -143,20 +187,6 @@ def become_worker(message: dict[str, Any], log: int, abilities: dict[str, bool])
         os._exit(status)
 
 
-def _shut_in(message: dict[str, Any], abilities: dict[str, bool]) -> None:
-    readable = [*message["readable"], *runtime_paths()]
-    own_tmp = message["tmp"]
-    if abilities["private_tmp"] and sandbox.private_tmp(message["tmp_mb"], readable):
-        own_tmp = "/tmp"
-    else:
-        message["environment"]["TMPDIR"] = own_tmp
-    sandbox.set_limits(message["address_space_bytes"])
-    if abilities["process_limit"]:
-        sandbox.limit_processes(message["user_processes"])
-    sandbox.drop_capabilities()
-    sandbox.restrict(readable, [own_tmp])
-
-
 def runtime_paths() -> list[str]:
     """What an interpreter needs to read: the system, itself, its packages."""
     own = {sys.prefix, sys.base_prefix, sys.exec_prefix, worker.__file__}
@@ -165,4 +195,4 @@ def runtime_paths() -> list[str]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2:])

@@ -182,10 +182,10 @@ def test_killed_workers_and_a_killed_zygote(tmp_path: Path) -> None:
                 kill()  # type: ignore[operator]
                 return document(await task)
 
-            worker = lambda: next(iter(pool._by_pid))  # noqa: E731
+            worker = lambda: next(iter(pool.staff.by_pid))  # noqa: E731
             found = await broken(lambda: os.kill(worker(), signal.SIGKILL))
             assert found["errorMessage"].endswith("signal: killed")
-            zygote = pool.launcher.zygote_pid
+            zygote = pool.staff.launcher.zygote_pid
             assert zygote is not None
             found = await broken(lambda: os.kill(zygote, signal.SIGKILL))
             assert found["errorType"] == "Runtime.ExitError"
@@ -202,8 +202,8 @@ def test_concurrency_grows_and_shrinks(tmp_path: Path) -> None:
             pool = bed.functions.pool
             answers = await asyncio.gather(*(bed.run("nap") for _ in range(6)))
             assert [answer["Payload"] for answer in answers] == [b"1"] * 6
-            assert len(pool._of) >= 3
-            await until(lambda: not pool._of)
+            assert len(pool.staff.fleets) >= 3
+            await until(lambda: not pool.staff.fleets)
             await bed.operate("PutFunctionConcurrency", FunctionName="nap",
                               ReservedConcurrentExecutions=1)  # fmt: skip
             first = asyncio.create_task(bed.run("nap"))

@@ -1,0 +1,89 @@
+"""The workers and the queue of one version of a function, and the settings of all fleets."""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cloudlet.errors import AwsError
+from cloudlet.functions.worker_process import Answer, Invocation, Spec, WorkerProcess
+
+_MB_PER_WORKER = 48
+
+
+def _workers_that_fit() -> int:
+    """Bounded by memory: what idle workers really take, not what they may."""
+    with suppress(OSError, IndexError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable"):
+                return max(8, min(1000, int(line.split()[1]) // 1024 // _MB_PER_WORKER))
+    return 64
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    idle_s: float = 300
+    init_s: float = 10
+    queue_s: float = 30  # how long an invocation may wait for a worker before it is throttled
+    return_s: float = 10  # from the answer to the next request for work
+    stop_s: float = 5
+    starting_max: int = 4
+    workers_max: int = field(default_factory=_workers_that_fit)
+    watch_s: float = 0.05
+    without: tuple[str, ...] = ()  # measures of isolation to leave alone, for tests
+
+
+class Fleet:
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.idle: list[WorkerProcess] = []
+        self.workers: set[WorkerProcess] = set()
+        self.waiting: deque[Invocation] = deque()
+        self.starting = 0
+        self.is_retired = False
+
+    def missing(self) -> int:
+        """How many workers the queue needs beyond those that come anyway."""
+        if len(self.waiting) <= self.starting:
+            return 0
+        returning = sum(worker.state == "returning" for worker in self.workers)
+        return len(self.waiting) - self.starting - returning
+
+    def next_waiting(self) -> Invocation | None:
+        """Takes the first whose caller still waits."""
+        while self.waiting:
+            invocation = self.waiting.popleft()
+            if not invocation.answer.done():
+                return invocation
+        return None
+
+    async def answer_of(self, invocation: Invocation, patience_s: float) -> Answer:
+        """Waits; one that no worker has taken by then is throttled."""
+        if invocation.started_s:
+            return await invocation.answer
+        loop = asyncio.get_running_loop()
+        patience = loop.call_later(patience_s, self._give_up, invocation)
+        try:
+            return await invocation.answer
+        finally:
+            patience.cancel()
+
+    def _give_up(self, invocation: Invocation) -> None:
+        """Too many wait for too few workers: the machine is at its limit."""
+        if not invocation.started_s and not invocation.answer.done():
+            refusal = AwsError(
+                "TooManyRequestsException",
+                "Rate Exceeded.",
+                429,
+                Reason="CallerRateLimitExceeded",
+            )
+            invocation.answer.set_exception(refusal)
+            with suppress(ValueError):
+                self.waiting.remove(invocation)
+
+    def refuse_next(self, error: AwsError) -> bool:
+        invocation = self.next_waiting()
+        if invocation is not None:
+            invocation.answer.set_exception(error)
+        return invocation is not None

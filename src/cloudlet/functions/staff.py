@@ -1,0 +1,166 @@
+"""All living workers: started, killed, and forgotten when the zygote reports their end.
+
+Knows processes, not invocations' queues: what a beginning or an end means for those who wait, the
+pool decides, which is told as `Owner`. Watches memory, processes and time: see `watch.py`.
+"""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Protocol
+
+from cloudlet.config import Config
+from cloudlet.errors import AwsError
+from cloudlet.functions import recipe
+from cloudlet.functions.fleet import Fleet, PoolSettings
+from cloudlet.functions.launch import Launcher
+from cloudlet.functions.worker_process import Answer, Invocation, LogLine, Spec, WorkerProcess
+
+Credentials = Callable[[Spec], Awaitable[tuple[dict[str, str], float]]]  # and monotonic expiry
+
+
+class Owner(Protocol):
+    def finished(self, worker: WorkerProcess, invocation: Invocation, answer: Answer) -> None: ...
+
+    def failed_to_start(self, fleet: Fleet, error: AwsError) -> None: ...
+
+    def exiting(self, fleet: Fleet, worker: WorkerProcess, status: int) -> None: ...
+
+    def gone(self, fleet: Fleet) -> None: ...
+
+
+class Staff:
+    def __init__(
+        self, config: Config, settings: PoolSettings, credentials: Credentials, log: LogLine
+    ) -> None:
+        self.fleets: dict[WorkerProcess, Fleet] = {}
+        self.by_secret: dict[str, WorkerProcess] = {}
+        self.by_pid: dict[int, WorkerProcess] = {}
+        self.starting = 0
+        self.settings = settings
+        self.launcher = Launcher(self._exited, settings.without)
+        self._config = config
+        self._credentials = credentials
+        self._log = log
+        self._exits: dict[int, int] = {}  # of workers whose start is still being noted
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._port = 0
+        self._owner: Owner | None = None
+
+    def begin(self, owner: Owner, runtime_port: int) -> None:
+        self._owner = owner
+        self._port = runtime_port
+        shutil.rmtree(self._config.data / "worker-tmp", ignore_errors=True)
+        self.launcher.start()
+
+    async def stop(self) -> None:
+        for worker in list(self.fleets):
+            worker.fail_running("Sandbox.Failure", "The service stopped.", is_lost=True)
+            worker.retire()
+            worker.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.launcher.stop()
+
+    def spawn_task(self, job: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(job)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def hire(self, fleet: Fleet) -> None:
+        """Starts a worker for the fleet; it asks for work when it is ready."""
+        secret = self._config.new_secret(16)
+        day = time.strftime("%Y/%m/%d", time.gmtime(self._config.now_ms() / 1000))
+        stream = f"{day}/[{fleet.spec.version}]{self._config.new_secret(16)}"
+        worker = WorkerProcess(secret, fleet.spec, stream, self._log)
+        worker.finished = self.owner.finished
+        self.by_secret[secret] = worker
+        self.fleets[worker] = fleet
+        fleet.workers.add(worker)
+        fleet.starting += 1
+        self.starting += 1
+        self.spawn_task(self._start(fleet, worker))
+
+    @property
+    def owner(self) -> Owner:
+        assert self._owner is not None
+        return self._owner
+
+    async def _start(self, fleet: Fleet, worker: WorkerProcess) -> None:
+        try:
+            credentials, worker.expires_s = await self._credentials(fleet.spec)
+            request = recipe.spawn_request(self._config, worker, self._port, credentials)
+            worker.born_s = time.monotonic()
+            worker.pid, pipe = await self.launcher.spawn(request)
+        except (AwsError, OSError) as error:
+            self._forget(worker)
+            if not isinstance(error, AwsError):
+                text = f"A worker cannot be started: {error}"
+                error = AwsError("ServiceException", text, 500)
+            self.owner.failed_to_start(fleet, error)
+            return
+        worker.listen(pipe)
+        self.by_pid[worker.pid] = worker
+        if worker.pid in self._exits:
+            self._exited(worker.pid, self._exits.pop(worker.pid))
+
+    def started(self, worker: WorkerProcess) -> None:
+        """It asks for work for the first time."""
+        self._count_started(self.fleets[worker])
+        worker.init_ms = (time.monotonic() - worker.born_s) * 1000
+
+    def _count_started(self, fleet: Fleet) -> None:
+        fleet.starting -= 1
+        self.starting -= 1
+
+    def kill(self, worker: WorkerProcess) -> None:
+        fleet = self.fleets.get(worker)
+        if fleet is None:
+            return
+        worker.fate = worker.fate or "retired"
+        with suppress(ValueError):
+            fleet.idle.remove(worker)
+        if worker.state == "idle":
+            worker.become("dying")
+        self.spawn_task(self.launcher.kill(worker.pid))
+
+    def make_room(self) -> bool:
+        """Whether one more may start now; if the machine is full, the longest idle one goes."""
+        if self.starting >= self.settings.starting_max:
+            return False
+        if len(self.fleets) < self.settings.workers_max:
+            return True
+        idle = [worker for worker in self.fleets if worker.state == "idle"]
+        if idle:
+            self.kill(min(idle, key=lambda worker: worker.since_s))
+        return False  # its end makes the room
+
+    def _exited(self, pid: int, status: int) -> None:
+        worker = self.by_pid.get(pid)
+        if worker is None:
+            self._exits[pid] = status
+            return
+        fleet = self.fleets[worker]
+        worker.drain()
+        self.owner.exiting(fleet, worker, status)
+        self._forget(worker)
+        self.owner.gone(fleet)
+
+    def _forget(self, worker: WorkerProcess) -> None:
+        fleet = self.fleets.pop(worker, None)
+        if fleet is None:
+            return
+        if worker.state == "starting":
+            self._count_started(fleet)
+        worker.become("gone")
+        fleet.workers.discard(worker)
+        with suppress(ValueError):
+            fleet.idle.remove(worker)
+        self.by_secret.pop(worker.secret, None)
+        self.by_pid.pop(worker.pid, None)
+        worker.retire()
+        worker.close()
+        shutil.rmtree(recipe.tmp_folder(self._config, worker), ignore_errors=True)

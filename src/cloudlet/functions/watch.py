@@ -1,0 +1,49 @@
+"""What the pool sees to without being asked: memory, numbers of processes, workers that idle."""
+
+import asyncio
+import time
+from collections.abc import Collection
+
+from cloudlet.functions import reports
+from cloudlet.functions.sandbox import PROCESSES
+from cloudlet.functions.staff import Staff
+from cloudlet.functions.worker_process import WorkerProcess
+
+
+async def limits(staff: Staff, busy: Collection[WorkerProcess]) -> None:
+    """A worker over its limit is killed."""
+    while True:
+        await asyncio.sleep(staff.settings.watch_s)
+        for worker in list(busy):
+            resident_bytes, count = reports.usage(worker.pid)
+            worker.peak_bytes = max(worker.peak_bytes, resident_bytes)
+            if resident_bytes > worker.spec.memory_mb << 20:
+                worker.fate = "memory"
+            elif count > PROCESSES:
+                worker.fate = "processes"
+            else:
+                continue
+            staff.kill(worker)
+
+
+async def ages(staff: Staff) -> None:
+    """One that starts or returns for too long is killed; so is one that idles for long."""
+    while True:
+        await asyncio.sleep(min(1.0, staff.settings.idle_s))
+        now_s = time.monotonic()
+        for worker in list(staff.fleets):
+            if _is_due(staff, worker, now_s):
+                staff.kill(worker)
+
+
+def _is_due(staff: Staff, worker: WorkerProcess, now_s: float) -> bool:
+    settings = staff.settings
+    age_s = now_s - worker.since_s
+    init_s = settings.init_s + worker.spec.timeout_s
+    if worker.state == "starting" and worker.pid and now_s - worker.born_s > init_s:
+        worker.fate = "timeout"
+        return True
+    if worker.state == "returning" and age_s > settings.return_s:
+        worker.fate = "stuck"
+        return True
+    return worker.state == "idle" and (age_s >= settings.idle_s or worker.expires_s <= now_s)
