@@ -102,6 +102,8 @@ def test_a_refusal_comes_before_the_body_is_asked_for() -> None:
 
 
 def test_an_empty_body_may_be_expected_too() -> None:
+    """s3-003: botocore waits for the interim answer before an empty body, too."""
+
     async def handler(request: Request) -> Response:
         await request.body.read(10)
         return Response(200, [("Connection", "close")])

@@ -26,8 +26,8 @@ Special = Callable[[Request], Awaitable[Response | None]]
 class AwsDoor:
     """Answers every request with a response; raises only when the client is gone.
 
-    `specials` may answer before an operation is looked for (preflights, websites, gateways);
-    `decorate` completes responses (CORS headers).
+    `specials` may answer before an operation is looked for (websites, gateways), `preflight`
+    does for S3; `decorate` completes responses (CORS headers).
     """
 
     def __init__(
@@ -38,18 +38,22 @@ class AwsDoor:
         self._verifier = verifier
         self._lookup = lookup
         self.specials: list[Special] = []
+        self.preflight: Special = _no_answer
         self.decorate: Decorate = lambda request, response: response
 
-    async def answer(self, request: Request) -> Response:
+    async def answer(self, request: Request, *, only_s3: bool = False) -> Response:
+        """`only_s3`: no other service, API or website is to be had, whatever host, path or scope
+        a request names."""
         request.id = request.id or self._cloud.config.new_id()
         spoken: Protocol | None = None
         try:
-            for special in self.specials:
+            for special in (*(() if only_s3 else self.specials), self.preflight):
                 response = await special(request)
                 if response is not None:
                     return response
             spoken = protocol("s3")
-            spoken = protocol(models.detect(request))
+            if not only_s3:
+                spoken = protocol(models.detect(request))
             return self.decorate(request, await self._operation(request, spoken))
         except AwsError as error:
             if isinstance(error, ClientGone):
@@ -80,3 +84,7 @@ class AwsDoor:
         if spoken.model.name == "s3":  # of others' bodies the verifier took the hash
             request.body = open_body(request, verified)
         return verified.caller if verified else ANONYMOUS
+
+
+async def _no_answer(request: Request) -> Response | None:
+    return None

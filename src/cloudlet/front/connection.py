@@ -170,7 +170,7 @@ class Exchange(RequestResponseCycle):
             self.on_response = _nothing  # breaks a reference cycle
 
     async def _send(self, response: Response) -> None:
-        # s3-101: who asks to continue is told so even before an empty body. A final answer alone
+        # s3-003: who asks to continue is told so even before an empty body. A final answer alone
         # would leave botocore, which keeps the connection, unable to read the next one.
         if self._request.body.length == 0:
             self._continue()

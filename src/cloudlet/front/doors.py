@@ -32,7 +32,7 @@ class Doors:
 
     async def front(self, request: Request) -> Response:
         if is_presigned(request.query):
-            return await self._aws.answer(request)
+            return await self._aws.answer(request, only_s3=True)
         self._see_through_proxy(request)
         return await self._gateway.edge.answer(request)
 
