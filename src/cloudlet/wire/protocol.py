@@ -25,6 +25,7 @@ from cloudlet.wire.validate import Validator
 from cloudlet.wire.xml_codec import DECLARATION, Reader, Writer, malformed, parse_document
 
 _BODY_BYTES_MAX = 16 << 20
+_BODY_BYTES_MAX_OF = {"lambda": 70 << 20}  # 50 MiB of zipped code, as base64 in JSON
 _SIGNATURE_ARGUMENTS = {
     f"x-amz-{name}"
     for name in (
@@ -77,6 +78,7 @@ class Protocol:
         self._xml_out = Writer()
         self._validator = Validator()
         self._binders: dict[str, rest.Binder] = {}
+        self._body_bytes_max = _BODY_BYTES_MAX_OF.get(model.name, _BODY_BYTES_MAX)
 
     # --- requests ---
 
@@ -101,14 +103,14 @@ class Protocol:
     async def _parse_json(self, request: Request) -> Parsed:
         name = request.headers.get("x-amz-target", "").partition(".")[2]
         operation = self._known(name)
-        body = _decoded(request, await request.body.read(_BODY_BYTES_MAX))
+        body = await self._read(request)
         shape = operation.input_shape
         if shape is None:
             return Parsed(name, {})
         return Parsed(name, self._json_in.of(shape)(_json(body)))
 
     async def _parse_form(self, request: Request) -> Parsed:
-        body = await request.body.read(_BODY_BYTES_MAX)
+        body = await request.body.read(self._body_bytes_max)
         fields = parse_qsl(request.query, keep_blank_values=True)
         try:
             fields += parse_qsl(body.decode(), keep_blank_values=True)
@@ -134,6 +136,10 @@ class Protocol:
             await self._payload(request, shape, params)
         return Parsed(name, params)
 
+    async def _read(self, request: Request) -> bytes:
+        body = await request.body.read(self._body_bytes_max)
+        return _decoded(request, body, self._body_bytes_max)
+
     def _path(self, request: Request) -> str:
         if self.model.name == "s3":
             return _s3_path(request)
@@ -147,14 +153,14 @@ class Protocol:
         if payload is None:
             in_body = [m for m in shape.members.values() if "location" not in serialization(m)]
             if in_body:
-                body = _decoded(request, await request.body.read(_BODY_BYTES_MAX))
+                body = await self._read(request)
                 params.update(self._structured(body, shape))
             return
         member = shape.members[payload]
         if serialization(member).get("streaming"):
             params[payload] = request.body
             return
-        body = _decoded(request, await request.body.read(_BODY_BYTES_MAX))
+        body = await self._read(request)
         if member.type_name == "blob":
             params[payload] = body
         elif member.type_name == "string":
@@ -321,13 +327,13 @@ def _text(body: bytes) -> str:
         raise malformed() from error
 
 
-def _decoded(request: Request, body: bytes) -> bytes:
+def _decoded(request: Request, body: bytes, limit_bytes: int) -> bytes:
     """gzip bodies, as SDKs send when compression is on; a bomb stops at the body limit."""
     if request.headers.get("content-encoding", "").lower() != "gzip":
         return body
     try:
         inflater = zlib.decompressobj(wbits=31)
-        data = inflater.decompress(body, _BODY_BYTES_MAX)
+        data = inflater.decompress(body, limit_bytes)
         if inflater.unconsumed_tail:
             raise AwsError("RequestEntityTooLarge", "The inflated body is too large.", 413)
     except (zlib.error, gzip.BadGzipFile) as error:
