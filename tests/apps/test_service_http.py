@@ -214,3 +214,12 @@ def test_the_websocket_says_what_is_wrong(live: Live) -> None:
     assert live.until("error")["status"] == 404
     live.say("dance")
     assert live.until("error")["status"] == 400
+
+
+def test_errors_of_pages_are_pages(door: HttpDoor) -> None:
+    for path, status in (("/nowhere", 404), ("/no/where", 404), (f"/s/{'a' * 22}", 404)):
+        answer = door.request("GET", path, headers={"Accept": "text/html,*/*"})
+        assert answer.status == status and b'data-page="error"' in answer.body, path
+        answer = door.request("GET", path, headers={"Accept": "application/json"})
+        assert answer.status == status and answer.json()["type"].endswith(":not-found"), path
+    assert door.request("DELETE", "/nowhere").headers["allow"] == "PUT"

@@ -5,13 +5,14 @@ import re
 from typing import Any
 
 from about_openapi import document
-from lambdashare_core import links
+from lambdashare_core import links, pages
 from lambdashare_core.problems import Problem, not_found
 from lambdashare_core.web import Answer, Request, dispatch, json_answer
 
 
 def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    return dispatch(event, {"GET /v1/openapi.json": describe, "$default": refuse})
+    routes = {"GET /v1/openapi.json": describe, "$default": refuse}
+    return dispatch(event, routes, pages.problem)
 
 
 def describe(request: Request) -> Answer:
@@ -21,9 +22,12 @@ def describe(request: Request) -> Answer:
 
 
 def refuse(request: Request) -> Answer:
-    """405 where the path is known by other methods, 404 elsewhere."""
+    """405 where the path is known by other methods, 404 elsewhere.
+
+    `/{name}` takes a PUT of any name, but for who looks there it is nothing.
+    """
     allowed = sorted(_methods(request.path))
-    if allowed:
+    if allowed and (allowed != ["PUT"] or request.method not in ("GET", "HEAD")):
         detail = f"{request.path} takes {', '.join(allowed)}."
         raise Problem(405, "method-not-allowed", detail, headers={"allow": ", ".join(allowed)})
     raise not_found(f"There is nothing at {json.dumps(request.path)[1:-1]}.")

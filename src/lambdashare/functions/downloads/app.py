@@ -1,6 +1,6 @@
 """downloads: pages and redirects by link (`/s/…`) and by hash (`/h/…`), receipts of recipients.
 
-What is looked up is in `download_lookup`; how pages look without the script in `download_pages`.
+How pages look without the script is in `download_pages`.
 Bytes never pass through: a download is a counted redirect to a presigned URL of S3.
 """
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import download_files
 import download_hashes
-import download_pages
+from lambdashare_core import pages
 from lambdashare_core.web import Handler, dispatch
 
 ROUTES: dict[str, Handler] = {
@@ -25,4 +25,4 @@ for method in ("GET", "HEAD"):
 
 
 def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    return dispatch(event, ROUTES, download_pages.problem)
+    return dispatch(event, ROUTES, pages.problem)

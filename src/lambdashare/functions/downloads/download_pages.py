@@ -1,37 +1,10 @@
-"""Pages as the server makes them: whole without a script, taken over by `/assets/app.js`.
+"""The pages of shares and of hashes, as they are without a script."""
 
-The head tells link previews the name and the size, nothing more.
-"""
-
-import json
 from html import escape
 from typing import Any
 
-from lambdashare_core.problems import Problem
-from lambdashare_core.web import Answer, Request, problem_answer
-
-CSP = "; ".join(
-    (
-        "default-src 'self'",
-        "script-src 'self' 'wasm-unsafe-eval'",
-        "worker-src 'self' blob:",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob: https: http:",
-        "media-src 'self' blob: https: http:",
-        "connect-src * blob:",
-        "object-src 'none'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
-)
-HEADERS = {
-    "content-type": "text/html; charset=utf-8",
-    "cache-control": "no-store",
-    "content-security-policy": CSP,
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-    "x-robots-tag": "noindex",
-}
+from lambdashare_core.pages import page_of
+from lambdashare_core.web import Answer
 
 
 def share_page(view: dict[str, Any]) -> Answer:
@@ -40,46 +13,14 @@ def share_page(view: dict[str, Any]) -> Answer:
     note = f"{human_size(view['size'])}, until {view['expires_at']}"
     rows = "".join(_file(file) for file in files)
     main = f"<h1>{escape(title)}</h1><p>{escape(note)}</p><ul>{rows}</ul>"
-    return _document("share", title, human_size(view["size"]), main, view)
+    return page_of("share", title, human_size(view["size"]), main, view)
 
 
 def hash_page(found: dict[str, Any]) -> Answer:
     title = f"{found['digest'][:16]}…"
     rows = "".join(_found(file) for file in found["files"])
     main = f"<h1>Files with this hash</h1><ul>{rows}</ul>{_sums(found['digests'])}"
-    return _document("hash", title, human_size(found["size"]), main, found)
-
-
-def problem(request: Request, problem: Problem) -> Answer:
-    """Problem details under /v1 and for who asks for JSON; a page for people."""
-    html = "text/html" in request.headers.get("accept", "")
-    if request.path.startswith("/v1/") or request.wants_json() or not html:
-        return problem_answer(problem, request.id)
-    document = problem.document(request.id)
-    main = f"<h1>{escape(document['title'])}</h1><p>{escape(problem.detail)}</p>"
-    main += '<p><a href="/">Share a file</a></p>'
-    answer = _document("error", document["title"], problem.detail, main, document)
-    answer.status = problem.status
-    answer.headers |= problem.headers
-    return answer
-
-
-def _document(page: str, title: str, note: str, main: str, data: dict[str, Any]) -> Answer:
-    embedded = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
-    body = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)} – λShare</title>"
-        f'<meta property="og:title" content="{escape(title)}">'
-        f'<meta property="og:description" content="{escape(note)}">'
-        '<meta property="og:type" content="website"><meta property="og:site_name" content="λShare">'
-        '<meta name="robots" content="noindex"><link rel="icon" href="/favicon.svg">'
-        '<link rel="stylesheet" href="/assets/app.css">'
-        '<script type="module" src="/assets/app.js"></script></head>'
-        f'<body><div id="app" data-page="{page}"><main>{main}</main></div>'
-        f'<script type="application/json" id="data">{embedded}</script></body></html>'
-    )
-    return Answer(200, body, dict(HEADERS))
+    return page_of("hash", title, human_size(found["size"]), main, found)
 
 
 def _file(file: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ log.setLevel(logging.INFO)
 
 @dataclass(frozen=True, slots=True)
 class Request:
+    method: str
     route: str
     path: str
     parameters: Mapping[str, str]  # of the path, percent-decoded
@@ -81,6 +82,7 @@ def request_of(event: Mapping[str, Any]) -> Request:
     raw = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
     query = dict(parse_qsl(event.get("rawQueryString", ""), keep_blank_values=True))
     return Request(
+        method=context["http"]["method"],
         route=event["routeKey"],
         path=event.get("rawPath", "/"),
         parameters={k: unquote(v) for k, v in (event.get("pathParameters") or {}).items()},
