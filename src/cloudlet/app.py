@@ -115,7 +115,8 @@ class App:
         verifier = Verifier(open_credential if self.config.open_access else None)
         aws = AwsDoor(self.cloud, self.dispatcher, verifier, self.credentials.find)
         buckets = Buckets(self.cloud)
-        aws.specials += [buckets.website, buckets.preflight]
+        aws.specials.append(buckets.website)
+        aws.preflight = buckets.preflight
         aws.decorate = buckets.decorate
         return Doors(self.config, aws, self.gateway)
 
