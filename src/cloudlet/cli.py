@@ -127,7 +127,7 @@ def up(
 
 
 def config_of(
-    port: int, aws_port: int, data: Path, host: str, public_url: str, open_access: bool
+    *, port: int, aws_port: int, data: Path, host: str, public_url: str, open_access: bool
 ) -> Config:
     """The configuration that the options of `up` describe."""
     if public_url and not public_url.startswith(("http://", "https://")):

@@ -49,7 +49,9 @@ def prepare_put(view: View, config: Config, params: Params) -> Write:
     if size_bytes > values.ITEM_MAX_BYTES:
         raise invalid("Item size has exceeded the maximum allowed size")
     table = definitions.get(view, config, params["TableName"])
-    return _write("put", table, (keys.of_item(table, item), item), found, params, size_bytes)
+    write = _write("put", table, (keys.of_item(table, item), item), found, params)
+    write.size_bytes = size_bytes
+    return write
 
 
 def prepare_update(view: View, config: Config, params: Params) -> Write:
@@ -72,15 +74,10 @@ def prepare_keyed(view: View, config: Config, params: Params, kind: str) -> Writ
 
 
 def _write(
-    kind: str,
-    table: Table,
-    keyed: tuple[Key, Item],
-    found: Expressions,
-    params: Params,
-    size_bytes: int = 0,
+    kind: str, table: Table, keyed: tuple[Key, Item], found: Expressions, params: Params
 ) -> Write:
     returns_old = params.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
-    return Write(kind, table, keyed[0], found, keyed[1], size_bytes, returns_old)
+    return Write(kind, table, keyed[0], found, keyed[1], returns_old_on_failure=returns_old)
 
 
 def read_and_check(view: View, write: Write) -> None:

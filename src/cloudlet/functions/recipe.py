@@ -5,12 +5,13 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from cloudlet.config import Config
 from cloudlet.errors import NotImplementedByCloudlet
-from cloudlet.functions import worker
+from cloudlet.functions import linux, worker
 from cloudlet.functions.worker_process import Spec, WorkerProcess
 
 # What a worker may reserve beyond its memory: threads' stacks and heaps are mostly never touched.
@@ -99,10 +100,12 @@ def _environment(config: Config, process: WorkerProcess, runtime_port: int) -> d
 
 def _process_count() -> int:
     """How many processes and threads the user has; the kernel counts them against the limit."""
-    if os.getuid() == 0 or not Path("/proc").is_dir():
+    if os.getuid() == 0 or not linux.is_linux():
         return 0
-    return sum(
-        len(list((folder / "task").iterdir())) if (folder / "task").is_dir() else 0
-        for folder in Path("/proc").iterdir()
-        if folder.name.isdigit() and folder.stat().st_uid == os.getuid()
-    )
+    count = 0
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError):  # ended just now
+                is_ours = folder.stat().st_uid == os.getuid()
+                count += len(os.listdir(folder / "task")) if is_ours else 0  # noqa: PTH208 - hot
+    return count

@@ -13,7 +13,7 @@ from cloudlet.call import Cloud
 from cloudlet.events.delivery import Outcome
 from cloudlet.events.outbox import Fact
 from cloudlet.exchange import Request, Response
-from cloudlet.functions import asynchronous, code, layers, limits, names, records
+from cloudlet.functions import asynchronous, code, isolation, layers, limits, names, records
 from cloudlet.functions.credentials import RoleCredentials
 from cloudlet.functions.logs import LogSink
 from cloudlet.functions.mappings import Mappings, StreamSource
@@ -80,6 +80,10 @@ class Functions:
     def isolation_report(self) -> dict[str, bool]:
         """What shuts workers in on this machine; what is false is missing."""
         return dict(self.pool.staff.launcher.abilities)
+
+    async def missing_isolation(self) -> list[str]:
+        """The same in words, a line for each danger; waits until it is known."""
+        return isolation.missing(await self.pool.staff.launcher.able())
 
     def find(self, reference: str, qualifier: str | None = None) -> Found:
         name, found = names.parse(reference, qualifier)
