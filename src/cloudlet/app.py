@@ -15,6 +15,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,7 @@ _SCHEMAS = (
 )
 _SWEEP_TTL_S = 10
 _SWEEP_S = 300
+_ABLE_S = 2.0
 _SWITCH_S = 0.001  # the writer thread waits so long for a busy loop's GIL; Python's 5 ms are felt
 
 
@@ -266,6 +268,7 @@ async def _serve(
         _write_endpoint(ports.config)
         app.doors.is_ready = True
         gc.freeze()  # what is loaded stays: later collections needn't look at it
+        await _tell_isolation(app, told.say)
         told.say(_ready_line(ports.config, template))
         if told.ready:
             told.ready(ports.config)
@@ -279,6 +282,14 @@ async def _serve(
         await ports.close_runtime()
         app.database.close()
     return 0
+
+
+async def _tell_isolation(app: App, say: Say) -> None:
+    """What functions could do to this machine that cloudlet cannot prevent on it."""
+    with suppress(TimeoutError):  # workers do not start: the log says why
+        async with asyncio.timeout(_ABLE_S):
+            for line in await app.functions.missing_isolation():
+                say(f"warning: {line}")
 
 
 class _Stack:
