@@ -60,6 +60,8 @@ def create_table(call: Call, tx: Transaction) -> Output:
 
 
 def _refuse_absent(params: Params) -> None:
+    if (params.get("SSESpecification") or {}).get("Enabled"):
+        raise NotImplementedByCloudlet("Encryption of tables with KMS keys (SSESpecification)")
     for name in _ABSENT:
         if params.get(name) is not None:
             raise NotImplementedByCloudlet(f"The parameter {name}")
@@ -82,7 +84,6 @@ def _document(call: Call, name: str) -> dict[str, Any]:
         "ProvisionedThroughput": params.get("ProvisionedThroughput"),
         "DeletionProtectionEnabled": params.get("DeletionProtectionEnabled", False),
         "TableClass": params.get("TableClass"),
-        "Sse": params.get("SSESpecification"),
         "Indexes": [],
         "IndexesMade": 0,
     }
@@ -183,9 +184,6 @@ def _describe_settings(document: dict[str, Any]) -> dict[str, Any]:
     if document.get("LatestStream"):
         shown["LatestStreamArn"] = document["LatestStream"]["Arn"]
         shown["LatestStreamLabel"] = document["LatestStream"]["Label"]
-    sse = document.get("Sse")
-    if sse and sse.get("Enabled"):
-        shown["SSEDescription"] = {"Status": "ENABLED", "SSEType": sse.get("SSEType", "KMS")}
     return shown
 
 
@@ -267,14 +265,12 @@ def _update_billing(params: Params, document: dict[str, Any], now_ms: int) -> bo
 
 def _update_plain(params: Params, document: dict[str, Any]) -> bool:
     is_changed = False
-    for member, key in (
-        ("DeletionProtectionEnabled", "DeletionProtectionEnabled"),
-        ("TableClass", "TableClass"),
-        ("SSESpecification", "Sse"),
-    ):
+    for member in ("DeletionProtectionEnabled", "TableClass"):
         if params.get(member) is not None:
-            document[key] = params[member]
+            document[member] = params[member]
             is_changed = True
+    if params.get("SSESpecification") is not None:  # off, as it is: else it was refused
+        is_changed = True
     return is_changed
 
 
