@@ -72,16 +72,15 @@ class Edge:
         await self._connections.connect(socket, behavior.origin.api_id, path)
 
     async def _answer(self, distribution: Distribution, request: Request) -> Response:
-        behavior = distribution.behavior(request.path)
+        raw_path, path = request.raw_path, request.path
+        if raw_path == "/" and distribution.root:
+            raw_path = path = f"/{distribution.root}"
+        behavior = distribution.behavior(path)
         self._note_protocol(distribution, behavior, request)
-        if request.method not in behavior.methods:
-            response = _error(request, 403, _METHOD_REFUSED)
-        else:
-            raw_path = request.raw_path
-            if raw_path == "/" and distribution.root:
-                raw_path = f"/{distribution.root}"
-                behavior = distribution.behavior(raw_path)
+        if request.method in behavior.methods:
             response = await self._fetch(distribution, behavior, request, raw_path)
+        else:
+            response = _error(request, 403, _METHOD_REFUSED)
         if behavior.response_policy is not None:
             response_headers.apply(behavior.response_policy, request, response)
         return response
