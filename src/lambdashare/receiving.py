@@ -19,6 +19,7 @@ from lambdashare.client import ATTEMPTS, NETWORK_ERRORS, ApiError, Client, pause
 
 BLOCK_BYTES = 1 << 20
 _PAGE = re.compile(r"/s/([0-9A-Za-z]{22})(?:/([1-9][0-9]*)(?:/[^/]*)?)?/?")
+_UNSHOWABLE = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _HASH = re.compile(r"/(?:h|v1/hashes)/([^/.]+)(?:\.[a-z0-9]+)?/?")
 
 Progress = Callable[[int], None]
@@ -168,6 +169,8 @@ class Fetch:
                 raise ApiError(answer.status, {"detail": f"storage answered {answer.status}"})
             for block in answer.stream(BLOCK_BYTES):
                 self.position += len(block)
+                if self._size is not None and self.position > self._size:
+                    raise Mismatch(f"more than the {self._size} bytes that were promised")
                 take(block)
         finally:
             answer.release_conn()
@@ -175,9 +178,10 @@ class Fetch:
 
 
 def local_name(name: str) -> Path:
-    """A name from elsewhere as a path that stays below where it is put."""
+    """A name from elsewhere as a path that stays below where it is put, and can be printed."""
     segments = re.split(r"[/\\]", name)
-    if any(segment in ("", ".", "..") or "\0" in segment for segment in segments):
+    unsafe = any(segment in ("", ".", "..") for segment in segments) or _UNSHOWABLE.search(name)
+    if unsafe or (os.name == "nt" and ":" in name):  # a drive, or a stream of a file
         raise ValueError(f"{name!r} is not a safe file name")
     return Path(*segments)
 

@@ -1,6 +1,7 @@
 """A share's page, its files' redirects, and the receipts of those who checked what arrived."""
 
 import os
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ from lambdashare_core.tables import Item
 from lambdashare_core.web import Answer, Request, json_answer
 
 REDIRECT_S = 300
+_SHOWN = re.compile(r"(?:image|audio|video)/[a-z0-9.+-]+|text/plain", re.ASCII)
 
 
 def page(request: Request) -> Answer:
@@ -90,9 +92,7 @@ def _object(item: Item) -> dict[str, Any]:
 
 
 def _signed_get(item: Item, inline: bool) -> str:
-    """Only images, sound, film and plain text are shown in place: never a foreign page."""
-    shown = item["type"].startswith(("image/", "audio/", "video/")) and "svg" not in item["type"]
-    how = "inline" if inline and (shown or item["type"] == "text/plain") else "attachment"
+    how = "inline" if inline and _is_shown(item["type"]) else "attachment"
     name = item["name"].rsplit("/", 1)[-1]
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\%' else "_" for c in name)
     disposition = f"{how}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
@@ -107,6 +107,14 @@ def _signed_get(item: Item, inline: bool) -> str:
             "get_object", Params=parameters, ExpiresIn=REDIRECT_S
         )
     )
+
+
+def _is_shown(kind: str) -> bool:
+    """Only images, sound, film and plain text are shown in place: never a foreign page, which
+    would have this page's origin. What a browser could take for two types is not shown either."""
+    essence, _, parameters = kind.lower().partition(";")
+    shown = _SHOWN.fullmatch(essence.rstrip()) and not essence.rstrip().endswith(("svg", "+xml"))
+    return bool(shown) and "," not in parameters
 
 
 def verification(request: Request) -> Answer:

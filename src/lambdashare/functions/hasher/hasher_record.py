@@ -34,6 +34,11 @@ def already_hashed(job: "Job", item: Item) -> str:
     head = _head(job)
     if head is None or head["ETag"].strip('"') == item.get("etag"):
         return "stale"
+    return replaced(job)
+
+
+def replaced(job: "Job") -> str:
+    """What lies there is not what the sums are of."""
     _update(job, "SET phase = :phase", "attribute_exists(#item)", phase="quarantined")
     announce(job)
     return "replaced"

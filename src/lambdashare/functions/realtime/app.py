@@ -49,20 +49,26 @@ def parsed(body: str) -> dict[str, Any]:
         message = json.loads(body)
     except ValueError:
         raise malformed("A message must be JSON.") from None
-    if not isinstance(message, dict) or message.get("action") not in ACTIONS:
+    action = message.get("action") if isinstance(message, dict) else None
+    if not isinstance(action, str) or action not in ACTIONS:
         raise malformed(f"'action' must be one of {', '.join(ACTIONS)}.")
-    return message
+    return dict(message)
+
+
+def _require_topic(topic: str) -> None:
+    kind, _, share = topic.partition(":")
+    if topic != "stats" and kind != "share":
+        raise malformed("'topic' must be 'stats' or 'share:<id>'.")
+    if kind == "share":
+        links.share_id(share)
 
 
 def subscribe(connection: str, topic: str) -> dict[str, Any]:
     answer: dict[str, Any] = {"type": "subscribed", "topic": topic}
-    kind, _, share = topic.partition(":")
-    if topic != "stats" and kind != "share":
-        raise malformed("'topic' must be 'stats' or 'share:<id>'.")
-    if share:
-        links.share_id(share)
+    _require_topic(topic)
     _add(connection, topic)
-    if kind == "share":
+    share = topic.partition(":")[2]
+    if share:
         try:  # after the row, so that no change falls between the two
             answer["share"] = shares.share_view(shares.load(share), links.origin(None))
         except Problem:
@@ -80,6 +86,7 @@ def _add(connection: str, topic: str) -> None:
 
 
 def unsubscribe(connection: str, topic: str) -> dict[str, Any]:
+    _require_topic(topic)
     key = tables.attributes_of({"topic": topic, "connection": connection})
     tables.client("dynamodb").delete_item(TableName=broadcast.table(), Key=key)
     return {"type": "unsubscribed", "topic": topic}
