@@ -14,6 +14,7 @@ from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 
 from cloudlet.call import Result
+from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Request
 from cloudlet.wire import models, rest
 from cloudlet.wire.protocol import Protocol
@@ -191,3 +192,15 @@ def test_a_bucket_location_is_bare_text(region: str | None, text: str) -> None:
         f'<LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{text}'
         "</LocationConstraint>".encode()
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "code"),
+    [("/bucket", "max-keys=blah", "InvalidArgument"), ("/bucket/%ae%8a-", "", "InvalidURI")],
+)
+def test_s3_words_what_cannot_be_read(path: str, query: str, code: str) -> None:
+    """s3-004: values of a wrong kind are InvalidArgument, keys that are not UTF-8 InvalidURI."""
+    request = Request("GET", path, query, {}, Body.of(b""))
+    with pytest.raises(AwsError) as refused:
+        asyncio.run(Protocol(models.load("s3")).parse(request))
+    assert (refused.value.code, refused.value.status) == (code, 400)

@@ -119,7 +119,7 @@ def _headers(params: Params) -> dict[str, Any]:
     if isinstance(headers.get("Expires"), datetime):
         headers["Expires"] = format_datetime(headers["Expires"], usegmt=True)
     encodings = [each.strip() for each in headers.pop("ContentEncoding", "").split(",")]
-    kept = ",".join(each for each in encodings if each and each != "aws-chunked")
+    kept = ", ".join(each for each in encodings if each and each != "aws-chunked")
     if kept:
         headers["ContentEncoding"] = kept
     redirect = headers.get("WebsiteRedirectLocation", "/")

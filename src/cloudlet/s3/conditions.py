@@ -96,6 +96,11 @@ def check_write_header(params: Params) -> None:
         )
 
 
+def of_write(params: Params) -> bool:
+    """Whether a write has conditions at all."""
+    return params.get("IfNoneMatch") is not None or params.get("IfMatch") is not None
+
+
 def check_write(params: Params, key: str, etag: str | None) -> None:
     """In the writing transaction; `etag` is that of the object to be overwritten, if any."""
     if params.get("IfNoneMatch") == "*" and etag is not None:

@@ -138,7 +138,7 @@ def list_objects_v2(call: Call, view: View) -> Output:
     bucket, params = of_call(call, view), call.params
     limit, encode = limit_of(params.get("MaxKeys"), "max-keys"), encoder(params)
     token, start = params.get("ContinuationToken"), params.get("StartAfter") or ""
-    after = start if token is None else _from_token(token)
+    after = _from_token(token) if token else start  # an empty token is none
     page = scan(view, bucket.id, params, after, limit)
     output = _output(call, page, encode)
     output.update(MaxKeys=limit, KeyCount=len(page))

@@ -46,7 +46,8 @@ def place(call: Call, tx: Transaction, record: Record, data: bytes | None, how: 
     """Makes the record the object at its key, if conditions hold, and tells of it."""
     bucket = of_call(call, tx)
     record.bucket = bucket.id
-    conditions.check_write(call.params, record.key, _etag(tx, bucket, record.key))
+    if conditions.of_write(call.params):
+        conditions.check_write(call.params, record.key, _etag(tx, bucket, record.key))
     records.store(tx, call.cloud.blobs, record, data)
     reason = {"Copy": "CopyObject", "Put": "PutObject"}.get(how, how)
     event = Event(

@@ -95,11 +95,6 @@ class Protocol:
             self._validator.check(shape, parsed.params)
         return parsed
 
-    def operation_of(self, request: Request) -> str | None:
-        """The operation's name where the headers alone tell it; for messages about refusals."""
-        target = request.headers.get("x-amz-target", "")
-        return target.partition(".")[2] or None
-
     async def _parse_json(self, request: Request) -> Parsed:
         name = request.headers.get("x-amz-target", "").partition(".")[2]
         operation = self._known(name)
@@ -132,7 +127,12 @@ class Protocol:
         if shape is not None:
             if name not in self._binders:
                 self._binders[name] = rest.Binder(shape)
-            self._binders[name].bind(request, labels, query, params)
+            try:
+                self._binders[name].bind(request, labels, query, params)
+            except AwsError as error:
+                if self.model.name == "s3":  # s3-004: S3 has one code for values of a wrong kind
+                    raise AwsError("InvalidArgument", error.message, 400) from error
+                raise
             await self._payload(request, shape, params)
         return Parsed(name, params)
 
@@ -151,8 +151,7 @@ class Protocol:
     async def _payload(self, request: Request, shape: StructureShape, params: Params) -> None:
         payload = serialization(shape).get("payload")
         if payload is None:
-            in_body = [m for m in shape.members.values() if "location" not in serialization(m)]
-            if in_body:
+            if _is_in_body(shape):
                 body = await self._read(request)
                 params.update(self._structured(body, shape))
             return
@@ -231,14 +230,15 @@ class Protocol:
         body: Any = b""
         shape, output = operation.output_shape, result.output
         if shape is not None:
-            for name, member in shape.members.items():
-                if output.get(name) is None:
+            members = shape.members
+            for name, value in output.items():  # far fewer than the shape has
+                if value is None or name not in members:
                     continue
-                where = serialization(member).get("location")
+                where = serialization(members[name]).get("location")
                 if where == "statusCode" and result.status is None:
-                    status = output[name]
+                    status = value
                 elif where in ("header", "headers"):
-                    headers += _header(name, member, output[name])
+                    headers += _header(name, members[name], value)
             content_type, body = self._rest_body(operation.name, shape, output)
             if content_type and not any(name.lower() == "content-type" for name, _ in headers):
                 headers.append(("Content-Type", content_type))
@@ -265,7 +265,7 @@ class Protocol:
                 )
                 return kind, value.encode() if isinstance(value, str) else value
             return self._document(name, _root(member, payload), member, value)
-        if all("location" in serialization(member) for member in shape.members.values()):
+        if not _is_in_body(shape):
             return "", b""
         return self._document(name, "", shape, output)
 
@@ -293,6 +293,12 @@ def protocol(service: str) -> Protocol:
         return Protocol(models.load(service))
     except Exception as error:
         raise NotImplementedByCloudlet(f"The service {service!r}") from error
+
+
+@cache
+def _is_in_body(shape: StructureShape) -> bool:
+    """Does any member travel in the body? Shapes live as long as their model."""
+    return any("location" not in serialization(member) for member in shape.members.values())
 
 
 def _root(member: Shape, name: str) -> str:

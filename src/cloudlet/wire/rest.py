@@ -121,9 +121,16 @@ def match(
         raise _no_route(path_known)
     route, matched = found
     labels = {
-        label: unquote(value) for label, value in zip(route.labels, matched.groups(), strict=True)
+        label: _decoded(value) for label, value in zip(route.labels, matched.groups(), strict=True)
     }
     return route.operation, labels
+
+
+def _decoded(text: str) -> str:
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError as error:
+        raise AwsError("InvalidURI", "Couldn't parse the specified URI.", 400) from error
 
 
 def _no_route(path_known: bool) -> AwsError:
