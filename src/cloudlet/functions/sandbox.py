@@ -64,7 +64,8 @@ def shut_in(message: dict[str, Any], readable: list[str], abilities: dict[str, b
         own_tmp = "/tmp"
     _set_limits(message["address_space_bytes"])
     if abilities["process_limit"]:
-        _limit_processes(message["user_processes"])
+        is_counted_apart = abilities["user_namespace"] and _counts_by_namespace()
+        _limit_processes(0 if is_counted_apart else message["user_processes"])
     is_root = os.getuid() == 0 and not abilities["user_namespace"]
     linux.keep_capabilities(_ROOT_CAPABILITIES if is_root else 0)
     linux.prctl(linux.NO_NEW_PRIVILEGES, 1)
@@ -119,6 +120,12 @@ def _set_limits(address_space_bytes: int | None) -> None:
     if address_space_bytes:
         with suppress(ValueError, OSError):  # macOS has no such limit
             resource.setrlimit(resource.RLIMIT_AS, (address_space_bytes, address_space_bytes))
+
+
+def _counts_by_namespace() -> bool:
+    """Since Linux 5.14 a user's processes count in each user namespace from zero."""
+    major, minor = os.uname().release.split(".")[:2]
+    return (int(major), int(minor)) >= (5, 14)
 
 
 def _limit_processes(running: int) -> None:
