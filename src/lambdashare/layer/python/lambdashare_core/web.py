@@ -38,7 +38,7 @@ class Request:
             raise Problem(413, "too-large", f"The body is bigger than {MAX_BODY_BYTES} bytes.")
         try:
             document = json.loads(self.body or b"{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise malformed(f"The body is not JSON: {error}.") from None
         if not isinstance(document, dict):
             raise malformed("The body must be a JSON object.")
