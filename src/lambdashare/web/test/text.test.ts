@@ -30,6 +30,7 @@ describe("numbers", () => {
     expect(duration(61.2, "en")).toBe("1 min 2 sec");
     expect(duration(3600, "en")).toBe("1 hr");
     expect(duration(90_061, "en")).toBe("1 day 1 hr");
+    expect(duration(90_061, "de", "long")).toBe("1 Tag 1 Stunde");
     expect(plain(milliseconds(1500, "en"))).toBe("1.5 sec");
   });
 });

@@ -138,6 +138,8 @@ export interface Tombstone {
   digest?: string;
   algorithm?: string;
   size?: number | null;
+  /** Of a share. */
+  files?: { size: number | null }[];
   created_at?: string;
   expired_at?: string;
 }

@@ -276,6 +276,7 @@ export const de: Record<Key, string> = {
   "problem.other": "Das ging nicht",
   "problem.other.text": "Versuchen Sie es gleich wieder.",
   "problem.home": "Datei senden",
+  "problem.times": "Geteilt {from}, weg seit {to}",
   "problem.was": "{size}, geteilt {from}, weg seit {to}",
   "problem.request": "Anfrage {id}",
 };

@@ -270,6 +270,7 @@ export const en = {
   "problem.other": "That did not work",
   "problem.other.text": "Try again in a moment.",
   "problem.home": "Send a file",
+  "problem.times": "Shared {from}, gone {to}",
   "problem.was": "{size}, shared {from}, gone {to}",
   "problem.request": "Request {id}",
 } as const;

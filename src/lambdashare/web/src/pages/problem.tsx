@@ -1,5 +1,5 @@
 // Errors as pages: what is the matter, and what to do now.
-import type { ProblemBody } from "../api/types";
+import type { ProblemBody, Tombstone } from "../api/types";
 import { type Key, t } from "../i18n";
 import { bytes, dateTime } from "../text";
 import { Layout } from "../ui/layout";
@@ -15,6 +15,15 @@ function texts({ status, type }: ProblemBody): [Key, Key] {
   return ["problem.other", "problem.other.text"];
 }
 
+/** A digest's tombstone has its size; a share's those of its files, once it is buried. */
+function past({ created_at, expired_at, size, files = [] }: Tombstone): string {
+  if (!created_at || !expired_at) return "";
+  const times = { from: dateTime(created_at), to: dateTime(expired_at) };
+  const whole = size ?? files.reduce((sum, file) => sum + (file.size ?? 0), 0);
+  if (whole === 0) return t("problem.times", times);
+  return t("problem.was", { size: bytes(whole), ...times });
+}
+
 export function ProblemPage({ problem }: { problem: ProblemBody }) {
   const [title, text] = texts(problem);
   const tombstone = problem.tombstone;
@@ -25,15 +34,7 @@ export function ProblemPage({ problem }: { problem: ProblemBody }) {
           {problem.status}
         </p>
         <h1>{t(title)}</h1>
-        {tombstone?.created_at && tombstone.expired_at && (
-          <p class="note">
-            {t("problem.was", {
-              size: typeof tombstone.size === "number" ? bytes(tombstone.size) : "–",
-              from: dateTime(tombstone.created_at),
-              to: dateTime(tombstone.expired_at),
-            })}
-          </p>
-        )}
+        {tombstone && <p class="note">{past(tombstone)}</p>}
         {tombstone?.digest && <p class="mono">{tombstone.digest}</p>}
         <p>{t(text)}</p>
         <p>

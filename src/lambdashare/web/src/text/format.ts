@@ -31,8 +31,12 @@ const STEPS = [
   ["second", 1],
 ] as const;
 
-/** The two largest units that matter: "2 h 5 min". */
-export function duration(seconds: number, locale: string): string {
+/** The two largest units that matter: "2 hr 5 min", or in whole words. */
+export function duration(
+  seconds: number,
+  locale: string,
+  unitDisplay: "short" | "long" = "short",
+): string {
   let left = Math.max(0, Math.ceil(seconds));
   const words: string[] = [];
   for (const [unit, size] of STEPS) {
@@ -40,7 +44,7 @@ export function duration(seconds: number, locale: string): string {
     left -= count * size;
     if (count > 0 || (unit === "second" && words.length === 0)) {
       words.push(
-        new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "short" }).format(count),
+        new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay }).format(count),
       );
     } else if (words.length > 0) break;
     if (words.length === 2) break;

@@ -1,7 +1,7 @@
 // Time that passes on the page.
 import { signal } from "@preact/signals";
 import { t } from "../i18n";
-import { dateTime, duration } from "../text";
+import { dateTime, lifetime } from "../text";
 
 export const nowMs = signal(Date.now());
 setInterval(() => (nowMs.value = Date.now()), 1000);
@@ -15,7 +15,7 @@ export function Countdown({ expiresAt }: { expiresAt: string }) {
   const shown = left > 3600 ? Math.ceil(left / 60) * 60 : left;
   return (
     <span>
-      {t("expires.in", { time: duration(shown) })},{" "}
+      {t("expires.in", { time: lifetime(shown) })},{" "}
       <time dateTime={expiresAt}>{t("expires.until", { date: dateTime(expiresAt) })}</time>
     </span>
   );

@@ -1,7 +1,7 @@
 // The terms of a share, chosen before it is sent.
 import type { Signal } from "@preact/signals";
 import { t } from "../i18n";
-import { duration } from "../text";
+import { lifetime } from "../text";
 import { LIFETIMES_S } from "../text/expiry";
 
 export function Lifetime({ label, value }: { label: string; value: Signal<number> }) {
@@ -14,7 +14,7 @@ export function Lifetime({ label, value }: { label: string; value: Signal<number
       >
         {LIFETIMES_S.map((seconds) => (
           <option key={seconds} value={seconds}>
-            {duration(seconds)}
+            {lifetime(seconds)}
           </option>
         ))}
       </select>
