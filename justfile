@@ -21,6 +21,7 @@ bench *arguments:
 # Renews generated parts of the documents
 docs:
     .venv/bin/python -m docs.generate
+    .venv/bin/python -m docs.screenshot
 
 # Renews the hash-pinned requirement files (needs uv)
 lock:
