@@ -131,6 +131,8 @@ class Contender:
                 self._process.wait(20)
             except subprocess.TimeoutExpired:
                 os.killpg(self._process.pid, signal.SIGKILL)
+        self._log.close()
+        Path(self._log.name).unlink()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def client(self, service: str) -> Any:

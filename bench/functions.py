@@ -9,9 +9,9 @@ from typing import Any
 from bench import load
 from bench.contenders import Contender
 from bench.results import Row, Table
-from bench.storage import rates
+from bench.storage import windows
 
-PEERS = ["ministack"]  # moto needs Docker for functions
+PEERS = ["ministack"]
 _HELLO = """
 def handler(event, context):
     return {"statusCode": 200, "body": "hello"}
@@ -41,6 +41,7 @@ _ALLOW = {
 
 def functions(seconds: float) -> Table:
     table = Table("Functions", PEERS)
+    table.notes.append("moto is left out: it runs functions in Docker containers only.")
     contenders = [Contender(name).start() for name in ("cloudlet", *PEERS)]
     try:
         starts = {c.name: c.start_s * 1000 for c in contenders}
@@ -49,11 +50,11 @@ def functions(seconds: float) -> Table:
         table.rows.append(_cold(contenders))
         invoke = {c.name: [_invoke(c)] for c in contenders}
         table.rows += _latency("warm invoke, 1 client", contenders, invoke, seconds)
-        table.rows.append(rates("warm invoke, 8 clients", contenders, invoke, seconds))
+        table.rows.append(_rate("warm invoke", contenders, invoke, seconds))
         for what, path in (("HTTP API → function", "hello"), ("… → DynamoDB GetItem", "item")):
             calls = {c.name: [_call(c, doors[c.name], path)] for c in contenders}
             table.rows += _latency(f"{what}, 1 client", contenders, calls, seconds)
-            table.rows.append(rates(f"{what}, 8 clients", contenders, calls, seconds))
+            table.rows.append(_rate(what, contenders, calls, seconds))
         memory = {c.name: c.memory_mib() for c in contenders}
         table.rows.append(Row("memory afterwards", "MiB", memory, more_is_better=False))
     finally:
@@ -120,19 +121,21 @@ def _call(contender: Contender, api: str, path: str) -> load.Request:
 def _latency(
     what: str, contenders: list[Contender], requests: dict[str, list[load.Request]], seconds: float
 ) -> list[Row]:
-    p50: dict[str, float] = {}
-    p99: dict[str, float] = {}
-    for contender in contenders:
-        windows = [
-            load.run(contender.endpoint, requests[contender.name], connections=1, seconds=seconds)
-            for _ in range(3)
-        ]
-        window = load.median(windows)
-        p50[contender.name], p99[contender.name] = window.p50_ms, window.p99_ms
+    medians = windows(what, contenders, requests, connections=1, seconds=seconds)
+    p50 = {name: window.p50_ms for name, window in medians.items()}
+    p99 = {name: window.p99_ms for name, window in medians.items()}
     return [
         Row(f"{what}, p50", "ms", p50, more_is_better=False),
         Row(f"{what}, p99", "ms", p99, more_is_better=False),
     ]
+
+
+def _rate(
+    what: str, contenders: list[Contender], requests: dict[str, list[load.Request]], seconds: float
+) -> Row:
+    what = f"{what}, 8 clients"
+    medians = windows(what, contenders, requests, connections=8, seconds=seconds)
+    return Row(what, "req/s", {name: window.rate for name, window in medians.items()})
 
 
 def _cold(contenders: list[Contender]) -> Row:

@@ -18,15 +18,17 @@ _ROUNDS = 3
 def sharing() -> Table:
     table = Table("λShare", ["machine"])
     server = LambdaShare().start()
-    server.restart(f"http://127.0.0.1:{server.door}/")
-    table.rows.append(
-        Row("start-up to the first page, data directory exists", "s", {"cloudlet": server.start_s})
-    )
-    file = server.folder / "gigabyte"
-    with file.open("wb") as stream:
-        for _ in range(_SIZE_BYTES >> 20):
-            stream.write(os.urandom(1 << 20))
     try:
+        starts = []
+        for _ in range(_ROUNDS):
+            server.restart(f"http://127.0.0.1:{server.door}/")
+            starts.append(server.start_s)
+        what = "start-up to the first page, data directory exists"
+        table.rows.append(Row(what, "s", {"cloudlet": sorted(starts)[1]}, more_is_better=False))
+        file = server.folder / "gigabyte"
+        with file.open("wb") as stream:
+            for _ in range(_SIZE_BYTES >> 20):
+                stream.write(os.urandom(1 << 20))
         ours, floor = [], []
         for _ in range(_ROUNDS):
             floor.append(_floor(file))
@@ -35,7 +37,13 @@ def sharing() -> Table:
         table.rows.append(
             Row("send 1 GiB → seven sums visible", "s", figures, more_is_better=False)
         )
-        table.notes.append("machine: `cp` with fsync, then SHA-256 (OpenSSL) of the same file.")
+        memory = {"cloudlet": server.memory_mib()}
+        table.rows.append(Row("memory afterwards, workers too", "MiB", memory, False))
+        table.notes.append(
+            "machine: `cp` with fsync, then SHA-256 (OpenSSL) of the same file. Sending also sums"
+            " twice on the way (whole and parts), S3 checks both it and MD5, and `hasher` computes"
+            " seven algorithms, which by itself takes several times as long as SHA-256."
+        )
     finally:
         server.stop()
     return table

@@ -24,12 +24,19 @@ def s3(seconds: float) -> Table:
     try:
         for contender in contenders:
             contender.client("s3").create_bucket(Bucket="bench")
+        for contender in contenders:
+            client = contender.client("s3")
+            for number in range(100):
+                client.put_object(Bucket="bench", Key=f"small-{number}", Body=os.urandom(1024))
         put = {c.name: [_small_put(c, n) for n in range(3000)] for c in contenders}
         table.rows.append(rates("PUT 1 KiB, 16 clients", contenders, put, seconds))
-        get = {c.name: [_small_get(c, n) for n in range(500)] for c in contenders}
+        get = {c.name: [_small_get(c, n) for n in range(100)] for c in contenders}
         table.rows.append(rates("GET 1 KiB, 16 clients", contenders, get, seconds))
         table.rows += _large(contenders)
-        table.notes.append("machine: MD5 and write + fsync of the same bytes, and a plain read.")
+        table.notes.append(
+            "machine: MD5, then write and fsync of the same bytes; and a plain read from the page"
+            " cache. Both peers keep objects in memory or in an unsynced temporary file."
+        )
         memory = {c.name: c.memory_mib() for c in contenders}
         table.rows.append(Row("memory afterwards", "MiB", memory, more_is_better=False))
     finally:
@@ -49,24 +56,36 @@ def _small_get(contender: Contender, number: int) -> load.Request:
     return load.signed(contender.endpoint, contender.key, "s3", "GET", f"/bench/small-{number}")
 
 
+def windows(
+    what: str,
+    contenders: list[Contender],
+    requests: dict[str, list[load.Request]],
+    *,
+    connections: int,
+    seconds: float,
+) -> dict[str, load.Window]:
+    """Medians of rounds in turn: what slows the machine for a while slows all."""
+    taken: dict[str, list[load.Window]] = {c.name: [] for c in contenders}
+    for _ in range(_ROUNDS):
+        for each in contenders:
+            window = load.run(
+                each.endpoint, requests[each.name], connections=connections, seconds=seconds
+            )
+            taken[each.name].append(window)
+    medians = {name: load.median(each) for name, each in taken.items()}
+    for name, window in medians.items():
+        if window.failed:
+            print(f"  {what}: {name} failed {window.failed} times")
+    return medians
+
+
 def rates(
     what: str,
     contenders: list[Contender],
     requests: dict[str, list[load.Request]],
     seconds: float,
 ) -> Row:
-    """Rounds in turn: what slows the machine for a while slows all."""
-    windows: dict[str, list[load.Window]] = {c.name: [] for c in contenders}
-    for _ in range(_ROUNDS):
-        for contender in contenders:
-            window = load.run(
-                contender.endpoint, requests[contender.name], connections=16, seconds=seconds
-            )
-            windows[contender.name].append(window)
-    medians = {name: load.median(each) for name, each in windows.items()}
-    for name, window in medians.items():
-        if window.failed:
-            print(f"  {what}: {name} failed {window.failed} times")
+    medians = windows(what, contenders, requests, connections=16, seconds=seconds)
     return Row(what, "ops/s", {name: window.rate for name, window in medians.items()})
 
 
@@ -136,7 +155,7 @@ def dynamodb(seconds: float) -> Table:
             _make_table(contender)
         put = {c.name: [_put_item(c, n) for n in range(3000)] for c in contenders}
         table.rows.append(rates("PutItem, 16 clients", contenders, put, seconds))
-        get = {c.name: [_get_item(c, n) for n in range(500)] for c in contenders}
+        get = {c.name: [_get_item(c, n) for n in range(100)] for c in contenders}
         table.rows.append(rates("GetItem, 16 clients", contenders, get, seconds))
         query = {c.name: [_query(c)] for c in contenders}
         table.rows.append(rates("Query of 100 items, 16 clients", contenders, query, seconds))
@@ -194,7 +213,7 @@ def _put_item(contender: Contender, number: int) -> load.Request:
 
 
 def _get_item(contender: Contender, number: int) -> load.Request:
-    key = {"pk": {"S": f"p{number % 50}"}, "sk": {"N": str(number)}}
+    key = {"pk": {"S": "many"}, "sk": {"N": str(number)}}
     return _dynamodb(contender, "GetItem", {"TableName": "bench", "Key": key})
 
 
