@@ -21,6 +21,9 @@ bench *arguments:
 # Renews generated parts of the documents
 docs:
     .venv/bin/python -m docs.generate
+
+# Takes the picture of the page again (needs chromium)
+picture:
     .venv/bin/python -m docs.screenshot
 
 # Renews the hash-pinned requirement files (needs uv)
