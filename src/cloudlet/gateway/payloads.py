@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-in
 
 import base64
 import binascii
+import re
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +17,7 @@ from cloudlet.exchange import Request, Response
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _TEXT_TYPES = ("application/json", "application/javascript", "application/xml")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+", re.ASCII)
 _HOP_HEADERS = frozenset(
     (
         "connection",
@@ -230,7 +232,8 @@ def _structured(answer: dict[str, Any], version: str) -> Response:
     status = answer.get("statusCode")
     if isinstance(status, str) and status.isdigit():
         status = int(status)
-    if not isinstance(status, int) or not 100 <= status <= 599:
+    # an interim answer (1xx) would leave the client, or a proxy, waiting for another one
+    if not isinstance(status, int) or not 200 <= status <= 599:
         raise MalformedAnswer(f"statusCode {status!r}")
     headers = _answered_headers(answer, version)
     body = _answered_body(answer)
@@ -254,7 +257,10 @@ def _answered_headers(answer: dict[str, Any], version: str) -> list[tuple[str, s
         if not isinstance(values, list):
             raise MalformedAnswer("multiValueHeaders are not lists")
         headers += [_header(name, value) for value in values]
-    for cookie in answer.get("cookies") or () if version == "2.0" else ():
+    cookies = (answer.get("cookies") or []) if version == "2.0" else []
+    if not isinstance(cookies, list):
+        raise MalformedAnswer("cookies are not a list")
+    for cookie in cookies:
         headers.append(_header("set-cookie", cookie))
     return headers
 
@@ -268,6 +274,8 @@ def _header(name: Any, value: Any) -> tuple[str, str]:
     if "\r" in text or "\n" in text:
         raise MalformedAnswer(f"header {name} has a line break")
     lower = str(name).lower()
+    if not _HEADER_NAME.fullmatch(lower):
+        raise MalformedAnswer(f"{lower!r} is no name of a header")
     return (f"x-amzn-remapped-{lower}" if lower in _REMAPPED else lower), text
 
 
