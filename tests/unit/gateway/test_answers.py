@@ -1,4 +1,4 @@
-"""What a hostile function may not do with its answer: every one of these is a 500 of the gateway."""
+"""What a hostile function may not do with its answer: each of these is a 500 of the gateway."""
 
 from typing import Any
 
