@@ -12,6 +12,7 @@ from typing import Any
 import urllib3
 
 ATTEMPTS = 6
+BLOCK_BYTES = 256 << 10  # at once to a socket: urllib3 would send a part in 16 KiB pieces
 TIMEOUT = urllib3.Timeout(connect=10, read=120)
 NETWORK_ERRORS = (urllib3.exceptions.HTTPError, OSError)
 
@@ -34,7 +35,11 @@ class Client:
     def __init__(self, server: str) -> None:
         self.server = server.rstrip("/")
         self.pool = urllib3.PoolManager(
-            maxsize=8, retries=False, timeout=TIMEOUT, headers={"user-agent": "lambdashare"}
+            maxsize=8,
+            blocksize=BLOCK_BYTES,
+            retries=False,
+            timeout=TIMEOUT,
+            headers={"user-agent": "lambdashare"},
         )
 
     def call(self, method: str, path: str, document: Any = None, token: str = "") -> dict[str, Any]:
