@@ -1,11 +1,16 @@
 """Attacks on cloudlet over the network, each of which once worked or nearly did."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import boto3
 import pytest
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
 
 from tests.server import Server
 
@@ -62,3 +67,33 @@ def test_presigned_s3_calls_do(server: Server, names: Iterator[str]) -> None:
     other = parts.query.replace("X-Amz-Expires=3600", "X-Amz-Expires=3601")
     for target in (f"{parts.path}2?{parts.query}", f"{parts.path}?{other}"):
         assert front(server, target)[0] == 403
+
+
+@pytest.mark.parametrize("name", ["a%0d%0aSet-Cookie", "b%20c", "%C3%A9"])
+def test_metadata_of_a_signed_query_has_names_of_headers(
+    server: Server, bucket: str, name: str
+) -> None:
+    """Such an object could be stored, but never be answered again."""
+    key = server.root_key
+    credentials = Credentials(key["AccessKeyId"], key["SecretAccessKey"])
+    request = AWSRequest("PUT", f"{server.endpoint}/{bucket}/k?x-amz-meta-{name}=v")
+    S3SigV4QueryAuth(credentials, "s3", "us-east-1").add_auth(request)
+    answer = server.http.request("PUT", request.url, body=b"x")
+    assert answer.status == 400 and b"<Code>InvalidArgument</Code>" in answer.data
+
+
+def test_one_of_many_conditional_writers_wins(server: Server, bucket: str) -> None:
+    s3 = server.client("s3")
+
+    def put(number: int) -> int:
+        try:
+            s3.put_object(Bucket=bucket, Key="k", Body=b"%d" % number * 50_000, IfNoneMatch="*")
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "PreconditionFailed"
+            return -1
+        return number
+
+    with ThreadPoolExecutor(10) as pool:
+        won = [number for number in pool.map(put, range(20)) if number >= 0]
+    assert len(won) == 1
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"%d" % won[0] * 50_000

@@ -5,6 +5,7 @@ in the host, root elements that the model doesn't name, a location constraint wi
 """
 
 import gzip
+import re
 import zlib
 from dataclasses import dataclass
 from functools import cache
@@ -33,6 +34,7 @@ _SIGNATURE_ARGUMENTS = {
         "security-token", "content-sha256",
     )
 }  # fmt: skip
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+", re.ASCII)
 _XML_NAMESPACE = {"s3": "http://s3.amazonaws.com/doc/2006-03-01/"}
 _S3_ROOTS = {
     "ListBuckets": "ListAllMyBucketsResult",
@@ -352,6 +354,9 @@ def _unhoist(request: Request, query: rest.Arguments) -> None:
     for name, value in query:
         header = name.lower()
         if header.startswith("x-amz-") and header not in _SIGNATURE_ARGUMENTS:
+            if not _HEADER_NAME.fullmatch(header):  # as metadata it could never be sent back
+                message = "A query parameter that stands for a header has no name of a header."
+                raise AwsError("InvalidArgument", message, 400, ArgumentName=name)
             request.headers.setdefault(header, value)
 
 
