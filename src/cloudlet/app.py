@@ -184,7 +184,7 @@ def serve(
     ready: Callable[[Config], None] | None = None,
 ) -> int:
     """Runs until a signal; returns the exit code. Raises OSError (port, lock) and AwsError."""
-    config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_private(config.data)
     lock = _lock(config.data)
     sys.setswitchinterval(_SWITCH_S)
     try:
@@ -216,6 +216,14 @@ def services_table() -> dict[str, tuple[list[str], list[str]]]:
         service.name: (sorted(service.operations), models.operation_names(service.name))
         for service in services
     }
+
+
+def _make_private(data: Path) -> None:
+    """Secrets and other people's files are in it: nobody else on this machine reads along. Who
+    opens a folder in use to others, for backups say, keeps it so."""
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not (data / "cloudlet.db").exists():
+        data.chmod(0o700)
 
 
 def _lock(data: Path) -> int:

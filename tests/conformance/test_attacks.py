@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import boto3
@@ -97,3 +98,15 @@ def test_one_of_many_conditional_writers_wins(server: Server, bucket: str) -> No
         won = [number for number in pool.map(put, range(20)) if number >= 0]
     assert len(won) == 1
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"%d" % won[0] * 50_000
+
+
+def test_a_data_folder_made_for_all_is_closed_to_others(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o755)
+    server = Server(data).start()
+    try:
+        assert data.stat().st_mode & 0o077 == 0
+        with pytest.raises(AssertionError, match="in use by another cloudlet"):
+            Server(data).start()
+    finally:
+        assert server.stop() == 0
