@@ -8,8 +8,9 @@ details in our log under the request's id.
 import logging
 from collections.abc import Awaitable, Callable
 
+from cloudlet.auth import sigv2
 from cloudlet.auth.chunked import open_body
-from cloudlet.auth.sigv4 import Lookup, Verifier
+from cloudlet.auth.sigv4 import Lookup, Verified, Verifier
 from cloudlet.call import ANONYMOUS, Call, Caller, Cloud
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Request, Response
@@ -47,7 +48,8 @@ class AwsDoor:
         request.id = request.id or self._cloud.config.new_id()
         spoken: Protocol | None = None
         try:
-            for special in (*(() if only_s3 else self.specials), self.preflight):
+            specials = [self.preflight] if only_s3 else [*self.specials, self.preflight]
+            for special in specials:
                 response = await special(request)
                 if response is not None:
                     return response
@@ -78,9 +80,12 @@ class AwsDoor:
     async def _authenticate(self, request: Request, spoken: Protocol) -> Caller:
         """The caller; the request's body then checks itself against what was signed."""
         config = self._cloud.config
-        verified = await self._verifier.verify(
-            request, self._lookup, config.now_ms(), config.region, spoken.model.signing_name
-        )
+        if spoken.model.name == "s3" and sigv2.is_presigned(request):
+            verified: Verified | None = sigv2.verify(request, self._lookup, config.now_ms())
+        else:
+            verified = await self._verifier.verify(
+                request, self._lookup, config.now_ms(), config.region, spoken.model.signing_name
+            )
         if spoken.model.name == "s3":  # of others' bodies the verifier took the hash
             request.body = open_body(request, verified)
         return verified.caller if verified else ANONYMOUS

@@ -121,7 +121,7 @@ class Protocol:
 
     async def _parse_rest(self, request: Request) -> Parsed:
         query = request.arguments()
-        if self.model.name == "s3" and "X-Amz-Signature" in request.query:
+        if self.model.name == "s3" and "Signature=" in request.query:
             _unhoist(request, query)
         name, labels = rest.match(self.model, request, self._path(request), query)
         shape = self.model.operation(name).input_shape

@@ -1,0 +1,102 @@
+"""Presigned URLs of signature version 2, against botocore's own signer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import pytest
+from botocore.auth import HmacV1QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from cloudlet.auth import sigv2
+from cloudlet.call import Caller
+from cloudlet.errors import AwsError
+from cloudlet.exchange import Body, Request
+
+CALLER = Caller("root", "arn:aws:iam::000000000000:root", "000000000000")
+
+
+@dataclass(frozen=True)
+class Key:
+    access_key: str = "AKIAEXAMPLE"
+    secret: str = "secret"
+    session_token: str | None = None
+    expires_ms: int | None = None
+    caller: Caller = CALLER
+
+
+def presigned(
+    path: str = "/bucket/a%20key", query: str = "", *, key: Key | None = None, method: str = "GET"
+) -> tuple[Request, int]:
+    """A request as botocore presigns it, and a moment at which it is valid."""
+    key = key or Key()
+    url = f"http://127.0.0.1:4566{path}{'?' + query if query else ''}"
+    request = AWSRequest(method, url, headers={}, auth_path=path)
+    credentials = Credentials(key.access_key, key.secret, key.session_token)
+    HmacV1QueryAuth(credentials, expires=60).add_auth(request)
+    parts = urlsplit(request.url)
+    arguments = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair)
+    made = Request(method, parts.path, parts.query, {"host": parts.netloc}, Body.of(b""))
+    return made, int(arguments["Expires"]) * 1000 - 1000
+
+
+def lookup(key: Key) -> Callable[[str], Key | None]:
+    return lambda access_key: key if access_key == key.access_key else None
+
+
+@pytest.mark.parametrize(
+    ("query", "method"),
+    [
+        ("", "GET"),
+        ("", "PUT"),
+        ("uploads=", "POST"),
+        ("response-content-disposition=attachment", "GET"),
+        ("prefix=x", "GET"),
+    ],
+)
+def test_what_botocore_presigns_is_accepted(query: str, method: str) -> None:
+    request, now_ms = presigned(query=query, method=method)
+    assert sigv2.is_presigned(request)
+    assert sigv2.verify(request, lookup(Key()), now_ms).caller is CALLER
+
+
+def test_session_tokens_travel_in_the_query() -> None:
+    key = Key(session_token="to/ken+=", expires_ms=1 << 60)
+    request, now_ms = presigned(key=key)
+    assert sigv2.verify(request, lookup(key), now_ms).credential is key
+    other = Key(session_token="another")
+    with pytest.raises(AwsError, match="InvalidToken"):
+        sigv2.verify(request, lookup(other), now_ms)
+    with pytest.raises(AwsError, match="ExpiredToken"):
+        sigv2.verify(request, lookup(Key(session_token="to/ken+=", expires_ms=0)), now_ms)
+    unsigned, now_ms = presigned()
+    with pytest.raises(AwsError, match="InvalidAccessKeyId"):
+        sigv2.verify(unsigned, lookup(key), now_ms)
+
+
+def test_changes_are_noticed() -> None:
+    request, now_ms = presigned()
+    for changed in (
+        Request("PUT", request.raw_path, request.query, request.headers, request.body),
+        Request("GET", "/bucket/other", request.query, request.headers, request.body),
+        Request("GET", request.raw_path, request.query + "&acl", request.headers, request.body),
+        Request(
+            "GET", request.raw_path, request.query + "&x-amz-acl=a", request.headers, request.body
+        ),
+    ):
+        with pytest.raises(AwsError, match="SignatureDoesNotMatch"):
+            sigv2.verify(changed, lookup(Key()), now_ms)
+    with pytest.raises(AwsError, match="SignatureDoesNotMatch"):
+        sigv2.verify(request, lookup(Key(secret="wrong")), now_ms)
+    with pytest.raises(AwsError, match="InvalidAccessKeyId"):
+        sigv2.verify(request, lambda access_key: None, now_ms)
+
+
+def test_it_ends_in_time() -> None:
+    request, now_ms = presigned()
+    with pytest.raises(AwsError, match="Request has expired"):
+        sigv2.verify(request, lookup(Key()), now_ms + 2000)
+    bad = Request("GET", "/b/k", "AWSAccessKeyId=a&Signature=b&Expires=soon", {}, Body.of(b""))
+    with pytest.raises(AwsError, match="Invalid date"):
+        sigv2.verify(bad, lookup(Key()), now_ms)
