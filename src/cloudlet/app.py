@@ -23,7 +23,7 @@ from typing import Any
 import uvloop
 
 from cloudlet.auth.sigv4 import Verifier
-from cloudlet.call import Cloud
+from cloudlet.call import Caller, Cloud
 from cloudlet.config import Config
 from cloudlet.dynamodb import service as dynamodb_service
 from cloudlet.dynamodb import sweep as dynamodb_sweep
@@ -91,6 +91,7 @@ class App:
         self.delivery = Delivery(config, self.database)
         self.timers = Timers(config)
         self.credentials = Credentials(config, self.database)
+        self.cloud.caller_of = self._caller_of
         settings = FunctionsSettings(retry_s=(config.retry_s, 2 * config.retry_s))
         self.functions = Functions(self.cloud, {"dynamodb": Source()}, settings)
         self.gateway = GatewayState.of(self.cloud)
@@ -109,6 +110,10 @@ class App:
         )
         self.delivery.register("lambda", self.functions.deliver)
         self.messaging.register(self.delivery)
+
+    def _caller_of(self, access_key: str) -> Caller | None:
+        found = self.credentials.find(access_key)
+        return found.caller if found else None
 
     def _doors(self) -> Doors:
         def open_credential(access_key: str) -> iam_credentials.Credential:

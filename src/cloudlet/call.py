@@ -1,6 +1,6 @@
 """An operation call on its way down: who calls what, with which parameters, on which cloud."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -57,6 +57,13 @@ class Invoke(Protocol):
     ) -> Awaitable[Output]: ...
 
 
+CallerOf = Callable[[str], Caller | None]
+
+
+def _nobody(access_key: str) -> Caller | None:
+    return None
+
+
 @dataclass(slots=True)
 class Cloud:
     """What every operation may use. `app.py` makes the one instance of a process."""
@@ -65,6 +72,7 @@ class Cloud:
     database: Database
     blobs: Blobs
     invoke: Invoke
+    caller_of: CallerOf = _nobody  # who an access key is: to act in a role's name
 
 
 @dataclass(slots=True)

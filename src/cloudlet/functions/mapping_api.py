@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 
 from cloudlet.call import Call, Output, Params
-from cloudlet.errors import NotImplementedByCloudlet
+from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.events.patterns import InvalidPattern, compile_pattern
 from cloudlet.functions import limits, mappings, names, records
+from cloudlet.functions.credentials import assume
 from cloudlet.functions.records import Document, page
 from cloudlet.store.database import Transaction, View
 
@@ -37,8 +38,14 @@ _RANGES = {
 }
 
 
-def create_event_source_mapping(call: Call, tx: Transaction) -> Output:
-    params = call.params
+async def create_event_source_mapping(call: Call) -> Output:
+    """The function's role must be able to read the stream: whoever maps it reads in its name."""
+    _check_source(call.params)
+    await _check_access(call)
+    return await call.cloud.database.write(lambda tx: _create(call, tx))
+
+
+def _check_source(params: Params) -> None:
     source_arn = params.get("EventSourceArn") or ""
     kind = source_arn.split(":")[2] if source_arn.count(":") >= 5 else ""
     if kind not in _SOURCES or "/stream/" not in source_arn:
@@ -46,6 +53,34 @@ def create_event_source_mapping(call: Call, tx: Transaction) -> Output:
     if params.get("StartingPosition") not in ("LATEST", "TRIM_HORIZON"):
         raise names.invalid("1 validation error detected: Value 'null' at 'startingPosition'"
                             " failed to satisfy constraint: Member must not be null.")  # fmt: skip
+
+
+async def _check_access(call: Call) -> None:
+    cloud, arn = call.cloud, call.params.get("EventSourceArn") or ""
+    name, qualifier = names.parse(call.params["FunctionName"])
+    found = records.find(cloud.database.view(), call.config, name, qualifier)
+    assumed = await assume(cloud, found.config["Role"], name)
+    role = cloud.caller_of(assumed["Credentials"]["AccessKeyId"])
+    try:
+        stream = {"StreamArn": arn, "Limit": 1}
+        described = await cloud.invoke("dynamodbstreams", "DescribeStream", stream, role)
+        shard = described["StreamDescription"]["Shards"][0]["ShardId"]
+        place = {"StreamArn": arn, "ShardId": shard, "ShardIteratorType": "LATEST"}
+        found_place = await cloud.invoke("dynamodbstreams", "GetShardIterator", place, role)
+        reading = {"ShardIterator": found_place["ShardIterator"], "Limit": 1}
+        await cloud.invoke("dynamodbstreams", "GetRecords", reading, role)
+    except AwsError as error:
+        if not error.code.startswith("AccessDenied"):
+            raise names.invalid(f"Stream not found: {arn}") from error
+        raise names.invalid(
+            f"Cannot access stream {arn}. Please ensure the role can perform the GetRecords,"
+            " GetShardIterator, DescribeStream, and ListStreams Actions on your stream in IAM."
+        ) from error
+
+
+def _create(call: Call, tx: Transaction) -> Output:
+    params = call.params
+    source_arn = params["EventSourceArn"]
     name, qualifier = names.parse(params["FunctionName"])
     records.require(tx, call.config, name, qualifier)
     arn = names.function_arn(call.config, name, qualifier)

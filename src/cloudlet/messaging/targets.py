@@ -7,7 +7,6 @@ https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.ht
 """
 
 import logging
-from urllib.parse import unquote
 
 import orjson
 
@@ -158,32 +157,11 @@ class Targets:
 
 async def assume(cloud: Cloud, role_arn: str, service: Caller) -> Caller:
     """The role as a caller, if its trust policy lets the service assume it."""
-    name = role_arn.rsplit("/", 1)[-1]
-    session = "scheduler"
-    await cloud.invoke(
-        "sts", "AssumeRole", {"RoleArn": role_arn, "RoleSessionName": session}, service
-    )
-    documents = []
-    inline = await cloud.invoke("iam", "ListRolePolicies", {"RoleName": name})
-    for policy in inline.get("PolicyNames") or []:
-        found = await cloud.invoke("iam", "GetRolePolicy", {"RoleName": name, "PolicyName": policy})
-        documents.append(orjson.loads(unquote(found["PolicyDocument"])))
-    attached = await cloud.invoke("iam", "ListAttachedRolePolicies", {"RoleName": name})
-    for policy in attached.get("AttachedPolicies") or []:
-        arn = policy["PolicyArn"]
-        described = await cloud.invoke("iam", "GetPolicy", {"PolicyArn": arn})
-        version = described["Policy"]["DefaultVersionId"]
-        found = await cloud.invoke(
-            "iam", "GetPolicyVersion", {"PolicyArn": arn, "VersionId": version}
-        )
-        documents.append(orjson.loads(unquote(found["PolicyVersion"]["Document"])))
-    return Caller(
-        "role",
-        f"arn:aws:sts::{cloud.config.account}:assumed-role/{name}/{session}",
-        cloud.config.account,
-        policies=tuple(documents),
-        context={"aws:PrincipalArn": role_arn},
-    )
+    params = {"RoleArn": role_arn, "RoleSessionName": "scheduler"}
+    assumed = await cloud.invoke("sts", "AssumeRole", params, service)
+    caller = cloud.caller_of(assumed["Credentials"]["AccessKeyId"])
+    assert caller is not None, "credentials just issued are known"
+    return caller
 
 
 def _name(arn: str) -> str:

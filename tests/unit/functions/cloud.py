@@ -56,6 +56,7 @@ class Bed:
         self.delivery.register("lambda", self.functions.deliver)
         self.services = {item.name: item for item in service(self.functions)}
         self.session_s = 3600
+        self.may_read = True
 
     async def _deliver(self, fact: Fact) -> Outcome:
         self.delivered.append(fact)
@@ -73,6 +74,8 @@ class Bed:
                     "Expiration": time.time() + self.session_s,
                 }
             }
+        if name == "dynamodbstreams":
+            return self._stream(operation)
         if name == "s3":
             raise AwsError("NoSuchBucket", "The specified bucket does not exist", 404)
         found = self.services[name].operations[operation]
@@ -86,6 +89,14 @@ class Bed:
             return await self.database.write(lambda tx: found.run(call, tx)) or {}
         with self.database.snapshot() as view:
             return found.run(call, view) or {}
+
+    def _stream(self, operation: str) -> Any:
+        """A stream that the role may read unless `may_read` says otherwise."""
+        if not self.may_read:
+            raise AwsError("AccessDeniedException", "no", 400)
+        if operation == "DescribeStream":
+            return {"StreamDescription": {"Shards": [{"ShardId": "shard"}]}}
+        return {"ShardIterator": "iterator"}
 
     async def operate(self, operation: str, **params: Any) -> Any:
         return await self.invoke("lambda", operation, params, ROOT)

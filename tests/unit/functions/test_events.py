@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from cloudlet.errors import AwsError
 from cloudlet.events import outbox
 from cloudlet.store.database import Transaction, View
 from tests.unit.functions.cloud import run as run_async
@@ -220,5 +223,17 @@ def handler(event, context):
                               EventSourceArn=STREAM, StartingPosition="TRIM_HORIZON",
                               FunctionResponseTypes=["ReportBatchItemFailures"])  # fmt: skip
             await wait_for(bed, "reads", [1, 2, 3, 2, 3])
+
+    run_async(test)
+
+
+def test_a_mapping_needs_a_role_that_may_read_the_stream(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(tmp_path, {"dynamodb": Memory()}) as bed:
+            await bed.create("reads", PRINTS)
+            bed.may_read = False
+            with pytest.raises(AwsError, match="Cannot access stream"):
+                await bed.operate("CreateEventSourceMapping", FunctionName="reads",
+                                  EventSourceArn=STREAM, StartingPosition="LATEST")  # fmt: skip
 
     run_async(test)
