@@ -46,10 +46,10 @@ class Record:
             row["etag"],
             row["modified_ms"],
             (algorithm, kind, value),
-            json.loads(row["tags"]),
-            json.loads(row["headers"]),
-            json.loads(row["metadata"]),
-            [(number, size, checksum) for number, size, checksum in json.loads(row["parts"])],
+            _object(row["tags"]),
+            _object(row["headers"]),
+            _object(row["metadata"]),
+            [(number, size, checksum) for number, size, checksum in _array(row["parts"])],
             segments_of(row["segments"]),
             row["content"],
             row["upload"],
@@ -57,8 +57,18 @@ class Record:
         )
 
 
+def _object(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = {} if text == "{}" else json.loads(text)  # mostly there is nothing
+    return found
+
+
+def _array(text: str) -> list[Any]:
+    found: list[Any] = [] if text == "[]" else json.loads(text)
+    return found
+
+
 def segments_of(text: str) -> list[Segment]:
-    return [Segment(*each) for each in json.loads(text)]
+    return [Segment(*each) for each in _array(text)]
 
 
 def load(view: View, bucket: int, key: str) -> Record | None:

@@ -4,7 +4,8 @@ import base64
 import binascii
 from collections.abc import Callable
 from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import formatdate, parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 from botocore.model import Shape
@@ -42,12 +43,17 @@ def format_timestamp(value: Any, style: str) -> Any:
         return value
     if style == "unixTimestamp":
         return value.timestamp() if isinstance(value, datetime) else value
-    moment = value if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
     if style == "rfc822":
-        return format_datetime(moment.astimezone(UTC), usegmt=True)
+        return _http_date(int(value.timestamp() if isinstance(value, datetime) else value))
+    moment = value if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
     return (
         moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03}Z"
     )
+
+
+@lru_cache(maxsize=1024)  # what is read again and again was changed at the same times
+def _http_date(epoch_s: int) -> str:
+    return formatdate(epoch_s, usegmt=True)
 
 
 def parse_blob(text: Any) -> bytes:
