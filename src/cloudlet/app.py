@@ -277,24 +277,36 @@ async def _serve(
     try:
         await ports.listen(app)
         await app.start(ports.runtime.port)
-        deployment = await stack.deploy() if template else None
-        _write_endpoint(ports.config)
-        app.doors.is_ready = True
-        gc.freeze()  # what is loaded stays: later collections needn't look at it
-        await _tell_isolation(app, told.say)
-        told.say(_ready_line(ports.config, template))
-        if told.ready:
-            told.ready(ports.config)
-        if deployment is not None and told.watch:
-            await watch.watch(deployment, stack.deploy, told.say, stop)
-        await stop.wait()
-        told.say("stopping …")
+        run = loop.create_task(_run(app, stack, told, stop))
+        await asyncio.wait(
+            (run, loop.create_task(stop.wait())), return_when=asyncio.FIRST_COMPLETED
+        )
+        if not run.done():  # a signal, perhaps in the middle of a deployment: the next resumes it
+            told.say("stopping …")
+            run.cancel()
+        with suppress(asyncio.CancelledError):
+            await run
     finally:
         await ports.close()
         await app.stop()
         await ports.close_runtime()
         app.database.close()
     return 0
+
+
+async def _run(app: App, stack: "_Stack", told: _Told, stop: asyncio.Event) -> None:
+    """Deploys, says ready, deploys again on changes; until it is cancelled or fails."""
+    deployment = await stack.deploy() if stack.template else None
+    _write_endpoint(app.config)
+    app.doors.is_ready = True
+    gc.freeze()  # what is loaded stays: later collections needn't look at it
+    await _tell_isolation(app, told.say)
+    told.say(_ready_line(app.config, stack.template))
+    if told.ready:
+        told.ready(app.config)
+    if deployment is not None and told.watch:
+        await watch.watch(deployment, stack.deploy, told.say, stop)
+    await stop.wait()
 
 
 async def _tell_isolation(app: App, say: Say) -> None:
@@ -312,17 +324,17 @@ class _Stack:
         self, app: App, template: Path | None, parameters: dict[str, str], told: _Told
     ) -> None:
         self._app = app
-        self._template = template
+        self.template = template
         self._parameters = parameters
         self._told = told
 
     async def deploy(self) -> Deployment:
-        assert self._template is not None
-        folder = self._template.resolve().parent.name
+        assert self.template is not None
+        folder = self.template.resolve().parent.name
         name = re.sub(r"[^A-Za-z0-9-]+", "-", folder).strip("-") or "app"
         deployment = await deploy(
             self._app.cloud,
-            self._template,
+            self.template,
             self._parameters,
             stack_name=name,
             presign=self._app.presign,

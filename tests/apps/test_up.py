@@ -2,6 +2,10 @@
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -138,3 +142,36 @@ def test_links_and_signatures_carry_the_public_name(tmp_path: Path) -> None:
         )
     finally:
         server.stop()
+
+
+def test_ctrl_c_ends_a_deployment_that_hangs(tmp_path: Path) -> None:
+    """A custom resource that never answers; the next start would resume."""
+    template = tmp_path / "template.yaml"
+    template.write_text(HANGS)
+    log = tmp_path / "log"
+    command = [sys.executable, "-m", "cloudlet", "up", str(template), "--no-watch"]
+    command += ["--port", "0", "--aws-port", "0", "--data", str(tmp_path / "data")]
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 60
+    while "create Never" not in log.read_text() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    assert "stopping" in log.read_text() and "Traceback" not in log.read_text()
+
+
+HANGS = """
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Function:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: python3.12
+      Handler: index.handler
+      InlineCode: "def handler(event, context): pass"
+  Never:
+    Type: Custom::Never
+    Properties:
+      ServiceToken: !GetAtt Function.Arn
+"""
