@@ -281,7 +281,7 @@ async def _serve(
         await asyncio.wait(
             (run, loop.create_task(stop.wait())), return_when=asyncio.FIRST_COMPLETED
         )
-        if not run.done():  # a signal, perhaps in the middle of a deployment: the next resumes it
+        if stop.is_set():  # perhaps in the middle of a deployment: the next start resumes it
             told.say("stopping …")
             run.cancel()
         with suppress(asyncio.CancelledError):
