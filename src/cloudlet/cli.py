@@ -161,10 +161,16 @@ def env(data: Path) -> None:
 
 
 def environment(data: Path) -> dict[str, str]:
-    """What AWS's tools need to find this cloudlet; makes the root key if there is none yet."""
-    from cloudlet.iam.root import root_key
+    """What AWS's tools need to find the cloudlet of this folder; AwsError where there is none."""
+    from cloudlet.errors import AwsError
+    from cloudlet.iam.root import FILE, root_key
 
     config = Config(data=data.absolute())
+    if not (config.data / FILE).exists():
+        message = (
+            f"no cloudlet has run in {config.data}: run `up` there, or name its folder: --data"
+        )
+        raise AwsError("NoCloudlet", message, 404)
     key = root_key(config)
     return {
         "AWS_ENDPOINT_URL": endpoint(config.data) or config.aws_endpoint,
@@ -209,9 +215,10 @@ def coverage_text(table: dict[str, tuple[list[str], list[str]]], missing: bool) 
 @click.argument("payload", required=False, default="{}")
 @_data_option
 def invoke(function: str, payload: str, data: Path) -> None:
-    """Invokes FUNCTION with PAYLOAD (JSON, or - for standard input) and prints its answer."""
+    """Invokes FUNCTION (its name, or its name in the template) with PAYLOAD (JSON, - for stdin)."""
+    name = _function(data, function)
     body = sys.stdin.read() if payload == "-" else payload
-    answer = _aws(data, lambda: _client(data, "lambda").invoke(FunctionName=function, Payload=body))
+    answer = _aws(data, lambda: _client(data, "lambda").invoke(FunctionName=name, Payload=body))
     click.echo(answer["Payload"].read().decode())
     if answer.get("FunctionError"):
         sys.exit(1)
@@ -222,9 +229,10 @@ def invoke(function: str, payload: str, data: Path) -> None:
 @click.option("--follow", "-f", is_flag=True, help="Go on as new lines come.")
 @_data_option
 def logs(function: str, follow: bool, data: Path) -> None:
-    """Prints what FUNCTION has logged."""
+    """Prints what FUNCTION (its name, its name in the template, or a log group) has logged."""
     client = _client(data, "logs")
-    group = function if function.startswith("/") else f"/aws/lambda/{function}"
+    is_group = function.startswith("/")
+    group = function if is_group else f"/aws/lambda/{_function(data, function)}"
     start_ms, shown = 0, set[str]()
     while True:
         for event in _aws(data, partial(_log_events, client, group, start_ms)):
@@ -235,6 +243,19 @@ def logs(function: str, follow: bool, data: Path) -> None:
         if not follow:
             return
         time.sleep(_POLL_S)
+
+
+def _function(data: Path, name: str) -> str:
+    """The function called so, or made for that logical id: STACK-NAME-RANDOM."""
+    pages = _client(data, "lambda").get_paginator("list_functions").paginate()
+    known = _aws(data, lambda: [f["FunctionName"] for page in pages for f in page["Functions"]])
+    made = [each for each in known if f"-{name}-" in each]
+    if name in known or name.startswith("arn:"):
+        return name
+    if len(made) == 1:
+        return str(made[0])
+    _fail(f"no function {name!r} here; there are: {', '.join(sorted(known)) or 'none'}")
+    return name
 
 
 def _log_events(client: Any, group: str, start_ms: int) -> list[dict[str, Any]]:
@@ -266,7 +287,8 @@ def _aws(data: Path, call: Callable[[], Any]) -> Any:
     try:
         return call()
     except ClientError as error:
-        _fail(str(error))
+        found = error.response["Error"]
+        _fail(f"{found['Code']}: {found['Message']}")
     except BotoCoreError as error:
         _fail(f"no answer from the cloudlet of {data}: {error}")
 

@@ -35,6 +35,7 @@ def root(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("cloudlet.iam.root")
     key = SimpleNamespace(access_key="AKIA1", secret_key="it's $ecret")
     module.root_key = lambda config: key  # type: ignore[attr-defined]
+    module.FILE = "root-key.json"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "cloudlet.iam", ModuleType("cloudlet.iam"))
     monkeypatch.setitem(sys.modules, "cloudlet.iam.root", module)
 
@@ -72,6 +73,7 @@ def test_up_refuses(served: list[Any], arguments: list[str]) -> None:
 
 @pytest.mark.usefixtures("root")
 def test_env_is_safe_to_evaluate(tmp_path: Path) -> None:
+    (tmp_path / "root-key.json").touch()
     (tmp_path / "endpoint.json").write_text('{"aws_port": 4599}')
     result = CliRunner().invoke(cli.cli, ["env", "--data", str(tmp_path)])
     assert "export AWS_ENDPOINT_URL=http://127.0.0.1:4599\n" in result.output
@@ -79,11 +81,10 @@ def test_env_is_safe_to_evaluate(tmp_path: Path) -> None:
     assert "export AWS_REGION=us-east-1\n" in result.output
 
 
-@pytest.mark.usefixtures("root")
-def test_env_works_before_the_first_start(tmp_path: Path) -> None:
-    assert cli.environment(tmp_path)["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
-    (tmp_path / "endpoint.json").write_text("broken")
-    assert cli.endpoint(tmp_path) == ""
+def test_env_invents_nothing(tmp_path: Path) -> None:
+    with pytest.raises(AwsError, match="no cloudlet has run"):
+        cli.environment(tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
 
 
 @pytest.mark.usefixtures("served")

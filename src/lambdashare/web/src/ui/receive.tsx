@@ -48,8 +48,10 @@ export function Receive({ share, file, wanted }: Props) {
       const same = await check(now);
       outcome.value = same ? `${verb}.ok` : `${verb}.bad`;
       if (same && wanted) report(share, file.n, wanted);
-    } catch {
-      outcome.value = now.stop.signal.aborted ? null : `${verb}.failed`;
+    } catch (error) {
+      // a cancelled Save dialog says AbortError, too: nothing broke off
+      const unwanted = error instanceof DOMException && error.name === "AbortError";
+      outcome.value = unwanted || now.stop.signal.aborted ? null : `${verb}.failed`;
     }
     running.value = null;
   };
