@@ -26,3 +26,8 @@ def lambdashare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server.start()
     finally:
         server.stop()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last: Playwright leaves its event loop running in the main thread."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
