@@ -83,7 +83,7 @@ class Contender:
                 raise SystemExit(f"{self.name} ended: {Path(self._log.name).read_text()[-2000:]}")
             with suppress(urllib3.exceptions.HTTPError):
                 answer = self._http.request("GET", f"{self.endpoint}{path}")
-                if answer.status < 500:
+                if answer.status < 500 and b'"ready":false' not in answer.data:
                     return
             time.sleep(0.005)
         raise SystemExit(f"{self.name} did not start")

@@ -72,6 +72,7 @@ _SCHEMAS = (
 )
 _SWEEP_TTL_S = 10
 _SWEEP_S = 300
+_STOP_S = 5  # for a deployment to end when a signal comes
 _ABLE_S = 2.0
 _SWITCH_S = 0.001  # the writer thread waits so long for a busy loop's GIL; Python's 5 ms are felt
 
@@ -284,7 +285,8 @@ async def _serve(
         if stop.is_set():  # perhaps in the middle of a deployment: the next start resumes it
             told.say("stopping …")
             run.cancel()
-        with suppress(asyncio.CancelledError):
+            await asyncio.wait((run,), timeout=_STOP_S)
+        else:
             await run
     finally:
         await ports.close()
