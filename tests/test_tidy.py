@@ -16,7 +16,7 @@ FUNCTION_LINES_MAX = 70
 FUNCTION_MEDIAN_MAX = 10
 CLASS_LINES_MAX = 250
 ARGUMENTS_MAX = 5
-CLOUDLET_LINES_MAX = 33_000
+CLOUDLET_LINES_MAX = 48_000
 
 # Higher may import lower. Packages on one shelf are siblings and never import each other.
 SHELVES: list[set[str]] = [
@@ -24,8 +24,9 @@ SHELVES: list[set[str]] = [
     {"app"},
     {"front"},
     {"auth"},
-    {"s3", "dynamodb", "functions", "gateway", "messaging", "iam", "template"},
+    {"s3", "dynamodb", "functions", "gateway", "messaging", "iam", "template", "monitoring"},
     {"wire"},
+    {"policy"},
     {"call"},
     {"events"},
     {"store"},

@@ -122,6 +122,7 @@ class App:
 
         verifier = Verifier(open_credential if self.config.open_access else None)
         aws = AwsDoor(self.cloud, self.dispatcher, verifier, self.credentials.find)
+        self.cloud.authenticate = aws.caller
         buckets = Buckets(self.cloud)
         aws.specials.append(buckets.website)
         aws.preflight = buckets.preflight

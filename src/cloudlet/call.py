@@ -57,11 +57,46 @@ class Invoke(Protocol):
     ) -> Awaitable[Output]: ...
 
 
+class Journal(Protocol):
+    """Takes log lines for CloudWatch Logs; never waits, makes group and stream where missing."""
+
+    def line(self, group: str, stream: str, message: str) -> None: ...
+
+
+class Meter(Protocol):
+    """Takes measurements for CloudWatch metrics; never waits.
+
+    `dimensions` are (name, value) pairs; `unit` is one of CloudWatch's ("Count", "Milliseconds").
+    """
+
+    def add(
+        self,
+        namespace: str,
+        name: str,
+        dimensions: tuple[tuple[str, str], ...],
+        value: float = 1.0,
+        unit: str = "Count",
+    ) -> None: ...
+
+
+class _Unheard:
+    """Stands in for journal and meter where nobody listens."""
+
+    def line(self, *_: object) -> None: ...
+
+    def add(self, *_: object) -> None: ...
+
+
 CallerOf = Callable[[str], Caller | None]
+Authenticate = Callable[[Request, str], Awaitable[Caller]]
 
 
 def _nobody(access_key: str) -> Caller | None:
     return None
+
+
+async def _anyone(request: Request, signing_name: str) -> Caller:
+    return ANONYMOUS
 
 
 @dataclass(slots=True)
@@ -73,6 +108,10 @@ class Cloud:
     blobs: Blobs
     invoke: Invoke
     caller_of: CallerOf = _nobody  # who an access key is: to act in a role's name
+    # whose signature an application's request bears, ANONYMOUS without one; raises AwsError
+    authenticate: Authenticate = _anyone
+    journal: Journal = field(default_factory=_Unheard)
+    meter: Meter = field(default_factory=_Unheard)
 
 
 @dataclass(slots=True)

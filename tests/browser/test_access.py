@@ -140,14 +140,14 @@ def tab_to(page: Page, name: str) -> None:
 
 def test_by_keyboard_alone(open_page: OpenPage, sample: Path) -> None:
     page = open_page(permissions=["clipboard-read", "clipboard-write"])
+    # Listened for from the start: asked for just before the key, it may come too late.
+    page.on("filechooser", lambda chooser: chooser.set_files(sample))
     page.goto("/")
     page.keyboard.press("Tab")
     assert page.evaluate(_FOCUS)["name"] == "Skip to content"
     page.keyboard.press("Enter")
     tab_to(page, "^Choose files")
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Space")
-    chooser.value.set_files(sample)
+    page.keyboard.press("Space")
     page.wait_for_selector(".sending .witnesses.good")
     page.locator("#content").focus()
     tab_to(page, "^Copy link")

@@ -5,7 +5,7 @@ from functools import cache
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudlet.auth.patterns import glob
+from cloudlet.policy.patterns import glob
 
 
 @cache

@@ -77,6 +77,14 @@ class AwsDoor:
         result = await self._dispatcher.perform(call, trusted=self._cloud.config.open_access)
         return spoken.response(parsed.operation, result, request.id)
 
+    async def caller(self, request: Request, signing_name: str) -> Caller:
+        """Whose signature a request to an application bears ("execute-api", "lambda")."""
+        config = self._cloud.config
+        verified = await self._verifier.verify(
+            request, self._lookup, config.now_ms(), config.region, signing_name
+        )
+        return verified.caller if verified else ANONYMOUS
+
     async def _authenticate(self, request: Request, spoken: Protocol) -> Caller:
         """The caller; the request's body then checks itself against what was signed."""
         config = self._cloud.config

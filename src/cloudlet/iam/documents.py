@@ -1,6 +1,6 @@
 """Policy documents on their way in: parsed, checked for form and size, kept as JSON text.
 
-What a document means is `auth.policy`'s; here is only what AWS refuses to store.
+What a document means is `policy.evaluation`'s; here is only what AWS refuses to store.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
 """
 

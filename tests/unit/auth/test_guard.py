@@ -8,6 +8,7 @@ from cloudlet.auth import guard
 from cloudlet.call import ANONYMOUS, Call, Caller, Requirement
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Request
+from cloudlet.policy.context import Context, condition_keys
 from cloudlet.wire.service import Service
 from tests.harness import ROOT, Bench
 
@@ -137,7 +138,7 @@ def test_who_is_who(bench: Bench) -> None:
     request = Request("GET", "/", "", {}, Body.of(b""))
 
     def keys(caller: Caller) -> dict[str, Any]:
-        return guard.condition_keys(Call(bench.cloud, "s3", "X", {}, caller, request), GET)
+        return condition_keys(bench.cloud.config, caller, request, GET)
 
     user = Caller("user", "arn:aws:iam::000000000000:user/p/ann", "000000000000", "AIDA")
     assert keys(user)["aws:username"] == "ann"
@@ -146,5 +147,5 @@ def test_who_is_who(bench: Bench) -> None:
     service = Caller("service", "s3.amazonaws.com", "", context={"aws:SourceArn": "arn:x"})
     assert keys(service)["aws:principalservicename"] == "s3.amazonaws.com"
     assert keys(service)["aws:sourcearn"] == "arn:x"
-    context = guard.Context(Call(bench.cloud, "s3", "X", {}, user, request), GET)
+    context = Context(bench.cloud.config, user, request, GET)
     assert len(context) == len(list(context)) and context["aws:userid"] == "AIDA"

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from cloudlet.auth import conditions, patterns, policy
-from cloudlet.auth.policy import Decision
 from cloudlet.call import ANONYMOUS, Caller, Requirement
+from cloudlet.policy import conditions, evaluation, patterns
+from cloudlet.policy.evaluation import Decision
 
 ACCOUNT = "000000000000"
 USER_ARN = f"arn:aws:iam::{ACCOUNT}:user/ann"
@@ -35,20 +35,20 @@ def role(*policies: Any, **more: Any) -> Caller:
 
 ROOT = Caller("root", f"arn:aws:iam::{ACCOUNT}:root", ACCOUNT)
 SERVICE = Caller("service", "s3.amazonaws.com", ACCOUNT)
-INTERNAL = Caller("service", policy.INTERNAL, "")
+INTERNAL = Caller("service", evaluation.INTERNAL, "")
 STRANGER = Caller("user", "arn:aws:iam::111111111111:user/x", "111111111111", policies=(allow(),))
 
 
 def decide(caller: Caller, *resource: Any, needs: Requirement = READ, **keys: Any) -> Decision:
     values = {"aws:resourceaccount": ACCOUNT, **{k.lower(): v for k, v in keys.items()}}
-    return policy.evaluate(caller, needs, values, resource)
+    return evaluation.evaluate(caller, needs, values, resource)
 
 
 def to(principal: Any, **more: Any) -> dict[str, Any]:
     return allow(Principal=principal, **more)
 
 
-IDENTITY, RESOURCE = policy.IDENTITY, policy.RESOURCE
+IDENTITY, RESOURCE = evaluation.IDENTITY, evaluation.RESOURCE
 SESSION, BOUNDARY = "session policy", "permissions boundary"
 
 

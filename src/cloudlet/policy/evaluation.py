@@ -16,9 +16,9 @@ from typing import Any
 
 import orjson
 
-from cloudlet.auth import conditions, patterns
-from cloudlet.auth.patterns import Match, Values
 from cloudlet.call import Caller, Requirement
+from cloudlet.policy import conditions, patterns
+from cloudlet.policy.patterns import Match, Values
 
 Document = Mapping[str, Any]
 INTERNAL = "cloudlet.internal"  # cloudlet itself: trusted

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from cloudlet.auth import patterns
-from cloudlet.auth.patterns import Values
+from cloudlet.policy import patterns
+from cloudlet.policy.patterns import Values
 
 Comparison = Callable[[str, str], bool]  # (the request's value, the policy's) → do they match
 _ALL, _ANY = "ForAllValues:", "ForAnyValue:"

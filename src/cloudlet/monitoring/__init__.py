@@ -1,0 +1,1 @@
+"""CloudWatch: logs and metrics, what they keep and the APIs on them."""

@@ -1,0 +1,1 @@
+"""What IAM policy documents mean: patterns, conditions, evaluation. Pure; anyone above may ask."""
