@@ -40,6 +40,7 @@ from cloudlet.front.server import Listener
 from cloudlet.functions import service as functions_service
 from cloudlet.functions.state import Functions, FunctionsSettings
 from cloudlet.gateway import service as gateway_service
+from cloudlet.gateway.rest.schema import SCHEMA as REST_SCHEMA
 from cloudlet.gateway.schema import SCHEMA as GATEWAY_SCHEMA
 from cloudlet.gateway.service import GatewayState
 from cloudlet.iam import credentials as iam_credentials
@@ -67,6 +68,7 @@ _SCHEMAS = (
     S3_SCHEMA,
     DYNAMODB_SCHEMA,
     GATEWAY_SCHEMA,
+    REST_SCHEMA,
     MESSAGING_SCHEMA,
     TEMPLATE_SCHEMA,
 )

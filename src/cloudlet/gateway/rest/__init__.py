@@ -1,0 +1,1 @@
+"""API Gateway's REST APIs: configuration (service "apigateway") and serving."""

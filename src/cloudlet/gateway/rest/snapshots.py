@@ -1,0 +1,128 @@
+"""What the data plane reads: a stage with its deployed snapshot, API keys with plans, quotas.
+
+A snapshot is immutable and has the members of AWS's answers:
+`{"restApi": GetRestApi, "resources": [{"id", "parentId", "path", "resourceMethods": {"GET":
+GetMethod with methodIntegration and methodResponses}}], "authorizers": {id: GetAuthorizer},
+"models": {name: GetModel}, "validators": {id: GetRequestValidator}, "gatewayResponses": {type:
+GetGatewayResponse, only customised ones}, "policy": the resource policy as a document or None}`.
+
+Every change of an API's stages, deployments, keys and usage plans touches the topic
+`rest:{api_id}`; who has compiled something subscribes to the prefix `rest:` and forgets it.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from cloudlet.store.database import Transaction, View
+
+Document = dict[str, Any]
+TOPIC = "rest:"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """One stage, ready to be served. `canary` is the snapshot of `stage["canarySettings"]`."""
+
+    api_id: str
+    stage: Document  # GetStage members
+    snapshot: Document
+    canary: Document | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """An API key's right to use a stage. `plan` has GetUsagePlan's members."""
+
+    key: Document  # GetApiKey members with `value`
+    plan: Document
+
+
+def load(view: View, api_id: str, stage_name: str) -> Deployed | None:
+    """None where the API or the stage is not there."""
+    text = view.value(
+        "SELECT document FROM rest_parts WHERE api_id = ? AND kind = 'stage' AND id = ?",
+        (api_id, stage_name),
+    )
+    if text is None:
+        return None
+    stage: Document = orjson.loads(text)
+    snapshot = deployed(view, api_id, stage["deploymentId"])
+    if snapshot is None:
+        return None
+    canary = (stage.get("canarySettings") or {}).get("deploymentId")
+    return Deployed(api_id, stage, snapshot, deployed(view, api_id, canary) if canary else None)
+
+
+def deployed(view: View, api_id: str, deployment_id: str) -> Document | None:
+    text = view.value(
+        "SELECT snapshot FROM rest_deployments WHERE api_id = ? AND id = ?",
+        (api_id, deployment_id),
+    )
+    snapshot: Document | None = None if text is None else orjson.loads(text)
+    return snapshot
+
+
+def stage_names(view: View, api_id: str) -> list[str]:
+    rows = view.all(
+        "SELECT id FROM rest_parts WHERE api_id = ? AND kind = 'stage' ORDER BY id", (api_id,)
+    )
+    return [row["id"] for row in rows]
+
+
+def admission(view: View, value: str, api_id: str, stage_name: str) -> Admission | None:
+    """None where no enabled key has this value, or none of its plans is for this stage."""
+    row = view.one("SELECT id, document FROM rest_keys WHERE value = ?", (value,))
+    key: Document = orjson.loads(row["document"]) if row else {}
+    if row is None or not key.get("enabled"):
+        return None
+    plans = view.all(
+        "SELECT i.document FROM rest_plan_keys k JOIN rest_items i"
+        " ON i.kind = 'usageplan' AND i.id = k.plan_id WHERE k.key_id = ?",
+        (row["id"],),
+    )
+    for plan in (orjson.loads(found["document"]) for found in plans):
+        for stage in plan.get("apiStages") or []:
+            if (stage["apiId"], stage["stage"]) == (api_id, stage_name):
+                return Admission(key, plan)
+    return None
+
+
+def period_start(quota: Document, now_ms: int) -> str:
+    """The day on which the quota's running period began (offset: days into week or month)."""
+    today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
+    offset = int(quota.get("offset") or 0)
+    if quota["period"] == "DAY":
+        return today.isoformat()
+    if quota["period"] == "WEEK":  # a week begins on Sunday
+        back = (today.isoweekday() % 7 - offset) % 7
+        return (today - timedelta(days=back)).isoformat()
+    start = today.replace(day=1) + timedelta(days=offset)
+    if start > today:
+        start = (today.replace(day=1) - timedelta(days=1)).replace(day=1) + timedelta(days=offset)
+    return start.isoformat()
+
+
+def remaining(view: View, plan: Document, key_id: str, now_ms: int) -> int | None:
+    """Requests left in the running period; None without a quota."""
+    quota = plan.get("quota")
+    if not quota:
+        return None
+    spent = view.value(
+        "SELECT COALESCE(SUM(used - granted), 0) FROM rest_usage"
+        " WHERE plan_id = ? AND key_id = ? AND day >= ?",
+        (plan["id"], key_id, period_start(quota, now_ms)),
+    )
+    return int(quota["limit"]) - int(spent)
+
+
+def count(tx: Transaction, plan_id: str, key_id: str, now_ms: int, requests: int = 1) -> None:
+    """Adds served requests to today's counter."""
+    day = datetime.fromtimestamp(now_ms / 1000, UTC).date().isoformat()
+    tx.run(
+        "INSERT INTO rest_usage (plan_id, key_id, day, used) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET used = used + excluded.used",
+        (plan_id, key_id, day, requests),
+    )
