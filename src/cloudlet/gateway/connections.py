@@ -21,7 +21,8 @@ from cloudlet.call import Cloud
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Response, Socket
 from cloudlet.gateway import payloads, socket_events
-from cloudlet.gateway.http_api import FunctionFailed, Gateway, invoke
+from cloudlet.gateway.http_api import Gateway
+from cloudlet.gateway.invocation import FunctionFailed, invoke, service
 from cloudlet.gateway.payloads import MalformedAnswer
 from cloudlet.gateway.socket_events import Origin
 from cloudlet.gateway.stages import Api, Route, Stage
@@ -236,7 +237,9 @@ class Connections:
         arn = self.cloud.config.arn("execute-api", resource)
         try:
             async with asyncio.timeout(route.timeout_s):
-                payload = await invoke(self.cloud, route.function or "", _json(event).encode(), arn)
+                caller = service(self.cloud, arn)
+                event_text = _json(event).encode()
+                payload = await invoke(self.cloud, route.function or "", event_text, caller)
             return payloads.response(payload, "2.0")
         except (TimeoutError, AwsError, FunctionFailed, MalformedAnswer) as error:
             _log.warning("%s failed for %s: %r", route.function, route.key, error)

@@ -10,16 +10,17 @@ import logging
 
 import orjson
 
-from cloudlet.call import Caller, Cloud
+from cloudlet.call import Cloud
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Request, Response
 from cloudlet.gateway import cors, http_proxy, payloads
+from cloudlet.gateway.invocation import UNAVAILABLE, FunctionFailed, Roles, invoke, service
+from cloudlet.gateway.lambda_authorizers import LambdaAuthorizers
 from cloudlet.gateway.payloads import MalformedAnswer, Matched
 from cloudlet.gateway.stages import Api, Route, Stage, Stages
 
 BODY_MAX_BYTES = 10 * 1024 * 1024
 _log = logging.getLogger(__name__)
-_UNAVAILABLE = {"TooManyRequestsException", "ServiceUnavailable", "ServiceException"}
 
 
 class Gateway:
@@ -28,6 +29,8 @@ class Gateway:
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
         self.stages = Stages(cloud)
+        self.roles = Roles(cloud)
+        self.authorizers = LambdaAuthorizers(cloud, self.roles)
 
     def forget(self, api_id: str) -> None:
         self.stages.forget(api_id)
@@ -76,18 +79,17 @@ class Gateway:
 
     async def _invoke(self, matched: Matched, route: Route) -> Response:
         event = orjson.dumps(payloads.event(matched, route.version))
-        arn = source_arn(self.cloud, route, matched.request.method)
+        caller = service(self.cloud, source_arn(self.cloud, route, matched.request.method))
         try:
             async with asyncio.timeout(route.timeout_s):
-                payload = await invoke(self.cloud, route.function or "", event, arn)
+                payload = await invoke(self.cloud, route.function or "", event, caller)
             return payloads.response(payload, route.version)
         except TimeoutError:
             return message(503, "Service Unavailable")
         except MalformedAnswer as error:
             _log.warning("%s answered %s: %s", route.function, route.key, error)
         except AwsError as error:
-            # gateway-004: a throttled or unreachable function is 503, a refused call 500
-            if error.code in _UNAVAILABLE:
+            if error.code in UNAVAILABLE:
                 return message(503, "Service Unavailable")
             _log.warning("%s cannot be invoked for %s: %s", route.function, route.key, error)
         except FunctionFailed as error:
@@ -113,31 +115,6 @@ def _waits(request: Request) -> bool:
     """
     announced = request.body.length or 0
     return announced > BODY_MAX_BYTES and "100-continue" in request.headers.get("expect", "")
-
-
-class FunctionFailed(Exception):
-    """The function raised, was killed or ran out of time."""
-
-
-async def invoke(cloud: Cloud, function: str, event: bytes, arn: str) -> bytes:
-    """The function's answer, asked for as API Gateway with `arn` as the source."""
-    account = cloud.config.account
-    caller = Caller(
-        "service",
-        "apigateway.amazonaws.com",
-        account,
-        context={"aws:SourceArn": arn, "aws:SourceAccount": account},
-    )
-    answer = await cloud.invoke(
-        "lambda",
-        "Invoke",
-        {"FunctionName": function, "InvocationType": "RequestResponse", "Payload": event},
-        caller,
-    )
-    if answer.get("FunctionError"):
-        raise FunctionFailed(answer["FunctionError"])
-    payload: bytes = answer.get("Payload") or b""
-    return payload
 
 
 def source_arn(cloud: Cloud, route: Route, method: str) -> str:
