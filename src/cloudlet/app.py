@@ -50,6 +50,8 @@ from cloudlet.iam.schema import SCHEMA as IAM_SCHEMA
 from cloudlet.messaging import service as messaging_service
 from cloudlet.messaging.schema import SCHEMA as MESSAGING_SCHEMA
 from cloudlet.messaging.service import MessagingState
+from cloudlet.monitoring import service as monitoring_service
+from cloudlet.monitoring.state import Monitoring
 from cloudlet.s3 import service as s3_service
 from cloudlet.s3 import sweep as s3_sweep
 from cloudlet.s3.records import known_blobs
@@ -95,6 +97,7 @@ class App:
         self.timers = Timers(config)
         self.credentials = Credentials(config, self.database)
         self.cloud.caller_of = self._caller_of
+        self.monitoring = Monitoring(self.cloud)
         settings = FunctionsSettings(retry_s=(config.retry_s, 2 * config.retry_s))
         self.functions = Functions(self.cloud, {"dynamodb": Source()}, settings)
         self.gateway = GatewayState.of(self.cloud)
@@ -107,6 +110,7 @@ class App:
             s3_service.service(),
             *dynamodb_service.service(),
             *functions_service.service(self.functions),
+            *monitoring_service.service(self.monitoring),
             *gateway_service.service(self.gateway),
             *messaging_service.service(self.messaging),
             *iam_service.service(self.credentials),
@@ -134,6 +138,7 @@ class App:
     async def start(self, runtime_api_port: int) -> None:
         with self.database.snapshot() as view:
             self.blobs.collect(known_blobs(view))
+        self.monitoring.start(self.timers)
         await self.functions.start(runtime_api_port)
         self.messaging.start()
         self.timers.every(_SWEEP_TTL_S, lambda: dynamodb_sweep.sweep_ttl(self.cloud))
@@ -161,6 +166,7 @@ class App:
         await self.delivery.stop()
         await self.gateway.stop()
         await self.functions.stop()
+        await self.monitoring.stop()
 
     def presign(self, method: str, bucket: str, key: str) -> str:
         """A URL with the root key's signature, for answers of custom resources."""
@@ -217,6 +223,7 @@ def services_table() -> dict[str, tuple[list[str], list[str]]]:
         s3_service.service(),
         *dynamodb_service.service(),
         *functions_service.service(),
+        *monitoring_service.service(),
         *gateway_service.service(),
         *messaging_service.service(),
         *iam_service.service(),

@@ -1,4 +1,4 @@
-"""AWS Lambda: functions, their versions and callers, warm workers, event source mappings, logs.
+"""AWS Lambda: functions, their versions and callers, warm workers, event source mappings.
 
 https://docs.aws.amazon.com/lambda/latest/api/
 """

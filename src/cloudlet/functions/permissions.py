@@ -1,4 +1,4 @@
-"""What Lambda's and Logs' operations require, and the policies functions themselves carry.
+"""What Lambda's operations require, and the policies functions themselves carry.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html
 """
@@ -68,12 +68,3 @@ def resource_policies(call: Call, view: View) -> list[Mapping[str, Any]]:
         return []
     document = grants.policy(view, *_reference(call))
     return [document] if document else []
-
-
-def log_requirements(call: Call) -> list[Requirement]:
-    params, config = call.params, call.config
-    group = params.get("logGroupName") or params.get("logGroupIdentifier") or "*"
-    group = str(group).split(":log-group:")[-1].removesuffix(":*")
-    stream = params.get("logStreamName")
-    resource = f"log-group:{group}:" + (f"log-stream:{stream}" if stream else "*")
-    return [Requirement(f"logs:{call.operation}", config.arn("logs", resource))]

@@ -1,4 +1,4 @@
-"""Lambda's tables: what functions are, who may call them, how events reach them, what they log."""
+"""Lambda's tables: what functions are, who may call them, how events reach them."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS functions (
@@ -59,27 +59,4 @@ CREATE TABLE IF NOT EXISTS mapping_positions (
     attempts TEXT NOT NULL DEFAULT '[]',      -- batches in retry: [[first, last, failures], …]
     PRIMARY KEY (uuid, shard)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS log_groups (
-    name           TEXT PRIMARY KEY,
-    created_ms     INTEGER NOT NULL,
-    retention_days INTEGER,
-    tags           TEXT NOT NULL DEFAULT '{}'
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS log_streams (
-    id         INTEGER PRIMARY KEY,
-    log_group  TEXT NOT NULL REFERENCES log_groups ON DELETE CASCADE,
-    name       TEXT NOT NULL,
-    created_ms INTEGER NOT NULL,
-    first_ms   INTEGER,
-    last_ms    INTEGER,
-    UNIQUE (log_group, name)
-);
-CREATE TABLE IF NOT EXISTS log_events (
-    id          INTEGER PRIMARY KEY AUTOINCREMENT,
-    stream      INTEGER NOT NULL REFERENCES log_streams ON DELETE CASCADE,
-    time_ms     INTEGER NOT NULL,
-    ingested_ms INTEGER NOT NULL,
-    message     TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS log_events_order ON log_events (stream, time_ms, id);
 """

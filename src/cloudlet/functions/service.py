@@ -1,4 +1,4 @@
-"""The APIs of this package: "lambda" and "logs"."""
+"""The API of this package: "lambda"."""
 
 from typing import Any
 
@@ -8,7 +8,6 @@ from cloudlet.functions import (
     invocations,
     layers,
     limits,
-    log_api,
     mapping_api,
     permissions,
     versions,
@@ -28,11 +27,5 @@ def service(state: Any = None) -> list[Service]:
             permissions.requirements,
             permissions.resource_policies,
             state,
-        ),
-        Service(
-            "logs",
-            operations(operation_names("logs"), log_api),
-            permissions.log_requirements,
-            state=state,
         ),
     ]

@@ -1,4 +1,4 @@
-"""Lambda's live state: the worker pool, the logs' sink, the mappings. `app.py` makes the one.
+"""Lambda's live state: the worker pool and the mappings. `app.py` makes the one.
 
 Start it with the port on which `runtime_api` answers; `stop` lets running invocations finish.
 """
@@ -15,12 +15,11 @@ from cloudlet.events.outbox import Fact
 from cloudlet.exchange import Request, Response
 from cloudlet.functions import asynchronous, code, isolation, layers, limits, names, records
 from cloudlet.functions.credentials import RoleCredentials
-from cloudlet.functions.logs import LogSink
 from cloudlet.functions.mappings import Mappings, StreamSource
 from cloudlet.functions.pool import Pool, PoolSettings
 from cloudlet.functions.records import Found
 from cloudlet.functions.schema import SCHEMA
-from cloudlet.functions.worker_process import Answer, Invocation, Spec
+from cloudlet.functions.worker_process import Answer, Invocation, Spec, WorkerProcess
 
 _FRESH_S = 0.5  # folders edited in place are looked at this often at most
 _FRESH_FACTOR = 50  # … and not more than this part of the time
@@ -44,9 +43,8 @@ class Functions:
         self.cloud = cloud
         self.settings = settings or FunctionsSettings()
         cloud.database.prepare(SCHEMA)
-        self.logs = LogSink(cloud)
         credentials = RoleCredentials(cloud)
-        self.pool = Pool(cloud.config, credentials.of, self.logs.function_line, self.settings.pool)
+        self.pool = Pool(cloud.config, credentials.of, self._log, self.settings.pool)
         self.mappings = Mappings(cloud, dict(sources or {}), self.invoke_reference)
         self._fresh: dict[str, tuple[int, float]] = {}  # folder → fingerprint, next look
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -55,14 +53,15 @@ class Functions:
         self._loop = asyncio.get_running_loop()
         store = self.cloud.config.data / "functions"
         code.collect(store, records.known_folders(self.cloud.database.view()))
-        self.logs.start()
         await self.pool.start(runtime_api_port)
         self.mappings.start()
 
     async def stop(self) -> None:
         await self.mappings.stop()
         await self.pool.stop()
-        await self.logs.stop()
+
+    def _log(self, worker: WorkerProcess, text: str) -> None:
+        self.cloud.journal.line(worker.spec.log_group, worker.stream, text)
 
     async def runtime_api(self, request: Request) -> Response:
         """Answers workers; to be served on the loopback port given to `start`."""

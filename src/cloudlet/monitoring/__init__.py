@@ -1,1 +1,1 @@
-"""CloudWatch: logs and metrics, what they keep and the APIs on them."""
+"""CloudWatch: logs (groups, filters, queries, live tail) and metrics (statistics, alarms)."""

@@ -21,6 +21,7 @@ from cloudlet.exchange import Body, Request
 from cloudlet.functions.pool import PoolSettings
 from cloudlet.functions.service import service
 from cloudlet.functions.state import Functions, FunctionsSettings
+from cloudlet.monitoring.state import Monitoring
 from cloudlet.store.blobs import Blobs
 from cloudlet.store.database import Database, Transaction
 
@@ -48,6 +49,7 @@ class Bed:
             PoolSettings(**{"stop_s": 1, **pool}), retry_s=(0.05, 0.05), fresh_s=0
         )
         self.delivery = Delivery(self.config, self.database)
+        self.monitoring = Monitoring(self.cloud)
         self.functions = Functions(self.cloud, sources, settings)
         self.functions.mappings.back_off_s = 0.01
         self.delivered: list[Fact] = []
@@ -119,7 +121,7 @@ class Bed:
         return await self.operate("Invoke", FunctionName=name, Payload=payload, **params)
 
     async def log(self, name: str) -> list[str]:
-        await self.functions.logs.flush()
+        await self.monitoring.journal.flush()
         rows = self.database.view().all(
             "SELECT message FROM log_events JOIN log_streams AS s ON s.id = stream"
             " WHERE log_group = ? ORDER BY log_events.id",

@@ -1,6 +1,5 @@
 """Operations on functions: what they store, answer and refuse."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from cloudlet.call import Call
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.exchange import Body, Request
-from cloudlet.functions import grants, log_api, logs, names, permissions, records
+from cloudlet.functions import grants, names, permissions, records
 from cloudlet.functions.api import (
     create_function,
     delete_function,
@@ -158,33 +157,3 @@ def test_requirements(lambdas: Bench) -> None:
     assert required("Invoke", FunctionName="f:live") == [("lambda:InvokeFunction", f"{arn}:live")]
     assert required("CreateFunction", FunctionName="f", Role=ROLE) == [
         ("lambda:CreateFunction", arn), ("iam:PassRole", ROLE)]  # fmt: skip
-
-
-def test_logs(lambdas: Bench) -> None:
-    group = {"logGroupName": "/g"}
-    lambdas.call(log_api.create_log_group, **group)
-    stream = {**group, "logStreamName": "s"}
-    lambdas.call(log_api.create_log_stream, **stream)
-    now_ms = lambdas.clock.now_ms
-    events = [{"timestamp": now_ms + n, "message": f"line {n}"} for n in range(5)]
-    lambdas.call(log_api.put_log_events, **stream, logEvents=events)
-    first = lambdas.call(log_api.get_log_events, **stream, limit=2, startFromHead=True)
-    assert [event["message"] for event in first["events"]] == ["line 0", "line 1"]
-    rest = lambdas.call(log_api.get_log_events, **stream, nextToken=first["nextForwardToken"])
-    assert len(rest["events"]) == 3
-    last = lambdas.call(log_api.get_log_events, **stream, limit=2)
-    assert [event["message"] for event in last["events"]] == ["line 3", "line 4"]
-    found = lambdas.call(log_api.filter_log_events, **group, filterPattern='"line" -3 ?1 ?2')
-    assert [event["message"] for event in found["events"]] == ["line 1", "line 2"]
-    with pytest.raises(NotImplementedByCloudlet):
-        lambdas.call(log_api.filter_log_events, **group, filterPattern="{ $.a = 1 }")
-    lambdas.call(log_api.put_retention_policy, **group, retentionInDays=1)
-    lambdas.database.write_now(lambda tx: logs.sweep(tx, now_ms + 3 * 86_400_000))
-    assert lambdas.call(log_api.filter_log_events, **group)["events"] == []
-
-
-def test_log_rows_are_bounded(lambdas: Bench, tmp_path: Path) -> None:
-    lines = [logs.Line("/g", "s", n, f"line {n}") for n in range(50)]
-    lambdas.database.write_now(lambda tx: logs.write_lines(tx, lines, 50))
-    lambdas.database.write_now(lambda tx: logs.sweep(tx, 50, rows_max=10))
-    assert lambdas.database.view().value("SELECT count(*) FROM log_events") == 10

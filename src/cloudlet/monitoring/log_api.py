@@ -1,4 +1,4 @@
-"""CloudWatch Logs, as much as functions need: groups, streams, events, retention.
+"""CloudWatch Logs: groups, streams, events, retention.
 
 https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/
 """
@@ -11,7 +11,7 @@ import orjson
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
-from cloudlet.functions.logs import mark_times
+from cloudlet.monitoring.ingestion import mark_times
 from cloudlet.store.database import Row, Transaction, View
 
 _RETENTION_DAYS = {1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827,

@@ -1,0 +1,105 @@
+"""Takes measurements from everywhere in the process and writes them many in one transaction.
+
+In between they are added up in memory, per metric and minute. Bounded: a process that measures
+more than `_OPEN_MAX` metrics at once loses what is beyond, and the log says so.
+"""
+
+import asyncio
+import logging
+import threading
+from typing import NamedTuple
+
+from cloudlet.call import Cloud
+from cloudlet.monitoring.distribution import Summary
+from cloudlet.monitoring.points import write_points
+
+FLUSH_S = 2.0
+_OPEN_MAX = 20_000
+_log = logging.getLogger(__name__)
+Dimensions = tuple[tuple[str, str], ...]
+
+
+class Series(NamedTuple):
+    namespace: str
+    name: str
+    dimensions: Dimensions
+    unit: str
+    start_ms: int
+    period_s: int
+
+
+class Meter:
+    """`call.Meter`. Any thread may add."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._now_ms = cloud.config.now_ms
+        self._open: dict[tuple[str, str, Dimensions, str, int, int], Summary] = {}
+        self._lock = threading.Lock()
+        self._lost = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self.flush()
+
+    def add(
+        self,
+        namespace: str,
+        name: str,
+        dimensions: Dimensions,
+        value: float = 1.0,
+        unit: str = "Count",
+    ) -> None:
+        now_ms = self._now_ms()
+        key = (namespace, name, dimensions, unit, now_ms - now_ms % 60_000, 60)
+        with self._lock:
+            summary = self._open.get(key)
+            if summary is None:
+                if len(self._open) >= _OPEN_MAX:
+                    self._lost += 1
+                    return
+                summary = self._open[key] = Summary()
+            summary.add(value)
+
+    def put(self, series: Series, summary: Summary) -> None:
+        """What was measured elsewhere or at another time."""
+        with self._lock:
+            known = self._open.get(series)
+            if known is not None:
+                known.merge(summary)
+            elif len(self._open) < _OPEN_MAX:
+                self._open[series] = summary
+            else:
+                self._lost += 1
+
+    async def flush(self) -> None:
+        with self._lock:
+            taken, self._open = self._open, {}
+            lost, self._lost = self._lost, 0
+        if lost:
+            _log.warning("%d measurements of too many different metrics were dropped", lost)
+        if not taken:
+            return
+        try:
+            await self._cloud.database.write(lambda tx: write_points(tx, taken))
+        except BaseException:
+            self._put_back(taken)
+            raise
+
+    def _put_back(self, taken: dict[tuple[str, str, Dimensions, str, int, int], Summary]) -> None:
+        for key, summary in taken.items():
+            self.put(Series(*key), summary)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            try:
+                await self.flush()
+            except Exception:  # a full disk must not end measuring for ever
+                _log.exception("metrics could not be written")

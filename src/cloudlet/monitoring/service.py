@@ -1,0 +1,20 @@
+"""The APIs of this package: "logs" and "cloudwatch"."""
+
+from typing import Any
+
+from cloudlet.monitoring import log_api, permissions
+from cloudlet.wire.service import Service, operations
+
+
+def service(state: Any = None) -> list[Service]:
+    """`state` is the process's `Monitoring`."""
+    from cloudlet.wire.models import operation_names
+
+    return [
+        Service(
+            "logs",
+            operations(operation_names("logs"), log_api),
+            permissions.log_requirements,
+            state=state,
+        ),
+    ]

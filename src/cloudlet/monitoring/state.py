@@ -1,0 +1,37 @@
+"""CloudWatch's live state: the journal, the meter and what runs by the clock.
+
+`app.py` makes the one, hands journal and meter to the cloud, starts it before all who log and
+stops it after them.
+"""
+
+from cloudlet.call import Cloud
+from cloudlet.events.timers import Timers
+from cloudlet.monitoring import ingestion
+from cloudlet.monitoring.journal import Journal
+from cloudlet.monitoring.meter import Meter
+from cloudlet.monitoring.schema import SCHEMA
+
+_SWEEP_S = 300
+
+
+class Monitoring:
+    def __init__(self, cloud: Cloud) -> None:
+        cloud.database.prepare(SCHEMA)
+        self.cloud = cloud
+        self.meter = Meter(cloud)
+        self.journal = Journal(cloud)
+        cloud.journal = self.journal
+        cloud.meter = self.meter
+
+    def start(self, timers: Timers) -> None:
+        self.journal.start()
+        self.meter.start()
+        timers.every(_SWEEP_S, self._sweep, first_s=1)
+
+    async def stop(self) -> None:
+        await self.journal.stop()
+        await self.meter.stop()
+
+    async def _sweep(self) -> None:
+        now_ms = self.cloud.config.now_ms()
+        await self.cloud.database.write(lambda tx: ingestion.sweep(tx, now_ms))
