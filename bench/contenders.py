@@ -38,6 +38,7 @@ class Contender:
         self.folder = Path(tempfile.mkdtemp(prefix=f"bench-{name}-"))
         self.key = ("test", "test")
         self.start_s = 0.0
+        self.working: Path | None = None  # where it is started
         self._process: subprocess.Popen[bytes] | None = None
         self._http = urllib3.PoolManager(retries=False, timeout=2)
 
@@ -65,7 +66,7 @@ class Contender:
         began = time.perf_counter()
         self._process = subprocess.Popen(
             command, env={**os.environ, **environment}, stdout=self._log,
-            stderr=subprocess.STDOUT, start_new_session=True,
+            stderr=subprocess.STDOUT, start_new_session=True, cwd=self.working,
         )  # fmt: skip
         self._wait()
         self.start_s = time.perf_counter() - began

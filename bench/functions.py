@@ -8,10 +8,11 @@ from typing import Any
 
 from bench import load
 from bench.contenders import Contender
+from bench.node_peers import ServerlessOffline, are_installed
 from bench.results import Row, Table
 from bench.storage import windows
 
-PEERS = ["ministack"]
+_CLIENTS = 1000
 _HELLO = """
 def handler(event, context):
     return {"statusCode": 200, "body": "hello"}
@@ -40,15 +41,23 @@ _ALLOW = {
 
 
 def functions(seconds: float) -> Table:
-    table = Table("Functions", PEERS)
+    node = [ServerlessOffline()] if are_installed() else []
+    peers = ["ministack", *[contender.name for contender in node]]
+    table = Table("Functions", peers)
     table.notes.append("moto is left out: it runs functions in Docker containers only.")
     table.notes.append(
         "A GetItem by boto3 costs its worker between one and two milliseconds of CPU, which bounds"
         " that rate on few cores; MiniStack's invocations spend most of their time waiting."
     )
-    contenders = [Contender(name).start() for name in ("cloudlet", *PEERS)]
+    if node:
+        table.notes.append(
+            "serverless-offline runs a Node handler in its own process (its fastest way), without"
+            " Lambda's API; cloudlet and MiniStack run a Python handler in worker processes."
+        )
+    contenders = [Contender(name).start() for name in ("cloudlet", "ministack")]
     try:
-        starts = {c.name: c.start_s * 1000 for c in contenders}
+        node = [contender.start() for contender in node]
+        starts = {c.name: c.start_s * 1000 for c in [*contenders, *node]}
         table.rows.append(Row("start-up of the bare services", "ms", starts, more_is_better=False))
         doors = {contender.name: _deploy(contender) for contender in contenders}
         table.rows.append(_cold(contenders))
@@ -57,14 +66,32 @@ def functions(seconds: float) -> Table:
         table.rows.append(_rate("warm invoke", contenders, invoke, seconds))
         for what, path in (("HTTP API → function", "hello"), ("… → DynamoDB GetItem", "item")):
             calls = {c.name: [_call(c, doors[c.name], path)] for c in contenders}
-            table.rows += _latency(f"{what}, 1 client", contenders, calls, seconds)
-            table.rows.append(_rate(what, contenders, calls, seconds))
-        memory = {c.name: c.memory_mib() for c in contenders}
+            able = [*contenders, *node] if path == "hello" else contenders
+            calls |= {c.name: [load.plain(c.endpoint, "GET", f"/{path}")] for c in node}
+            table.rows += _latency(f"{what}, 1 client", able, calls, seconds)
+            table.rows.append(_rate(what, able, calls, seconds))
+            if path == "hello":
+                table.rows += _burst(able, calls, table.notes)
+        memory = {c.name: c.memory_mib() for c in [*contenders, *node]}
         table.rows.append(Row("memory afterwards", "MiB", memory, more_is_better=False))
     finally:
-        for contender in contenders:
+        for contender in [*contenders, *node]:
             contender.stop()
     return table
+
+
+def _burst(
+    contenders: list[Contender], calls: dict[str, list[load.Request]], notes: list[str]
+) -> list[Row]:
+    """A thousand new connections at one moment, one request each."""
+    rates, told = {}, []
+    for each in contenders:
+        burst = load.burst(each.endpoint, calls[each.name][0], _CLIENTS)
+        rates[each.name] = burst.statuses.get(200, 0) / burst.spent_s
+        counts = ", ".join(f"{n} × {s or 'no answer'}" for s, n in sorted(burst.statuses.items()))
+        told.append(f"{each.name} {counts}")
+    notes.append(f"Burst of {_CLIENTS:,} clients, answers: {'; '.join(told)}.")
+    return [Row(f"HTTP API → function, {_CLIENTS:,} clients at once", "req/s", rates)]
 
 
 def _zip(source: str) -> bytes:

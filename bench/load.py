@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import statistics
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
@@ -103,6 +104,37 @@ async def _run(endpoint: str, requests: list[Request], connections: int, seconds
         return latencies[int(share * (len(latencies) - 1))] * 1000
 
     return Window(len(latencies) / spent, at(0.5), at(0.99), source.failed)
+
+
+@dataclass(frozen=True)
+class Burst:
+    """Many clients at once, one request each: how many got which status (0: dropped), how long."""
+
+    statuses: dict[int, int]
+    spent_s: float
+
+
+def burst(endpoint: str, request: Request, clients: int) -> Burst:
+    return uvloop.run(_burst(endpoint, request, clients))
+
+
+async def _burst(endpoint: str, request: Request, clients: int) -> Burst:
+    address = urlsplit(endpoint)
+    began = time.perf_counter()
+
+    async def one() -> int:
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                reader, writer = await asyncio.open_connection(address.hostname, address.port)
+                writer.write(request)
+                head = await reader.readuntil(b"\r\n\r\n")
+                writer.close()
+                return int(head[9:12])
+        except (OSError, EOFError, TimeoutError):
+            return 0
+
+    answers = await asyncio.gather(*(one() for _ in range(clients)))
+    return Burst(dict(Counter(answers)), time.perf_counter() - began)
 
 
 class _Source:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from bench import load
 from bench.contenders import Contender
+from bench.node_peers import Dynalite, are_installed
 from bench.results import Row, Table
 
 PEERS = ["moto", "ministack"]
@@ -148,8 +149,11 @@ def _machine(data: bytes, folder: Path) -> tuple[float, float]:
 
 
 def dynamodb(seconds: float) -> Table:
-    table = Table("DynamoDB", PEERS)
-    contenders = [Contender(name).start() for name in ("cloudlet", *PEERS)]
+    node = [Dynalite()] if are_installed() else []
+    table = Table("DynamoDB", [*PEERS, *[contender.name for contender in node]])
+    contenders = [*(Contender(name) for name in ("cloudlet", *PEERS)), *node]
+    for contender in contenders:
+        contender.start()
     try:
         for contender in contenders:
             _make_table(contender)
