@@ -1,5 +1,7 @@
 """Tables of the gateway: one document per API, part of an API, and CloudFront item."""
 
+from cloudlet.gateway import domains
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS gateway_apis (
     api_id     TEXT PRIMARY KEY,
@@ -25,3 +27,5 @@ CREATE TABLE IF NOT EXISTS cloudfront_items (
     PRIMARY KEY (kind, id)
 ) WITHOUT ROWID;
 """
+
+SCHEMA += domains.SCHEMA

@@ -1,0 +1,173 @@
+"""Custom domain names and their base paths: the store that both API Gateway APIs use, and routing.
+
+A domain's document has the member names of apigatewayv2; REST's operations translate. A mapping
+ties a path below a domain to a stage of an HTTP, REST or WebSocket API; the longest path that is a
+prefix, by whole segments, wins: so `/v1` and `/v2` may be two APIs.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-mappings.html
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+
+from cloudlet.call import Cloud
+from cloudlet.errors import AwsError
+from cloudlet.store.database import Row, Transaction, View
+
+Document = dict[str, Any]
+TOPIC = "gateway-domains"
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS gateway_domains (
+    name       TEXT PRIMARY KEY,          -- in lower case
+    created_ms INTEGER NOT NULL,
+    document   TEXT NOT NULL              -- members of apigatewayv2's GetDomainName
+);
+CREATE TABLE IF NOT EXISTS gateway_mappings (
+    id     TEXT PRIMARY KEY,
+    domain TEXT NOT NULL REFERENCES gateway_domains ON DELETE CASCADE,
+    path   TEXT NOT NULL,                 -- without slashes around; "" is the root
+    api_id TEXT NOT NULL,                 -- of an HTTP, REST or WebSocket API
+    stage  TEXT NOT NULL,
+    UNIQUE (domain, path)
+);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    id: str
+    domain: str
+    path: str
+    api_id: str
+    stage: str
+
+    @classmethod
+    def of(cls, row: Row) -> "Mapping":
+        return cls(row["id"], row["domain"], row["path"], row["api_id"], row["stage"])
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a request to a custom domain goes: `raw_path` is what is left below the mapping."""
+
+    mapping: Mapping
+    host: str
+    raw_path: str
+
+
+def find(view: View, name: str) -> Document:
+    text = view.value("SELECT document FROM gateway_domains WHERE name = ?", (name.lower(),))
+    if text is None:
+        raise AwsError("NotFoundException", "Invalid domain name identifier specified", 404)
+    document: Document = orjson.loads(text)
+    return document
+
+
+def every(view: View) -> list[Document]:
+    rows = view.all("SELECT document FROM gateway_domains ORDER BY name")
+    return [orjson.loads(row["document"]) for row in rows]
+
+
+def save(tx: Transaction, document: Document, now_ms: int) -> None:
+    text = orjson.dumps({k: v for k, v in document.items() if v is not None}).decode()
+    tx.run(
+        "INSERT INTO gateway_domains (name, created_ms, document) VALUES (?, ?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET document = excluded.document",
+        (document["DomainName"].lower(), now_ms, text),
+    )
+    tx.touch(TOPIC)
+
+
+def remove(tx: Transaction, name: str) -> None:
+    find(tx, name)
+    tx.run("DELETE FROM gateway_domains WHERE name = ?", (name.lower(),))
+    tx.touch(TOPIC)
+
+
+def mappings(view: View, domain: str) -> list[Mapping]:
+    """Raises where there is no such domain."""
+    find(view, domain)
+    rows = view.all(
+        "SELECT * FROM gateway_mappings WHERE domain = ? ORDER BY path", (domain.lower(),)
+    )
+    return [Mapping.of(row) for row in rows]
+
+
+def mapping_of_api(view: View, api_id: str) -> Mapping | None:
+    """One that keeps the API from being deleted."""
+    row = view.one("SELECT * FROM gateway_mappings WHERE api_id = ? LIMIT 1", (api_id,))
+    return None if row is None else Mapping.of(row)
+
+
+def save_mapping(tx: Transaction, mapping: Mapping) -> None:
+    """Raises ConflictException where the domain's path is taken."""
+    taken = tx.value(
+        "SELECT 1 FROM gateway_mappings WHERE domain = ? AND path = ? AND id <> ?",
+        (mapping.domain.lower(), mapping.path, mapping.id),
+    )
+    if taken:
+        message = "ApiMapping key already exists for this domain name"
+        raise AwsError("ConflictException", message, 409)
+    tx.run(
+        "INSERT INTO gateway_mappings (id, domain, path, api_id, stage) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (id) DO UPDATE SET path = excluded.path, api_id = excluded.api_id,"
+        " stage = excluded.stage",
+        (mapping.id, mapping.domain.lower(), mapping.path, mapping.api_id, mapping.stage),
+    )
+    tx.touch(TOPIC)
+
+
+def remove_mapping(tx: Transaction, mapping: Mapping) -> None:
+    tx.run("DELETE FROM gateway_mappings WHERE id = ?", (mapping.id,))
+    tx.touch(TOPIC)
+
+
+class Domains:
+    """Live routing of requests by host and path; follows changes of the store by itself."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._known: dict[str, list[Mapping]] | None = None
+        cloud.database.subscribe(TOPIC, self._forget)
+
+    def route(self, host: str, raw_path: str) -> Found | None:
+        """None where the host is no custom domain; raises where no mapping fits: 403."""
+        known = self._mappings()
+        if not known:
+            return None
+        name = host.rsplit(":", 1)[0].lower()
+        paths = known.get(name)
+        if paths is None:
+            paths = known.get(f"*.{name.partition('.')[2]}")
+        if paths is None:
+            return None
+        for mapping in paths:  # the longest first
+            rest = _below(mapping.path, raw_path)
+            if rest is not None:
+                return Found(mapping, name, rest)
+        raise AwsError("ForbiddenException", "Forbidden", 403)
+
+    def _mappings(self) -> dict[str, list[Mapping]]:
+        known = self._known
+        if known is None:
+            self._known = known = {}
+            with self._cloud.database.snapshot() as view:
+                for row in view.all("SELECT name FROM gateway_domains"):
+                    known[row["name"]] = []
+                for row in view.all("SELECT * FROM gateway_mappings ORDER BY length(path) DESC"):
+                    known[row["domain"]].append(Mapping.of(row))
+        return known
+
+    def _forget(self, _: str) -> None:
+        self._known = None
+
+
+def _below(path: str, raw_path: str) -> str | None:
+    """`/v1/pets` below `v1` is `/pets`; None: not below."""
+    wanted = path.split("/") if path else []
+    segments = raw_path[1:].split("/")
+    if [unquote(segment) for segment in segments[: len(wanted)]] != wanted:
+        return None
+    return "/" + "/".join(segments[len(wanted) :])
