@@ -22,7 +22,6 @@ from typing import Any
 
 import uvloop
 
-from cloudlet.auth.sigv4 import Verifier
 from cloudlet.call import Caller, Cloud
 from cloudlet.config import Config
 from cloudlet.dynamodb import service as dynamodb_service
@@ -32,6 +31,7 @@ from cloudlet.dynamodb.source import Source
 from cloudlet.errors import AwsError
 from cloudlet.events.delivery import Delivery
 from cloudlet.events.timers import Timers
+from cloudlet.front.accounts import Accounts
 from cloudlet.front.aws import AwsDoor
 from cloudlet.front.buckets import Buckets
 from cloudlet.front.dispatcher import Dispatcher
@@ -43,7 +43,6 @@ from cloudlet.gateway import service as gateway_service
 from cloudlet.gateway.rest.schema import SCHEMA as REST_SCHEMA
 from cloudlet.gateway.schema import SCHEMA as GATEWAY_SCHEMA
 from cloudlet.gateway.service import GatewayState
-from cloudlet.iam import credentials as iam_credentials
 from cloudlet.iam import service as iam_service
 from cloudlet.iam.credentials import Credentials
 from cloudlet.iam.schema import SCHEMA as IAM_SCHEMA
@@ -82,18 +81,23 @@ _SWITCH_S = 0.001  # the writer thread waits so long for a busy loop's GIL; Pyth
 
 
 class App:
-    """One running cloudlet. The ports of `config` are final: listeners are bound before."""
+    """All of one account. The ports of `config` are final: listeners are bound before.
 
-    def __init__(self, config: Config) -> None:
+    The default account's brings the doors, and the other accounts as they are asked for.
+    """
+
+    def __init__(self, config: Config, accounts: Accounts | None = None) -> None:
         self.config = config
+        self.accounts: Accounts = accounts or Accounts(config, self._neighbour)
         self.database = Database(config.data)
         for schema in _SCHEMAS:
             self.database.prepare(schema)
         self.blobs = Blobs(config.data / "blobs", config.new_id)
-        self.dispatcher = Dispatcher()
+        self.dispatcher = Dispatcher(self.accounts)
         self.cloud = Cloud(config, self.database, self.blobs, self.dispatcher.invoke)
         self.dispatcher.cloud = self.cloud
         self.delivery = Delivery(config, self.database)
+        self.delivery.pass_on = self.accounts.pass_on
         self.timers = Timers(config)
         self.credentials = Credentials(config, self.database)
         self.cloud.caller_of = self._caller_of
@@ -103,7 +107,10 @@ class App:
         self.gateway = GatewayState.of(self.cloud)
         self.messaging = MessagingState.of(self.cloud, self.timers)
         self._add_services()
-        self.doors = self._doors()
+        self.accounts.opened.setdefault(self.accounts.default_id, self)
+        aws = AwsDoor(config, self.accounts)
+        self.cloud.authenticate = aws.caller
+        self.doors = self._doors(aws)
 
     def _add_services(self) -> None:
         self.dispatcher.add(
@@ -118,22 +125,19 @@ class App:
         self.delivery.register("lambda", self.functions.deliver)
         self.messaging.register(self.delivery)
 
+    def _neighbour(self, config: Config) -> "App":
+        return App(config, self.accounts)
+
     def _caller_of(self, access_key: str) -> Caller | None:
         found = self.credentials.find(access_key)
         return found.caller if found else None
 
-    def _doors(self) -> Doors:
-        def open_credential(access_key: str) -> iam_credentials.Credential:
-            return iam_credentials.open_credential(self.config, access_key)
-
-        verifier = Verifier(open_credential if self.config.open_access else None)
-        aws = AwsDoor(self.cloud, self.dispatcher, verifier, self.credentials.find)
-        self.cloud.authenticate = aws.caller
-        buckets = Buckets(self.cloud)
+    def _doors(self, aws: AwsDoor) -> Doors:
+        buckets = Buckets(self.accounts.cloud_of_bucket)
         aws.specials.append(buckets.website)
         aws.preflight = buckets.preflight
         aws.decorate = buckets.decorate
-        return Doors(self.config, aws, self.gateway)
+        return Doors(self.config, aws, self.accounts)
 
     async def start(self, runtime_api_port: int) -> None:
         with self.database.snapshot() as view:
@@ -168,6 +172,11 @@ class App:
         await self.functions.stop()
         await self.monitoring.stop()
 
+    async def close(self) -> None:
+        """Stops, and leaves the store."""
+        await self.stop()
+        self.database.close()
+
     def presign(self, method: str, bucket: str, key: str) -> str:
         """A URL with the root key's signature, for answers of custom resources."""
         import botocore.session
@@ -200,12 +209,12 @@ def serve(
 ) -> int:
     """Runs until a signal; returns the exit code. Raises OSError (port, lock) and AwsError."""
     _make_private(config.data)
-    lock = _lock(config.data)
+    held = lock(config.data)
     sys.setswitchinterval(_SWITCH_S)
     try:
         return uvloop.run(_serve(config, template, parameters, _Told(watch, say, ready)))
     finally:
-        os.close(lock)
+        os.close(held)
 
 
 class _Told:
@@ -242,7 +251,7 @@ def _make_private(data: Path) -> None:
         data.chmod(0o700)
 
 
-def _lock(data: Path) -> int:
+def lock(data: Path) -> int:
     """One cloudlet per data directory; the lock goes with the process, however it ends."""
     file = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -264,7 +273,7 @@ class _Ports:
         self.config = replace(config, aws_port=self.aws.port, door_port=self.front.port)
 
     async def listen(self, app: App) -> None:
-        await self.runtime.start(app.functions.runtime_api)
+        await self.runtime.start(app.accounts.runtime_api)
         await self.aws.start(app.doors.aws, app.doors.aws_socket)
         await self.front.start(app.doors.front, app.doors.front_socket)
 
@@ -288,6 +297,7 @@ async def _serve(
     try:
         await ports.listen(app)
         await app.start(ports.runtime.port)
+        await app.accounts.start(ports.runtime.port)
         run = loop.create_task(_run(app, stack, told, stop))
         await asyncio.wait(
             (run, loop.create_task(stop.wait())), return_when=asyncio.FIRST_COMPLETED
@@ -300,6 +310,7 @@ async def _serve(
             await run
     finally:
         await ports.close()
+        await app.accounts.stop()
         await app.stop()
         await ports.close_runtime()
         app.database.close()

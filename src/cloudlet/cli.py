@@ -5,6 +5,7 @@ by the command that needs it, so that `cloudlet --help` is quick.
 """
 
 import json
+import os
 import shlex
 import sys
 import time
@@ -153,16 +154,18 @@ def parameter_values(given: tuple[str, ...]) -> dict[str, str]:
 
 
 @cli.command()
+@click.option("--account", default="", metavar="ID", help="Another than the default account.")
 @_data_option
-def env(data: Path) -> None:
+def env(account: str, data: Path) -> None:
     """Prints exports for a shell: eval "$(cloudlet env)"."""
-    for name, value in environment(data).items():
+    for name, value in environment(data, account).items():
         click.echo(f"export {name}={shlex.quote(value)}")
 
 
-def environment(data: Path) -> dict[str, str]:
+def environment(data: Path, account: str = "") -> dict[str, str]:
     """What AWS's tools need to find the cloudlet of this folder; AwsError where there is none."""
     from cloudlet.errors import AwsError
+    from cloudlet.iam.accounts import key_of
     from cloudlet.iam.root import FILE, root_key
 
     config = Config(data=data.absolute())
@@ -171,7 +174,7 @@ def environment(data: Path) -> dict[str, str]:
             f"no cloudlet has run in {config.data}: run `up` there, or name its folder: --data"
         )
         raise AwsError("NoCloudlet", message, 404)
-    key = root_key(config)
+    key = key_of(config, account) if account else root_key(config)
     return {
         "AWS_ENDPOINT_URL": endpoint(config.data) or config.aws_endpoint,
         "AWS_REGION": config.region,
@@ -188,6 +191,60 @@ def endpoint(data: Path) -> str:
         return f"http://127.0.0.1:{int(document['aws_port'])}"
     except (OSError, ValueError, KeyError, TypeError):
         return ""
+
+
+@cli.group()
+def account() -> None:
+    """Accounts beside the default one: each with resources, users and keys of its own."""
+
+
+@account.command("create")
+@click.argument("name", default="")
+@_data_option
+def create_account(name: str, data: Path) -> None:
+    """Makes an account; prints its id and its root key. It is usable at once."""
+    from cloudlet.iam import accounts
+
+    made, key = accounts.create(Config(data=data.absolute()), name)
+    click.echo(f"account            {made.id}")
+    click.echo(f"access key         {key.access_key}")
+    click.echo(f"secret access key  {key.secret_key}")
+
+
+@account.command("list")
+@_data_option
+def list_accounts(data: Path) -> None:
+    """Prints the id and the name of each account."""
+    from cloudlet.iam import accounts
+
+    config = Config(data=data.absolute())
+    for each in [accounts.Account(config.account, "(default)"), *accounts.known(config)]:
+        click.echo(f"{each.id}  {each.name}".rstrip())
+
+
+@account.command("delete")
+@click.argument("account_id")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_data_option
+def delete_account(account_id: str, yes: bool, data: Path) -> None:
+    """Deletes an account with all that is in it."""
+    from cloudlet.app import lock
+    from cloudlet.errors import AwsError
+    from cloudlet.iam import accounts
+
+    config = Config(data=data.absolute())
+    accounts.key_of(config, account_id)
+    if not yes:
+        click.confirm(f"Delete account {account_id} and all that is in it?", abort=True)
+    accounts.mark_deleted(config, account_id)
+    while accounts.is_deleted(config, account_id):
+        try:  # whoever has the data directory removes it
+            held = lock(config.data)
+        except AwsError:
+            time.sleep(_POLL_S)
+        else:
+            accounts.sweep(config)
+            os.close(held)
 
 
 @cli.command()

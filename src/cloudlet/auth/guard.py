@@ -25,6 +25,8 @@ def authorize(call: Call, service: Service, view: View) -> None:
         raise refusals.missing(Dialect(_kind(service.name)))
     requirements = service.requirements(call)
     if not requirements:
+        if caller.account not in ("", call.config.account):  # another account's are never at home
+            raise AwsError("AccessDenied", "Access Denied", 403)
         return
     documents = service.resource_policies(call, view)
     for requirement in requirements:

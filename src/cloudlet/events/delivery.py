@@ -37,6 +37,7 @@ class Later:
 DONE = Done()
 Outcome = Done | Later
 Handler = Callable[[Fact], Awaitable[Outcome]]
+PassOn = Callable[[Fact, str], Awaitable[None]]  # a fact for another account, from this one
 
 
 class Delivery:
@@ -49,6 +50,7 @@ class Delivery:
         self._in_flight: dict[int, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
+        self.pass_on: PassOn | None = None  # where there are other accounts
         database.prepare(outbox.SCHEMA)
 
     def register(self, service: str, handler: Handler) -> None:
@@ -104,8 +106,11 @@ class Delivery:
             self._wake.set()
 
     async def _outcome(self, fact: Fact) -> Outcome:
-        service = fact.target.split(":")[2] if fact.target.startswith("arn:") else fact.target
-        handler = self._handlers.get(service)
+        parts = fact.target.split(":")
+        if self.pass_on is not None and len(parts) > 5 and parts[4] != self._config.account:
+            await self.pass_on(fact, self._config.account)
+            return DONE
+        handler = self._handlers.get(parts[2] if len(parts) > 2 else fact.target)
         if handler is None:
             _log.error("no deliverer for %s: fact %d dropped", fact.target, fact.id)
             return DONE

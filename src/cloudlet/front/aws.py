@@ -11,11 +11,12 @@ from collections.abc import Awaitable, Callable
 from cloudlet.auth import sigv2
 from cloudlet.auth.chunked import open_body
 from cloudlet.auth.sigv4 import Lookup, Verified, Verifier
-from cloudlet.call import ANONYMOUS, Call, Caller, Cloud
+from cloudlet.call import ANONYMOUS, Call, Caller
+from cloudlet.config import Config
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Request, Response
+from cloudlet.front.accounts import Accounts
 from cloudlet.front.connection import ClientGone
-from cloudlet.front.dispatcher import Dispatcher
 from cloudlet.wire import models
 from cloudlet.wire.protocol import Protocol, protocol
 
@@ -31,13 +32,11 @@ class AwsDoor:
     does for S3; `decorate` completes responses (CORS headers).
     """
 
-    def __init__(
-        self, cloud: Cloud, dispatcher: Dispatcher, verifier: Verifier, lookup: Lookup
-    ) -> None:
-        self._cloud = cloud
-        self._dispatcher = dispatcher
-        self._verifier = verifier
-        self._lookup = lookup
+    def __init__(self, config: Config, accounts: Accounts) -> None:
+        self._config = config
+        self._accounts = accounts
+        self._lookup: Lookup = accounts.credential
+        self._verifier = Verifier(accounts.open_credential if config.open_access else None)
         self.specials: list[Special] = []
         self.preflight: Special = _no_answer
         self.decorate: Decorate = lambda request, response: response
@@ -45,7 +44,7 @@ class AwsDoor:
     async def answer(self, request: Request, *, only_s3: bool = False) -> Response:
         """`only_s3`: no other service, API or website is to be had, whatever host, path or scope
         a request names."""
-        request.id = request.id or self._cloud.config.new_id()
+        request.id = request.id or self._config.new_id()
         spoken: Protocol | None = None
         try:
             specials = [self.preflight] if only_s3 else [*self.specials, self.preflight]
@@ -71,15 +70,15 @@ class AwsDoor:
     async def _operation(self, request: Request, spoken: Protocol) -> Response:
         caller = await self._authenticate(request, spoken)
         parsed = await spoken.parse(request)
-        call = Call(
-            self._cloud, spoken.model.name, parsed.operation, parsed.params, caller, request
-        )
-        result = await self._dispatcher.perform(call, trusted=self._cloud.config.open_access)
+        home = self._accounts.home(caller)
+        call = Call(home.cloud, spoken.model.name, parsed.operation, parsed.params, caller, request)
+        result = await home.dispatcher.perform(call, trusted=self._config.open_access)
         return spoken.response(parsed.operation, result, request.id)
 
     async def caller(self, request: Request, signing_name: str) -> Caller:
         """Whose signature a request to an application bears ("execute-api", "lambda")."""
-        config = self._cloud.config
+        await self._accounts.awake(request)
+        config = self._config
         verified = await self._verifier.verify(
             request, self._lookup, config.now_ms(), config.region, signing_name
         )
@@ -87,7 +86,8 @@ class AwsDoor:
 
     async def _authenticate(self, request: Request, spoken: Protocol) -> Caller:
         """The caller; the request's body then checks itself against what was signed."""
-        config = self._cloud.config
+        await self._accounts.awake(request)
+        config = self._config
         if spoken.model.name == "s3" and sigv2.is_presigned(request):
             verified: Verified | None = sigv2.verify(request, self._lookup, config.now_ms())
         else:

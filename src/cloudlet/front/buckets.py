@@ -5,6 +5,7 @@ Websites live at `BUCKET.s3-website-REGION.amazonaws.com` and, where no DNS help
 """
 
 import re
+from collections.abc import Callable
 
 from cloudlet.call import Cloud
 from cloudlet.exchange import Request, Response
@@ -18,21 +19,27 @@ _WEBSITE = re.compile(
 
 
 class Buckets:
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
+    def __init__(self, cloud_of: Callable[[str], Cloud]) -> None:
+        """`cloud_of` tells whose bucket it is."""
+        self._cloud_of = cloud_of
 
     async def website(self, request: Request) -> Response | None:
         site = _WEBSITE.fullmatch(request.host)
-        return await website.answer(self._cloud, request, site.group(1)) if site else None
+        if site is None:
+            return None
+        bucket = site.group(1)
+        return await website.answer(self._cloud_of(bucket), request, bucket)
 
     async def preflight(self, request: Request) -> Response | None:
         if request.method != "OPTIONS":
             return None
-        return cors.preflight(self._cloud, request, bucket_of(request))
+        bucket = bucket_of(request)
+        return cors.preflight(self._cloud_of(bucket), request, bucket)
 
     def decorate(self, request: Request, response: Response) -> Response:
         if "origin" in request.headers and models.detect(request) == "s3":
-            response.headers += cors.headers(self._cloud, request, bucket_of(request))
+            bucket = bucket_of(request)
+            response.headers += cors.headers(self._cloud_of(bucket), request, bucket)
         return response
 
 

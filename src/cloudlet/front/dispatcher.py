@@ -5,21 +5,37 @@ The one way into a service, for requests from the network and for calls inside t
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import Any, Protocol
 
 from cloudlet.auth.guard import authorize
 from cloudlet.call import Call, Caller, Cloud, Output, Params, Result
 from cloudlet.errors import NotImplementedByCloudlet
 from cloudlet.exchange import Body, Request
+from cloudlet.policy.evaluation import INTERNAL
 from cloudlet.wire.service import Operation, Service
+
+
+class Neighbours(Protocol):
+    """The other accounts of this process."""
+
+    def elsewhere(self, call: Call) -> "Dispatcher | None":
+        """Who performs a call on something of another account."""
+        ...
+
+    def naming(self, call: Call) -> AbstractAsyncContextManager[None]:
+        """Keeps a bucket's name unique while it is made."""
+        ...
 
 
 class Dispatcher:
     """Knows every service by botocore's name. `cloud` is set once by `app.py`."""
 
-    def __init__(self) -> None:
+    def __init__(self, neighbours: Neighbours | None = None) -> None:
         self.services: dict[str, Service] = {}
         self.cloud: Cloud | None = None
+        self._neighbours = neighbours
 
     def add(self, *services: Service) -> None:
         for service in services:
@@ -37,7 +53,26 @@ class Dispatcher:
 
     async def perform(self, call: Call, *, trusted: bool = False) -> Result:
         """Raises AwsError. `trusted` skips permissions: cloudlet's own calls, and `--open`."""
+        if self._neighbours is not None:
+            there = self._neighbours.elsewhere(call)
+            if there is not None:
+                return await there._perform_for_stranger(call)
+            if call.operation == "CreateBucket":
+                async with self._neighbours.naming(call):
+                    return await self._perform(call, trusted)
+        return await self._perform(call, trusted)
+
+    async def _perform_for_stranger(self, call: Call) -> Result:
+        """A call from another account. What that account's cloudlet does is trusted over there
+        only: here it is as good as that account's root."""
         assert self.cloud is not None
+        caller, account = call.caller, call.config.account
+        if caller.kind == "service" and caller.arn == INTERNAL:
+            caller = Caller("root", f"arn:aws:iam::{account}:root", account, account)
+        moved = replace(call, cloud=self.cloud, caller=caller)
+        return await self._perform(moved, self.cloud.config.open_access)
+
+    async def _perform(self, call: Call, trusted: bool) -> Result:
         service, operation = self.operation(call.service, call.operation)
         call.state = service.state
         database = call.cloud.database
@@ -63,7 +98,7 @@ class Dispatcher:
         """`call.Invoke`: an operation inside the process; without a caller it is trusted."""
         assert self.cloud is not None
         config = self.cloud.config
-        acting = caller or Caller("service", "cloudlet.internal", config.account)
+        acting = caller or Caller("service", INTERNAL, config.account)
         body = params.get("Body")
         if isinstance(body, bytes) and service == "s3":
             params = {**params, "Body": Body.of(body)}

@@ -12,18 +12,19 @@ import orjson
 from cloudlet.auth.sigv4 import is_presigned
 from cloudlet.config import Config
 from cloudlet.exchange import Request, Response, Socket
+from cloudlet.front.accounts import Accounts
 from cloudlet.front.aws import AwsDoor
 from cloudlet.gateway import addresses
-from cloudlet.gateway.service import GatewayState
+from cloudlet.gateway.edge import Edge
 
 HEALTH_PATH = "/_cloudlet/health"
 
 
 class Doors:
-    def __init__(self, config: Config, aws: AwsDoor, gateway: GatewayState) -> None:
+    def __init__(self, config: Config, aws: AwsDoor, accounts: Accounts) -> None:
         self._config = config
         self._aws = aws
-        self._gateway = gateway
+        self._accounts = accounts
         self.is_ready = False
         aws.specials.insert(0, self._special)
 
@@ -34,18 +35,22 @@ class Doors:
         if is_presigned(request.query):
             return await self._aws.answer(request, only_s3=True)
         self._see_through_proxy(request)
-        return await self._gateway.edge.answer(request)
+        return await self._edge(request).answer(request)
 
     async def aws_socket(self, socket: Socket) -> None:
         address = addresses.match(socket.request)
         if address is None:
             await socket.refuse(Response(404, [], b"Not Found"))
             return
-        await self._gateway.connections.connect(socket, *address)
+        gateway = self._accounts.gateway_of_api(address[0])
+        await gateway.connections.connect(socket, *address)
 
     async def front_socket(self, socket: Socket) -> None:
         self._see_through_proxy(socket.request)
-        await self._gateway.edge.connect(socket)
+        await self._edge(socket.request).connect(socket)
+
+    def _edge(self, request: Request) -> Edge:
+        return self._accounts.gateway_of_host(request.host).edge
 
     async def _special(self, request: Request) -> Response | None:
         if request.raw_path == HEALTH_PATH:
@@ -53,7 +58,8 @@ class Doors:
         address = addresses.match(request)
         if address is None or addresses.management_path(address[1]):
             return None
-        return await self._gateway.gateway.answer(request, *address)
+        gateway = self._accounts.gateway_of_api(address[0])
+        return await gateway.gateway.answer(request, *address)
 
     def _health(self) -> Response:
         body = orjson.dumps({"ready": self.is_ready, "region": self._config.region})

@@ -27,9 +27,15 @@ class RuntimeApi:
         self._workers = workers
         self._idle = idle
 
+    def knows(self, request: Request) -> bool:
+        return self._worker(request.raw_path.split("/")) is not None
+
+    def _worker(self, parts: list[str]) -> WorkerProcess | None:
+        return self._workers.get(parts[2]) if len(parts) > 4 and parts[1] == "w" else None
+
     async def answer(self, request: Request) -> Response:
         parts = request.raw_path.split("/")
-        worker = self._workers.get(parts[2]) if len(parts) > 4 and parts[1] == "w" else None
+        worker = self._worker(parts)
         if worker is None or parts[3:5] != ["2018-06-01", "runtime"]:
             return _refusal(404, "NotFound", "There is no such resource.")
         match request.method, parts[5:]:

@@ -67,6 +67,10 @@ class Functions:
         """Answers workers; to be served on the loopback port given to `start`."""
         return await self.pool.runtime_api.answer(request)
 
+    def has_worker(self, request: Request) -> bool:
+        """Whether a request to the runtime API is one of this account's workers'."""
+        return self.pool.runtime_api.knows(request)
+
     async def deliver(self, fact: Fact) -> Outcome:
         """The outbox's handler for "lambda": one attempt of an asynchronous invocation."""
         return await asynchronous.deliver(self, fact)

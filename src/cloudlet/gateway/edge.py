@@ -123,8 +123,16 @@ class Edge:
             response_headers.apply(policy, request, page)
         return page
 
+    def serves(self, host: str) -> bool:
+        """Whether a distribution has this name."""
+        return self._named(self._distributions(), host) is not None
+
     def _distribution(self, host: str) -> Distribution | None:
         """By its alias or domain; otherwise the oldest."""
+        known = self._distributions()
+        return self._named(known, host) or (known[0] if known else None)
+
+    def _distributions(self) -> list[Distribution]:
         known = self._known
         if known is None:
             generation = self._generation
@@ -132,11 +140,14 @@ class Edge:
                 known = behaviors.compile_all(view, self.cloud.config.account)
             if generation == self._generation:
                 self._known = known
+        return known
+
+    def _named(self, known: list[Distribution], host: str) -> Distribution | None:
         name = host.rsplit(":", 1)[0].lower()
         for distribution in known:
             if any(_is_host(pattern, name) for pattern in distribution.hosts):
                 return distribution
-        return known[0] if known else None
+        return None
 
     def _note_protocol(
         self, distribution: Distribution, behavior: Behavior, request: Request

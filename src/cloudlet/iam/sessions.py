@@ -13,7 +13,7 @@ import orjson
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.iam import credentials, documents, faults
-from cloudlet.iam.identifiers import access_key_id, secret_key, session_token
+from cloudlet.iam.identifiers import access_key_id, account_of_key, secret_key, session_token
 from cloudlet.store.database import Row, Transaction, View
 
 _SESSION_S = 3600
@@ -73,6 +73,12 @@ def get_caller_identity(call: Call, view: View) -> Output:
     """Everybody may ask who they are."""
     caller = call.caller
     return {"UserId": caller.user_id, "Account": caller.account, "Arn": caller.arn}
+
+
+def get_access_key_info(call: Call, view: View) -> Output:
+    """Whose a key is, as the key itself tells."""
+    key = call.params["AccessKeyId"]
+    return {"Account": account_of_key(key) or call.config.account}
 
 
 def named_role(view: View, arn: str, account: str) -> Row | None:

@@ -29,7 +29,7 @@ class Context(Mapping[str, Any]):
 
     def get(self, key: str, default: Any = None) -> Any:
         if key == "aws:resourceaccount":  # every evaluation asks for it
-            return resource_account(self._requirement.resource, self._config.account)
+            return _owner(self._config, self._caller, self._requirement)
         return self._all.get(key, default)
 
     @property
@@ -63,13 +63,20 @@ def condition_keys(
         "aws:requestedregion": config.region,
         "aws:principalisawsservice": caller.kind == "service",
         "aws:viaawsservice": False,
-        "aws:resourceaccount": resource_account(requirement.resource, config.account),
+        "aws:resourceaccount": _owner(config, caller, requirement),
     }
     values.update(_header_keys(request.headers))
     values.update(_principal_keys(caller))
     values.update((name.lower(), value) for name, value in caller.context.items())
     values.update((name.lower(), value) for name, value in requirement.context.items())
     return values
+
+
+def _owner(config: Config, caller: Caller, requirement: Requirement) -> str:
+    """Whose resource it is; here a caller from another account owns nothing."""
+    if caller.account and caller.account != config.account:
+        return config.account
+    return resource_account(requirement.resource, config.account)
 
 
 def resource_account(arn: str, default: str) -> str:

@@ -1,0 +1,106 @@
+"""The accounts of one data directory, as folders: the default one is the directory itself, each
+other has `accounts/<id>/`, with a root key and, once somebody used it, all of its state.
+
+A running cloudlet notices new folders, and those marked for deletion, by itself.
+https://docs.aws.amazon.com/accounts/latest/reference/accounts-welcome.html
+"""
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cloudlet.config import Config
+from cloudlet.errors import AwsError
+from cloudlet.iam.root import FILE, RootKey, root_key
+
+_FOLDER = "accounts"
+_ABOUT = "account.json"
+_DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    id: str
+    name: str
+
+
+def config_of(config: Config, account: str) -> Config:
+    """The settings of one account; everything of it lives below its folder."""
+    if account == config.account:
+        return config
+    return replace(config, account=account, data=config.data / _FOLDER / account)
+
+
+def create(config: Config, name: str) -> tuple[Account, RootKey]:
+    """Appears at once and whole, under a new id."""
+    account = Account(_new_id(config), name)
+    own = config_of(config, account.id)
+    draft = replace(own, data=own.data.with_name(f".{account.id}"))
+    draft.data.mkdir(parents=True, mode=0o700)
+    key = root_key(draft)
+    (draft.data / _ABOUT).write_text(json.dumps({"Name": name}))
+    draft.data.rename(own.data)
+    return account, key
+
+
+def known(config: Config) -> list[Account]:
+    """All but the default one."""
+    folders = sorted((config.data / _FOLDER).glob("[0-9]*"))
+    return [_read(folder) for folder in folders if exists(config, folder.name)]
+
+
+def exists(config: Config, account: str) -> bool:
+    folder = config.data / _FOLDER / account
+    return account.isdecimal() and (folder / FILE).exists() and not is_deleted(config, account)
+
+
+def key_of(config: Config, account: str) -> RootKey:
+    if account != config.account and not exists(config, account):
+        raise AwsError("NoSuchAccount", f"there is no account {account} in {config.data}", 404)
+    return root_key(config_of(config, account))
+
+
+def is_used(config: Config, account: str) -> bool:
+    """Whether it has any state that may want to act by itself."""
+    return (config_of(config, account).data / "cloudlet.db").exists()
+
+
+def mark_deleted(config: Config, account: str) -> None:
+    key_of(config, account)  # it must be there
+    if account == config.account:
+        raise AwsError("InvalidAccount", "the default account cannot be deleted", 400)
+    (config_of(config, account).data / _DELETED).touch()
+
+
+def is_deleted(config: Config, account: str) -> bool:
+    return (config.data / _FOLDER / account / _DELETED).exists()
+
+
+def sweep(config: Config) -> None:
+    """Removes the folders that are marked; nobody may have them open."""
+    for mark in (config.data / _FOLDER).glob(f"[0-9]*/{_DELETED}"):
+        remove(config, mark.parent.name)
+
+
+def remove(config: Config, account: str) -> None:
+    """By name first: what a crash leaves doesn't look alive."""
+    folder = config.data / _FOLDER / account
+    dying = folder.with_name(f".{account}-{config.new_secret(4)}")
+    folder.rename(dying)
+    shutil.rmtree(dying, ignore_errors=True)
+
+
+def _new_id(config: Config) -> str:
+    while True:
+        number = int(config.new_secret(8), 16) % 900_000_000_000 + 100_000_000_000
+        if not (config.data / _FOLDER / str(number)).exists():
+            return str(number)
+
+
+def _read(folder: Path) -> Account:
+    try:
+        document = json.loads((folder / _ABOUT).read_text())
+        return Account(folder.name, str(document["Name"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Account(folder.name, "")

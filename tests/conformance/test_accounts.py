@@ -1,0 +1,273 @@
+"""Several accounts on one cloudlet: each is alone, unless policies of both sides say otherwise."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.conformance.building import ACCOUNT, allow, policy, zipped
+from tests.server import Server
+
+HANDLER = """
+import boto3
+def handler(event, context):
+    return NAME + boto3.client("sts").get_caller_identity()["Account"]
+"""
+
+
+def command(data: Path, *words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "cloudlet", "account", *words, "--data", str(data)],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    return done.stdout
+
+
+class Account:
+    """An account, by its root or by a user of it."""
+
+    def __init__(self, server: Server, id_: str, key: str, secret: str, token: str = "") -> None:
+        self.server, self.id, self.key = server, id_, key
+        self._settings = {"aws_access_key_id": key, "aws_secret_access_key": secret}
+        if token:
+            self._settings["aws_session_token"] = token
+
+    @classmethod
+    def made(cls, server: Server, name: str) -> "Account":
+        lines = command(server.data, "create", name).splitlines()
+        return cls(server, *(line.split()[-1] for line in lines))
+
+    def client(self, service: str) -> Any:
+        return self.server.client(service, **self._settings)
+
+    def user(self, name: str, *statements: dict[str, Any]) -> "Account":
+        iam = self.client("iam")
+        iam.create_user(UserName=name)
+        iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=policy(*statements))
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        return Account(self.server, self.id, key["AccessKeyId"], key["SecretAccessKey"])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("accounts") / "data").start()
+    yield server
+    server.stop()
+    assert "Traceback" not in server.log.read_text(), server.log.read_text()[-4000:]
+
+
+@pytest.fixture(scope="module")
+def one(server: Server) -> Account:
+    return Account.made(server, "one")
+
+
+@pytest.fixture(scope="module")
+def two(server: Server) -> Account:
+    return Account.made(server, "two")
+
+
+def refusal(call: Any, **params: Any) -> str:
+    with pytest.raises(ClientError) as refused:
+        call(**params)
+    return str(refused.value.response["Error"]["Code"])
+
+
+def make_table(account: Account, name: str) -> None:
+    account.client("dynamodb").create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+def make_function(account: Account, name: str, text: str) -> str:
+    trust = {**allow("sts:AssumeRole"), "Principal": {"Service": "lambda.amazonaws.com"}}
+    del trust["Resource"]
+    role = account.client("iam").create_role(
+        RoleName=f"{name}-role", AssumeRolePolicyDocument=policy(trust)
+    )
+    made = account.client("lambda").create_function(
+        FunctionName=name,
+        Runtime="python3.12",
+        Handler="app.handler",
+        Role=role["Role"]["Arn"],
+        Code={"ZipFile": zipped(HANDLER.replace("NAME", repr(text)))},
+    )
+    return str(made["FunctionArn"])
+
+
+def test_an_account_is_usable_at_once_and_knows_itself(server: Server, one: Account) -> None:
+    identity = one.client("sts").get_caller_identity()
+    assert identity["Account"] == one.id
+    assert identity["Arn"] == f"arn:aws:iam::{one.id}:root"
+    own = server.client("sts").get_caller_identity()
+    assert own["Account"] == ACCOUNT
+    assert one.client("sts").get_access_key_info(AccessKeyId=one.key)["Account"] == one.id
+    listed = command(server.data, "list")
+    assert f"{one.id}  one\n" in listed
+    assert f"{ACCOUNT}  (default)\n" in listed
+
+
+def test_the_same_names_never_cross(server: Server, one: Account, two: Account) -> None:
+    for account in (one, two):
+        make_table(account, "items")
+        item = {"k": {"S": "a"}, "whose": {"S": account.id}}
+        account.client("dynamodb").put_item(TableName="items", Item=item)
+        queue = account.client("sqs").create_queue(QueueName="jobs")["QueueUrl"]
+        account.client("sqs").send_message(QueueUrl=queue, MessageBody=account.id)
+        account.client("iam").create_user(UserName="someone")
+        account.client("logs").create_log_group(logGroupName="group")
+        account.client("s3").create_bucket(Bucket=f"bucket-{account.id}")
+        make_function(account, "same", account.id)
+    for account in (one, two):
+        items = account.client("dynamodb").scan(TableName="items")["Items"]
+        assert items == [{"k": {"S": "a"}, "whose": {"S": account.id}}]
+        sqs = account.client("sqs")
+        queue = sqs.get_queue_url(QueueName="jobs")["QueueUrl"]
+        assert f"/{account.id}/" in queue
+        assert sqs.receive_message(QueueUrl=queue)["Messages"][0]["Body"] == account.id
+        assert len(account.client("iam").list_users()["Users"]) == 1
+        assert len(account.client("logs").describe_log_groups()["logGroups"]) <= 2
+        buckets = account.client("s3").list_buckets()["Buckets"]
+        assert [each["Name"] for each in buckets] == [f"bucket-{account.id}"]
+        answer = account.client("lambda").invoke(FunctionName="same")["Payload"].read()
+        assert answer.decode() == f'"{account.id}{account.id}"'
+    assert server.client("dynamodb").list_tables()["TableNames"] == []
+    assert server.client("s3").list_buckets()["Buckets"] == []
+    assert server.client("iam").list_users()["Users"] == []
+
+
+def test_bucket_names_are_unique_over_all_accounts(one: Account, two: Account) -> None:
+    one.client("s3").create_bucket(Bucket="only-one")
+    one.client("s3").create_bucket(Bucket="only-one")
+    assert refusal(two.client("s3").create_bucket, Bucket="only-one") == "BucketAlreadyExists"
+    one.client("s3").delete_bucket(Bucket="only-one")
+    two.client("s3").create_bucket(Bucket="only-one")
+    assert refusal(one.client("s3").create_bucket, Bucket="only-one") == "BucketAlreadyExists"
+
+
+def test_nothing_opens_another_account_but_its_own_policies(one: Account, two: Account) -> None:
+    """A user who may do everything in one account may do nothing in the other."""
+    hostile = one.user("hostile", allow("*"))
+    two.client("s3").create_bucket(Bucket="private")
+    two.client("s3").put_object(Bucket="private", Key="k", Body=b"secret")
+    queue = two.client("sqs").create_queue(QueueName="private")["QueueUrl"]
+    make_table(two, "private")
+    function = make_function(two, "private", "x")
+    role = two.client("iam").get_role(RoleName="private-role")["Role"]["Arn"]
+    table = two.client("dynamodb").describe_table(TableName="private")["Table"]["TableArn"]
+    for account in (hostile, one):
+        s3 = account.client("s3")
+        for operation, params in (
+            ("get_object", {"Key": "k"}), ("put_object", {"Key": "k", "Body": b""}),
+            ("delete_object", {"Key": "k"}), ("list_objects_v2", {}), ("delete_bucket", {}),
+            ("get_bucket_policy", {}), ("delete_bucket_policy", {}), ("get_bucket_acl", {}),
+            ("put_bucket_policy", {"Policy": policy({
+                **allow("s3:*", "arn:aws:s3:::private/*"),
+                "Principal": {"AWS": f"arn:aws:iam::{one.id}:root"}})}),
+        ):  # fmt: skip
+            assert refusal(getattr(s3, operation), Bucket="private", **params) == "AccessDenied"
+        sqs = account.client("sqs")
+        for call in (sqs.receive_message, sqs.purge_queue, sqs.delete_queue):
+            assert "AccessDenied" in refusal(call, QueueUrl=queue)
+        lambda_ = account.client("lambda")
+        for call in (lambda_.invoke, lambda_.get_function, lambda_.delete_function):
+            assert refusal(call, FunctionName=function) == "AccessDeniedException"
+        grant = {"StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": one.id}
+        code = refusal(lambda_.add_permission, FunctionName=function, **grant)
+        assert code == "AccessDeniedException"
+        dynamodb = account.client("dynamodb")
+        assert refusal(dynamodb.scan, TableName=table) == "AccessDeniedException"
+        sts = account.client("sts")
+        assert refusal(sts.assume_role, RoleArn=role, RoleSessionName="theft") == "AccessDenied"
+        code = refusal(
+            lambda_.create_function, FunctionName="thief", Runtime="python3.12", Role=role,
+            Handler="app.handler", Code={"ZipFile": zipped("handler = None\n")},
+        )  # fmt: skip
+        assert code in ("AccessDeniedException", "InvalidParameterValueException")
+
+
+def test_shared_things_need_both_sides(one: Account, two: Account) -> None:
+    may = one.user("visitor", allow(["s3:GetObject", "sqs:SendMessage", "lambda:InvokeFunction"]))
+    may_not = one.user("idle", allow("dynamodb:*"))
+    two.client("s3").create_bucket(Bucket="shared")
+    two.client("s3").put_object(Bucket="shared", Key="k", Body=b"for one")
+    guests = {"AWS": f"arn:aws:iam::{one.id}:root"}
+    grant = {**allow("s3:GetObject", "arn:aws:s3:::shared/*"), "Principal": guests}
+    two.client("s3").put_bucket_policy(Bucket="shared", Policy=policy(grant))
+    read = may.client("s3").get_object(Bucket="shared", Key="k")["Body"].read()
+    assert read == b"for one"
+    assert refusal(may_not.client("s3").get_object, Bucket="shared", Key="k") == "AccessDenied"
+    assert refusal(may.client("s3").delete_object, Bucket="shared", Key="k") == "AccessDenied"
+
+    queue = two.client("sqs").create_queue(QueueName="shared")["QueueUrl"]
+    arn = f"arn:aws:sqs:us-east-1:{two.id}:shared"
+    inbox = policy({**allow("sqs:SendMessage", arn), "Principal": guests})
+    two.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"Policy": inbox})
+    may.client("sqs").send_message(QueueUrl=queue, MessageBody="hello")
+    messages = two.client("sqs").receive_message(QueueUrl=queue)["Messages"]
+    assert [each["Body"] for each in messages] == ["hello"]
+    assert "AccessDenied" in refusal(may.client("sqs").receive_message, QueueUrl=queue)
+
+    function = make_function(two, "shared", "shared ")
+    two.client("lambda").add_permission(
+        FunctionName="shared", StatementId="s", Action="lambda:InvokeFunction", Principal=one.id
+    )
+    answer = may.client("lambda").invoke(FunctionName=function)["Payload"].read()
+    assert answer.decode() == f'"shared {two.id}"'
+    code = refusal(may_not.client("lambda").invoke, FunctionName=function)
+    assert code == "AccessDeniedException"
+
+
+def test_a_role_of_another_account(one: Account, two: Account) -> None:
+    role = f"arn:aws:iam::{two.id}:role/guest"
+    trust = {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRole",
+        "Principal": {"AWS": f"arn:aws:iam::{one.id}:root"},
+        "Condition": {"StringEquals": {"sts:ExternalId": "agreed"}},
+    }
+    two.client("iam").create_role(RoleName="guest", AssumeRolePolicyDocument=policy(trust))
+    two.client("iam").put_role_policy(
+        RoleName="guest", PolicyName="own", PolicyDocument=policy(allow("iam:ListUsers"))
+    )
+    sts = one.user("traveller", allow("sts:AssumeRole", role)).client("sts")
+    asked = {"RoleArn": role, "RoleSessionName": "trip"}
+    assert refusal(sts.assume_role, **asked) == "AccessDenied"
+    given = sts.assume_role(ExternalId="agreed", **asked)["Credentials"]
+    guest = Account(
+        one.server, two.id, given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]
+    )
+    arn = guest.client("sts").get_caller_identity()["Arn"]
+    assert arn == f"arn:aws:sts::{two.id}:assumed-role/guest/trip"
+    assert guest.client("iam").list_users()["Users"] == two.client("iam").list_users()["Users"]
+    outsider = one.user("outsider", allow("dynamodb:*")).client("sts")
+    assert refusal(outsider.assume_role, ExternalId="agreed", **asked) == "AccessDenied"
+
+
+def test_all_is_there_after_a_kill(tmp_path: Path) -> None:
+    server = Server(tmp_path / "data").start()
+    try:
+        account, unused = Account.made(server, "a"), Account.made(server, "b")
+        make_table(account, "kept")
+        account.client("s3").create_bucket(Bucket="kept")
+        server.kill()
+        server.start()
+        assert account.client("dynamodb").list_tables()["TableNames"] == ["kept"]
+        assert refusal(server.client("s3").create_bucket, Bucket="kept") == "BucketAlreadyExists"
+        assert not (server.data / "accounts" / unused.id / "cloudlet.db").exists()
+        command(server.data, "delete", account.id, "--yes")
+        assert not (server.data / "accounts" / account.id).exists()
+        code = refusal(account.client("dynamodb").list_tables)
+        assert code == "UnrecognizedClientException"
+        server.client("s3").create_bucket(Bucket="kept")
+        assert unused.client("s3").list_buckets()["Buckets"] == []
+    finally:
+        assert server.stop() == 0
+    command(server.data, "delete", unused.id, "--yes")
+    assert command(server.data, "list").splitlines() == [f"{ACCOUNT}  (default)"]
