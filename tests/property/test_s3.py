@@ -83,7 +83,7 @@ def test_listings_are_the_sorted_model(
 
 
 def _insert(shelf: Shelf, keys: set[str]) -> None:
-    row = "INSERT INTO s3_object SELECT 1, ?, 0, '', 0, 0, '[\"\",\"\",\"\"]', NULL, '', '',"
+    row = "INSERT INTO s3_object SELECT 1, ?, 0, '', 0, 0, '[\"\",\"\",\"\"]', NULL, '', '', '',"
     shelf.database.write_now(
         lambda tx: tx.run_many(f"{row} '', '', '', ''", [(key,) for key in keys])
     )

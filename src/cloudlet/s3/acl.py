@@ -8,7 +8,7 @@ from typing import Any
 from cloudlet.call import Call, Output, Params
 from cloudlet.errors import AwsError
 from cloudlet.s3 import bucket as buckets
-from cloudlet.s3 import faults, records
+from cloudlet.s3 import faults, versions
 from cloudlet.store.database import Transaction, View
 
 _GRANTS = ("GrantFullControl", "GrantRead", "GrantReadACP", "GrantWrite", "GrantWriteACP")
@@ -38,9 +38,7 @@ def get_bucket_acl(call: Call, view: View) -> Output:
 
 
 def get_object_acl(call: Call, view: View) -> Output:
-    bucket = buckets.of_call(call, view)
-    if records.version(view, bucket.id, call.params["Key"]) is None:
-        raise faults.no_such_key(call.params["Key"])
+    versions.existing(call, view)
     return _full_control(call)
 
 
@@ -50,9 +48,7 @@ def put_bucket_acl(call: Call, tx: Transaction) -> None:
 
 
 def put_object_acl(call: Call, tx: Transaction) -> None:
-    bucket = buckets.of_call(call, tx)
-    if records.version(tx, bucket.id, call.params["Key"]) is None:
-        raise faults.no_such_key(call.params["Key"])
+    versions.existing(call, tx)
     _check_put(call)
 
 

@@ -15,6 +15,7 @@ from cloudlet.call import Call
 from cloudlet.config import Config
 from cloudlet.events import outbox
 from cloudlet.s3.bucket import Bucket, owner_id, setting
+from cloudlet.s3.records import Record
 from cloudlet.store.database import Transaction
 
 PRINCIPAL = "s3.amazonaws.com"
@@ -37,8 +38,15 @@ class Event:
     reason: str
     key: str
     version: int
+    version_id: str = ""
     size: int | None = None
     etag: str | None = None
+
+    @classmethod
+    def about(cls, name: str, reason: str, record: Record) -> "Event":
+        """Of an object that is there."""
+        told = record.version, record.version_id, record.size, record.etag
+        return cls(name, reason, record.key, *told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +130,8 @@ def _record(
         told["size"] = event.size
     if event.etag is not None:
         told["eTag"] = event.etag
+    if event.version_id:
+        told["versionId"] = event.version_id
     told["sequencer"] = f"{event.version:018X}"
     newer = event.name.startswith(("LifecycleExpiration", "ObjectTagging"))
     return {
@@ -153,6 +163,8 @@ def _bridged(config: Config, bucket: Bucket, event: Event, actor: Actor) -> dict
         told["size"] = event.size
     if event.etag is not None:
         told["etag"] = event.etag
+    if event.version_id:
+        told["version-id"] = event.version_id
     told["sequencer"] = f"{event.version:018X}"
     detail: dict[str, Any] = {
         "version": "0",
@@ -166,7 +178,8 @@ def _bridged(config: Config, bucket: Bucket, event: Event, actor: Actor) -> dict
     if not kind.startswith("ObjectTagging"):
         detail["reason"] = event.reason
     if _DETAIL_TYPES[kind] == "Object Deleted":
-        detail["deletion-type"] = "Permanently Deleted"
+        is_kept = event.name.endswith("DeleteMarkerCreated")
+        detail["deletion-type"] = "Delete Marker Created" if is_kept else "Permanently Deleted"
     return {
         "version": "0",
         "id": config.new_id(),

@@ -90,13 +90,6 @@ def refuse_absent(params: Params) -> None:
             raise NotImplementedByCloudlet(what)
 
 
-def check_version(params: Params) -> None:
-    """Without versioning every object has the version "null"."""
-    version = params.get("VersionId")
-    if version not in (None, "null"):
-        raise faults.invalid_argument("Invalid version id specified", "versionId", version)
-
-
 def _check_keeping(params: Params) -> None:
     encryption = params.get("ServerSideEncryption", "AES256")
     if encryption in ("aws:kms", "aws:kms:dsse", "aws:fsx"):

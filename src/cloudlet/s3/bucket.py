@@ -14,10 +14,18 @@ class Bucket(NamedTuple):
     name: str
     region: str
     created_ms: int
+    versioning: str  # "" (never), "Enabled" or "Suspended"
+
+    def version(self, version_id: str, member: str = "VersionId") -> dict[str, str]:
+        """The output member that names a version; buckets that never had any don't tell."""
+        return {member: version_id or "null"} if self.versioning else {}
+
+
+COLUMNS = "id, s3_bucket.name, region, created_ms, versioning"
 
 
 def of_name(view: View, name: str) -> Bucket | None:
-    row = view.one("SELECT id, name, region, created_ms FROM s3_bucket WHERE name = ?", (name,))
+    row = view.one(f"SELECT {COLUMNS} FROM s3_bucket WHERE name = ?", (name,))
     return None if row is None else Bucket(*row)
 
 

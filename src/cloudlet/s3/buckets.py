@@ -115,10 +115,12 @@ def get_bucket_location(call: Call, view: View) -> Output:
 def delete_bucket(call: Call, tx: Transaction) -> None:
     """Only an empty one; uploads in progress go with it."""
     bucket = of_call(call, tx)
-    if tx.value("SELECT 1 FROM s3_object WHERE bucket = ? LIMIT 1", (bucket.id,)):
+    tables = ("s3_object", "s3_version")
+    if any(tx.value(f"SELECT 1 FROM {each} WHERE bucket = ?", (bucket.id,)) for each in tables):
+        more = ". You must delete all versions in the bucket." if bucket.versioning else ""
         raise AwsError(
             "BucketNotEmpty",
-            "The bucket you tried to delete is not empty",
+            f"The bucket you tried to delete is not empty{more}",
             409,
             BucketName=bucket.name,
         )

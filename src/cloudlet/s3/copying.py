@@ -15,9 +15,18 @@ from urllib.parse import unquote
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError
-from cloudlet.s3 import attributes, checksums, conditions, faults, multipart, ranges, records
+from cloudlet.s3 import (
+    attributes,
+    checksums,
+    conditions,
+    faults,
+    multipart,
+    ranges,
+    records,
+    versions,
+)
 from cloudlet.s3.attributes import Attributes
-from cloudlet.s3.bucket import of_name
+from cloudlet.s3.bucket import Bucket, of_name
 from cloudlet.s3.intake import BODY_BYTES_MAX
 from cloudlet.s3.objects import place
 from cloudlet.s3.records import Record
@@ -31,17 +40,18 @@ class _Source(NamedTuple):
     record: Record
     data: bytes | None
     segments: list[Segment]
+    shown: dict[str, str]  # its version, as an output member
 
 
 class _Changed(Exception):
     """The source was overwritten while it was read; the copy starts again."""
 
 
-def source_of(call: Call) -> tuple[str, str]:
-    """Bucket and key of x-amz-copy-source, or of its in-process form."""
+def source_of(call: Call) -> tuple[str, str, str | None]:
+    """Bucket, key and version id of x-amz-copy-source, or of its in-process form."""
     given = call.params["CopySource"]
     if isinstance(given, dict):
-        return given["Bucket"], given["Key"]
+        return given["Bucket"], given["Key"], given.get("VersionId")
     path, _, query = str(given).partition("?")
     bucket, _, key = unquote(path).removeprefix("/").partition("/")
     if not bucket or not key or bucket.startswith("arn:"):
@@ -50,9 +60,11 @@ def source_of(call: Call) -> tuple[str, str]:
             "x-amz-copy-source",
             given,
         )
-    if query and query != "versionId=null":
-        raise faults.invalid_argument("Invalid version id specified", "x-amz-copy-source", given)
-    return bucket, key
+    if not query.startswith("versionId="):
+        return bucket, key, None
+    version_id = unquote(query.removeprefix("versionId="))
+    versions.check_id(version_id)
+    return bucket, key, version_id
 
 
 async def copy_object(call: Call) -> Output:
@@ -72,7 +84,7 @@ def _check_directives(call: Call) -> None:
     for name in ("MetadataDirective", "TaggingDirective"):
         if params.get(name, "COPY") not in ("COPY", "REPLACE"):
             raise faults.invalid_argument(f"Unknown {name}.", name, params[name])
-    same = source_of(call) == (params["Bucket"], params["Key"])
+    same = source_of(call) == (params["Bucket"], params["Key"], None)
     changes = (
         params.get("MetadataDirective") == "REPLACE"
         or params.get("TaggingDirective") == "REPLACE"
@@ -92,31 +104,40 @@ def _check_directives(call: Call) -> None:
 @contextmanager
 def _pinned(call: Call, wanted: str | None) -> Iterator[_Source]:
     """The source object, or a range of it, kept readable meanwhile."""
-    bucket_name, key = source_of(call)
     with call.cloud.database.snapshot() as view:
-        record = _load(call, view, bucket_name, key)
+        bucket, record = _load(call, view)
         conditions.check_source(call.params, record)
         part = _range(wanted, record.size)
         data = None if record.segments else records.data(view, record)[slice(*part)]
     segments = ranges.cut(record.segments, part)
     reader = call.cloud.blobs.reader(segments)
     try:
-        yield _Source(record, data, segments)
+        shown = bucket.version(record.version_id, "CopySourceVersionId")
+        yield _Source(record, data, segments, shown)
     finally:
         reader.close()
 
 
-def _load(call: Call, view: View, bucket_name: str, key: str) -> Record:
+def _load(call: Call, view: View) -> tuple[Bucket, Record]:
+    bucket_name, key, version_id = source_of(call)
     bucket = of_name(view, bucket_name)
     if bucket is None:
         raise faults.no_such_bucket(bucket_name)
     expected = call.params.get("ExpectedSourceBucketOwner")
     if expected and expected != call.config.account:
         raise faults.access_denied()
-    record = records.load(view, bucket.id, key)
+    if version_id is None:
+        record = records.load(view, bucket.id, key)
+    else:
+        record = versions.find(view, bucket.id, key, version_id)
     if record is None:
-        raise faults.no_such_key(key)
-    return record
+        raise versions.no_such_version(key, version_id) if version_id else faults.no_such_key(key)
+    if record.is_marker:
+        raise faults.invalid_request(
+            "The source of a copy request may not specifically refer to a delete marker by version "
+            "id."
+        )
+    return bucket, record
 
 
 def _range(wanted: str | None, size_bytes: int) -> ranges.Range:
@@ -181,15 +202,15 @@ async def _copy(call: Call, said: Attributes, source: _Source) -> Output:
         records.hold(tx, copy.segments)
         return place(call, tx, copy, source.data, "Copy")
 
-    expires = await call.cloud.database.write(change)
+    more = await call.cloud.database.write(change)
     result = {"ETag": conditions.quoted(etag), "LastModified": call.now_ms / 1000}
     result.update(checksums.output(checksum))
-    return {"CopyObjectResult": result, **attributes.SSE, **expires}
+    return {"CopyObjectResult": result, **attributes.SSE, **source.shown, **more}
 
 
 def _check_unchanged(call: Call, tx: Transaction, record: Record) -> None:
     """Its blobs may be gone if it isn't the object any more."""
-    if records.version(tx, record.bucket, record.key) != record.version:
+    if not records.is_there(tx, record):
         raise _Changed
 
 
@@ -218,8 +239,7 @@ async def _block(call: Call, reader: BlobReader, source: _Source) -> bytes:
     try:
         return await asyncio.to_thread(reader.read)
     except FileNotFoundError as error:
-        view, record = call.cloud.database.view(), source.record
-        if records.version(view, record.bucket, record.key) != record.version:
+        if not records.is_there(call.cloud.database.view(), source.record):
             raise _Changed from error
         raise
 
@@ -259,4 +279,4 @@ async def _copy_part(call: Call, number: int, upload: multipart.Upload, source: 
     result: Output = {"ETag": conditions.quoted(md5.hex()), "LastModified": call.now_ms / 1000}
     if upload.algorithm:
         result[checksums.member(upload.algorithm)] = value
-    return {"CopyPartResult": result, **attributes.SSE}
+    return {"CopyPartResult": result, **attributes.SSE, **source.shown}

@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 import base64
 import binascii
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +21,8 @@ from cloudlet.store.database import Row, View
 PAGE_MAX = 1000
 _LAST = "\U0010ffff"
 _COLUMNS = "key, size, etag, modified_ms, checksum"
+Start = tuple[str, tuple[Any, ...]]  # a condition on where to begin, and its values
+Rows = Callable[[str, tuple[Any, ...], int], Iterator[Row]]  # condition, values, limit
 
 
 @dataclass(slots=True)
@@ -43,17 +45,38 @@ def after_prefix(prefix: str) -> str | None:
     return stem[:-1] + chr(0xE000 if code == 0xD800 else code)
 
 
-def scan(view: View, bucket: int, params: Params, after: str, limit: int) -> Page:
+def current(view: View, bucket: int) -> Rows:
+    """The current versions: one for each key."""
+
+    def rows(condition: str, values: tuple[Any, ...], limit: int) -> Iterator[Row]:
+        return view.rows(
+            f"SELECT {_COLUMNS} FROM s3_object WHERE bucket = ? AND {condition}"
+            " ORDER BY key LIMIT ?",
+            (bucket, *values, limit),
+        )
+
+    return rows
+
+
+def scan(rows: Rows, params: Params, after: str, limit: int) -> Page:
     """Keys above `after`; if that is a common prefix, above all that it stands for."""
+    return fill(rows, params, [start_after(params, after)], limit)
+
+
+def start_after(params: Params, after: str) -> Start | None:
+    prefix, delimiter = params.get("Prefix") or "", params.get("Delimiter") or ""
+    if delimiter and after and common_prefix(after, prefix, delimiter) == after:
+        return _beyond(after)
+    return ("key > ?", (after,)) if after and after >= prefix else ("key >= ?", (prefix,))
+
+
+def fill(rows: Rows, params: Params, starts: list[Start | None], limit: int) -> Page:
+    """A page of rows and common prefixes, from one start after the other."""
     prefix, delimiter = params.get("Prefix") or "", params.get("Delimiter") or ""
     page = Page()
-    start: tuple[str, str] | None = (">=", prefix)
-    if after:
-        start = (">", after) if after >= prefix else (">=", prefix)
-        if delimiter and common_prefix(after, prefix, delimiter) == after:
-            start = _beyond(after)
-    while start is not None and limit:
-        start = _run(view, bucket, (prefix, delimiter), start, (page, limit))
+    for start in starts:
+        while start is not None and limit and not page.is_truncated:
+            start = _run(rows, (prefix, delimiter), start, (page, limit))
     return page
 
 
@@ -64,28 +87,20 @@ def common_prefix(key: str, prefix: str, delimiter: str) -> str | None:
     return None if end < 0 else key[: end + len(delimiter)]
 
 
-def _beyond(prefix: str) -> tuple[str, str] | None:
+def _beyond(prefix: str) -> Start | None:
     following = after_prefix(prefix)
-    return None if following is None else (">=", following)
+    return None if following is None else ("key >= ?", (following,))
 
 
 def _run(
-    view: View,
-    bucket: int,
-    shape: tuple[str, str],
-    start: tuple[str, str],
-    filled: tuple[Page, int],
-) -> tuple[str, str] | None:
+    rows: Rows, shape: tuple[str, str], start: Start, filled: tuple[Page, int]
+) -> Start | None:
     """Takes rows until a common prefix appears; answers where to seek next, None at the end."""
-    (prefix, delimiter), (operator, value), (page, limit) = shape, start, filled
+    (prefix, delimiter), (condition, values), (page, limit) = shape, start, filled
     end = after_prefix(prefix)
-    bound = "" if end is None else " AND key < ?"
-    rows = view.rows(
-        f"SELECT {_COLUMNS} FROM s3_object WHERE bucket = ? AND key {operator} ?{bound}"
-        " ORDER BY key LIMIT ?",
-        (bucket, value, *([] if end is None else [end]), limit - len(page) + 1),
-    )
-    for row in rows:
+    if end is not None:
+        condition, values = f"{condition} AND key < ?", (*values, end)
+    for row in rows(condition, values, limit - len(page) + 1):
         if len(page) == limit:
             page.is_truncated = True
             return None
@@ -125,12 +140,12 @@ def list_objects(call: Call, view: View) -> Output:
     bucket, params = of_call(call, view), call.params
     limit, encode = limit_of(params.get("MaxKeys"), "max-keys"), encoder(params)
     marker = params.get("Marker") or ""
-    page = scan(view, bucket.id, params, marker, limit)
-    output = _output(call, page, encode)
+    page = scan(current(view, bucket.id), params, marker, limit)
+    output = output_of(call, page, encode)
     output.update(Marker=encode(marker), MaxKeys=limit)
     if page.is_truncated and params.get("Delimiter"):
         output["NextMarker"] = encode(page.last)
-    output["Contents"] = [_listed(row, encode, owner(call)) for row in page.rows]
+    output["Contents"] = [listed(row, encode, owner(call)) for row in page.rows]
     return output
 
 
@@ -139,8 +154,8 @@ def list_objects_v2(call: Call, view: View) -> Output:
     limit, encode = limit_of(params.get("MaxKeys"), "max-keys"), encoder(params)
     token, start = params.get("ContinuationToken"), params.get("StartAfter") or ""
     after = _from_token(token) if token else start  # an empty token is none
-    page = scan(view, bucket.id, params, after, limit)
-    output = _output(call, page, encode)
+    page = scan(current(view, bucket.id), params, after, limit)
+    output = output_of(call, page, encode)
     output.update(MaxKeys=limit, KeyCount=len(page))
     if start:
         output["StartAfter"] = encode(start)
@@ -149,11 +164,11 @@ def list_objects_v2(call: Call, view: View) -> Output:
     if page.is_truncated:
         output["NextContinuationToken"] = _to_token(page.last)
     shown = owner(call) if params.get("FetchOwner") else None
-    output["Contents"] = [_listed(row, encode, shown) for row in page.rows]
+    output["Contents"] = [listed(row, encode, shown) for row in page.rows]
     return output
 
 
-def _output(call: Call, page: Page, encode: Callable[[str], str]) -> Output:
+def output_of(call: Call, page: Page, encode: Callable[[str], str]) -> Output:
     params = call.params
     output: Output = {
         "Name": params["Bucket"],
@@ -168,7 +183,7 @@ def _output(call: Call, page: Page, encode: Callable[[str], str]) -> Output:
     return output
 
 
-def _listed(
+def listed(
     row: Row, encode: Callable[[str], str], owned_by: dict[str, str] | None
 ) -> dict[str, Any]:
     algorithm, kind, _ = json.loads(row["checksum"])

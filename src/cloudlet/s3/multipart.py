@@ -173,8 +173,8 @@ def complete_multipart_upload(call: Call, tx: Transaction) -> Output:
     _check_whole(call, upload, record)
     records.hold(tx, record.segments)  # before the parts let go of the same blobs
     drop(tx, call.cloud.blobs, upload.id)
-    expires = place(call, tx, record, None, "CompleteMultipartUpload")
-    return {**_completion(call, record), **expires}
+    more = place(call, tx, record, None, "CompleteMultipartUpload")
+    return {**_completion(call, record), **more}
 
 
 def _completion(call: Call, record: Record) -> Output:
@@ -186,10 +186,11 @@ def _completion(call: Call, record: Record) -> Output:
 
 def _completed(call: Call, tx: Transaction) -> Output | None:
     """A client that lost the answer asks again and gets it, while the object is still there."""
-    record = records.load(tx, of_call(call, tx).id, call.params["Key"])
+    bucket = of_call(call, tx)
+    record = records.load(tx, bucket.id, call.params["Key"])
     if record is None or not record.upload or record.upload != call.params["UploadId"]:
         return None
-    return _completion(call, record)
+    return {**_completion(call, record), **bucket.version(record.version_id)}
 
 
 def _chosen(tx: Transaction, upload: Upload, wanted: list[dict[str, Any]]) -> list[Row]:

@@ -3,9 +3,18 @@
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
 """
 
-from cloudlet.call import Call, Output, Result
+from cloudlet.call import Call, Output, Params, Result
 from cloudlet.errors import AwsError
-from cloudlet.s3 import attributes, checksums, conditions, faults, intake, lifecycle, records
+from cloudlet.s3 import (
+    attributes,
+    checksums,
+    conditions,
+    faults,
+    intake,
+    lifecycle,
+    records,
+    versions,
+)
 from cloudlet.s3.announce import Actor, Event, announce
 from cloudlet.s3.bucket import Bucket, of_call
 from cloudlet.s3.records import Record
@@ -38,23 +47,23 @@ async def put_object(call: Call) -> Output:
         records.hold(tx, record.segments)
         return place(call, tx, record, contents.data, "Put")
 
-    expires = await contents.keep(call.cloud.database, change)
-    return {**written(record), **expires}
+    more = await contents.keep(call.cloud.database, change)
+    return {**written(record), **more}
 
 
 def place(call: Call, tx: Transaction, record: Record, data: bytes | None, how: str) -> Output:
-    """Makes the record the object at its key, if conditions hold, and tells of it."""
+    """Makes the record the object at its key, if conditions hold, and tells of it.
+
+    Answers the output members that come of it: version, expiration.
+    """
     bucket = of_call(call, tx)
-    record.bucket = bucket.id
     if conditions.of_write(call.params):
         conditions.check_write(call.params, record.key, _etag(tx, bucket, record.key))
-    records.store(tx, call.cloud.blobs, record, data)
+    versions.store(call.cloud, tx, bucket, record, data)
     reason = {"Copy": "CopyObject", "Put": "PutObject"}.get(how, how)
-    event = Event(
-        f"ObjectCreated:{how}", reason, record.key, record.version, record.size, record.etag
-    )
+    event = Event.about(f"ObjectCreated:{how}", reason, record)
     announce(call.config, tx, bucket, event, Actor.of(call))
-    return dict(lifecycle.expiration(tx, record))
+    return {**bucket.version(record.version_id), **lifecycle.expiration(tx, record)}
 
 
 def _etag(tx: Transaction, bucket: Bucket, key: str) -> str | None:
@@ -74,7 +83,7 @@ def written(record: Record) -> Output:
 
 def delete_object(call: Call, tx: Transaction) -> Result:
     """Deleting what isn't there succeeds, except under a condition."""
-    attributes.check_version(call.params)
+    versions.check_id(call.params.get("VersionId"))
     attributes.refuse_absent(call.params)
     if call.params.get("BypassGovernanceRetention"):
         raise faults.invalid_argument(
@@ -82,8 +91,7 @@ def delete_object(call: Call, tx: Transaction) -> Result:
         )
     bucket = of_call(call, tx)
     _check_delete(call, tx, bucket)
-    erase(call, tx, bucket, call.params["Key"], "DeleteObject")
-    return Result({}, 204)
+    return Result(_erase(call, tx, bucket, call.params), 204)
 
 
 def _check_delete(call: Call, tx: Transaction, bucket: Bucket) -> None:
@@ -99,10 +107,15 @@ def _check_delete(call: Call, tx: Transaction, bucket: Bucket) -> None:
         conditions.check_write({"IfMatch": wanted}, params["Key"], _etag(tx, bucket, params["Key"]))
 
 
-def erase(call: Call, tx: Transaction, bucket: Bucket, key: str, reason: str) -> None:
-    if records.remove(tx, call.cloud.blobs, bucket.id, key):
-        event = Event("ObjectRemoved:Delete", reason, key, records.next_version(tx))
+def _erase(call: Call, tx: Transaction, bucket: Bucket, named: Params) -> Output:
+    """Deletes the key or the version of it; answers the output members that tell of it."""
+    key, version_id = named["Key"], named.get("VersionId")
+    erased = versions.erase(call.cloud, tx, bucket, key, version_id)
+    if erased is not None:
+        kind = "DeleteMarkerCreated" if erased.is_kept else "Delete"
+        event = Event(f"ObjectRemoved:{kind}", "DeleteObject", key, *erased[:2])
         announce(call.config, tx, bucket, event, Actor.of(call))
+    return versions.told(bucket, erased, version_id)
 
 
 def delete_objects(call: Call, tx: Transaction) -> Output:
@@ -116,16 +129,25 @@ def delete_objects(call: Call, tx: Transaction) -> Output:
     deleted, errors = [], []
     for each in objects:
         key = each.get("Key", "")
+        named = {"Key": key}
+        if each.get("VersionId") is not None:
+            named["VersionId"] = each["VersionId"]
         try:
             attributes.check_key(key)
-            attributes.check_version(each)
+            versions.check_id(each.get("VersionId"), "VersionId")
             if each.get("ETag"):
                 condition = {"IfMatch": each["ETag"]}
                 conditions.check_write(condition, key, _etag(tx, bucket, key))
         except AwsError as error:
-            errors.append({"Key": key, "Code": error.code, "Message": error.message})
+            errors.append({**named, "Code": error.code, "Message": error.message})
             continue
-        erase(call, tx, bucket, key, "DeleteObject")
-        deleted.append({"Key": key})
+        deleted.append({**named, **_deleted(_erase(call, tx, bucket, named), named)})
     output: Output = {} if wanted.get("Quiet") else {"Deleted": deleted}
     return {**output, "Errors": errors} if errors else output
+
+
+def _deleted(told: Output, named: Params) -> Output:
+    """DeleteObjects names a delete marker's version apart from the version that was asked for."""
+    if not told.get("DeleteMarker"):
+        return {}
+    return {"DeleteMarker": True, "DeleteMarkerVersionId": told["VersionId"]}

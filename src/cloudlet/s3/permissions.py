@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ _BUCKET = {
     "HeadBucket": "ListBucket",
     "ListObjects": "ListBucket",
     "ListObjectsV2": "ListBucket",
+    "ListObjectVersions": "ListBucketVersions",
     "ListMultipartUploads": "ListBucketMultipartUploads",
     "GetBucketLocation": "GetBucketLocation",
     "GetBucketAcl": "GetBucketAcl",
@@ -71,6 +73,8 @@ _OBJECT = {
     "AbortMultipartUpload": ("AbortMultipartUpload",),
     "ListParts": ("ListMultipartUploadParts",),
 }
+# Actions that have a kin for versions: s3:GetObjectVersionTagging
+_VERSIONED = re.compile("(Get|Put|Delete)Object(|Acl|Tagging|Attributes)")
 # Parameters that policies can test → condition keys
 _KEYS = {
     "Prefix": "s3:prefix",
@@ -102,18 +106,42 @@ def requirements(call: Call) -> list[Requirement]:
     if name in _BUCKET:
         return [Requirement(f"s3:{_BUCKET[name]}", arn, context)]
     if name == "DeleteObjects":
-        keys = [each.get("Key", "") for each in (params.get("Delete") or {}).get("Objects") or []]
-        return [Requirement("s3:DeleteObject", f"{arn}/{key}", context) for key in keys]
+        named = (params.get("Delete") or {}).get("Objects") or []
+        return [deletion(params["Bucket"], each, context) for each in named]
     actions = list(_OBJECT.get(name, ()))
     if name in ("PutObject", "CopyObject", "CreateMultipartUpload"):
         actions += [] if not params.get("Tagging") else ["PutObjectTagging"]
         actions += [] if not params.get("ACL") else ["PutObjectAcl"]
     resource = f"{arn}/{params.get('Key', '')}"
-    needed = [Requirement(f"s3:{action}", resource, context) for action in actions]
+    needed = [
+        Requirement(_action(action, params.get("VersionId")), resource, context)
+        for action in actions
+    ]
     if name in ("CopyObject", "UploadPartCopy"):
-        bucket, key = copying.source_of(call)
-        needed.append(Requirement("s3:GetObject", f"arn:aws:s3:::{bucket}/{key}"))
+        bucket, key, version_id = copying.source_of(call)
+        action = _action("GetObject", version_id)
+        needed.append(Requirement(action, f"arn:aws:s3:::{bucket}/{key}", _version(version_id)))
     return needed
+
+
+def deletion(bucket: str, named: Params, context: Mapping[str, Any]) -> Requirement:
+    """What deleting one of the objects of a DeleteObjects call needs."""
+    version_id = named.get("VersionId")
+    resource = f"arn:aws:s3:::{bucket}/{named.get('Key', '')}"
+    return Requirement(
+        _action("DeleteObject", version_id), resource, {**context, **_version(version_id)}
+    )
+
+
+def _action(action: str, version_id: str | None) -> str:
+    """Naming a version, the null version too, is a permission of its own."""
+    if version_id is not None and action != "PutObject":
+        action = _VERSIONED.sub(r"\1ObjectVersion\2", action)
+    return f"s3:{action}"
+
+
+def _version(version_id: str | None) -> dict[str, str]:
+    return {} if version_id is None else {"s3:VersionId": version_id}
 
 
 def _context(params: Params) -> dict[str, Any]:

@@ -12,14 +12,24 @@ from typing import Any
 from cloudlet.call import Call, Output, Result
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Streamed
-from cloudlet.s3 import attributes, checksums, conditions, faults, lifecycle, ranges, records
-from cloudlet.s3.bucket import of_call
+from cloudlet.s3 import (
+    attributes,
+    checksums,
+    conditions,
+    faults,
+    lifecycle,
+    ranges,
+    records,
+    versions,
+)
+from cloudlet.s3.bucket import Bucket, of_call
 from cloudlet.s3.ranges import Range
 from cloudlet.s3.records import Record
 from cloudlet.store.blobs import BlobReader
 from cloudlet.store.database import View
 
 READ_BYTES = 256 << 10
+Found = tuple[Bucket, Record]
 _OVERRIDES = {
     "ResponseCacheControl": "CacheControl",
     "ResponseContentDisposition": "ContentDisposition",
@@ -52,10 +62,10 @@ class BlobStream:
 
 async def get_object(call: Call) -> Result:
     """The whole object, a range of it or one of its parts."""
-    record, data, reader = await _open(call)
+    (bucket, record), data, reader = await _open(call)
     try:
         wanted = _wanted(call, record)
-        result = _answer(call, record, wanted)
+        result = _answer(call, bucket, record, wanted)
     except BaseException:
         if reader is not None:
             reader.close()
@@ -75,33 +85,34 @@ async def get_object(call: Call) -> Result:
 
 async def head_object(call: Call) -> Result:
     with call.cloud.database.snapshot() as view:
-        record = _found(call, view)
-    if record is None:
+        found = _found(call, view)
+    if found is None:
         raise await _missing(call)
+    bucket, record = found
     conditions.check_read(call.params, record)
-    return _answer(call, record, _wanted(call, record))
+    return _answer(call, bucket, record, _wanted(call, record))
 
 
-async def _open(call: Call) -> tuple[Record, bytes, BlobReader | None]:
+async def _open(call: Call) -> tuple[Found, bytes, BlobReader | None]:
     while True:
         with call.cloud.database.snapshot() as view:
-            record = _found(call, view)
-            if record is None:
+            found = _found(call, view)
+            if found is None:
                 break
+            record = found[1]
             conditions.check_read(call.params, record)
             if not record.segments:
-                return record, records.data(view, record), None
+                return found, records.data(view, record), None
         reader = call.cloud.blobs.reader(record.segments)
         with call.cloud.database.snapshot() as view:
-            if records.version(view, record.bucket, record.key) == record.version:
-                return record, b"", reader
+            if records.is_there(view, record):
+                return found, b"", reader
         reader.close()  # overwritten before the pin: look again
     raise await _missing(call)
 
 
-def _found(call: Call, view: View) -> Record | None:
+def _found(call: Call, view: View) -> Found | None:
     """The object, or None; what is wrong with the request itself is refused first."""
-    attributes.check_version(call.params)
     attributes.refuse_absent(call.params)
     attributes.check_key(call.params["Key"])
     overrides = [name for name in _OVERRIDES if call.params.get(name) is not None]
@@ -109,7 +120,9 @@ def _found(call: Call, view: View) -> Record | None:
         raise faults.invalid_request(
             "Request specific response headers cannot be used for anonymous GET requests."
         )
-    return records.load(view, of_call(call, view).id, call.params["Key"])
+    bucket = of_call(call, view)
+    record = versions.chosen(call, view, bucket)
+    return None if record is None else (bucket, record)
 
 
 async def _missing(call: Call) -> AwsError:
@@ -122,7 +135,9 @@ async def _missing(call: Call) -> AwsError:
             if error.status == 403:
                 return faults.access_denied()
             raise
-    return faults.no_such_key(call.params["Key"])
+    with call.cloud.database.snapshot() as view:
+        bucket = of_call(call, view)
+        return versions.missing(view, bucket, call.params["Key"])
 
 
 def _wanted(call: Call, record: Record) -> Range | None:
@@ -140,7 +155,7 @@ def _wanted(call: Call, record: Record) -> Range | None:
     return ranges.of_part(record.parts, number, record.size)
 
 
-def _answer(call: Call, record: Record, wanted: Range | None) -> Result:
+def _answer(call: Call, bucket: Bucket, record: Record, wanted: Range | None) -> Result:
     params = call.params
     start, end = wanted or (0, record.size)
     output: dict[str, Any] = {
@@ -150,6 +165,7 @@ def _answer(call: Call, record: Record, wanted: Range | None) -> Result:
         "ETag": conditions.quoted(record.etag),
         **record.headers,
         **attributes.SSE,
+        **bucket.version(record.version_id),
         "Metadata": record.metadata,
     }
     if record.tags:
@@ -161,7 +177,8 @@ def _answer(call: Call, record: Record, wanted: Range | None) -> Result:
         output["PartsCount"] = len(record.parts)
     if str(params.get("ChecksumMode", "")).upper() == "ENABLED":
         output.update(_checksum(record, wanted, params.get("PartNumber")))
-    output.update(lifecycle.expiration(call.cloud.database.view(), record))
+    if params.get("VersionId") is None:
+        output.update(lifecycle.expiration(call.cloud.database.view(), record))
     if wanted is None or start == end:
         return Result(output)
     output["ContentRange"] = ranges.content_range(wanted, record.size)
@@ -180,9 +197,10 @@ def _checksum(record: Record, wanted: Range | None, part: int | None) -> dict[st
 
 async def get_object_attributes(call: Call) -> Output:
     with call.cloud.database.snapshot() as view:
-        record = _found(call, view)
-    if record is None:
+        found = _found(call, view)
+    if found is None:
         raise await _missing(call)
+    bucket, record = found
     asked = call.params.get("ObjectAttributes") or []
     if isinstance(asked, str):
         asked = [each.strip() for each in asked.split(",")]
@@ -199,7 +217,8 @@ async def get_object_attributes(call: Call) -> Output:
         "ObjectParts": _object_parts(call, record) if record.parts else None,
     }
     output = {name: value for name, value in facts.items() if name in asked}
-    return {**output, "LastModified": record.modified_ms // 1000}
+    shown = bucket.version(record.version_id)
+    return {**output, **shown, "LastModified": record.modified_ms // 1000}
 
 
 def _object_parts(call: Call, record: Record) -> dict[str, Any]:

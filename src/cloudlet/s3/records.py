@@ -15,11 +15,17 @@ from cloudlet.store.database import Row, Transaction, View
 
 Checksum = tuple[str, str, str]  # algorithm, type, value
 Part = tuple[int, int, str]  # number, size, checksum value
+COLUMNS = (
+    "bucket, key, size, etag, modified_ms, version, checksum, content, tags, upload, headers,"
+    " metadata, parts, segments, version_id"
+)
+_INSERT = f"INSERT OR REPLACE INTO s3_object ({COLUMNS}) VALUES ({', '.join('?' * 15)})"
 
 
 @dataclass(slots=True)
 class Record:
-    """One object. `etag` has no quotes; `content` or `segments` say where the bytes are."""
+    """One version of an object. `etag` has no quotes ("" = a delete marker), `version_id` is ""
+    for the null version; `content` or `segments` say where the bytes are."""
 
     bucket: int
     key: str
@@ -35,6 +41,11 @@ class Record:
     content: int | None = None
     upload: str = ""
     version: int = 0
+    version_id: str = ""
+
+    @property
+    def is_marker(self) -> bool:
+        return not self.etag
 
     @classmethod
     def of(cls, row: Row) -> "Record":
@@ -54,6 +65,7 @@ class Record:
             row["content"],
             row["upload"],
             row["version"],
+            row["version_id"],
         )
 
 
@@ -76,12 +88,14 @@ def load(view: View, bucket: int, key: str) -> Record | None:
     return None if row is None else Record.of(row)
 
 
-def version(view: View, bucket: int, key: str) -> int | None:
-    """Which write the object is of; a cheap look whether it is still the same."""
-    value: int | None = view.value(
-        "SELECT version FROM s3_object WHERE bucket = ? AND key = ?", (bucket, key)
+def is_there(view: View, record: Record) -> bool:
+    """Whether what was read is still kept: as the current version or as another."""
+    where = "bucket = ? AND key = ? AND version = ?"
+    place = (record.bucket, record.key, record.version)
+    return any(
+        view.value(f"SELECT 1 FROM {table} WHERE {where}", place)
+        for table in ("s3_object", "s3_version")
     )
-    return value
 
 
 def next_version(tx: Transaction) -> int:
@@ -96,17 +110,13 @@ def data(view: View, record: Record) -> bytes:
     return bytes(view.value("SELECT data FROM s3_content WHERE id = ?", (record.content,)) or b"")
 
 
-def store(tx: Transaction, blobs: Blobs, record: Record, inline: bytes | None) -> None:
-    """Puts the object in place of the one before. Its segments must be held already."""
-    drop_contents(tx, blobs, record.bucket, record.key)
+def store(tx: Transaction, record: Record, inline: bytes | None) -> None:
+    """Makes the record its key's current version. Its segments must be held already."""
     if inline:
         cursor = tx.run("INSERT INTO s3_content (data) VALUES (?)", (inline,))
         record.content = cursor.lastrowid
-    record.version = next_version(tx)
     tx.run(
-        "INSERT OR REPLACE INTO s3_object (bucket, key, size, etag, modified_ms, version, checksum,"
-        " content, tags, upload, headers, metadata, parts, segments)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        _INSERT,
         (
             record.bucket,
             record.key,
@@ -122,26 +132,24 @@ def store(tx: Transaction, blobs: Blobs, record: Record, inline: bytes | None) -
             json.dumps(record.metadata),
             json.dumps(record.parts),
             json.dumps(record.segments),
+            record.version_id,
         ),
     )
 
 
-def remove(tx: Transaction, blobs: Blobs, bucket: int, key: str) -> bool:
-    """Deletes the object with its contents; says whether there was one."""
-    drop_contents(tx, blobs, bucket, key)
-    cursor = tx.run("DELETE FROM s3_object WHERE bucket = ? AND key = ?", (bucket, key))
-    return cursor.rowcount > 0
-
-
 def drop_contents(tx: Transaction, blobs: Blobs, bucket: int, key: str) -> None:
+    """What the current version consists of; its row goes next, or is replaced."""
     row = tx.one(
         "SELECT content, segments FROM s3_object WHERE bucket = ? AND key = ?", (bucket, key)
     )
-    if row is None:
-        return
-    if row["content"] is not None:
-        tx.run("DELETE FROM s3_content WHERE id = ?", (row["content"],))
-    release(tx, blobs, segments_of(row["segments"]))
+    if row is not None:
+        free(tx, blobs, row["content"], segments_of(row["segments"]))
+
+
+def free(tx: Transaction, blobs: Blobs, content: int | None, segments: Sequence[Segment]) -> None:
+    if content is not None:
+        tx.run("DELETE FROM s3_content WHERE id = ?", (content,))
+    release(tx, blobs, segments)
 
 
 def hold(tx: Transaction, segments: Sequence[Segment]) -> None:

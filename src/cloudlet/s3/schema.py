@@ -2,6 +2,8 @@
 
 Rows that listings read stay short: contents live in `s3_content` (small ones) or in blobs, and the
 long columns come last, where SQLite needs no overflow page to reach the ones before them.
+`s3_object` has current versions only, and none for a key whose newest version is a delete marker.
+Columns that came later are added by ALTER TABLE, in databases of any age.
 """
 
 SCHEMA = """
@@ -22,6 +24,8 @@ CREATE TABLE IF NOT EXISTS s3_setting (
     PRIMARY KEY (bucket, name)
 ) WITHOUT ROWID;
 
+ALTER TABLE s3_bucket ADD COLUMN versioning TEXT NOT NULL DEFAULT ''; -- Enabled, Suspended
+
 CREATE TABLE IF NOT EXISTS s3_object (
     bucket      INTEGER NOT NULL REFERENCES s3_bucket (id),
     key         TEXT NOT NULL,
@@ -39,6 +43,31 @@ CREATE TABLE IF NOT EXISTS s3_object (
     segments    TEXT NOT NULL,          -- JSON: [[blob, offset, length], …]
     PRIMARY KEY (bucket, key)
 ) WITHOUT ROWID;
+
+ALTER TABLE s3_object ADD COLUMN version_id TEXT NOT NULL DEFAULT ''; -- '' = null
+
+-- Versions that aren't current, and delete markers (etag ''), current ones too (noncurrent_ms 0).
+CREATE TABLE IF NOT EXISTS s3_version (
+    bucket        INTEGER NOT NULL REFERENCES s3_bucket (id),
+    key           TEXT NOT NULL,
+    version       INTEGER NOT NULL,
+    version_id    TEXT NOT NULL,
+    noncurrent_ms INTEGER NOT NULL,     -- since when
+    size          INTEGER NOT NULL,
+    etag          TEXT NOT NULL,
+    modified_ms   INTEGER NOT NULL,
+    checksum      TEXT NOT NULL,
+    content       INTEGER,
+    tags          TEXT NOT NULL,
+    upload        TEXT NOT NULL,
+    headers       TEXT NOT NULL,
+    metadata      TEXT NOT NULL,
+    parts         TEXT NOT NULL,
+    segments      TEXT NOT NULL,
+    PRIMARY KEY (bucket, key, version DESC)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS s3_version_null ON s3_version (bucket, key)
+    WHERE version_id = '';
 
 CREATE TABLE IF NOT EXISTS s3_content (
     id   INTEGER PRIMARY KEY AUTOINCREMENT,

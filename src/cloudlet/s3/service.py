@@ -16,6 +16,7 @@ from cloudlet.s3 import (
     settings,
     tagging,
     uploads,
+    version_listing,
     website,
 )
 from cloudlet.wire.models import operation_names
@@ -24,6 +25,6 @@ from cloudlet.wire.service import Service, operations
 
 def service() -> Service:
     modules = (access, acl, buckets, copying, cors, lifecycle, listing, multipart)
-    more = (notifications, objects, reading, settings, tagging, uploads, website)
+    more = (notifications, objects, reading, settings, tagging, uploads, version_listing, website)
     table = operations(operation_names("s3"), *modules, *more)
     return Service("s3", table, permissions.requirements, permissions.resource_policies)

@@ -88,20 +88,24 @@ def get_bucket_ownership_controls(call: Call, view: View) -> Output:
 
 def get_bucket_versioning(call: Call, view: View) -> Output:
     """Empty: never enabled."""
-    of_call(call, view)
-    return {}
+    status = of_call(call, view).versioning
+    return {"Status": status} if status else {}
 
 
 def put_bucket_versioning(call: Call, tx: Transaction) -> None:
-    of_call(call, tx)
-    status = (call.params.get("VersioningConfiguration") or {}).get("Status")
+    """What `versions` makes of it holds for writes from now on."""
+    bucket = of_call(call, tx)
+    wanted = call.params.get("VersioningConfiguration") or {}
+    status = wanted.get("Status")
+    if wanted.get("MFADelete", "Disabled") != "Disabled" or call.params.get("MFA"):
+        raise NotImplementedByCloudlet("S3 MFA delete")
     if status not in ("Enabled", "Suspended"):
         raise AwsError(
             "IllegalVersioningConfigurationException",
             "The Versioning element must be specified",
             400,
         )
-    raise NotImplementedByCloudlet("S3 versioning")
+    tx.run("UPDATE s3_bucket SET versioning = ? WHERE id = ?", (status, bucket.id))
 
 
 def get_bucket_encryption(call: Call, view: View) -> Output:

@@ -8,9 +8,9 @@ import json
 from typing import Any
 
 from cloudlet.call import Cloud
-from cloudlet.s3 import lifecycle, multipart, records
+from cloudlet.s3 import lifecycle, multipart, versions
 from cloudlet.s3.announce import LIFECYCLE, Event, announce
-from cloudlet.s3.bucket import Bucket, of_name, setting
+from cloudlet.s3.bucket import COLUMNS, Bucket, of_name, setting
 from cloudlet.store.database import Row, Transaction, View
 
 _BATCH = 500
@@ -35,7 +35,7 @@ async def sweep_lifecycle(cloud: Cloud) -> int:
 
 def _ruled(view: View) -> list[Bucket]:
     rows = view.all(
-        "SELECT id, s3_bucket.name, region, created_ms FROM s3_bucket JOIN s3_setting"
+        f"SELECT {COLUMNS} FROM s3_bucket JOIN s3_setting"
         " ON bucket = id AND s3_setting.name = 'lifecycle'"
     )
     return [Bucket(*row) for row in rows]
@@ -71,9 +71,10 @@ def _expiring(cloud: Cloud, name: str, keys: list[str]) -> Any:
             )
             if row is None or not _is_due(cloud, rules, row):
                 continue
-            records.remove(tx, cloud.blobs, bucket.id, key)
-            version = records.next_version(tx)
-            event = Event("LifecycleExpiration:Delete", "Lifecycle Expiration", key, version)
+            erased = versions.erase(cloud, tx, bucket, key)
+            assert erased is not None
+            kind = "DeleteMarkerCreated" if erased.is_kept else "Delete"
+            event = Event(f"LifecycleExpiration:{kind}", "Lifecycle Expiration", key, *erased[:2])
             announce(cloud.config, tx, bucket, event, LIFECYCLE)
             count += 1
         return count

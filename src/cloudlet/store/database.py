@@ -5,8 +5,8 @@ all that wait inside one SQLite transaction, each in its own savepoint, and comm
 `synchronous=FULL`): a change that was answered is on the disk, one that raised left nothing.
 Readers are plain connections, one per thread, that see the last committed state.
 
-Each service brings its tables as SQL text (`CREATE TABLE IF NOT EXISTS …`); later changes of a
-table are numbered steps in the same text's `migrations`.
+Each service brings its tables as SQL text (`CREATE TABLE IF NOT EXISTS …`); columns that came
+later are `ALTER TABLE … ADD COLUMN …` in the same text, passed over where they are there already.
 See https://www.sqlite.org/wal.html.
 """
 
@@ -98,8 +98,8 @@ class Database:
         self._thread.start()
 
     def prepare(self, schema: str) -> None:
-        """Creates a service's tables; a schema's statements must be repeatable."""
-        self.write_now(lambda tx: [tx.run(sql) for sql in _statements(schema)])
+        """Creates a service's tables, or brings older ones up to date."""
+        self.write_now(lambda tx: _prepare(tx, schema))
 
     async def write(self, change: Callable[[Transaction], T]) -> T:
         """Runs the change in the writer thread; returns its value when it is on the disk."""
@@ -264,6 +264,15 @@ def _statements(schema: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+
+
+def _prepare(tx: Transaction, schema: str) -> None:
+    for statement in _statements(schema):
+        try:
+            tx.run(statement)
+        except sqlite3.OperationalError as error:
+            if "duplicate column name" not in str(error):
+                raise
 
 
 def _store_error(error: BaseException) -> BaseException:

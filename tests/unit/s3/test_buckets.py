@@ -114,13 +114,6 @@ def test_tags(shelf: Shelf) -> None:
     shelf.call(settings.delete_bucket_tagging, Bucket="shelf")
 
 
-def test_versioning_was_never_enabled_and_cannot_be(shelf: Shelf) -> None:
-    assert shelf.call(settings.get_bucket_versioning, Bucket="shelf") == {}
-    wanted = {"Status": "Enabled"}
-    with pytest.raises(AwsError, match="NotImplemented"):
-        shelf.call(settings.put_bucket_versioning, Bucket="shelf", VersioningConfiguration=wanted)
-
-
 def test_encryption_is_aes256_and_nothing_else(shelf: Shelf) -> None:
     answer = shelf.call(settings.get_bucket_encryption, Bucket="shelf")
     shelf.call(settings.put_bucket_encryption, Bucket="shelf", **answer)

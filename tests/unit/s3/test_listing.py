@@ -123,7 +123,9 @@ def test_a_thousand_prefixes_cost_a_seek_each(shelf: Shelf) -> None:
     """Rows below a common prefix are passed over, however many there are."""
 
     def fill(tx: Any) -> None:
-        row = "INSERT INTO s3_object SELECT 1, ?, 0, '', 0, 0, '[\"\",\"\",\"\"]', NULL, '', '',"
+        row = (
+            "INSERT INTO s3_object SELECT 1, ?, 0, '', 0, 0, '[\"\",\"\",\"\"]', NULL, '', '', '',"
+        )
         names = [(f"{folder:02}/{number:03}",) for folder in range(20) for number in range(500)]
         tx.run_many(row + " '', '', '', ''", names)
 
