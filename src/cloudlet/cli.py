@@ -165,7 +165,6 @@ def env(account: str, data: Path) -> None:
 def environment(data: Path, account: str = "") -> dict[str, str]:
     """What AWS's tools need to find the cloudlet of this folder; AwsError where there is none."""
     from cloudlet.errors import AwsError
-    from cloudlet.iam.accounts import key_of
     from cloudlet.iam.root import FILE, root_key
 
     config = Config(data=data.absolute())
@@ -174,7 +173,11 @@ def environment(data: Path, account: str = "") -> dict[str, str]:
             f"no cloudlet has run in {config.data}: run `up` there, or name its folder: --data"
         )
         raise AwsError("NoCloudlet", message, 404)
-    key = key_of(config, account) if account else root_key(config)
+    key = root_key(config)
+    if account:
+        from cloudlet.iam.accounts import key_of
+
+        key = key_of(config, account)
     return {
         "AWS_ENDPOINT_URL": endpoint(config.data) or config.aws_endpoint,
         "AWS_REGION": config.region,
