@@ -21,6 +21,7 @@ class Body:
     def __init__(self, receive: Receive, length: int | None) -> None:
         self.receive = receive
         self.length = length  # bytes as announced; None when unknown
+        self.trailers: dict[str, str] = {}  # headers that followed it; complete at its end
 
     @classmethod
     def of(cls, data: bytes) -> "Body":
@@ -77,6 +78,10 @@ class Request:
     def arguments(self) -> list[tuple[str, str]]:
         """The decoded query string, in order; a bare name has the value ""."""
         return parse_qsl(self.query, keep_blank_values=True)
+
+
+class Interrupted(Exception):
+    """Raised by a streamed body that cannot go on: the connection is closed in the middle of it."""
 
 
 class Streamed(Protocol):

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import httptools
@@ -20,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from cloudlet.errors import AwsError
-from cloudlet.exchange import Body, Request, Response, Streamed
+from cloudlet.exchange import Body, Interrupted, Request, Response, Streamed
 from cloudlet.front import heads
 
 _log = logging.getLogger(__name__)
@@ -72,6 +73,12 @@ class Connection(HttpToolsProtocol):
         if exchange.waiting_bytes > _WAITING_BYTES_MAX:
             self.flow.pause_reading()
 
+    def on_message_complete(self) -> None:
+        exchange = self.cycle
+        if isinstance(exchange, Exchange) and len(self.headers) > exchange.head_count:
+            exchange.take_trailers(self.headers)
+        super().on_message_complete()
+
     def target(self) -> tuple[str, str]:
         """Raw path and query of the request, as received."""
         url = self.url
@@ -99,6 +106,7 @@ class Exchange(RequestResponseCycle):
         self.response_started = False
         self.response_complete = False
         self.waiting_bytes = 0
+        self.head_count = len(connection.headers)
         self._chunks: deque[bytes] = deque()
         self._answer = answer
         self._date = connection.server_state.default_headers
@@ -125,6 +133,10 @@ class Exchange(RequestResponseCycle):
         self._chunks.append(data)
         self.waiting_bytes += len(data)
         self.message_event.set()
+
+    def take_trailers(self, headers: list[tuple[bytes, bytes]]) -> None:
+        with suppress(AwsError):  # too large: as if there were none
+            self._request.body.trailers.update(heads.read(headers[self.head_count :]))
 
     async def _next(self) -> bytes:
         """`exchange.Receive`."""
@@ -155,7 +167,7 @@ class Exchange(RequestResponseCycle):
                 await self._send(_refusal(self._refused.status, self._refused.message))
             else:
                 await self._send(await self._answer(self._request))
-        except ClientGone:
+        except (ClientGone, Interrupted):
             self.transport.close()
         except Exception:
             _log.exception("%s %s failed", self._request.method, self._request.raw_path)

@@ -16,7 +16,7 @@ from cloudlet.functions import names, records
 from cloudlet.functions.records import Document
 from cloudlet.store.database import Transaction, View
 
-_REFUSED = ("EventSourceToken", "PrincipalOrgID", "InvokedViaFunctionUrl")
+_REFUSED = ("EventSourceToken", "PrincipalOrgID")
 
 
 def add_permission(call: Call, tx: Transaction) -> Output:
@@ -55,6 +55,8 @@ def _statement(call: Call, arn: str) -> Document:
         conditions.setdefault("StringEquals", {})["lambda:FunctionUrlAuthType"] = params[
             "FunctionUrlAuthType"
         ]
+    if params.get("InvokedViaFunctionUrl"):
+        conditions["Bool"] = {"lambda:InvokedViaFunctionUrl": "true"}
     statement: Document = {
         "Sid": params["StatementId"],
         "Effect": "Allow",
@@ -132,6 +134,6 @@ def _matches(statement: Document, config: Config, attributes: Mapping[str, str])
     if pattern and not fnmatchcase(source, pattern.replace("[", "[[]")):
         return False
     wanted = conditions.get("StringEquals", {})
-    if "lambda:FunctionUrlAuthType" in wanted:
+    if "lambda:FunctionUrlAuthType" in wanted or "Bool" in conditions:
         return False
     return bool(wanted.get("AWS:SourceAccount", account) == account)

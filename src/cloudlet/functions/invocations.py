@@ -8,10 +8,10 @@ import binascii
 
 import orjson
 
-from cloudlet.call import Call, Output, Params
+from cloudlet.call import Call, Output, Params, Result
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.events import outbox
-from cloudlet.functions import names
+from cloudlet.functions import names, traces
 from cloudlet.functions.records import Found
 from cloudlet.functions.worker_process import Invocation
 
@@ -20,22 +20,12 @@ ASYNC_BYTES_MAX = 1024 * 1024
 _CONTEXT_BYTES_MAX = 3583
 
 
-async def invoke(call: Call) -> Output:
+async def invoke(call: Call) -> Output | Result:
     params = call.params
     kind = params.get("InvocationType") or "RequestResponse"
-    if params.get("TenantId") or params.get("DurableExecutionName"):
-        raise NotImplementedByCloudlet("TenantId and DurableExecutionName")
-    found: Found = call.state.find(params["FunctionName"], params.get("Qualifier"))
-    payload = await _payload(params, ASYNC_BYTES_MAX if kind == "Event" else SYNC_BYTES_MAX)
+    found, invocation = await prepare(call, kind)
     if kind == "DryRun":
         return {"StatusCode": 204, "ExecutedVersion": found.version}
-    invocation = Invocation(
-        call.request.id or call.config.new_id(),
-        names.function_arn(call.config, found.name, found.qualifier),
-        payload,
-        trace_id=call.request.headers.get("x-amzn-trace-id", ""),
-        client_context=_client_context(params.get("ClientContext")),
-    )
     if kind == "Event":
         return await _enqueue(call, invocation)
     answer = await call.state.run(found, invocation)
@@ -48,7 +38,23 @@ async def invoke(call: Call) -> Output:
         output["FunctionError"] = "Unhandled"
     if params.get("LogType") == "Tail":
         output["LogResult"] = base64.b64encode(answer.tail).decode()
-    return output
+    return Result(output, headers=[("X-Amzn-Trace-Id", traces.shown(invocation.trace_id))])
+
+
+async def prepare(call: Call, kind: str) -> tuple[Found, Invocation]:
+    """What is invoked, and with what; refused where the payload is not as it must be."""
+    params = call.params
+    if params.get("TenantId") or params.get("DurableExecutionName"):
+        raise NotImplementedByCloudlet("TenantId and DurableExecutionName")
+    found: Found = call.state.find(params["FunctionName"], params.get("Qualifier"))
+    invocation = Invocation(
+        call.request.id or call.config.new_id(),
+        names.function_arn(call.config, found.name, found.qualifier),
+        await _payload(params, kind),
+        trace_id=call.request.headers.get("x-amzn-trace-id", ""),
+        client_context=_client_context(params.get("ClientContext")),
+    )
+    return found, invocation
 
 
 async def _enqueue(call: Call, invocation: Invocation) -> Output:
@@ -70,7 +76,8 @@ async def _enqueue(call: Call, invocation: Invocation) -> Output:
     return {"StatusCode": 202, "Payload": b""}
 
 
-async def _payload(params: Params, limit_bytes: int) -> bytes:
+async def _payload(params: Params, kind: str) -> bytes:
+    limit_bytes = ASYNC_BYTES_MAX if kind == "Event" else SYNC_BYTES_MAX
     payload = params.get("Payload")
     if payload is not None and hasattr(payload, "read"):
         payload = await payload.read(SYNC_BYTES_MAX + 1)
@@ -81,7 +88,7 @@ async def _payload(params: Params, limit_bytes: int) -> bytes:
     if len(payload) > limit_bytes:
         raise AwsError(
             "RequestTooLargeException",
-            f"{len(payload)} byte payload is too large for the invocation type"
+            f"{len(payload)} byte payload is too large for the {kind} invocation type"
             f" (limit {limit_bytes} bytes)",
             413,
             Type="User",

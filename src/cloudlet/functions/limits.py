@@ -174,6 +174,37 @@ def check_concurrency(view: View, found: records.Found, running: int, total: int
         raise throttled("ConcurrentInvocationLimitExceeded")
 
 
+def check_recursion(view: View, name: str) -> None:
+    """Refuses what a chain of events has led back to the function too often."""
+    if _recursion(view, name) == "Terminate":
+        raise AwsError(
+            "RecursiveInvocationException",
+            f"Lambda has detected your function {name} being invoked in a recursive loop with"
+            " other AWS resources and stopped it.",
+            400,
+            Type="User",
+        )
+
+
+def _recursion(view: View, name: str) -> str:
+    found = view.value("SELECT loop FROM function_recursion WHERE name = ?", (name,))
+    return found or "Terminate"
+
+
+def put_function_recursion_config(call: Call, tx: Transaction) -> Output:
+    name = names.parse(call.params["FunctionName"]).name
+    records.require(tx, call.config, name)
+    wanted = (name, call.params["RecursiveLoop"])
+    tx.run("INSERT OR REPLACE INTO function_recursion (name, loop) VALUES (?, ?)", wanted)
+    return {"RecursiveLoop": call.params["RecursiveLoop"]}
+
+
+def get_function_recursion_config(call: Call, view: View) -> Output:
+    name = names.parse(call.params["FunctionName"]).name
+    records.require(view, call.config, name)
+    return {"RecursiveLoop": _recursion(view, name)}
+
+
 def throttled(reason: str) -> AwsError:
     return AwsError(
         "TooManyRequestsException", "Rate Exceeded.", 429, Reason=reason, Type="User",

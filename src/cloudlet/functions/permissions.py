@@ -14,6 +14,7 @@ from cloudlet.store.database import View
 # operations whose IAM action has another name
 _ACTIONS = {
     "Invoke": "InvokeFunction",
+    "InvokeWithResponseStream": "InvokeFunction",
     "GetLayerVersionByArn": "GetLayerVersion",
 }
 _MAPPING = "EventSourceMapping"
@@ -52,7 +53,8 @@ def _context(call: Call) -> dict[str, Any]:
     if _MAPPING in call.operation and call.params.get("FunctionName"):
         name, qualifier = _reference(call)
         return {"lambda:FunctionArn": names.function_arn(call.config, name, qualifier)}
-    return {}
+    auth = call.params.get("FunctionUrlAuthType") or call.params.get("AuthType")
+    return {"lambda:FunctionUrlAuthType": auth} if auth else {}
 
 
 def _reference(call: Call) -> names.Reference:

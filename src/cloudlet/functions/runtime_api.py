@@ -5,16 +5,21 @@ One loopback port serves all workers: each knows it under a path of its own with
 """
 
 import asyncio
+import base64
+import binascii
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import orjson
 
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Request, Response
-from cloudlet.functions.worker_process import Invocation, WorkerProcess
+from cloudlet.functions.worker_process import Invocation, Pieces, WorkerProcess
 
 RESPONSE_BYTES_MAX = 6 * 1024 * 1024 + 100  # what AWS allows, as its error message says
 ERROR_BYTES_MAX = 256 * 1024
+STREAM_BYTES_MAX = 200 << 20
+_MODE = "lambda-runtime-function-response-mode"
 _ACCEPTED = Response(202, [("Content-Type", "application/json")], b'{"status":"OK"}')
 
 
@@ -63,15 +68,29 @@ class RuntimeApi:
         invocation = _running(worker, id_)
         if invocation is None:
             return _refusal(400, "InvalidRequestID", "Invalid request ID")
+        if request.headers.get(_MODE) == "streaming" and invocation.stream is not None:
+            return await self._stream(worker, invocation.stream, request)
         try:
             body = await request.body.read(RESPONSE_BYTES_MAX)
         except AwsError:
-            worker.fail_running(
-                "Function.ResponseSizeTooLarge",
-                "Response payload size exceeded maximum allowed payload size (6291556 bytes).",
-            )
+            worker.fail_running("Function.ResponseSizeTooLarge", _too_large(RESPONSE_BYTES_MAX))
             return _refusal(413, "RequestEntityTooLarge", "Exceeded maximum allowed payload size")
-        worker.complete(body, is_error=False)
+        failure = _failure_in_trailers(request)
+        worker.complete(body if failure is None else failure, is_error=failure is not None)
+        return _ACCEPTED
+
+    async def _stream(self, worker: WorkerProcess, stream: Pieces, request: Request) -> Response:
+        """Hands the pieces on as they come; the invocation ends with the last of them."""
+        stream.begin(request.headers.get("content-type", ""))
+        left = STREAM_BYTES_MAX
+        async for piece in request.body:
+            left -= len(piece)
+            if left < 0:
+                worker.fail_running("Function.ResponseSizeTooLarge", _too_large(STREAM_BYTES_MAX))
+                return _refusal(413, "RequestEntityTooLarge", "Exceeded maximum allowed payload")
+            await stream.put(piece)
+        failure = _failure_in_trailers(request)
+        worker.complete(failure or b"", is_error=failure is not None)
         return _ACCEPTED
 
     async def _error(self, worker: WorkerProcess, id_: str, request: Request) -> Response:
@@ -83,6 +102,23 @@ class RuntimeApi:
             body = b'{"errorType":"Function.ResponseSizeTooLarge","errorMessage":"Error too large"}'
         worker.complete(body, is_error=True)
         return _ACCEPTED
+
+
+def _too_large(limit_bytes: int) -> str:
+    return f"Response payload size exceeded maximum allowed payload size ({limit_bytes} bytes)."
+
+
+def _failure_in_trailers(request: Request) -> bytes | None:
+    """The error document of a function that failed after it had begun to answer."""
+    trailers = request.body.trailers
+    kind = trailers.get("lambda-runtime-function-error-type")
+    if kind is None:
+        return None
+    with suppress(binascii.Error, ValueError):
+        body = trailers.get("lambda-runtime-function-error-body", "")
+        if document := base64.b64decode(body, validate=True):
+            return document
+    return orjson.dumps({"errorType": kind, "errorMessage": ""})
 
 
 def invocation_headers(invocation: Invocation) -> list[tuple[str, str]]:

@@ -33,6 +33,24 @@ CREATE TABLE IF NOT EXISTS function_event_configs (
     config    TEXT NOT NULL,
     PRIMARY KEY (name, qualifier)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS function_urls (
+    name      TEXT NOT NULL REFERENCES functions ON DELETE CASCADE,
+    qualifier TEXT NOT NULL,                  -- '' or an alias
+    url_id    TEXT NOT NULL UNIQUE,           -- the first label of its host name
+    config    TEXT NOT NULL,
+    PRIMARY KEY (name, qualifier)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS function_recursion ( -- what differs from Terminate
+    name TEXT PRIMARY KEY REFERENCES functions ON DELETE CASCADE,
+    loop TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS function_provisioned (
+    name      TEXT NOT NULL REFERENCES functions ON DELETE CASCADE,
+    qualifier TEXT NOT NULL,                  -- a version or an alias
+    wanted    INTEGER NOT NULL,
+    changed_ms INTEGER NOT NULL,
+    PRIMARY KEY (name, qualifier)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS function_failures ( -- failed attempts of async invocations (facts)
     fact_id  INTEGER PRIMARY KEY,
     failures INTEGER NOT NULL

@@ -10,6 +10,8 @@ from cloudlet.functions import (
     limits,
     mapping_api,
     permissions,
+    streaming,
+    urls,
     versions,
 )
 from cloudlet.wire.service import Service, operations
@@ -19,7 +21,9 @@ def service(state: Any = None) -> list[Service]:
     """`state` is the process's `Functions`."""
     from cloudlet.wire.models import operation_names
 
-    modules = (api, grants, invocations, layers, limits, mapping_api, versions)
+    modules = (
+        api, grants, invocations, layers, limits, mapping_api, streaming, urls, versions,
+    )  # fmt: skip
     return [
         Service(
             "lambda",

@@ -8,12 +8,24 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cloudlet.call import Cloud
 from cloudlet.events.delivery import Outcome
 from cloudlet.events.outbox import Fact
 from cloudlet.exchange import Request, Response
-from cloudlet.functions import asynchronous, code, isolation, layers, limits, names, records
+from cloudlet.functions import (
+    asynchronous,
+    code,
+    grants,
+    isolation,
+    layers,
+    limits,
+    names,
+    records,
+    traces,
+    urls,
+)
 from cloudlet.functions.credentials import RoleCredentials
 from cloudlet.functions.mappings import Mappings, StreamSource
 from cloudlet.functions.pool import Pool, PoolSettings
@@ -94,6 +106,15 @@ class Functions:
         roll = int(config.new_secret(4), 16) / 2**32 if found else 1.0
         return records.find(self.cloud.database.view(), config, name, found, roll)
 
+    def url(self, url_id: str) -> tuple[Cloud, records.Document, list[Mapping[str, Any]]] | None:
+        """Whose a function URL is, its configuration, the resource policies that decide on it."""
+        view = self.cloud.database.view()
+        config = urls.find(view, url_id)
+        if config is None:
+            return None
+        policy = grants.policy(view, *names.parse(config["FunctionArn"]))
+        return self.cloud, config, [policy] if policy else []
+
     async def invoke_reference(self, reference: str, payload: bytes) -> Answer:
         """For mappings: a synchronous invocation without a caller to check."""
         found = self.find(reference)
@@ -108,16 +129,17 @@ class Functions:
         spec = spec_of(self.cloud, found)
         running = self.pool.running
         limits.check_concurrency(view, found, running[spec.arn], running.total())
-        if not invocation.trace_id:
-            invocation.trace_id = self._trace_id(found)
+        self._trace(found, spec, invocation)
         return await self.pool.invoke(spec, invocation)
 
-    def _trace_id(self, found: Found) -> str:
-        config = self.cloud.config
-        sampled = int(found.config.get("TracingConfig", {}).get("Mode") == "Active")
-        moment = f"{config.now_ms() // 1000:08x}"
-        random = config.new_secret(20)
-        return f"Root=1-{moment}-{random[:24]};Parent={random[24:40]};Sampled={sampled}"
+    def _trace(self, found: Found, spec: Spec, invocation: Invocation) -> None:
+        """Completes the trace header; stops a function that keeps on invoking itself."""
+        if not invocation.trace_id:
+            is_sampled = found.config.get("TracingConfig", {}).get("Mode") == "Active"
+            invocation.trace_id = traces.made(self.cloud.config, is_sampled)
+        invocation.trace_id, count = traces.descended(invocation.trace_id, spec.arn)
+        if count >= traces.RECURSION_MAX:
+            limits.check_recursion(self.cloud.database.view(), found.name)
 
     async def _freshened(self, found: Found) -> Found:
         """An edited folder is new code: its digest changes and so do its workers."""

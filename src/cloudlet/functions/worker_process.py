@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import orjson
 
@@ -50,6 +51,14 @@ class Answer:
     is_lost: bool = False  # the worker, not the handler, failed
 
 
+class Pieces(Protocol):
+    """Takes an answer that comes piece by piece."""
+
+    def begin(self, content_type: str) -> None: ...
+
+    async def put(self, piece: bytes) -> None: ...
+
+
 @dataclass(slots=True, eq=False)
 class Invocation:
     request_id: str
@@ -59,6 +68,7 @@ class Invocation:
     client_context: str = ""
     deadline_ms: int = 0
     started_s: float = 0.0
+    stream: Pieces | None = None  # who wants the answer piece by piece
     answer: "asyncio.Future[Answer]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )

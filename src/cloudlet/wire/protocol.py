@@ -19,7 +19,7 @@ from botocore.model import OperationModel, Shape, StructureShape
 from cloudlet.call import Params, Result
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.exchange import Request, Response
-from cloudlet.wire import faults, form_codec, models, rest, scalars
+from cloudlet.wire import event_stream, faults, form_codec, models, rest, scalars
 from cloudlet.wire.json_codec import Formatter, Parser
 from cloudlet.wire.models import Model, serialization
 from cloudlet.wire.validate import Validator
@@ -200,6 +200,16 @@ class Protocol:
         self, operation: OperationModel, result: Result, request_id: str
     ) -> Response:
         shape = operation.output_shape
+        streamed = event_stream.member(shape)
+        if shape is not None and streamed:
+            headers = [
+                ("Content-Type", event_stream.CONTENT_TYPE),
+                ("x-amzn-RequestId", request_id),
+            ]
+            events = event_stream.EventStream(
+                shape.members[streamed], result.output[streamed], event_stream.initial()
+            )
+            return Response(200, headers + result.headers, events)
         body = orjson.dumps(self._json_out.of(shape)(result.output)) if shape else b"{}"
         headers = [("Content-Type", self.model.content_type), ("x-amzn-RequestId", request_id)]
         if self.model.name.startswith("dynamodb"):
@@ -259,6 +269,8 @@ class Protocol:
             member, value = shape.members[payload], output.get(payload)
             if value is None:
                 return "", b""
+            if serialization(member).get("eventstream"):
+                return event_stream.CONTENT_TYPE, event_stream.EventStream(member, value)
             if member.type_name not in ("structure", "list", "map"):
                 kind = (
                     "application/json"

@@ -12,7 +12,7 @@ from typing import Any
 
 import uvicorn
 
-from cloudlet.call import Call, Caller, Cloud, Params
+from cloudlet.call import Call, Caller, Cloud, Params, Result
 from cloudlet.config import Config
 from cloudlet.errors import AwsError
 from cloudlet.events.delivery import DONE, Delivery, Outcome
@@ -86,7 +86,8 @@ class Bed:
             self.cloud, name, operation, dict(params), caller or CLOUDLET, request, self.functions
         )
         if found.mode == "async":
-            return await found.run(call) or {}
+            output = await found.run(call)
+            return output.output if isinstance(output, Result) else output or {}
         if found.mode == "write":
             return await self.database.write(lambda tx: found.run(call, tx)) or {}
         with self.database.snapshot() as view:
