@@ -8,6 +8,8 @@ GetGatewayResponse, only customised ones}, "policy": the resource policy as a do
 
 Every change of an API's stages, deployments, keys and usage plans touches the topic
 `rest:{api_id}`; who has compiled something subscribes to the prefix `rest:` and forgets it.
+FlushStageCache touches `rest-flush:data:{api_id}/{stage}`, FlushStageAuthorizersCache
+`rest-flush:authorizers:{api_id}/{stage}`.
 """
 
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from cloudlet.store.database import Transaction, View
 
 Document = dict[str, Any]
 TOPIC = "rest:"
+FLUSH_TOPIC = "rest-flush:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,20 @@ def deployed(view: View, api_id: str, deployment_id: str) -> Document | None:
     )
     snapshot: Document | None = None if text is None else orjson.loads(text)
     return snapshot
+
+
+def method_settings(stage: Document, path: str, verb: str) -> Document:
+    """The stage's settings for a method of the resource at `path`; its own win over `*/*`'s.
+
+    Their keys are as clients wrote them: `pets/GET`, `~1pets~1{id}/GET`.
+    """
+    found: Document = stage.get("methodSettings") or {}
+    for key, settings in found.items():
+        resource, _, method = key.rpartition("/")
+        own = "/" + resource.replace("~1", "/").strip("/")
+        if method in (verb, "*") and own == path:
+            return dict(settings)
+    return dict(found.get("*/*") or {})
 
 
 def stage_names(view: View, api_id: str) -> list[str]:

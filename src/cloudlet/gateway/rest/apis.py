@@ -1,0 +1,125 @@
+"""REST APIs themselves: create, read, change, delete, clone; the account's settings.
+
+https://docs.aws.amazon.com/apigateway/latest/api/API_RestApi.html
+"""
+
+from cloudlet.call import Call, Output
+from cloudlet.gateway.rest import checks, documents, patches
+from cloudlet.gateway.rest.documents import Document, bad_request, new_id
+from cloudlet.store.database import Transaction, View
+
+_MEMBERS = (
+    "name description version binaryMediaTypes minimumCompressionSize apiKeySource policy tags"
+    " endpointConfiguration disableExecuteApiEndpoint securityPolicy endpointAccessMode"
+)
+_CLONED = ("resource", "model", "authorizer", "validator", "response", "documentationpart")
+_SCHEMA = '{{\n  "$schema": "http://json-schema.org/draft-04/schema#",\n  "title" : "{} Schema",\n'
+_MODELS = (
+    ("Empty", "This is a default empty schema model", '  "type" : "object"\n}'),
+    (
+        "Error",
+        "This is a default error schema model",
+        '  "type" : "object",\n  "properties" : {\n    "message" : { "type" : "string" }\n  }\n}',
+    ),
+)
+
+
+def create_rest_api(call: Call, tx: Transaction) -> Output:
+    params = call.params
+    if params.get("cloneFrom"):
+        source = documents.api(call, tx, params["cloneFrom"])
+        document = {**source, **documents.chosen(params, _MEMBERS), "id": new_id()}
+        document["createdDate"] = call.now_ms // 1000
+        checks.rest_api(document)
+        documents.save_api(tx, document, call.now_ms)
+        for kind in _CLONED:
+            tx.run(
+                "INSERT INTO rest_parts SELECT ?, kind, id, document FROM rest_parts"
+                " WHERE api_id = ? AND kind = ?",
+                (document["id"], source["id"], kind),
+            )
+        return document
+    return new_api(call, tx, documents.chosen(params, _MEMBERS))
+
+
+def new_api(call: Call, tx: Transaction, members: Document) -> Document:
+    document: Document = {
+        "id": new_id(),
+        "createdDate": call.now_ms // 1000,
+        "apiKeySource": "HEADER",
+        "tags": {},
+        "disableExecuteApiEndpoint": False,
+        "rootResourceId": new_id(),
+        "apiStatus": "AVAILABLE",
+        **members,
+    }
+    endpoint = {"types": ["EDGE"], "ipAddressType": "ipv4"}
+    document["endpointConfiguration"] = {**endpoint, **document.get("endpointConfiguration", {})}
+    checks.rest_api(document)
+    documents.save_api(tx, document, call.now_ms)
+    root = {"id": document["rootResourceId"], "path": "/", "resourceMethods": {}}
+    documents.save_part(tx, document["id"], ("resource", root["id"]), root)
+    for name, description, schema in _MODELS:
+        model = {
+            "id": new_id(6),
+            "name": name,
+            "description": description,
+            "contentType": "application/json",
+            "schema": _SCHEMA.format(name) + schema,
+        }
+        documents.save_part(tx, document["id"], ("model", name), model)
+    return document
+
+
+def get_rest_api(call: Call, view: View) -> Output:
+    return documents.api(call, view)
+
+
+def get_rest_apis(call: Call, view: View) -> Output:
+    return documents.page(documents.apis(view), call.params)
+
+
+def update_rest_api(call: Call, tx: Transaction) -> Output:
+    before = documents.api(call, tx)
+    document = patches.apply("restapi", before, call.params.get("patchOperations") or [])
+    checks.rest_api(document)
+    documents.save_api(tx, document, call.now_ms)
+    return document
+
+
+def delete_rest_api(call: Call, tx: Transaction) -> None:
+    api_id = documents.api(call, tx)["id"]
+    for mapping in documents.items(tx, "basepathmapping"):
+        if mapping["restApiId"] == api_id:
+            raise bad_request(
+                "Please remove all base path mappings related to the API in your domain:"
+                f" {mapping['domainName']}"
+            )
+    for plan in documents.items(tx, "usageplan"):
+        kept = [stage for stage in plan.get("apiStages") or [] if stage["apiId"] != api_id]
+        if kept != plan.get("apiStages"):
+            plan["apiStages"] = kept
+            documents.save_item(tx, ("usageplan", plan["id"]), plan, call.now_ms)
+    tx.run("DELETE FROM rest_apis WHERE api_id = ?", (api_id,))
+    documents.changed(tx, api_id)
+
+
+def get_account(call: Call, view: View) -> Output:
+    return _account(view)
+
+
+def update_account(call: Call, tx: Transaction) -> Output:
+    operations = call.params.get("patchOperations") or []
+    account = patches.apply("account", _account(tx), operations)
+    role = account.get("cloudwatchRoleArn")
+    if role and not role.startswith("arn:aws"):
+        raise bad_request("The role ARN does not have required permissions configured")
+    documents.save_item(tx, ("account", ""), account, call.now_ms)
+    return account
+
+
+def _account(view: View) -> Document:
+    found = documents.items(view, "account")
+    throttle = {"burstLimit": 5000, "rateLimit": 10000.0}
+    default = {"throttleSettings": throttle, "features": ["UsagePlans"], "apiKeyVersion": "4"}
+    return found[0] if found else default

@@ -1,0 +1,26 @@
+"""The service "apigateway": REST APIs, API keys and usage plans, custom domain names."""
+
+from typing import Any
+
+from cloudlet.gateway.rest import (
+    apis,
+    deployments,
+    methods,
+    models,
+    parts,
+    permissions,
+    resources,
+    responses,
+    stages,
+)
+from cloudlet.wire import models as wire_models
+from cloudlet.wire.service import Service, operations
+
+_MODULES = (apis, resources, methods, responses, deployments, stages, models)
+
+
+def service(state: Any = None) -> Service:
+    names = wire_models.operation_names("apigateway")
+    table = {operation.name: operation for operation in parts.operations()}
+    table |= operations(names, *_MODULES)
+    return Service("apigateway", table, permissions.requirements, state=state)
