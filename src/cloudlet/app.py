@@ -14,7 +14,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +40,7 @@ from cloudlet.front.server import Listener
 from cloudlet.functions import service as functions_service
 from cloudlet.functions.state import Functions, FunctionsSettings
 from cloudlet.gateway import service as gateway_service
+from cloudlet.gateway.function_urls import FunctionUrls
 from cloudlet.gateway.rest.schema import SCHEMA as REST_SCHEMA
 from cloudlet.gateway.schema import SCHEMA as GATEWAY_SCHEMA
 from cloudlet.gateway.service import GatewayState
@@ -134,10 +135,17 @@ class App:
 
     def _doors(self, aws: AwsDoor) -> Doors:
         buckets = Buckets(self.accounts.cloud_of_bucket)
-        aws.specials.append(buckets.website)
+        aws.specials += [FunctionUrls(self._function_url).answer, buckets.website]
         aws.preflight = buckets.preflight
         aws.decorate = buckets.decorate
         return Doors(self.config, aws, self.accounts)
+
+    def _function_url(
+        self, url_id: str
+    ) -> tuple[Cloud, dict[str, Any], list[Mapping[str, Any]]] | None:
+        """Of whichever account."""
+        every = (each.functions.url(url_id) for each in self.accounts.opened.values())
+        return next((found for found in every if found is not None), None)
 
     async def start(self, runtime_api_port: int) -> None:
         with self.database.snapshot() as view:
