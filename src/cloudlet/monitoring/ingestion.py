@@ -1,14 +1,34 @@
-"""Log events on their way into the store, and out of it again: retention of each group.
+"""Log events on their way into the store, and out of it again.
 
-The API on these rows is in `log_api`.
+What comes in passes the group's filters in the same transaction: metric filters and embedded
+metrics measure (once it is committed), subscription filters put facts for functions into the
+outbox. Out go events by their group's retention and the oldest by number.
 """
 
-from typing import NamedTuple
+import base64
+import gzip
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from typing import Any, NamedTuple
 
-from cloudlet.store.database import Transaction
+import orjson
 
+from cloudlet.config import Config
+from cloudlet.events import outbox
+from cloudlet.monitoring import embedded
+from cloudlet.monitoring.filter_patterns import compile_pattern
+from cloudlet.monitoring.meter import Meter
+from cloudlet.monitoring.metric_filters import Transformation
+from cloudlet.store.database import Row, Transaction
+
+TOPIC = "logs:"
+EVENT_BYTES = 26  # that AWS counts for each event besides its message
 ROWS_MAX = 1_000_000  # of all groups; the oldest go first
 _DAY_MS = 86_400_000
+_SENT_BYTES_MAX = 500_000  # to a subscriber at once, before compression
 
 
 class Line(NamedTuple):
@@ -18,29 +38,138 @@ class Line(NamedTuple):
     message: str
 
 
-def write_lines(tx: Transaction, lines: list[Line], now_ms: int) -> None:
-    ids: dict[tuple[str, str], int] = {}
-    rows = []
-    for line in lines:
-        key = (line.group, line.stream)
-        if key not in ids:
-            ids[key] = _stream_id(tx, *key, now_ms)
-        rows.append((ids[key], line.time_ms, now_ms, line.message))
-    tx.run_many(
-        "INSERT INTO log_events (stream, time_ms, ingested_ms, message) VALUES (?, ?, ?, ?)", rows
-    )
-    for id_ in ids.values():
-        times = [row[1] for row in rows if row[0] == id_]
-        mark_times(tx, id_, min(times), max(times))
+class Event(NamedTuple):
+    id: int
+    line: Line
 
 
-def mark_times(tx: Transaction, stream: int, first_ms: int, last_ms: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Intake:
+    config: Config
+    meter: Meter
+
+    def write(self, tx: Transaction, lines: list[Line]) -> None:
+        """Makes groups and streams where they are missing."""
+        groups: dict[str, list[Event]] = defaultdict(list)
+        for event in self._stored(tx, lines):
+            groups[event.line.group].append(event)
+        for group, events in groups.items():
+            filters = tx.all("SELECT * FROM log_filters WHERE log_group = ?", (group,))
+            for row in filters:
+                if row["kind"] == "metric":
+                    self._measure(tx, row, events)
+                else:
+                    self._send(tx, row, events)
+            tx.touch(TOPIC + group)
+        for line in lines:
+            for series, summary in embedded.metrics_of(line.message):
+                tx.after_commit(partial(self.meter.put, series, summary))
+
+    def _stored(self, tx: Transaction, lines: list[Line]) -> list[Event]:
+        """One writer at a time: the ids that rows will have are known beforehand."""
+        now_ms = self.config.now_ms()
+        last = tx.value("SELECT seq FROM sqlite_sequence WHERE name = 'log_events'") or 0
+        events = [Event(last + number, line) for number, line in enumerate(lines, 1)]
+        by_stream: dict[tuple[str, str], list[Event]] = defaultdict(list)
+        for event in events:
+            by_stream[event.line[:2]].append(event)
+        rows: list[tuple[Any, ...]] = []
+        for (group, name), some in by_stream.items():
+            stream = _stream_id(tx, group, name, now_ms)
+            rows += [(e.id, stream, e.line.time_ms, now_ms, e.line.message) for e in some]
+            _count(tx, stream, [e.line for e in some])
+        tx.run_many(
+            "INSERT INTO log_events (id, stream, time_ms, ingested_ms, message)"
+            " VALUES (?, ?, ?, ?, ?)",
+            sorted(rows),
+        )
+        return events
+
+    def _measure(self, tx: Transaction, row: Row, events: list[Event]) -> None:
+        transformation = Transformation(orjson.loads(row["config"]))
+        pattern = compile_pattern(row["pattern"])
+        for start_ms, some in _by_minute(events):
+            lines = [event.line.message for event in some]
+            for series, summary in transformation.measured(map(pattern, lines), start_ms):
+                tx.after_commit(partial(self.meter.put, series, summary))
+
+    def _send(self, tx: Transaction, row: Row, events: list[Event]) -> None:
+        pattern, config = compile_pattern(row["pattern"]), orjson.loads(row["config"])
+        streams: dict[str, list[Event]] = defaultdict(list)
+        for event in events:
+            if pattern(event.line.message) is not None:
+                streams[event.line.stream].append(event)
+        arn = self.config.arn("logs", f"log-group:{row['log_group']}:*")
+        for stream, some in streams.items():
+            for batch in _batches(some):
+                outbox.put(
+                    tx,
+                    config["destinationArn"],
+                    self._parcel(row, stream, batch),
+                    source="logs",
+                    now_ms=self.config.now_ms(),
+                    attributes={
+                        "principal": "logs.amazonaws.com",
+                        "source_arn": arn,
+                        "source_account": self.config.account,
+                    },
+                )
+
+    def _parcel(self, row: Row, stream: str, batch: list[Event]) -> bytes:
+        document = {
+            "messageType": "DATA_MESSAGE",
+            "owner": self.config.account,
+            "logGroup": row["log_group"],
+            "logStream": stream,
+            "subscriptionFilters": [row["name"]],
+            "logEvents": [
+                {
+                    "id": event_id(event.line.time_ms, event.id),
+                    "timestamp": event.line.time_ms,
+                    "message": event.line.message,
+                }
+                for event in batch
+            ],
+        }
+        data = base64.b64encode(gzip.compress(orjson.dumps(document), 6))
+        return orjson.dumps({"awslogs": {"data": data.decode()}})
+
+
+def event_id(time_ms: int, number: int) -> str:
+    return f"{time_ms:020d}{number:036d}"
+
+
+def _by_minute(events: list[Event]) -> Iterable[tuple[int, list[Event]]]:
+    def minute(event: Event) -> int:
+        return event.line.time_ms - event.line.time_ms % 60_000
+
+    return ((start, list(some)) for start, some in groupby(sorted(events, key=minute), minute))
+
+
+def _batches(events: list[Event]) -> Iterable[list[Event]]:
+    batch: list[Event] = []
+    size_bytes = 0
+    for event in events:
+        size_bytes += len(event.line.message) + 100
+        if batch and size_bytes > _SENT_BYTES_MAX:
+            yield batch
+            batch, size_bytes = [], len(event.line.message)
+        batch.append(event)
+    yield batch
+
+
+def _count(tx: Transaction, stream: int, lines: list[Line]) -> None:
+    times = [line.time_ms for line in lines]
     tx.run(
         "UPDATE log_streams SET first_ms = min(coalesce(first_ms, ?1), ?1),"
         " last_ms = max(coalesce(last_ms, ?2), ?2) WHERE id = ?3",
-        (first_ms, last_ms, stream),
+        (min(times), max(times), stream),
     )
-    tx.touch(f"logs:{stream}")
+    tx.run(
+        "INSERT INTO log_sizes VALUES (?, ?)"
+        " ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes",
+        (stream, sum(len(line.message) + EVENT_BYTES for line in lines)),
+    )
 
 
 def _stream_id(tx: Transaction, group: str, stream: str, now_ms: int) -> int:
@@ -57,15 +186,27 @@ def _stream_id(tx: Transaction, group: str, stream: str, now_ms: int) -> int:
 
 def sweep(tx: Transaction, now_ms: int, rows_max: int = ROWS_MAX) -> None:
     """Retention of each group, the bound on all rows, and streams of workers long gone."""
-    for row in tx.all("SELECT name, retention_days FROM log_groups WHERE retention_days NOT NULL"):
-        tx.run(
-            "DELETE FROM log_events WHERE time_ms < ? AND stream IN"
-            " (SELECT id FROM log_streams WHERE log_group = ?)",
-            (now_ms - row["retention_days"] * _DAY_MS, row["name"]),
-        )
-    tx.run("DELETE FROM log_events WHERE id <= (SELECT max(id) FROM log_events) - ?", (rows_max,))
+    for row in tx.all(
+        "SELECT id, retention_days FROM log_groups JOIN log_streams ON log_group = log_groups.name"
+        " WHERE retention_days NOT NULL"
+    ):
+        oldest_ms = now_ms - row["retention_days"] * _DAY_MS
+        _delete(tx, "stream = ? AND time_ms < ?", (row["id"], oldest_ms))
+    _delete(tx, "id <= (SELECT max(id) FROM log_events) - ?", (rows_max,))
     tx.run(
         "DELETE FROM log_streams WHERE coalesce(last_ms, created_ms) < ? AND NOT EXISTS"
         " (SELECT 1 FROM log_events WHERE stream = log_streams.id)",
         (now_ms - _DAY_MS,),
     )
+
+
+def _delete(tx: Transaction, where: str, values: tuple[int, ...]) -> None:
+    gone = tx.all(
+        f"SELECT sum(length(message) + {EVENT_BYTES}) AS bytes, stream FROM log_events"
+        f" WHERE {where} GROUP BY stream",
+        values,
+    )
+    tx.run_many(
+        "UPDATE log_sizes SET bytes = max(0, bytes - ?) WHERE stream = ?", [tuple(r) for r in gone]
+    )
+    tx.run(f"DELETE FROM log_events WHERE {where}", values)

@@ -8,7 +8,7 @@ import logging
 from collections import Counter
 
 from cloudlet.call import Cloud
-from cloudlet.monitoring.ingestion import Line, write_lines
+from cloudlet.monitoring.ingestion import Intake, Line
 
 WINDOW_S = 0.25
 _BUFFER_BYTES_MAX = 16 << 20
@@ -18,8 +18,9 @@ _log = logging.getLogger(__name__)
 class Journal:
     """`call.Journal`. Any thread may add lines."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Cloud, intake: Intake) -> None:
         self._cloud = cloud
+        self._intake = intake
         self._lines: list[Line] = []
         self._size_bytes = 0
         self._dropped: Counter[tuple[str, str]] = Counter()
@@ -57,7 +58,7 @@ class Journal:
         for (group, stream), count in dropped.items():
             lines.append(Line(group, stream, now_ms, f"[cloudlet] {count} lines were dropped"))
         if lines:
-            await self._cloud.database.write(lambda tx: write_lines(tx, lines, now_ms))
+            await self._cloud.database.write(lambda tx: self._intake.write(tx, lines))
 
     async def _run(self) -> None:
         while True:

@@ -69,6 +69,8 @@ class Meter:
 
     def put(self, series: Series, summary: Summary) -> None:
         """What was measured elsewhere or at another time."""
+        if not summary.count:
+            return
         with self._lock:
             known = self._open.get(series)
             if known is not None:

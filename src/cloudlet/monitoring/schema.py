@@ -28,6 +28,15 @@ CREATE TABLE IF NOT EXISTS log_sizes (        -- what a stream holds: nobody add
     stream INTEGER PRIMARY KEY REFERENCES log_streams ON DELETE CASCADE,
     bytes  INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS log_filters (
+    log_group  TEXT NOT NULL REFERENCES log_groups ON DELETE CASCADE,
+    kind       TEXT NOT NULL,                 -- 'metric' or 'subscription'
+    name       TEXT NOT NULL,
+    pattern    TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    config     TEXT NOT NULL,                 -- a MetricTransformation, or the destination; JSON
+    PRIMARY KEY (log_group, kind, name)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS metrics (
     id         INTEGER PRIMARY KEY,
     namespace  TEXT NOT NULL,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cloudlet.monitoring import log_api, permissions
+from cloudlet.monitoring import log_events, log_filters, log_groups, log_streams, permissions
 from cloudlet.wire.service import Service, operations
 
 
@@ -13,7 +13,7 @@ def service(state: Any = None) -> list[Service]:
     return [
         Service(
             "logs",
-            operations(operation_names("logs"), log_api),
+            operations(operation_names("logs"), log_events, log_filters, log_groups, log_streams),
             permissions.log_requirements,
             state=state,
         ),

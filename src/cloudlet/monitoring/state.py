@@ -6,7 +6,7 @@ stops it after them.
 
 from cloudlet.call import Cloud
 from cloudlet.events.timers import Timers
-from cloudlet.monitoring import ingestion
+from cloudlet.monitoring import ingestion, points
 from cloudlet.monitoring.journal import Journal
 from cloudlet.monitoring.meter import Meter
 from cloudlet.monitoring.schema import SCHEMA
@@ -19,7 +19,8 @@ class Monitoring:
         cloud.database.prepare(SCHEMA)
         self.cloud = cloud
         self.meter = Meter(cloud)
-        self.journal = Journal(cloud)
+        self.intake = ingestion.Intake(cloud.config, self.meter)
+        self.journal = Journal(cloud, self.intake)
         cloud.journal = self.journal
         cloud.meter = self.meter
 
@@ -35,3 +36,4 @@ class Monitoring:
     async def _sweep(self) -> None:
         now_ms = self.cloud.config.now_ms()
         await self.cloud.database.write(lambda tx: ingestion.sweep(tx, now_ms))
+        await self.cloud.database.write(lambda tx: points.roll_up(tx, now_ms))

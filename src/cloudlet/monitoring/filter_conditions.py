@@ -1,0 +1,268 @@
+"""The conditions inside `{ … }` and `[ … ]` filter patterns: one grammar, compiled to functions.
+
+    condition  = all { "||" all }
+    all        = one { "&&" one }
+    one        = "(" condition ")" | name operator value | name "IS" ("NULL" | "TRUE" | "FALSE")
+               | name ["NOT"] "EXISTS"
+
+A name stands for any number of values (`$.list[*].id`); one that fulfils the condition will do.
+"""
+
+import re
+from collections.abc import Callable
+from fnmatch import translate
+from functools import lru_cache
+from operator import ge, gt, le, lt
+from typing import Any
+
+from cloudlet.errors import AwsError
+
+Values = list[Any]
+Condition = Callable[[Callable[[str], Values]], bool]
+_Test = Callable[[Any], bool]
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_EXPRESSION = re.compile(r"[A-Za-z0-9:_#=@/;,\-\^$?\[\]{}|\\*+.\s]*")
+_SELECTOR = re.compile(r"\$(?:\.?\[(?:\d+|\*|'[^']*'|\"[^\"]*\")\]|\.(?:[\w\-@:/]+|\*))*")
+_STEP = re.compile(r"\[(\d+)\]|(\[\*\])|\[['\"]([^'\"]*)['\"]\]|\.?([\w\-@:/]+|\*)")
+_TOKEN = re.compile(
+    rf"\s*(?:(?P<quoted>\"(?:[^\"\\]|\\.)*\")|(?P<regex>%[^%]*%)|(?P<selector>{_SELECTOR.pattern})"
+    r"|(?P<mark>&&|\|\||<=|>=|!=|\.\.\.|[=<>(),])|(?P<word>[^\s\"%=<>!&|(),\]}]+))"
+)
+_ORDER = {"<": lt, "<=": le, ">": gt, ">=": ge}
+_REGEX_MAX = 2  # in one pattern
+_DEPTH_MAX = 50  # of parentheses, all of them counted
+
+
+def expression(text: str) -> Callable[[str], bool]:
+    """AWS's regular expressions have no groups: none can take exponential time here."""
+    if not _EXPRESSION.fullmatch(text):
+        raise _invalid(f"Invalid regular expression: %{text}%")
+    try:
+        search = re.compile(text, re.ASCII).search
+    except re.error as error:
+        raise _invalid(f"Invalid regular expression: %{text}%") from error
+    return lambda value: search(value) is not None
+
+
+def unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text)
+
+
+def text_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def select(document: Any, selector: str) -> Values:
+    """The values at `$.a[0].b`; `*` stands for every member or element."""
+    found = [document]
+    for step in _steps(selector):
+        found = [value for each in found for value in _children(each, step)]
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _steps(selector: str) -> tuple[int | str | None, ...]:
+    """None is the wildcard."""
+    steps: list[int | str | None] = []
+    for index, wildcard, quoted, name in _STEP.findall(selector.removeprefix("$")):
+        if index:
+            steps.append(int(index))
+        else:
+            steps.append(None if wildcard or name == "*" else quoted or name)
+    return tuple(steps)
+
+
+def _children(value: Any, step: int | str | None) -> Values:
+    if isinstance(value, dict):
+        if step is None:
+            return list(value.values())
+        return [value[step]] if step in value else []
+    if isinstance(value, list):
+        if step is None:
+            return value
+        return [value[step]] if isinstance(step, int) and step < len(value) else []
+    return []
+
+
+def of_document(text: str) -> tuple[Condition, tuple[str, ...]]:
+    """`{ … }` → its condition and the selectors in it."""
+    if not text.endswith("}"):
+        raise _invalid(f"Invalid filter pattern: {text}")
+    parser = _Parser(text[1:-1], is_document=True)
+    condition = parser.condition()
+    parser.end()
+    return condition, tuple(dict.fromkeys(parser.names))
+
+
+def of_fields(text: str) -> list[tuple[str, Condition | None]]:
+    """`[a, b = 1, …]` → each field's name and its condition; "..." is any number of fields."""
+    if not text.endswith("]"):
+        raise _invalid(f"Invalid filter pattern: {text}")
+    parser = _Parser(text[1:-1], is_document=False)
+    fields = [parser.field()]
+    while parser.take(","):
+        fields.append(parser.field())
+    parser.end()
+    if sum(name == "..." for name, _ in fields) > 1:
+        raise _invalid("A filter pattern can have one ellipsis.")
+    return fields
+
+
+class _Parser:
+    def __init__(self, text: str, *, is_document: bool) -> None:
+        self._text = text
+        self._is_document = is_document
+        self._tokens = self._read()
+        self._position = 0
+        self._depth = 0
+        self.names: list[str] = []
+        if sum(kind == "regex" for kind, _ in self._tokens) > _REGEX_MAX:
+            raise _invalid("A filter pattern can have two regular expressions.")
+
+    def _read(self) -> list[tuple[str, str]]:
+        tokens, position = [], 0
+        while self._text[position:].strip():
+            match = _TOKEN.match(self._text, position)
+            if match is None:
+                raise self._wrong()
+            tokens.append((str(match.lastgroup), match[str(match.lastgroup)]))
+            position = match.end()
+        return tokens
+
+    def _wrong(self) -> AwsError:
+        return _invalid(f"Invalid filter pattern: {self._text.strip()}")
+
+    def _peek(self) -> tuple[str, str]:
+        is_more = self._position < len(self._tokens)
+        return self._tokens[self._position] if is_more else ("end", "")
+
+    def _next(self) -> tuple[str, str]:
+        token = self._peek()
+        self._position += 1
+        return token
+
+    def take(self, *words: str) -> str:
+        """The next token if it is one of these, else ""."""
+        kind, word = self._peek()
+        if kind in ("mark", "word") and word in words:
+            self._position += 1
+            return word
+        return ""
+
+    def end(self) -> None:
+        if self._peek()[0] != "end":
+            raise self._wrong()
+
+    def condition(self) -> Condition:
+        choices = [self._all()]
+        while self.take("||"):
+            choices.append(self._all())
+        return choices[0] if len(choices) == 1 else lambda of: any(each(of) for each in choices)
+
+    def _all(self) -> Condition:
+        needed = [self._one()]
+        while self.take("&&"):
+            needed.append(self._one())
+        return needed[0] if len(needed) == 1 else lambda of: all(each(of) for each in needed)
+
+    def _one(self) -> Condition:
+        if self.take("("):
+            self._depth += 1
+            if self._depth > _DEPTH_MAX:
+                raise self._wrong()
+            inner = self.condition()
+            if not self.take(")"):
+                raise self._wrong()
+            return inner
+        name = self._name()
+        if self.take("IS"):
+            return _one_of(name, self._constant())
+        if self.take("NOT"):
+            if not self.take("EXISTS"):
+                raise self._wrong()
+            return lambda of: not of(name)
+        if self.take("EXISTS"):
+            return lambda of: bool(of(name))
+        return _one_of(name, self._comparison())
+
+    def _name(self) -> str:
+        kind, word = self._next()
+        if kind != ("selector" if self._is_document else "word") or word == "$":
+            raise self._wrong()
+        name = word if self._is_document else f"${word}"
+        self.names.append(name)
+        return name
+
+    def field(self) -> tuple[str, Condition | None]:
+        """A name alone, or with a condition that is about it."""
+        if self.take("..."):
+            return "...", None
+        start = self._position
+        name = self._name()
+        if self._peek()[0] == "end" or self._peek() == ("mark", ","):
+            return name[1:], None
+        self._position = start
+        return name[1:], self.condition()
+
+    def _constant(self) -> _Test:
+        wanted = {"NULL": None, "TRUE": True, "FALSE": False}
+        word = self.take(*wanted)
+        if not word:
+            raise self._wrong()
+        return lambda value: value is wanted[word]
+
+    def _comparison(self) -> _Test:
+        operator = self.take("=", "!=", *_ORDER)
+        kind, word = self._next()
+        if not operator or kind not in ("quoted", "regex", "word"):
+            raise self._wrong()
+        if operator in _ORDER:
+            if kind != "word" or not _NUMBER.fullmatch(word):
+                raise self._wrong()
+            return _ordered(_ORDER[operator], float(word), is_text=not self._is_document)
+        equal = self._equal(kind, word)
+        return equal if operator == "=" else lambda value: not equal(value)
+
+    def _equal(self, kind: str, word: str) -> _Test:
+        if kind == "regex":
+            search = expression(word[1:-1])
+            return lambda value: _is_scalar(value) and search(text_of(value))
+        if kind == "word" and _NUMBER.fullmatch(word):
+            return _ordered(lambda a, b: bool(a == b), float(word), is_text=not self._is_document)
+        text = unescaped(word[1:-1]) if kind == "quoted" else word
+        if "*" not in text:
+            return lambda value: bool(value == text)
+        match = _wildcard(text)
+        return lambda value: _is_scalar(value) and match(text_of(value))
+
+
+def _one_of(name: str, test: _Test) -> Condition:
+    return lambda of: any(test(value) for value in of(name))
+
+
+def _ordered(compare: Callable[[float, float], bool], bound: float, *, is_text: bool) -> _Test:
+    """Numbers alone compare with numbers; fields of a line are text that may say one."""
+
+    def test(value: Any) -> bool:
+        if is_text:
+            return bool(_NUMBER.fullmatch(value)) and compare(float(value), bound)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and compare(value, bound)
+
+    return test
+
+
+def _wildcard(text: str) -> Callable[[str], bool]:
+    literal = text.replace("[", "[[]").replace("?", "[?]")
+    match = re.compile(translate(literal)).match
+    return lambda value: match(value) is not None
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def _invalid(message: str) -> AwsError:
+    return AwsError("InvalidParameterException", message)
