@@ -15,6 +15,7 @@ from cloudlet.s3.records import Record
 from cloudlet.store.database import Transaction, View
 
 RULES_MAX = 1000
+_NEWER_MAX = 100
 _DAY_MS = 86_400_000
 Rule = dict[str, Any]
 
@@ -53,15 +54,13 @@ def _checked(rule: Rule, new_id: str) -> Rule:
     for part in ("Transitions", "NoncurrentVersionTransitions"):
         if rule.get(part):
             raise NotImplementedByCloudlet("Lifecycle transitions")
-    expiration = rule.get("Expiration") or {}
-    if rule.get("NoncurrentVersionExpiration") or expiration.get("ExpiredObjectDeleteMarker"):
-        raise NotImplementedByCloudlet("Lifecycle rules for versions")
+    expiration, outdating = rule.get("Expiration"), rule.get("NoncurrentVersionExpiration")
     if rule.get("Status") not in ("Enabled", "Disabled") or ("Filter" in rule) == (
         "Prefix" in rule
     ):
         raise faults.malformed_xml()
     abort = rule.get("AbortIncompleteMultipartUpload")
-    if not expiration and not abort:
+    if not expiration and not abort and not outdating:
         raise AwsError(
             "InvalidRequest",
             "At least one action needs to be specified in a rule",
@@ -69,7 +68,11 @@ def _checked(rule: Rule, new_id: str) -> Rule:
         )
     if len(rule.get("ID") or "") > 255:
         raise faults.invalid_argument("ID length should not exceed allowed limit of 255")
-    _check_filter(rule.get("Filter") or {}, bool(abort))
+    marks = "ExpiredObjectDeleteMarker" in (expiration or {})
+    actions = (("AbortIncompleteMultipartUpload", abort), ("ExpiredObjectDeleteMarker", marks))
+    _check_filter(rule.get("Filter") or {}, [name for name, wanted in actions if wanted])
+    if outdating is not None:
+        _check_outdating(rule, outdating)
     if abort and abort.get("DaysAfterInitiation", 0) < 1:
         raise _not_positive("'DaysAfterInitiation' for AbortIncompleteMultipartUpload action")
     checked = {**rule, "ID": rule.get("ID") or new_id}
@@ -79,8 +82,10 @@ def _checked(rule: Rule, new_id: str) -> Rule:
 
 
 def _checked_expiration(expiration: dict[str, Any]) -> dict[str, Any]:
-    if ("Days" in expiration) == ("Date" in expiration):
+    if len(expiration) != 1:
         raise faults.malformed_xml()
+    if "ExpiredObjectDeleteMarker" in expiration:
+        return expiration
     if "Days" in expiration:
         if expiration["Days"] < 1:
             raise _not_positive("'Days' for Expiration action")
@@ -93,7 +98,21 @@ def _checked_expiration(expiration: dict[str, Any]) -> dict[str, Any]:
     return {"Date": moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")}
 
 
-def _check_filter(chosen: dict[str, Any], aborts: bool) -> None:
+def _check_outdating(rule: Rule, wanted: dict[str, int]) -> None:
+    if "NoncurrentDays" not in wanted:
+        raise faults.malformed_xml()
+    if wanted["NoncurrentDays"] < 1:
+        raise _not_positive("'NoncurrentDays' for NoncurrentVersionExpiration action")
+    if not 1 <= wanted.get("NewerNoncurrentVersions", 1) <= _NEWER_MAX:
+        raise faults.invalid_argument(
+            "'NewerNoncurrentVersions' for NoncurrentVersionExpiration action must be a positive "
+            f"integer up to {_NEWER_MAX}"
+        )
+    if "NewerNoncurrentVersions" in wanted and "Filter" not in rule:
+        raise faults.malformed_xml()
+
+
+def _check_filter(chosen: dict[str, Any], actions: list[str]) -> None:
     if len(chosen) > 1:
         raise faults.malformed_xml()
     parts = {**chosen, **(chosen.get("And") or {})}
@@ -103,11 +122,11 @@ def _check_filter(chosen: dict[str, Any], aborts: bool) -> None:
     if len({tag["Key"] for tag in tags}) < len(tags):
         raise AwsError("InvalidRequest", "Duplicate Tag Keys are not allowed.", 400)
     by_size = "ObjectSizeGreaterThan" in parts or "ObjectSizeLessThan" in parts
-    if aborts and (tags or by_size):
+    if actions and (tags or by_size):
         what = "Tags" if tags else "object size"
         raise AwsError(
             "InvalidRequest",
-            f"AbortIncompleteMultipartUpload cannot be specified with {what}",
+            f"{actions[0]} cannot be specified with {what}",
             400,
         )
 
@@ -139,11 +158,26 @@ def applies(rule: Rule, key: str, size_bytes: int, tags: dict[str, str]) -> bool
 def due_ms(rule: Rule, modified_ms: int) -> int | None:
     """When an object that the rule applies to expires: days later, then the next midnight."""
     expiration = rule.get("Expiration")
-    if not expiration:
+    if not expiration or "ExpiredObjectDeleteMarker" in expiration:
         return None
     if "Date" in expiration:
         return int(datetime.fromisoformat(expiration["Date"]).timestamp() * 1000)
     return next_midnight_ms(modified_ms, expiration["Days"])
+
+
+def is_outdated(rule: Rule, noncurrent_ms: int, newer: int, now_ms: int) -> bool:
+    """Whether a version goes that became noncurrent then, before `newer` other noncurrent ones."""
+    wanted = rule.get("NoncurrentVersionExpiration")
+    if not wanted or newer < wanted.get("NewerNoncurrentVersions", 0):
+        return False
+    return next_midnight_ms(noncurrent_ms, wanted["NoncurrentDays"]) <= now_ms
+
+
+def ends_marker(rule: Rule, modified_ms: int, now_ms: int) -> bool:
+    """Whether a delete marker goes that no other version is left of."""
+    expiration = rule.get("Expiration") or {}
+    due = due_ms(rule, modified_ms) if "Days" in expiration else None
+    return bool(expiration.get("ExpiredObjectDeleteMarker")) or (due is not None and due <= now_ms)
 
 
 def next_midnight_ms(start_ms: int, days: int) -> int:

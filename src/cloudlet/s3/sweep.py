@@ -4,7 +4,9 @@ Works in small transactions over key order, so that a sweep of millions never ho
 long; what it does to an object is decided on the row as it is then.
 """
 
+import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 from cloudlet.call import Cloud
@@ -15,20 +17,25 @@ from cloudlet.store.database import Row, Transaction, View
 
 _BATCH = 500
 Rules = list[dict[str, Any]]
+Ids = list[str | None]  # of the versions of a key that are due; None: the key itself
+Due = Callable[[Cloud, View, Bucket, Rules, str], Ids]
 
 
 async def sweep_lifecycle(cloud: Cloud) -> int:
     """One pass over all buckets with rules; answers how many objects and uploads went."""
     count = 0
     for bucket in _ruled(cloud.database.view()):
-        after: str | None = ""
-        while after is not None:
-            rows = _page(cloud.database.view(), bucket, after)
-            after = rows[-1]["key"] if len(rows) == _BATCH else None
-            rules = setting(cloud.database.view(), bucket.id, "lifecycle") or []
-            due = [row["key"] for row in rows if _is_due(cloud, rules, row)]
-            if due:
-                count += await cloud.database.write(_expiring(cloud, bucket.name, due))
+        for table, due in (("s3_object", _due), ("s3_version", _due_versions)):
+            after: str | None = ""
+            while after is not None:
+                with cloud.database.snapshot() as view:
+                    keys = _page(view, table, bucket, after)
+                    rules = setting(view, bucket.id, "lifecycle") or []
+                    found = [key for key in keys if due(cloud, view, bucket, rules, key)]
+                await asyncio.sleep(0)  # others have their turn between pages
+                after = keys[-1] if len(keys) == _BATCH else None
+                if found:
+                    count += await cloud.database.write(_expiring(cloud, bucket.name, due, found))
         count += await cloud.database.write(_aborting(cloud, bucket.name))
     return count
 
@@ -41,42 +48,71 @@ def _ruled(view: View) -> list[Bucket]:
     return [Bucket(*row) for row in rows]
 
 
-def _page(view: View, bucket: Bucket, after: str) -> list[Row]:
-    return view.all(
-        "SELECT key, size, modified_ms, tags FROM s3_object WHERE bucket = ? AND key > ?"
-        " ORDER BY key LIMIT ?",
+def _page(view: View, table: str, bucket: Bucket, after: str) -> list[str]:
+    rows = view.all(
+        f"SELECT DISTINCT key FROM {table} WHERE bucket = ? AND key > ? ORDER BY key LIMIT ?",
         (bucket.id, after, _BATCH),
     )
+    return [row["key"] for row in rows]
 
 
-def _is_due(cloud: Cloud, rules: Rules, row: Row) -> bool:
-    now_ms, tags = cloud.config.now_ms(), json.loads(row["tags"])
+def _due(cloud: Cloud, view: View, bucket: Bucket, rules: Rules, key: str) -> Ids:
+    """The key, if its current version has expired."""
+    row = view.one(
+        "SELECT size, modified_ms, tags FROM s3_object WHERE bucket = ? AND key = ?",
+        (bucket.id, key),
+    )
+    if row is None:
+        return []
+    now_ms = cloud.config.now_ms()
     for rule in rules:
         due_ms = lifecycle.due_ms(rule, row["modified_ms"])
         is_past = due_ms is not None and due_ms <= now_ms
-        if is_past and lifecycle.applies(rule, row["key"], row["size"], tags):
-            return True
-    return False
+        if is_past and lifecycle.applies(rule, key, row["size"], json.loads(row["tags"])):
+            return [None]
+    return []
 
 
-def _expiring(cloud: Cloud, name: str, keys: list[str]) -> Any:
+def _due_versions(cloud: Cloud, view: View, bucket: Bucket, rules: Rules, key: str) -> Ids:
+    """Versions that were noncurrent for long enough, and a delete marker that is all there is."""
+    rows = view.all(
+        "SELECT version_id, noncurrent_ms, modified_ms, size, tags FROM s3_version"
+        " WHERE bucket = ? AND key = ? ORDER BY version DESC",
+        (bucket.id, key),
+    )
+    now_ms = cloud.config.now_ms()
+    noncurrent = [row for row in rows if row["noncurrent_ms"]]
+    due: Ids = []
+    for newer, row in enumerate(noncurrent):
+        own = [each for each in rules if lifecycle.applies(each, key, *_sized(row))]
+        if any(lifecycle.is_outdated(each, row["noncurrent_ms"], newer, now_ms) for each in own):
+            due.append(row["version_id"] or "null")
+    if len(rows) == 1 and not noncurrent:
+        own = [each for each in rules if lifecycle.applies(each, key, *_sized(rows[0]))]
+        if any(lifecycle.ends_marker(each, rows[0]["modified_ms"], now_ms) for each in own):
+            due.append(rows[0]["version_id"] or "null")
+    return due
+
+
+def _sized(row: Row) -> tuple[int, dict[str, str]]:
+    return row["size"], json.loads(row["tags"])
+
+
+def _expiring(cloud: Cloud, name: str, due: Due, keys: list[str]) -> Any:
     def change(tx: Transaction) -> int:
         bucket, count = of_name(tx, name), 0
-        rules = setting(tx, bucket.id, "lifecycle") or [] if bucket else []
-        for key in keys if bucket else []:
-            assert bucket is not None
-            row = tx.one(
-                "SELECT key, size, modified_ms, tags FROM s3_object WHERE bucket = ? AND key = ?",
-                (bucket.id, key),
-            )
-            if row is None or not _is_due(cloud, rules, row):
-                continue
-            erased = versions.erase(cloud, tx, bucket, key)
-            assert erased is not None
-            kind = "DeleteMarkerCreated" if erased.is_kept else "Delete"
-            event = Event(f"LifecycleExpiration:{kind}", "Lifecycle Expiration", key, *erased[:2])
-            announce(cloud.config, tx, bucket, event, LIFECYCLE)
-            count += 1
+        if bucket is None:
+            return 0
+        rules = setting(tx, bucket.id, "lifecycle") or []
+        for key in keys:
+            for version_id in due(cloud, tx, bucket, rules, key):  # as it is now
+                erased = versions.erase(cloud, tx, bucket, key, version_id)
+                assert erased is not None
+                kind = "DeleteMarkerCreated" if erased.is_kept else "Delete"
+                told = f"LifecycleExpiration:{kind}"
+                event = Event(told, "Lifecycle Expiration", key, *erased[:2])
+                announce(cloud.config, tx, bucket, event, LIFECYCLE)
+                count += 1
         return count
 
     return change

@@ -12,6 +12,7 @@ from cloudlet.s3 import lifecycle, notifications, uploads
 from cloudlet.s3.sweep import sweep_lifecycle
 from tests.unit.s3.conftest import Shelf
 from tests.unit.s3.test_listing import keys, v2
+from tests.unit.s3.test_versions import delete, everything, ids, turn
 
 DAY_S = 86_400
 EXPIRE = {"ID": "e", "Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 1}}
@@ -147,9 +148,21 @@ def test_configuration_is_answered(shelf: Shelf) -> None:
         ({"Expiration": {"Days": 0}}, "InvalidArgument"),
         ({"Expiration": {"Days": 1, "Date": datetime(2030, 1, 1, tzinfo=UTC)}}, "MalformedXML"),
         ({"Expiration": {"Date": datetime(2030, 1, 1, 1, tzinfo=UTC)}}, "InvalidArgument"),
-        ({"Expiration": {"ExpiredObjectDeleteMarker": True}}, "NotImplemented"),
+        ({"Expiration": {"ExpiredObjectDeleteMarker": True, "Days": 1}}, "MalformedXML"),
+        (
+            {
+                "Expiration": {"ExpiredObjectDeleteMarker": True},
+                "Filter": {"Tag": {"Key": "a", "Value": "b"}},
+            },
+            "ExpiredObjectDeleteMarker cannot be specified with Tags",
+        ),
         ({"Transitions": [{"Days": 1, "StorageClass": "GLACIER"}]}, "NotImplemented"),
-        ({"NoncurrentVersionExpiration": {"NoncurrentDays": 1}}, "NotImplemented"),
+        ({"NoncurrentVersionExpiration": {"NoncurrentDays": 0}}, "InvalidArgument"),
+        ({"NoncurrentVersionExpiration": {"NewerNoncurrentVersions": 1}}, "MalformedXML"),
+        (
+            {"NoncurrentVersionExpiration": {"NoncurrentDays": 1, "NewerNoncurrentVersions": 101}},
+            "InvalidArgument",
+        ),
         ({"Filter": {"Prefix": "a", "ObjectSizeLessThan": 1}}, "MalformedXML"),
         ({"Filter": {"And": {"Prefix": "a"}}}, "MalformedXML"),
         ({"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 0}}, "InvalidArgument"),
@@ -166,3 +179,59 @@ def test_sets_of_rules_are_checked(shelf: Shelf) -> None:
         configure(shelf)
     with pytest.raises(AwsError, match="Rule ID must be unique"):
         configure(shelf, EXPIRE, EXPIRE)
+
+
+RULE = {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}}
+
+
+@pytest.fixture
+def kept(shelf: Shelf) -> Shelf:
+    turn(shelf, "Enabled")
+    return shelf
+
+
+def test_where_versions_are_kept_an_expired_object_gets_a_marker(kept: Shelf) -> None:
+    configure(kept, EXPIRE)
+    put = kept.put("tmp/a", b"1")
+    assert "Expiration" in put
+    kept.clock.advance(3 * DAY_S)
+    assert sweep(kept) == 1
+    assert ids(everything(kept))[0] == ("tmp/a", put["VersionId"], False)
+    assert ids(everything(kept))[1][2] is True
+    assert sweep(kept) == 0
+
+
+def test_noncurrent_versions_expire(kept: Shelf) -> None:
+    newest = {"NoncurrentDays": 1, "NewerNoncurrentVersions": 2}
+    configure(kept, {**RULE, "NoncurrentVersionExpiration": newest})
+    versions = [kept.put("k", b"1" * 100_000)["VersionId"] for _ in range(5)]
+    kept.clock.advance(DAY_S)
+    assert sweep(kept) == 0  # at the midnight after
+    kept.clock.advance(DAY_S)
+    assert sweep(kept) == 2
+    assert [each[1] for each in ids(everything(kept))] == versions[:1:-1]
+    configure(kept, {**RULE, "NoncurrentVersionExpiration": {"NoncurrentDays": 1}})
+    assert sweep(kept) == 2
+    assert len(kept.files()) == 1
+
+
+def test_days_count_from_the_day_a_version_was_replaced(kept: Shelf) -> None:
+    configure(kept, {**RULE, "NoncurrentVersionExpiration": {"NoncurrentDays": 1}})
+    kept.put("k", b"1")
+    kept.clock.advance(30 * DAY_S)
+    kept.put("k", b"2")
+    assert sweep(kept) == 0
+    kept.clock.advance(2 * DAY_S)
+    assert sweep(kept) == 1
+
+
+@pytest.mark.parametrize("expiration", [{"ExpiredObjectDeleteMarker": True}, {"Days": 1}])
+def test_a_marker_that_nothing_is_left_of_goes(kept: Shelf, expiration: dict[str, Any]) -> None:
+    configure(kept, {**RULE, "Expiration": expiration})
+    version = kept.put("k", b"1")["VersionId"]
+    delete(kept)
+    kept.clock.advance(3 * DAY_S)
+    assert sweep(kept) == 0
+    delete(kept, VersionId=version)
+    assert sweep(kept) == 1
+    assert ids(everything(kept)) == []

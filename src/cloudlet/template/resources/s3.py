@@ -252,8 +252,8 @@ async def _delete_bucket(ctx: Context, bucket: str, properties: Properties) -> N
 
 
 async def _holds_objects(ctx: Context, bucket: str) -> bool:
-    listed = await ctx.call("s3", "ListObjectsV2", Bucket=bucket, MaxKeys=1)
-    return bool(listed.get("Contents"))
+    listed = await ctx.call("s3", "ListObjectVersions", Bucket=bucket, MaxKeys=1)
+    return bool(listed.get("Versions") or listed.get("DeleteMarkers"))
 
 
 def _check_bucket(properties: Properties) -> None:
