@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from cloudlet.monitoring import log_events, log_filters, log_groups, log_streams, permissions
+from cloudlet.monitoring import (
+    live_tail,
+    log_events,
+    log_filters,
+    log_groups,
+    log_streams,
+    permissions,
+)
 from cloudlet.wire.service import Service, operations
 
 
@@ -13,7 +20,9 @@ def service(state: Any = None) -> list[Service]:
     return [
         Service(
             "logs",
-            operations(operation_names("logs"), log_events, log_filters, log_groups, log_streams),
+            operations(
+                operation_names("logs"), live_tail, log_events, log_filters, log_groups, log_streams
+            ),
             permissions.log_requirements,
             state=state,
         ),

@@ -8,6 +8,7 @@ from cloudlet.call import Cloud
 from cloudlet.events.timers import Timers
 from cloudlet.monitoring import ingestion, points
 from cloudlet.monitoring.journal import Journal
+from cloudlet.monitoring.live_tail import LiveTail
 from cloudlet.monitoring.meter import Meter
 from cloudlet.monitoring.schema import SCHEMA
 
@@ -21,6 +22,7 @@ class Monitoring:
         self.meter = Meter(cloud)
         self.intake = ingestion.Intake(cloud.config, self.meter)
         self.journal = Journal(cloud, self.intake)
+        self.live_tails: set[LiveTail] = set()
         cloud.journal = self.journal
         cloud.meter = self.meter
 
