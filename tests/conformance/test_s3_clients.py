@@ -173,3 +173,38 @@ def test_what_is_not_there_says_so(server: Server, bucket: str) -> None:
         server.client("s3").get_bucket_replication(Bucket=bucket)
     assert refused.value.response["Error"]["Code"] == "NotImplemented"
     assert "GetBucketReplication" in refused.value.response["Error"]["Message"]
+
+
+def test_versions_over_the_network(server: Server, bucket: str) -> None:
+    """Headers of versions and delete markers, as boto3 reads them."""
+    s3 = server.client("s3")
+    wanted = {"Status": "Enabled"}
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=wanted)
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    first = s3.put_object(Bucket=bucket, Key="k", Body=b"1")["VersionId"]
+    second = s3.put_object(Bucket=bucket, Key="k", Body=b"2")["VersionId"]
+    marker = s3.delete_object(Bucket=bucket, Key="k")
+    assert marker["DeleteMarker"] is True
+    listed = s3.list_object_versions(Bucket=bucket)
+    assert [each["VersionId"] for each in listed["Versions"]] == [second, first]
+    assert listed["DeleteMarkers"][0]["IsLatest"] is True
+    with pytest.raises(ClientError) as gone:
+        s3.get_object(Bucket=bucket, Key="k")
+    headers = gone.value.response["ResponseMetadata"]["HTTPHeaders"]
+    assert headers["x-amz-delete-marker"] == "true"
+    with pytest.raises(ClientError) as refused:
+        s3.head_object(Bucket=bucket, Key="k", VersionId=marker["VersionId"])
+    assert refused.value.response["ResponseMetadata"]["HTTPHeaders"]["allow"] == "DELETE"
+    assert refused.value.response["Error"]["Code"] == "405"
+    assert s3.get_object(Bucket=bucket, Key="k", VersionId=first)["Body"].read() == b"1"
+    with pytest.raises(ClientError, match="BucketNotEmpty"):
+        s3.delete_bucket(Bucket=bucket)
+    boto3_bucket = boto3.resource(
+        "s3",
+        endpoint_url=server.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=server.root_key["AccessKeyId"],
+        aws_secret_access_key=server.root_key["SecretAccessKey"],
+    ).Bucket(bucket)
+    boto3_bucket.object_versions.delete()
+    boto3_bucket.delete()

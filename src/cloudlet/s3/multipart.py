@@ -13,7 +13,7 @@ from cloudlet.call import Call, Output, Result
 from cloudlet.errors import AwsError
 from cloudlet.s3 import attributes, checksums, conditions, faults, intake, lifecycle, records
 from cloudlet.s3.bucket import of_call
-from cloudlet.s3.objects import place, written
+from cloudlet.s3.objects import made, place, written
 from cloudlet.s3.records import Record
 from cloudlet.store.blobs import Blobs, Segment
 from cloudlet.store.database import Row, Transaction, View
@@ -186,11 +186,10 @@ def _completion(call: Call, record: Record) -> Output:
 
 def _completed(call: Call, tx: Transaction) -> Output | None:
     """A client that lost the answer asks again and gets it, while the object is still there."""
-    bucket = of_call(call, tx)
-    record = records.load(tx, bucket.id, call.params["Key"])
+    record = records.load(tx, of_call(call, tx).id, call.params["Key"])
     if record is None or not record.upload or record.upload != call.params["UploadId"]:
         return None
-    return {**_completion(call, record), **bucket.version(record.version_id)}
+    return {**_completion(call, record), **made(record)}
 
 
 def _chosen(tx: Transaction, upload: Upload, wanted: list[dict[str, Any]]) -> list[Row]:

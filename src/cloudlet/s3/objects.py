@@ -63,7 +63,12 @@ def place(call: Call, tx: Transaction, record: Record, data: bytes | None, how: 
     reason = {"Copy": "CopyObject", "Put": "PutObject"}.get(how, how)
     event = Event.about(f"ObjectCreated:{how}", reason, record)
     announce(call.config, tx, bucket, event, Actor.of(call))
-    return {**bucket.version(record.version_id), **lifecycle.expiration(tx, record)}
+    return {**made(record), **lifecycle.expiration(tx, record)}
+
+
+def made(record: Record) -> Output:
+    """s3-017: a write that made the null version doesn't tell of versions."""
+    return {"VersionId": record.version_id} if record.version_id else {}
 
 
 def _etag(tx: Transaction, bucket: Bucket, key: str) -> str | None:
