@@ -1,0 +1,53 @@
+"""Buckets as templates ask for them: those that `cdk bootstrap` and `sam deploy` keep assets in."""
+
+from pathlib import Path
+
+from tests.server import Server
+
+TEMPLATE = """
+Resources:
+  Assets:
+    Type: AWS::S3::Bucket
+    Properties:
+      BucketName: assets
+      AccessControl: Private
+      VersioningConfiguration: {Status: Enabled}
+      PublicAccessBlockConfiguration:
+        BlockPublicAcls: true
+        BlockPublicPolicy: true
+        IgnorePublicAcls: true
+        RestrictPublicBuckets: true
+      LifecycleConfiguration:
+        Rules:
+          - Id: CleanupOldVersions
+            Status: Enabled
+            NoncurrentVersionExpiration: {NoncurrentDays: 30, NewerNoncurrentVersions: 3}
+          - Status: Enabled
+            Prefix: tmp/
+            NoncurrentVersionExpirationInDays: 1
+          - Status: Enabled
+            ExpiredObjectDeleteMarker: true
+          - Id: AbortOldUploads
+            Status: Enabled
+            AbortIncompleteMultipartUpload: {DaysAfterInitiation: 1}
+"""
+
+
+def test_a_bucket_for_assets(tmp_path: Path) -> None:
+    template = tmp_path / "template.yaml"
+    template.write_text(TEMPLATE)
+    server = Server(tmp_path / "data", template).start()
+    try:
+        s3 = server.client("s3")
+        assert s3.get_bucket_versioning(Bucket="assets")["Status"] == "Enabled"
+        rules = s3.get_bucket_lifecycle_configuration(Bucket="assets")["Rules"]
+        assert rules[0]["NoncurrentVersionExpiration"] == {
+            "NoncurrentDays": 30,
+            "NewerNoncurrentVersions": 3,
+        }
+        assert rules[1]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
+        assert rules[2]["Expiration"] == {"ExpiredObjectDeleteMarker": True}
+        version = s3.put_object(Bucket="assets", Key="k", Body=b"asset")["VersionId"]
+        assert s3.head_object(Bucket="assets", Key="k")["VersionId"] == version
+    finally:
+        assert server.stop() == 0
