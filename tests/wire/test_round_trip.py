@@ -24,6 +24,9 @@ SERVICES = [
     "s3", "dynamodb", "dynamodbstreams", "lambda", "apigatewayv2", "apigatewaymanagementapi",
     "events", "scheduler", "sqs", "iam", "sts", "logs", "cloudfront", "sns", "cloudformation",
 ]  # fmt: skip
+SPOKEN = [(service, "") for service in SERVICES] + [
+    ("cloudwatch", dialect) for dialect in ("smithy-rpc-v2-cbor", "json", "query")
+]
 # The client cannot express or keep these: what it sends differs by design.
 CLIENT_SIDE = {
     "s3": {
@@ -36,6 +39,7 @@ CLIENT_SIDE = {
     },
     "lambda": {"InvokeAsync", "InvokeWithResponseStream"},
     "logs": {"StartLiveTail", "GetLogObject"},  # event stream
+    "cloudwatch": {"GetMetricWidgetImage"},  # a blob, which CBOR has as it is
 }  # fmt: skip
 
 
@@ -86,9 +90,9 @@ def _ascii_metadata(params: dict[str, Any]) -> None:
         params["Metadata"] = {"a-b": "one", "c": "two words"}
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_requests(service: str) -> None:
-    protocol = Protocol(models.load(service))
+@pytest.mark.parametrize(("service", "dialect"), SPOKEN)
+def test_requests(service: str, dialect: str) -> None:
+    protocol = Protocol(models.load(service, dialect))
     protocol._validator.check = lambda shape, params: None  # type: ignore[method-assign]
     wrong = []
     for name in models.operation_names(service):
@@ -114,9 +118,9 @@ def test_requests(service: str) -> None:
     assert not wrong, f"{len(wrong)} wrong, first: {wrong[0]}\n{[w[:2] for w in wrong]}"
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_responses(service: str) -> None:
-    protocol = Protocol(models.load(service))
+@pytest.mark.parametrize(("service", "dialect"), SPOKEN)
+def test_responses(service: str, dialect: str) -> None:
+    protocol = Protocol(models.load(service, dialect))
     parser = create_parser(protocol.model.protocol)
     wrong = []
     for name in models.operation_names(service):

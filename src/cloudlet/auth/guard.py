@@ -40,7 +40,7 @@ def _kind(service: str) -> str:
     if service == "s3":
         return "s3"
     protocol = models.load(service).protocol
-    return "query" if protocol == "rest-xml" else protocol
+    return "query" if protocol in ("rest-xml", models.CBOR) else protocol
 
 
 def _refusal(

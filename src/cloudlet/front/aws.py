@@ -54,7 +54,8 @@ class AwsDoor:
                     return response
             spoken = protocol("s3")
             if not only_s3:
-                spoken = protocol(models.detect(request))
+                service = models.detect(request)
+                spoken = protocol(service, models.dialect(request, service))
             return self.decorate(request, await self._operation(request, spoken))
         except AwsError as error:
             if isinstance(error, ClientGone):

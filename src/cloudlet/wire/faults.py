@@ -9,7 +9,8 @@ import orjson
 
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Response
-from cloudlet.wire.models import Model
+from cloudlet.wire import cbor_codec
+from cloudlet.wire.models import CBOR, Model
 from cloudlet.wire.xml_codec import DECLARATION
 
 # Namespaces in `__type`; DynamoDB's SDKs cut them off, but logs and other clients show them.
@@ -46,7 +47,36 @@ def response(model: Model, error: AwsError, request_id: str, resource: str) -> R
         return _s3(error, request_id, resource)
     if model.protocol in ("query", "rest-xml"):
         return _xml(model, error, request_id)
+    if model.name == "cloudwatch":
+        return _query_compatible(model, error, request_id)
     return _json(model, error, request_id)
+
+
+def cbor_headers(request_id: str) -> list[tuple[str, str]]:
+    return [
+        ("Content-Type", "application/cbor"),
+        ("smithy-protocol", "rpc-v2-cbor"),
+        ("x-amzn-RequestId", request_id),
+    ]
+
+
+def _query_compatible(model: Model, error: AwsError, request_id: str) -> Response:
+    """The shape's name in the document; the code that the query protocol has in a header."""
+    known: list[Any] = [
+        shape
+        for shape in model.service.error_shapes
+        if error.code in (shape.metadata.get("error", {}).get("code"), shape.name)
+    ]
+    name, code = (known[0].name, known[0].error_code) if known else (error.code, error.code)
+    document = {"__type": f"com.amazonaws.cloudwatch#{name}", **error.fields}
+    document[_message_name(model, name)] = error.message
+    who = "Sender" if error.status < 500 else "Receiver"
+    headers = [("x-amzn-query-error", f"{code};{who}")]
+    if model.protocol == CBOR:
+        headers += cbor_headers(request_id)
+        return Response(error.status, headers, cbor_codec.dumps(document))
+    headers += [("Content-Type", model.content_type), ("x-amzn-RequestId", request_id)]
+    return Response(error.status, headers, orjson.dumps(document))
 
 
 def host_id(request_id: str) -> str:

@@ -11,7 +11,7 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from cloudlet.errors import AwsError
 from cloudlet.wire import scalars
-from cloudlet.wire.models import serialization
+from cloudlet.wire.models import CBOR, serialization
 
 Convert = Callable[[Any], Any]
 _OPAQUE = {"AttributeValue"}
@@ -115,7 +115,7 @@ def _mismatch(value: Any, kind: str) -> AwsError:
 
 
 class Formatter:
-    """Output → JSON values that orjson takes."""
+    """Output → JSON values that orjson takes; in the style CBOR, values that `cbor_codec` does."""
 
     def __init__(self, timestamp_style: str = "unixTimestamp") -> None:
         self._compiled: dict[str, Convert] = {}
@@ -144,7 +144,13 @@ class Formatter:
             return lambda value: {key: item(each) for key, each in value.items()}
         if shape.type_name == "timestamp":
             style = serialization(shape).get("timestampFormat", self._timestamp_style)
+            if style == CBOR:
+                return lambda value: scalars.parse_timestamp(
+                    scalars.format_timestamp(value, "unixTimestamp")
+                )
             return lambda value: scalars.format_timestamp(value, style)
+        if shape.type_name == "double" and self._timestamp_style == CBOR:
+            return float
         return scalars.format_blob if shape.type_name == "blob" else _same
 
     def _structure(self, shape: StructureShape) -> Convert:

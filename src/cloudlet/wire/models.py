@@ -15,6 +15,7 @@ from botocore.model import OperationModel, ServiceModel
 
 from cloudlet.exchange import Request
 
+CBOR = "smithy-rpc-v2-cbor"
 # SigV4's service name → botocore's, where they differ
 _BY_SIGNING_NAME = {"execute-api": "apigatewaymanagementapi", "monitoring": "cloudwatch"}
 _CREDENTIAL = re.compile(r"Credential=[^/,\s]+/\d{8}/[^/,]+/([^/,]+)/aws4_request")
@@ -26,24 +27,29 @@ _TARGETS = {
     "AmazonSQS": "sqs",
     "Kinesis_20131202": "kinesis",
     "Logs_20140328": "logs",
+    "GraniteServiceVersion20100801": "cloudwatch",
 }
 
 
 @dataclass(frozen=True)
 class Model:
-    """One service's API. `protocol`: "json", "query", "rest-json" or "rest-xml"."""
+    """One service's API. `protocol`: "json", "query", "rest-json", "rest-xml" or CBOR; of several
+    that the service has, `dialect` names one."""
 
     name: str
     service: ServiceModel
+    dialect: str = ""
 
     @cached_property
     def protocol(self) -> str:
-        return str(self.service.metadata["protocol"])
+        return self.dialect or str(self.service.metadata["protocol"])
 
     @cached_property
     def content_type(self) -> str:
         if self.protocol == "json":
             return f"application/x-amz-json-{self.service.metadata['jsonVersion']}"
+        if self.protocol == CBOR:
+            return "application/cbor"
         return "application/json" if self.protocol == "rest-json" else "text/xml"
 
     @cached_property
@@ -62,8 +68,10 @@ class Model:
 
 
 @cache
-def load(name: str) -> Model:
+def load(name: str, dialect: str = "") -> Model:
     """The model of a botocore service name; raises botocore's UnknownServiceError."""
+    if dialect:
+        return Model(name, load(name).service, dialect)
     return Model(name, ServiceModel(_loader().load_service_model(name, "service-2"), name))
 
 
@@ -94,6 +102,15 @@ def detect(request: Request) -> str:
     ):
         return "sts"  # s3 has no urlencoded forms; an unsigned STS call is refused as STS refuses
     return "s3"
+
+
+def dialect(request: Request, service: str) -> str:
+    """The protocol a request speaks, of a service that has several; "" of others."""
+    if service != "cloudwatch":
+        return ""
+    if request.headers.get("smithy-protocol") == "rpc-v2-cbor":
+        return CBOR
+    return "json" if "x-amz-target" in request.headers else "query"
 
 
 def signing_name(request: Request) -> str | None:

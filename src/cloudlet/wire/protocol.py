@@ -19,7 +19,7 @@ from botocore.model import OperationModel, Shape, StructureShape
 from cloudlet.call import Params, Result
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.exchange import Request, Response
-from cloudlet.wire import event_stream, faults, form_codec, models, rest, scalars
+from cloudlet.wire import cbor_codec, event_stream, faults, form_codec, models, rest, scalars
 from cloudlet.wire.json_codec import Formatter, Parser
 from cloudlet.wire.models import Model, serialization
 from cloudlet.wire.validate import Validator
@@ -75,7 +75,8 @@ class Protocol:
     def __init__(self, model: Model) -> None:
         self.model = model
         self._json_in = Parser()
-        self._json_out = Formatter("iso8601" if model.name == "apigatewayv2" else "unixTimestamp")
+        style = {"apigatewayv2": "iso8601", "cloudwatch": model.protocol}.get(model.name, "")
+        self._json_out = Formatter(style or "unixTimestamp")
         self._xml_in = Reader()
         self._xml_out = Writer()
         self._validator = Validator()
@@ -86,7 +87,7 @@ class Protocol:
 
     async def parse(self, request: Request) -> Parsed:
         """Raises AwsError where no operation matches or a parameter has the wrong form."""
-        if self.model.protocol == "json":
+        if self.model.protocol in ("json", models.CBOR):
             parsed = await self._parse_json(request)
         elif self.model.protocol == "query":
             parsed = await self._parse_form(request)
@@ -98,13 +99,17 @@ class Protocol:
         return parsed
 
     async def _parse_json(self, request: Request) -> Parsed:
+        is_cbor = self.model.protocol == models.CBOR
         name = request.headers.get("x-amz-target", "").partition(".")[2]
+        if is_cbor:  # /service/GraniteServiceVersion20100801/operation/PutMetricData
+            name = request.raw_path.rpartition("/operation/")[2]
         operation = self._known(name)
         body = await self._read(request)
         shape = operation.input_shape
         if shape is None:
             return Parsed(name, {})
-        return Parsed(name, self._json_in.of(shape)(_json(body)))
+        document = (cbor_codec.loads(body) if body else {}) if is_cbor else _json(body)
+        return Parsed(name, self._json_in.of(shape)(document))
 
     async def _parse_form(self, request: Request) -> Parsed:
         body = await request.body.read(self._body_bytes_max)
@@ -191,6 +196,8 @@ class Protocol:
             return self._query_response(operation, result, request_id)
         if self.model.protocol == "json":
             return self._json_response(operation, result, request_id)
+        if self.model.protocol == models.CBOR:
+            return self._cbor_response(operation, result, request_id)
         return self._rest_response(operation, result, request_id)
 
     def fault(self, error: AwsError, request: Request) -> Response:
@@ -217,6 +224,14 @@ class Protocol:
         if shape is None:
             body = b""
         return Response(result.status or 200, headers + result.headers, body)
+
+    def _cbor_response(
+        self, operation: OperationModel, result: Result, request_id: str
+    ) -> Response:
+        shape = operation.output_shape
+        headers = [*faults.cbor_headers(request_id), *result.headers]
+        body = cbor_codec.dumps(self._json_out.of(shape)(result.output)) if shape else b""
+        return Response(result.status or 200, headers if shape else headers[1:], body)
 
     def _query_response(
         self, operation: OperationModel, result: Result, request_id: str
@@ -301,10 +316,10 @@ class Protocol:
 
 
 @cache
-def protocol(service: str) -> Protocol:
+def protocol(service: str, dialect: str = "") -> Protocol:
     """The protocol of a botocore service name; compiled once per process."""
     try:
-        return Protocol(models.load(service))
+        return Protocol(models.load(service, dialect))
     except Exception as error:
         raise NotImplementedByCloudlet(f"The service {service!r}") from error
 
