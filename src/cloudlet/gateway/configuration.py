@@ -100,6 +100,7 @@ def snapshot(view: View, api_id: str) -> Document:
         "routes": parts(view, api_id, "route"),
         "integrations": parts(view, api_id, "integration"),
         "route_responses": parts(view, api_id, "routeresponse"),
+        "authorizers": parts(view, api_id, "authorizer"),
         "cors": api(view, api_id).get("CorsConfiguration"),
     }
 

@@ -13,7 +13,8 @@ AWS's 32 KB limit per frame is not enforced: frames are joined before they get h
 import asyncio
 import base64
 import logging
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import orjson
 
@@ -22,6 +23,7 @@ from cloudlet.errors import AwsError
 from cloudlet.exchange import Response, Socket
 from cloudlet.gateway import payloads, socket_events
 from cloudlet.gateway.http_api import Gateway
+from cloudlet.gateway.http_authorizers import Asked, Refused
 from cloudlet.gateway.invocation import FunctionFailed, invoke, service
 from cloudlet.gateway.payloads import MalformedAnswer
 from cloudlet.gateway.socket_events import Origin
@@ -87,6 +89,7 @@ class Connections:
         self.cloud: Cloud = gateway.cloud
         self.open: dict[str, Connection] = {}
         self._stages = gateway.stages
+        self._guards = gateway.guards
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def stop(self) -> None:
@@ -110,8 +113,11 @@ class Connections:
         raw = bytes.fromhex(self.cloud.config.new_secret(12))
         identifier = base64.urlsafe_b64encode(raw).decode()
         origin = Origin(identifier, stage, socket.request, self.cloud.config.now_ms())
-        headers = await self._admit(socket, origin)
-        if headers is None:
+        try:
+            origin = await self._authorize(origin)
+            headers = await self._admit(origin)
+        except Refused as refused:
+            await socket.refuse(refused.response)
             return
         await socket.accept(headers)
         connection = self.open[identifier] = Connection(origin, socket, api)
@@ -121,28 +127,39 @@ class Connections:
             del self.open[identifier]
             await self._leave(connection)
 
-    async def _admit(self, socket: Socket, origin: Origin) -> list[tuple[str, str]] | None:
-        """Asks `$connect`'s function; None if it refused, and then so was the socket."""
+    async def _authorize(self, origin: Origin) -> Origin:
+        """The origin with what `$connect`'s authorizer says of it; raises Refused."""
+        route = origin.stage.by_key.get("$connect")
+        if route is None or route.guard is None:
+            return origin
+        target = route.target
+        arn = self.cloud.config.arn("execute-api", f"{target.api_id}/{target.stage}/$connect")
+        event = socket_events.connect(origin, origin.connected_ms, self._request_id(origin))
+        context = event["requestContext"]
+        asked = Asked(origin.request, arn, context, target.stage_variables, lambda _: event)
+        try:
+            admission = await self._guards.admit(route.guard, asked)
+        except Refused as refused:
+            told = orjson.loads(cast(bytes, refused.response.body))
+            failed = {"connectionId": origin.id, "requestId": context["requestId"]}
+            raise Refused(_refusal(refused.response.status, {**told, **failed})) from None
+        return replace(origin, admission=admission)
+
+    async def _admit(self, origin: Origin) -> list[tuple[str, str]]:
+        """Asks `$connect`'s function; raises Refused."""
         route = origin.stage.by_key.get("$connect")
         if route is None or route.function is None:
             return []
         request_id = self._request_id(origin)
+        failed = {"connectionId": origin.id, "requestId": request_id}
         if not route.bucket.take(self.cloud.config.now_ms()):
-            await socket.refuse(_refusal(429, {"message": "Too Many Requests"}))
-            return None
+            raise Refused(_refusal(429, {"message": "Too Many Requests", **failed}))
         event = socket_events.connect(origin, self.cloud.config.now_ms(), request_id)
         answer = await self._ask(route, event)
         if answer is None:
-            body = {
-                "message": "Internal server error",
-                "connectionId": origin.id,
-                "requestId": request_id,
-            }
-            await socket.refuse(_refusal(502, body))
-            return None
+            raise Refused(_refusal(502, {"message": "Internal server error", **failed}))
         if not 200 <= answer.status < 300:
-            await socket.refuse(answer)
-            return None
+            raise Refused(answer)
         return [h for h in answer.headers if h[0] == "sec-websocket-protocol"]
 
     async def _converse(self, connection: Connection, socket: Socket) -> None:

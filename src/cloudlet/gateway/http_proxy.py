@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-in
 import asyncio
 import logging
 from functools import lru_cache
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import orjson
 import urllib3
@@ -33,8 +33,10 @@ async def forward(matched: Matched, route: Route) -> Response:
     try:
         return await asyncio.to_thread(_send, matched, route)
     except (urllib3.exceptions.TimeoutError, TimeoutError):
+        matched.error = "Endpoint request timed out"
         return _failed(503, "Service Unavailable")
     except urllib3.exceptions.HTTPError as error:
+        matched.error = str(error)
         _log.warning("%s cannot be reached for %s: %s", route.url, route.key, error)
         return _failed(500, "Internal Server Error")
 
@@ -71,6 +73,8 @@ def _url(matched: Matched, route: Route) -> str:
     for name, value in matched.path_parameters.items():
         safe = quote(value, safe="/")
         url = url.replace("{" + name + "+}", safe).replace("{" + name + "}", safe)
+    if "overwrite:path" in (route.integration.get("RequestParameters") or {}):
+        url = urlunsplit(urlsplit(url)._replace(path=quote(matched.path, safe="/%")))
     query = matched.request.query
     return url if not query else f"{url}{'&' if '?' in url else '?'}{query}"
 

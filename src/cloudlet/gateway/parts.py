@@ -6,6 +6,7 @@ Options that the data plane cannot honour are refused here, by name.
 import re
 
 from cloudlet.errors import NotImplementedByCloudlet
+from cloudlet.gateway import mapping, service_integrations
 from cloudlet.gateway.configuration import Document, bad_request, new_id
 
 _ROUTE_KEY = re.compile(r"(GET|PUT|POST|DELETE|OPTIONS|HEAD|PATCH|ANY) (/\S*)")
@@ -18,9 +19,6 @@ _TIMEOUT_MS_MAX = {"HTTP": 30_000, "WEBSOCKET": 29_000}
 
 def route(params: Document, protocol: str, existing: Document | None = None) -> Document:
     """The route's document after `params`; raises on what is wrong or not there."""
-    authorization = params.get("AuthorizationType") or "NONE"
-    if authorization != "NONE" or params.get("AuthorizerId"):
-        raise NotImplementedByCloudlet(f"A route with AuthorizationType {authorization}")
     if params.get("ApiKeyRequired"):
         raise NotImplementedByCloudlet("A route with ApiKeyRequired")
     for name in ("ModelSelectionExpression", "RequestModels", "RequestParameters"):
@@ -35,6 +33,7 @@ def route(params: Document, protocol: str, existing: Document | None = None) -> 
         if params.get(name) is not None:
             document[name] = params[name]
     key = document["RouteKey"]
+    _authorize(params, document, protocol)
     if protocol == "HTTP" and key != "$default":
         check_route_key(key)
     expression = document.get("RouteResponseSelectionExpression")
@@ -44,6 +43,24 @@ def route(params: Document, protocol: str, existing: Document | None = None) -> 
     if target is not None and not target.startswith("integrations/"):
         raise bad_request("Target must be of the form integrations/{integration-id}")
     return document
+
+
+def _authorize(params: Document, route: Document, protocol: str) -> None:
+    """Takes what a route's parameters say of authorization into its document."""
+    for name in ("AuthorizationType", "AuthorizerId", "AuthorizationScopes"):
+        if params.get(name) is not None:
+            route[name] = params[name]
+    kind = route["AuthorizationType"]
+    if kind not in ("NONE", "AWS_IAM", "CUSTOM", *(["JWT"] if protocol == "HTTP" else [])):
+        raise bad_request(f"AuthorizationType {kind} is not supported for {protocol} APIs")
+    if protocol == "WEBSOCKET" and kind != "NONE" and route["RouteKey"] != "$connect":
+        raise bad_request("Authorization is only supported on the $connect route")
+    if kind in ("NONE", "AWS_IAM"):
+        route.pop("AuthorizerId", None)
+    elif not route.get("AuthorizerId"):
+        raise bad_request(f"AuthorizerId is required for AuthorizationType {kind}")
+    if route.get("AuthorizationScopes") and kind != "JWT":
+        raise bad_request("AuthorizationScopes are only supported for JWT authorizers")
 
 
 def check_route_key(key: str) -> None:
@@ -74,7 +91,10 @@ def integration(params: Document, protocol: str, existing: Document | None = Non
         "IntegrationMethod",
         "IntegrationType",
         "IntegrationUri",
+        "IntegrationSubtype",
         "PayloadFormatVersion",
+        "RequestParameters",
+        "ResponseParameters",
         "TimeoutInMillis",
     ):
         if params.get(name) is not None:
@@ -82,6 +102,11 @@ def integration(params: Document, protocol: str, existing: Document | None = Non
     _refuse_absent(params, document, protocol)
     if not 50 <= document["TimeoutInMillis"] <= _TIMEOUT_MS_MAX[protocol]:
         raise bad_request(f"Timeout should be between 50 ms and {_TIMEOUT_MS_MAX[protocol]} ms")
+    if protocol == "HTTP":
+        _check_mapping(document)
+    if document.get("IntegrationSubtype"):
+        service_integrations.check(document)
+        return document
     if not document.get("IntegrationUri"):
         raise bad_request("IntegrationUri is required for this integration type")
     if document["IntegrationType"] == "AWS_PROXY":
@@ -96,14 +121,15 @@ def _refuse_absent(params: Document, document: Document, protocol: str) -> None:
     kind = document.get("IntegrationType")
     if kind not in ("AWS_PROXY", "HTTP_PROXY") or (kind == "HTTP_PROXY" and protocol != "HTTP"):
         raise NotImplementedByCloudlet(f"IntegrationType {kind} of {protocol} APIs")
-    if params.get("IntegrationSubtype"):
-        raise NotImplementedByCloudlet(f"IntegrationSubtype {params['IntegrationSubtype']}")
+    if document.get("IntegrationSubtype") and protocol != "HTTP":
+        raise bad_request("IntegrationSubtype is supported only for HTTP APIs")
     if document["ConnectionType"] != "INTERNET":
         raise NotImplementedByCloudlet(f"ConnectionType {document['ConnectionType']}")
+    if "user/" in (document.get("CredentialsArn") or ""):
+        raise NotImplementedByCloudlet("An integration with its caller's credentials")
+    absent = () if protocol == "HTTP" else ("RequestParameters", "ResponseParameters")
     for name in (
-        "CredentialsArn",
-        "RequestParameters",
-        "ResponseParameters",
+        *absent,
         "RequestTemplates",
         "TemplateSelectionExpression",
         "TlsConfig",
@@ -111,6 +137,19 @@ def _refuse_absent(params: Document, document: Document, protocol: str) -> None:
     ):
         if params.get(name):
             raise NotImplementedByCloudlet(f"An integration with {name}")
+
+
+def _check_mapping(document: Document) -> None:
+    """A parameter that an update sets to "" is gone."""
+    for name in ("RequestParameters", "ResponseParameters"):
+        kept = {key: value for key, value in (document.get(name) or {}).items() if value != ""}
+        document[name] = kept or None
+    if document.get("IntegrationSubtype"):
+        if document["ResponseParameters"]:
+            raise NotImplementedByCloudlet("ResponseParameters with an IntegrationSubtype")
+        return
+    mapping.check_request(document["RequestParameters"] or {})
+    mapping.check_response(document["ResponseParameters"] or {})
 
 
 def function_arn(uri: str) -> str:

@@ -50,8 +50,20 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Admission:
+    """What an authorizer found: `kind` is "jwt", "lambda" or "iam", `document` goes to events."""
+
+    kind: str
+    document: Any
+    principal: str = ""
+
+
+@dataclass(slots=True)
 class Matched:
-    """One request, matched: `path` is decoded and carries a named stage, as AWS's does."""
+    """One request, matched: `path` is decoded and carries a named stage, as AWS's does.
+
+    What becomes of it on its way is noted here too, for the events and for the access log.
+    """
 
     request: Request
     target: Target
@@ -59,6 +71,14 @@ class Matched:
     path_parameters: dict[str, str]
     body: bytes
     now_ms: int
+    domain: str = ""  # the custom domain that was asked, and …
+    mapped_path: str | None = None  # … the path with its mapping, as format 1.0 tells it
+    mapping: str = ""
+    admission: Admission | None = None
+    integration_status: int | None = None
+    integration_ms: int = 0
+    error: str = ""
+    authorizer_error: str = ""
 
 
 @lru_cache(maxsize=8)
@@ -90,11 +110,13 @@ def _event_2(matched: Matched) -> dict[str, Any]:
     document["headers"] = headers
     if request.query:
         document["queryStringParameters"] = _joined(request)
-    document["requestContext"] = {
-        "accountId": target.account,
-        "apiId": target.api_id,
-        "domainName": target.domain,
-        "domainPrefix": target.domain.split(".", 1)[0],
+    domain = matched.domain or target.domain
+    context: dict[str, Any] = {"accountId": target.account, "apiId": target.api_id}
+    if matched.admission is not None:
+        context["authorizer"] = {matched.admission.kind: matched.admission.document}
+    document["requestContext"] = context | {
+        "domainName": domain,
+        "domainPrefix": domain.split(".", 1)[0],
         "http": {
             "method": request.method,
             "path": matched.path,
@@ -132,10 +154,13 @@ def _event_1(matched: Matched) -> dict[str, Any]:
         body_text(matched.body, headers.get("content-type", "")) if matched.body else (None, False)
     )
     resource = target.route_key.split(" ", 1)[-1]
+    domain = matched.domain or target.domain
+    path = matched.path if matched.mapped_path is None else matched.mapped_path
+    context, who = authorizer_1(matched.admission)
     return {
         "version": "1.0",
         "resource": resource,
-        "path": matched.path,
+        "path": path,
         "httpMethod": request.method,
         "headers": headers,
         "multiValueHeaders": {name: [value] for name, value in headers.items()},
@@ -144,8 +169,9 @@ def _event_1(matched: Matched) -> dict[str, Any]:
         "requestContext": {
             "accountId": target.account,
             "apiId": target.api_id,
-            "domainName": target.domain,
-            "domainPrefix": target.domain.split(".", 1)[0],
+            **context,
+            "domainName": domain,
+            "domainPrefix": domain.split(".", 1)[0],
             "extendedRequestId": request.id,
             "httpMethod": request.method,
             "identity": {
@@ -162,8 +188,9 @@ def _event_1(matched: Matched) -> dict[str, Any]:
                 "user": None,
                 "userAgent": headers.get("user-agent", ""),
                 "userArn": None,
+                **who,
             },
-            "path": matched.path,
+            "path": path,
             "protocol": "HTTP/1.1",
             "requestId": request.id,
             "requestTime": clf_time(matched.now_ms // 1000),
@@ -177,6 +204,20 @@ def _event_1(matched: Matched) -> dict[str, Any]:
         "body": text,
         "isBase64Encoded": is_encoded,
     }
+
+
+def authorizer_1(admission: Admission | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What format 1.0 says of an authorizer, in the context and in its `identity`."""
+    if admission is None:
+        return {}, {}
+    if admission.kind == "iam":
+        iam = admission.document
+        who = {name: iam[name] for name in ("accessKey", "accountId", "userArn")}
+        return {}, {**who, "caller": iam["callerId"], "user": iam["userId"]}
+    if admission.kind == "jwt":
+        return {"authorizer": admission.document}, {}
+    principal = {"principalId": admission.principal} if admission.principal else {}
+    return {"authorizer": {**principal, **(admission.document or {})}}, {}
 
 
 def _headers(request: Request) -> dict[str, str]:

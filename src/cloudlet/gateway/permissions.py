@@ -32,6 +32,8 @@ def apigateway(call: Call) -> list[Requirement]:
     root = f"arn:aws:apigateway:{call.config.region}::"
     if noun in ("Resource", "Tags"):
         return [Requirement(f"apigateway:{verb}", f"{root}/tags/{call.params['ResourceArn']}")]
+    if noun.startswith(("DomainName", "ApiMapping")):
+        return [Requirement(f"apigateway:{verb}", root + _domain_path(call))]
     path = "/apis"
     if call.params.get("ApiId"):
         path += f"/{call.params['ApiId']}"
@@ -43,6 +45,16 @@ def apigateway(call: Call) -> list[Requirement]:
                 path += f"/{call.params[identifier]}"
             break
     return [Requirement(f"apigateway:{verb}", root + path)]
+
+
+def _domain_path(call: Call) -> str:
+    path = "/domainnames"
+    if not call.operation.startswith("CreateDomain") and call.params.get("DomainName"):
+        path += f"/{call.params['DomainName']}"
+    if "ApiMapping" in call.operation:
+        path += "/apimappings"
+        path += f"/{call.params['ApiMappingId']}" if call.params.get("ApiMappingId") else ""
+    return path
 
 
 def management(call: Call) -> list[Requirement]:

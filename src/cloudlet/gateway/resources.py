@@ -1,6 +1,5 @@
 """Operations on the parts of an API: routes, integrations, route responses, stages, deployments.
 
-Authorizers, models, domain names and VPC links are absent.
 https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis-apiid-routes.html
 """
 
@@ -8,7 +7,7 @@ import re
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
-from cloudlet.gateway import configuration, parts
+from cloudlet.gateway import access_log, authorizers, configuration, parts
 from cloudlet.gateway.configuration import Document, bad_request
 from cloudlet.store.database import Transaction, View
 
@@ -21,6 +20,7 @@ def create_route(call: Call, tx: Transaction) -> Output:
     route = parts.route(call.params, protocol)
     _check_unique(tx, api_id, route)
     _check_target(tx, api_id, route)
+    authorizers.check_route(tx, api_id, route)
     configuration.save_part(tx, api_id, ("route", route["RouteId"]), route)
     configuration.changed(call, tx, api_id)
     return route
@@ -41,6 +41,7 @@ def update_route(call: Call, tx: Transaction) -> Output:
     route = parts.route(call.params, protocol, existing)
     _check_unique(tx, api_id, route)
     _check_target(tx, api_id, route)
+    authorizers.check_route(tx, api_id, route)
     configuration.save_part(tx, api_id, ("route", route["RouteId"]), route)
     configuration.changed(call, tx, api_id)
     return route
@@ -157,6 +158,22 @@ def update_stage(call: Call, tx: Transaction) -> Output:
     return _save_stage(call, tx, stage)
 
 
+def delete_access_log_settings(call: Call, tx: Transaction) -> None:
+    api_id, name = call.params["ApiId"], call.params["StageName"]
+    stage = configuration.part(tx, api_id, "stage", name)
+    stage.pop("AccessLogSettings", None)
+    configuration.save_part(tx, api_id, ("stage", name), stage)
+    configuration.changed(call, tx, api_id)
+
+
+def delete_route_settings(call: Call, tx: Transaction) -> None:
+    api_id, name = call.params["ApiId"], call.params["StageName"]
+    stage = configuration.part(tx, api_id, "stage", name)
+    stage.get("RouteSettings", {}).pop(call.params["RouteKey"], None)
+    configuration.save_part(tx, api_id, ("stage", name), stage)
+    configuration.changed(call, tx, api_id)
+
+
 def delete_stage(call: Call, tx: Transaction) -> None:
     _delete(call, tx, "stage", call.params["StageName"])
 
@@ -195,10 +212,6 @@ def delete_deployment(call: Call, tx: Transaction) -> None:
     _delete(call, tx, "deployment", identifier)
 
 
-def create_authorizer(call: Call, view: View) -> Output:
-    raise NotImplementedByCloudlet("CreateAuthorizer")
-
-
 def _list(call: Call, view: View, kind: str) -> Output:
     api_id = call.params["ApiId"]
     configuration.api(view, api_id)
@@ -229,8 +242,7 @@ def _check_target(tx: Transaction, api_id: str, route: Document) -> None:
 
 def _save_stage(call: Call, tx: Transaction, stage: Document) -> Output:
     params = call.params
-    if params.get("AccessLogSettings"):
-        raise NotImplementedByCloudlet("A stage with AccessLogSettings")
+    access_log.check(params.get("AccessLogSettings") or {})
     if params.get("ClientCertificateId"):
         raise NotImplementedByCloudlet("A stage with ClientCertificateId")
     for settings in (
@@ -239,6 +251,7 @@ def _save_stage(call: Call, tx: Transaction, stage: Document) -> Output:
     ):
         _check_settings(settings or {})
     for name in (
+        "AccessLogSettings",
         "AutoDeploy",
         "DefaultRouteSettings",
         "DeploymentId",

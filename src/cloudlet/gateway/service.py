@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 
 from cloudlet.call import Cloud
-from cloudlet.gateway import apis, distributions, management, permissions, policies, resources
+from cloudlet.gateway import (
+    apis,
+    authorizers,
+    distributions,
+    domain_names,
+    management,
+    permissions,
+    policies,
+    resources,
+)
 from cloudlet.gateway.connections import Connections
 from cloudlet.gateway.edge import Edge
 from cloudlet.gateway.http_api import Gateway
@@ -34,7 +43,9 @@ def service(state: GatewayState | None = None) -> list[Service]:
     return [
         Service(
             "apigatewayv2",
-            operations(models.operation_names("apigatewayv2"), apis, resources),
+            operations(
+                models.operation_names("apigatewayv2"), apis, resources, authorizers, domain_names
+            ),
             permissions.apigateway,
             state=state.gateway if state else None,
         ),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloudlet.exchange import Request
-from cloudlet.gateway.payloads import clf_time
+from cloudlet.gateway.payloads import Admission, authorizer_1, clf_time
 from cloudlet.gateway.stages import Stage
 
 _SPELLED = {"sec-websocket-": "Sec-WebSocket-", "x-amzn-": "X-Amzn-"}
@@ -23,6 +23,7 @@ class Origin:
     stage: Stage
     request: Request
     connected_ms: int
+    admission: Admission | None = None  # by $connect's authorizer, for all later messages
 
 
 def connect(origin: Origin, now_ms: int, request_id: str) -> dict[str, Any]:
@@ -80,7 +81,9 @@ def _context(
     origin: Origin, route_key: str, event_type: str, moment: tuple[int, str]
 ) -> dict[str, Any]:
     now_ms, request_id = moment
+    authorizer, who = authorizer_1(origin.admission)
     return {
+        **authorizer,
         "routeKey": route_key,
         "eventType": event_type,
         "extendedRequestId": request_id,
@@ -92,6 +95,7 @@ def _context(
         "identity": {
             "sourceIp": origin.request.client,
             "userAgent": origin.request.headers.get("user-agent", ""),
+            **who,
         },
         "requestId": request_id,
         "domainName": origin.stage.domain,

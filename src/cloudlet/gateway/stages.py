@@ -9,10 +9,13 @@ import orjson
 
 from cloudlet.call import Cloud
 from cloudlet.config import Config
-from cloudlet.gateway import parts
+from cloudlet.gateway import access_log, http_authorizers, parts
+from cloudlet.gateway.access_log import AccessLog
 from cloudlet.gateway.configuration import Document
 from cloudlet.gateway.cors import Cors
+from cloudlet.gateway.http_authorizers import Guard
 from cloudlet.gateway.matching import RouteTable
+from cloudlet.gateway.metrics import Dimensions
 from cloudlet.gateway.payloads import Target
 from cloudlet.gateway.throttle import Bucket
 from cloudlet.store.database import View
@@ -29,6 +32,17 @@ class Route:
     timeout_s: float
     bucket: Bucket
     answers: bool = False  # WebSocket: sends back what the function returns
+    guard: Guard | None = None
+    integration: Document = field(default_factory=dict)  # as its operations answer it
+
+    @property
+    def maps_requests(self) -> bool:
+        return bool(self.integration.get("RequestParameters")) and not self.is_call
+
+    @property
+    def is_call(self) -> bool:
+        """A call of another service's operation."""
+        return bool(self.integration.get("IntegrationSubtype"))
 
 
 @dataclass(slots=True)
@@ -40,6 +54,9 @@ class Stage:
     cors: Cors | None
     table: RouteTable[Route]
     by_key: dict[str, Route] = field(default_factory=dict)
+    log: AccessLog | None = None
+    nowhere: Target | None = None  # of requests that find no route
+    dimensions: tuple[Dimensions, ...] = ()  # of its metrics
 
 
 @dataclass(slots=True)
@@ -48,6 +65,7 @@ class Api:
     protocol: str
     selection: str
     stages: dict[str, Stage]
+    is_closed: bool = False  # DisableExecuteApiEndpoint: by a custom domain only
 
 
 class Stages:
@@ -105,6 +123,7 @@ def compile_api(view: View, config: Config, api_id: str) -> Api | None:
             for name, stage in stages.items()
             if stage.get("DeploymentId") in deployments
         },
+        bool(api.get("DisableExecuteApiEndpoint")),
     )
 
 
@@ -117,7 +136,15 @@ def _stage(config: Config, api_id: str, stage: Document, snapshot: Document) -> 
         stage.get("StageVariables") or {},
         snapshot.get("cors"),
         RouteTable(),
+        log=access_log.compiled(stage.get("AccessLogSettings"), f"{api_id}/{stage['StageName']}"),
     )
+    compiled.nowhere = Target(
+        config.account, api_id, domain, compiled.name, compiled.variables, "-"
+    )
+    own = ("ApiId", api_id)
+    compiled.dimensions = ((own,), (own, ("Stage", compiled.name)))
+    authorizers = {a["AuthorizerId"]: a for a in snapshot.get("authorizers") or ()}
+    root_arn = config.arn("execute-api", api_id)
     integrations = {i["IntegrationId"]: i for i in snapshot["integrations"]}
     answering = {r["RouteId"] for r in snapshot["route_responses"]}
     now_ms = config.now_ms()
@@ -127,8 +154,9 @@ def _stage(config: Config, api_id: str, stage: Document, snapshot: Document) -> 
         key = document["RouteKey"]
         integration = integrations.get(str(document.get("Target", "")).split("/")[-1])
         target = Target(config.account, api_id, domain, compiled.name, compiled.variables, key)
-        own = settings.get(key)
-        route = _route(target, integration, Bucket.of(own, now_ms) if own else shared)
+        limits = settings.get(key)
+        route = _route(target, integration, Bucket.of(limits, now_ms) if limits else shared)
+        route.guard = http_authorizers.compiled(document, authorizers, root_arn)
         route.answers = document["RouteId"] in answering and bool(
             document.get("RouteResponseSelectionExpression")
         )
@@ -141,17 +169,18 @@ def _stage(config: Config, api_id: str, stage: Document, snapshot: Document) -> 
 def _route(target: Target, integration: Document | None, bucket: Bucket) -> Route:
     if integration is None:
         return Route(target.route_key, target, None, None, "ANY", "2.0", 30.0, bucket)
-    uri = _with_variables(integration["IntegrationUri"], target.stage_variables)
-    is_function = integration["IntegrationType"] == "AWS_PROXY"
+    uri = _with_variables(integration.get("IntegrationUri") or "", target.stage_variables)
+    is_function = integration["IntegrationType"] == "AWS_PROXY" and bool(uri)
     return Route(
         target.route_key,
         target,
         parts.function_arn(uri) if is_function else None,
-        None if is_function else uri,
+        uri if uri and not is_function else None,
         integration.get("IntegrationMethod") or "ANY",
         integration.get("PayloadFormatVersion") or "1.0",
         integration["TimeoutInMillis"] / 1000,
         bucket,
+        integration=integration,
     )
 
 

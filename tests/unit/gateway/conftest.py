@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cloudlet.gateway.rest.schema import SCHEMA as REST_SCHEMA
 from cloudlet.gateway.schema import SCHEMA
 from cloudlet.gateway.service import GatewayState
 from tests.harness import Bench
@@ -12,7 +13,7 @@ from tests.harness import Bench
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(tmp_path, SCHEMA)
+    bench = Bench(tmp_path, SCHEMA, REST_SCHEMA)
     bench.state = GatewayState.of(bench.cloud).gateway
     yield bench
     bench.close()

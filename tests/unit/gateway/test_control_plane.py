@@ -76,10 +76,11 @@ def test_refusals(bench: Bench) -> None:
     with pytest.raises(AwsError) as twice:
         add_route(bench, api_id, "GET /x")
     assert twice.value.status == 409
-    with pytest.raises(NotImplementedByCloudlet):
+    with pytest.raises(AwsError) as incomplete:
         bench.call(resources.create_route, ApiId=api_id, RouteKey="GET /y", AuthorizationType="JWT")
+    assert incomplete.value.code == "BadRequestException"
     with pytest.raises(NotImplementedByCloudlet):
-        logs = {"DestinationArn": "arn:aws:logs:x", "Format": "$context.requestId"}
+        logs = {"DestinationArn": "arn:aws:firehose:x", "Format": "$context.requestId"}
         bench.call(resources.create_stage, ApiId=api_id, StageName="dev", AccessLogSettings=logs)
     target = bench.call(resources.get_routes, ApiId=api_id)["Items"][0]["Target"]
     with pytest.raises(AwsError) as used:
