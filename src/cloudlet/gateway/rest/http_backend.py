@@ -1,0 +1,113 @@
+"""HTTP and HTTP_PROXY integrations: existing HTTP services behind a REST API.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/setup-http-integrations.html
+"""
+
+import asyncio
+import socket
+from functools import lru_cache
+from urllib.parse import quote, urlencode
+
+import urllib3
+
+from cloudlet.exchange import Response
+from cloudlet.gateway.rest.faults import Fault, misconfigured
+from cloudlet.gateway.rest.mapping import Mapped, remapped
+from cloudlet.gateway.rest.passage import Passage
+
+ANSWER_MAX_BYTES = 10 * 1024 * 1024
+_PASSED_NOT = frozenset(("host", "content-encoding", "x-forwarded-for", "x-forwarded-port"))
+
+
+@lru_cache(maxsize=1)
+def _pool() -> urllib3.PoolManager:
+    return urllib3.PoolManager(maxsize=32, retries=False)
+
+
+async def proxy(passage: Passage, mapped: Mapped) -> Response:
+    """Everything of the request goes on, with what the mappings add; the answer comes as it is."""
+    headers = {
+        name.lower(): value
+        for name, value in passage.headers.items()
+        if name.lower() not in _PASSED_NOT
+    }
+    mapped.headers = {**headers, **mapped.headers}
+    for name, values in passage.query.items():
+        given = mapped.query.get(name, [])
+        mapped.query[name] = [*values, *(given if isinstance(given, list) else [given])]
+    is_binary = passage.served.is_binary(passage.request.headers.get("content-type"))
+    body = passage.body
+    mapped.body = body if is_binary else body.decode(errors="replace").encode()
+    answer = await send(passage, mapped)
+    assert isinstance(answer.body, bytes)
+    kind = next((v for n, v in answer.headers if n == "content-type"), None)
+    if not passage.served.is_binary(kind):
+        answer.body = answer.body.decode(errors="replace").encode()
+    answer.headers = list(remapped(answer.headers))
+    return answer
+
+
+async def send(passage: Passage, mapped: Mapped) -> Response:
+    """The service's answer; raises Fault where there is none in time."""
+    integration = passage.method.integration
+    url = address(passage, integration["uri"], mapped)
+    method = integration.get("httpMethod") or "ANY"
+    method = passage.request.method if method == "ANY" else method
+    headers = {
+        "accept": "application/json",
+        "user-agent": f"AmazonAPIGateway_{passage.served.api_id}",
+        **mapped.headers,
+        "x-amzn-apigateway-api-id": passage.served.api_id,
+        "x-amzn-trace-id": passage.trace,
+    }
+    kind = passage.request.headers.get("content-type")
+    if kind and method not in ("GET", "HEAD", "OPTIONS"):
+        headers.setdefault("content-type", kind)
+    timeout_s = (integration.get("timeoutInMillis") or 29_000) / 1000
+    passage.note(f"Sending request to {url}")
+    try:
+        return await asyncio.to_thread(_send, (method, url), headers, mapped.body, timeout_s)
+    except (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.ReadTimeoutError) as error:
+        if isinstance(error, urllib3.exceptions.NewConnectionError):
+            if isinstance(error.__cause__, socket.gaierror):
+                raise misconfigured("Invalid endpoint address") from None
+            raise Fault("INTEGRATION_FAILURE", reason=str(error)) from None
+        raise Fault("INTEGRATION_TIMEOUT") from None
+    except urllib3.exceptions.LocationValueError:
+        raise misconfigured("Invalid endpoint address") from None
+    except urllib3.exceptions.HTTPError as error:
+        raise Fault("INTEGRATION_FAILURE", reason=str(error)) from None
+
+
+def address(passage: Passage, uri: str, mapped: Mapped) -> str:
+    """The URI with stage variables, path parameters and the mapped query string."""
+    url = passage.served.with_variables(uri)
+    for name, value in mapped.path.items():
+        url = url.replace("{" + name + "}", quote(value, safe="/%:@!$&'()*+,;=-._~"))
+    query = urlencode(mapped.query, doseq=True)
+    return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
+
+
+def _send(
+    target: tuple[str, str], headers: dict[str, str], body: bytes, timeout_s: float
+) -> Response:
+    method, url = target
+    answer = _pool().request(
+        method,
+        url,
+        body=body or None,
+        headers=headers,
+        redirect=False,
+        preload_content=False,
+        decode_content=False,
+        timeout=urllib3.Timeout(total=timeout_s),
+    )
+    try:
+        data = answer.read(ANSWER_MAX_BYTES + 1)
+        received = [(name.lower(), value) for name, value in answer.headers.items()]
+    finally:
+        answer.drain_conn()
+        answer.release_conn()
+    if len(data) > ANSWER_MAX_BYTES:
+        raise misconfigured("The endpoint's response is over 10 MB")
+    return Response(answer.status, received, data)

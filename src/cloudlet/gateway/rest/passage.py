@@ -1,0 +1,193 @@
+"""One request on its way through a REST API: what mappings, templates, events and logs read of it.
+
+`context` is `$context` and, before templates add to it, the `requestContext` of events.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
+"""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from secrets import token_hex
+from typing import Any
+
+from cloudlet.exchange import Request
+from cloudlet.gateway.payloads import clf_time
+from cloudlet.gateway.rest.compiled import Method, Served
+
+# dropped at the door: no mapping and no event ever sees them
+_DROPPED = frozenset(
+    (
+        "connection",
+        "content-length",
+        "content-md5",
+        "expect",
+        "keep-alive",
+        "max-forwards",
+        "proxy-authenticate",
+        "proxy-connection",
+        "server",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "www-authenticate",
+    )
+)
+_STANDARD = frozenset(
+    (
+        "accept", "accept-charset", "accept-encoding", "accept-language", "age", "authorization",
+        "cache-control", "content-encoding", "content-language", "content-type", "cookie", "date",
+        "from", "host", "if-match", "if-modified-since", "if-none-match", "if-range",
+        "if-unmodified-since", "origin", "pragma", "range", "referer", "user-agent", "via",
+        "warning", "x-amz-date", "x-amz-security-token", "x-amzn-trace-id", "x-forwarded-for",
+        "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto",
+    )
+)  # fmt: skip
+_NOBODY = (
+    "accessKey",
+    "accountId",
+    "caller",
+    "cognitoAuthenticationProvider",
+    "cognitoAuthenticationType",
+    "cognitoIdentityId",
+    "cognitoIdentityPoolId",
+    "principalOrgId",
+)
+
+
+class Headers(dict[str, str]):
+    """By name, whatever its case."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(name, super().get(spelled(str(name).lower()), default))
+
+
+@lru_cache(maxsize=1024)
+def spelled(name: str) -> str:
+    """gateway-054: standard names are spelled as usual, others stay as HTTP/2 clients send them."""
+    return name.title() if name in _STANDARD else name
+
+
+@dataclass(slots=True)
+class Passage:
+    """`path` is raw and lies within the stage; path parameters are as raw as it is."""
+
+    request: Request
+    served: Served
+    method: Method
+    path: str
+    path_parameters: dict[str, str]
+    now_ms: int
+    context: dict[str, Any] = field(default_factory=dict)
+    body: bytes = b""
+    trace: str = ""
+    lines: list[str] | None = None  # the execution log, where one is kept
+    integration_ms: int | None = None
+    status: int = 0  # of the integration
+    _headers: Headers | None = None
+    _query: dict[str, list[str]] | None = None
+    _scope: dict[str, Any] | None = None
+
+    @property
+    def headers(self) -> Headers:
+        if self._headers is None:
+            request = self.request
+            found = Headers(
+                (spelled(name), value)
+                for name, value in request.headers.items()
+                if name not in _DROPPED
+            )
+            forwarded = found.get("X-Forwarded-For")
+            found["X-Forwarded-For"] = (
+                f"{forwarded}, {request.client}" if forwarded else (request.client)
+            )
+            found.setdefault("X-Forwarded-Proto", request.scheme)
+            found.setdefault("X-Forwarded-Port", "443" if request.scheme == "https" else "80")
+            found["X-Amzn-Trace-Id"] = self.trace
+            self._headers = found
+        return self._headers
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        if self._query is None:
+            self._query = {}
+            for name, value in self.request.arguments():
+                self._query.setdefault(name, []).append(value)
+        return self._query
+
+    @property
+    def method_arn(self) -> str:
+        path = self.path.strip("/")
+        return self.served.arn(f"{self.served.stage}/{self.request.method}/{path}")
+
+    @property
+    def source_arn(self) -> str:
+        """As what functions see API Gateway calling."""
+        return self.served.arn(f"{self.served.stage}/{self.request.method}{self.method.path}")
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """`$context` of templates: with overrides, which outlive one template."""
+        if self._scope is None:
+            self._scope = self.context
+            self._scope["requestOverride"] = {"header": {}, "querystring": {}, "path": {}}
+            self._scope["responseOverride"] = {"header": {}, "status": None}
+        return self._scope
+
+    def note(self, line: str) -> None:
+        if self.lines is not None:
+            self.lines.append(line)
+
+
+def trace_of(request: Request, now_ms: int) -> str:
+    """X-Ray's header: the client's trace goes on, or a new one begins."""
+    parts = dict(
+        part.strip().split("=", 1)
+        for part in request.headers.get("x-amzn-trace-id", "").split(";")
+        if "=" in part
+    )
+    if "Root" not in parts:
+        parts["Root"] = f"1-{now_ms // 1000:08x}-{token_hex(12)}"
+    return ";".join(f"{name}={value}" for name, value in parts.items())
+
+
+def context_of(request: Request, served: Served, now_ms: int, path: str) -> dict[str, Any]:
+    """`path` as the client asked for it, with the stage or the base path."""
+    identity: dict[str, Any] = dict.fromkeys(_NOBODY)
+    identity |= {
+        "sourceIp": request.client,
+        "user": None,
+        "userAgent": request.headers.get("user-agent"),
+        "userArn": None,
+    }
+    domain = request.headers.get("x-forwarded-host") or request.host
+    domain = domain.rsplit(":", 1)[0]
+    if ".execute-api." not in domain and not _is_custom(domain):
+        domain = f"{served.api_id}.execute-api.{served.region}.amazonaws.com"
+    context: dict[str, Any] = {
+        "accountId": served.account,
+        "apiId": served.api_id,
+        "deploymentId": served.deployment_id,
+        "domainName": domain,
+        "domainPrefix": domain.split(".", 1)[0],
+        "extendedRequestId": extended_id(request.id),
+        "httpMethod": request.method,
+        "identity": identity,
+        "path": path,
+        "protocol": "HTTP/1.1",
+        "requestId": request.id,
+        "requestTime": clf_time(now_ms // 1000),
+        "requestTimeEpoch": now_ms,
+        "stage": served.stage,
+    }
+    if served.is_canary is not None:
+        context["isCanaryRequest"] = served.is_canary
+    return context
+
+
+def _is_custom(domain: str) -> bool:
+    return "." in domain and not domain.replace(".", "").isdigit() and domain != "localhost"
+
+
+def extended_id(request_id: str) -> str:
+    """The x-amz-apigw-id of a request."""
+    return f"{request_id.replace('-', '')[:15]}="

@@ -1,0 +1,107 @@
+"""Serving REST APIs: stage, method, access, limits, validation, cache, integration, answer.
+
+`RestGateway.answer` is the way of every request, in AWS's order: resource policy and authorizer,
+API key and usage plan, throttles, required parameters and model, cache, integration. What goes
+wrong on it is a `Fault`, which the API's gateway responses word.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-rest-api.html
+"""
+
+from cloudlet.call import Cloud
+from cloudlet.errors import AwsError
+from cloudlet.exchange import Request, Response
+from cloudlet.gateway.domains import Found
+from cloudlet.gateway.invocation import Roles
+from cloudlet.gateway.lambda_authorizers import LambdaAuthorizers
+from cloudlet.gateway.rest import faults, snapshots
+from cloudlet.gateway.rest.compiled import CompiledStages, Method, Served, Settings
+from cloudlet.gateway.rest.faults import Fault
+from cloudlet.gateway.rest.integrations import Integrations
+from cloudlet.gateway.rest.passage import Passage, context_of, extended_id, trace_of
+from cloudlet.gateway.throttle import DEFAULT_BURST, DEFAULT_RATE, Bucket
+
+BODY_MAX_BYTES = 10 * 1024 * 1024
+
+
+class RestGateway:
+    """The running gateway of REST APIs; follows changes of the store by itself."""
+
+    def __init__(self, cloud: Cloud, roles: Roles, authorizers: LambdaAuthorizers) -> None:
+        self.cloud = cloud
+        self.stages = CompiledStages(cloud)
+        self._integrations = Integrations(cloud, roles)
+        self._nowhere = Method({}, "", "", Settings(), Bucket(DEFAULT_RATE, DEFAULT_BURST, 0))
+        cloud.database.subscribe(snapshots.TOPIC, self._changed)
+
+    def _changed(self, topic: str) -> None:
+        self.stages.forget(topic.removeprefix(snapshots.TOPIC))
+
+    def has(self, api_id: str) -> bool:
+        row = self.cloud.database.view().one("SELECT 1 FROM rest_apis WHERE api_id = ?", (api_id,))
+        return row is not None
+
+    async def answer(
+        self, request: Request, api_id: str, raw_path: str, custom: Found | None = None
+    ) -> Response:
+        """`raw_path` begins with the stage's name, unless a custom domain's mapping named it."""
+        if not request.id:
+            request.id = self.cloud.config.new_id()
+        if custom is None:
+            name, _, inner = raw_path.lstrip("/").partition("/")
+        else:
+            name, inner = custom.mapping.stage, raw_path[1:]
+        stage = self.stages.stage(api_id, name)
+        if stage is None or (custom is None and stage.served.api.get("disableExecuteApiEndpoint")):
+            return _finished(faults.bare(Fault("INVALID_API_KEY")), request)
+        passage = self._passage(request, stage.choose(), f"/{inner}", custom)
+        response = await self._serve(passage)
+        kind = passage.method.integration.get("type")
+        if kind not in (None, "MOCK", "HTTP_PROXY") and "error" not in passage.context:
+            response.headers.append(("x-amzn-trace-id", passage.trace))
+        return _finished(response, request)
+
+    def _passage(
+        self, request: Request, served: Served, path: str, custom: Found | None
+    ) -> Passage:
+        now_ms = self.cloud.config.now_ms()
+        shown = request.raw_path if custom is not None else f"/{served.stage}{path}"
+        context = context_of(request, served, now_ms, shown)
+        path = f"/{path.lstrip('/')}"
+        trace = trace_of(request, now_ms)
+        return Passage(request, served, self._nowhere, path, {}, now_ms, context, trace=trace)
+
+    async def _serve(self, passage: Passage) -> Response:
+        try:
+            self._route(passage)
+            if not passage.method.bucket.take(passage.now_ms):
+                raise Fault("THROTTLED")
+            passage.body = await _body(passage.request)
+            return await self._integrations.run(passage)
+        except Fault as fault:
+            return faults.answer(fault, passage)
+
+    def _route(self, passage: Passage) -> None:
+        """gateway-061: a slash at the end is not looked at."""
+        path = passage.path.rstrip("/") or "/"
+        found = passage.served.table.match(passage.request.method, path)
+        if found is None:
+            raise Fault("MISSING_AUTHENTICATION_TOKEN")
+        passage.method, passage.path_parameters = found
+        passage.context["resourcePath"] = passage.method.path
+        passage.context["resourceId"] = passage.method.resource_id
+
+
+async def _body(request: Request) -> bytes:
+    try:
+        return await request.body.read(BODY_MAX_BYTES)
+    except AwsError as error:
+        if error.status != 413:
+            raise
+        raise Fault("REQUEST_TOO_LARGE") from None
+
+
+def _finished(response: Response, request: Request) -> Response:
+    response.headers += [
+        ("x-amzn-requestid", request.id),
+        ("x-amz-apigw-id", extended_id(request.id)),
+    ]
+    return response

@@ -1,0 +1,555 @@
+"""Velocity templates as API Gateway renders them: text in, a compiled template out. Sans-IO.
+
+Theory of operation. One recursive descent over the source makes closures: nodes append text to a
+list, expressions return values. References (`$a.b(1)[2]`, `$!a`, `${a}`) walk from a variable over
+properties, methods and indexes, which `vtl_values` knows for Java's types. Block directives swallow
+the line break behind them, `#set` also the blanks before it. Templates are a stage's and trusted no
+further than their limits: loops and texts are bounded.
+gateway-050: a reference that leads nowhere renders as nothing; Velocity would render its source.
+https://velocity.apache.org/engine/1.7/vtl-reference.html
+https://docs.aws.amazon.com/apigateway/latest/developerguide/models-mappings.html
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from cloudlet.gateway.rest import vtl_values
+from cloudlet.gateway.rest.vtl_values import VtlError
+
+__all__ = ["Template", "VtlError"]
+
+Variables = dict[str, Any]
+Expression = Callable[[Variables], Any]
+Node = Callable[[Variables, list[str]], None]
+
+_ITERATIONS_MAX = 1000  # of one loop
+_SPECIAL = re.compile(r"[$#\\]")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_LINE_END = re.compile(r"[ \t]*(?:\r\n|\n|\r)")
+_BLANK = re.compile(r"\s*")
+_DIRECTIVE = re.compile(r"#(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_OPERATORS: tuple[tuple[re.Pattern[str], dict[str, str]], ...] = tuple(
+    (re.compile(pattern), words)
+    for pattern, words in (
+        (r"\|\||or\b", {"or": "||"}),
+        (r"&&|and\b", {"and": "&&"}),
+        (r"==|!=|eq\b|ne\b", {"eq": "==", "ne": "!="}),
+        (r"<=|>=|<|>|l[te]\b|g[te]\b", {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}),
+        (r"[+-]", {}),
+        (r"[*/%]", {}),
+    )
+)
+_WORDS = {"true": True, "false": False, "null": None}
+_ENDS = frozenset(("else", "elseif", "end"))
+
+
+class _Broken(Exception):
+    """`#break`: leaves the loop."""
+
+
+class _Stopped(Exception):
+    """`#stop` or `#return`: leaves the template."""
+
+
+class Template:
+    """`render` may change the variables: `#set` writes into them."""
+
+    def __init__(self, source: str) -> None:
+        parser = _Parser(source)
+        try:
+            self._nodes, end = parser.block(0)
+        except RecursionError:
+            raise VtlError("the template is nested too deep") from None
+        if end:
+            raise VtlError(f"#{end} without a beginning")
+
+    def render(self, variables: Variables) -> str:
+        out: list[str] = []
+        try:
+            _run(self._nodes, variables, out)
+        except (_Stopped, _Broken):
+            pass
+        except RecursionError:
+            raise VtlError("the template calls itself too deep") from None
+        return vtl_values.limited("".join(out))
+
+
+def _run(nodes: list[Node], variables: Variables, out: list[str]) -> None:
+    for node in nodes:
+        node(variables, out)
+
+
+class _Parser:
+    """One pass over the source; `at` is where it stands."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.at = 0
+        self.macros: dict[str, tuple[list[str], list[Node]]] = {}
+        self._directives: dict[str, Callable[[int], Node]] = {
+            "set": self._set,
+            "if": self._if,
+            "foreach": self._foreach,
+            "macro": self._macro,
+            "break": self._leave,
+            "stop": self._leave,
+            "return": self._leave,
+        }
+
+    # Blocks
+
+    def block(self, depth: int) -> tuple[list[Node], str]:
+        """Nodes up to the end of the block, and the directive that ended it ("": the source)."""
+        nodes: list[Node] = []
+        while True:
+            found = _SPECIAL.search(self.source, self.at)
+            end = found.start() if found else len(self.source)
+            if end > self.at:
+                nodes.append(_text(self.source[self.at : end]))
+            self.at = end
+            if found is None:
+                if depth:
+                    raise VtlError("#end is missing")
+                return nodes, ""
+            character = found.group()
+            if character == "$":
+                nodes.append(self._reference_node())
+            elif character == "\\":
+                nodes.append(self._escape())
+            elif not self._comment(nodes):
+                ended = self._directive(nodes, depth)
+                if ended:
+                    return nodes, ended
+
+    def _comment(self, nodes: list[Node]) -> bool:
+        for opening, closing in (("##", "\n"), ("#*", "*#"), ("#[[", "]]#")):
+            if self.source.startswith(opening, self.at):
+                end = self.source.find(closing, self.at + len(opening))
+                stop = len(self.source) if end < 0 else end
+                if opening == "#[[":
+                    nodes.append(_text(self.source[self.at + 3 : stop]))
+                self.at = min(len(self.source), stop + len(closing))
+                return True
+        return False
+
+    def _directive(self, nodes: list[Node], depth: int) -> str:
+        """Appends the directive's node; returns the name of one that ends the block."""
+        start = self.at
+        found = _DIRECTIVE.match(self.source, start)
+        name = (found.group(1) or found.group(2)) if found else ""
+        if found is None or not (name in _ENDS or name in self._directives or name in self.macros):
+            if name in ("parse", "include", "evaluate", "define"):
+                raise VtlError(f"#{name} is not allowed")
+            nodes.append(_text("#"))
+            self.at += 1
+            return ""
+        self.at = found.end()
+        if name in _ENDS:
+            if name != "elseif":
+                self._swallow_line_end()
+            return name
+        if name == "set":
+            _strip_blanks(nodes, self.source, start)
+        make = self._directives.get(name) or self._macro_call
+        self._called = name
+        nodes.append(make(depth))
+        return ""
+
+    def _swallow_line_end(self) -> None:
+        found = _LINE_END.match(self.source, self.at)
+        if found:
+            self.at = found.end()
+
+    def _set(self, depth: int) -> Node:
+        self._expect("(")
+        self._skip()
+        if not self.source.startswith("$", self.at):
+            raise VtlError("#set needs a reference")
+        name, steps = self._reference()
+        self._expect("=")
+        value = self._expression()
+        self._close()
+
+        def node(variables: Variables, out: list[str]) -> None:
+            result = value(variables)
+            if not steps:
+                variables[name] = result  # null too: as if it had never been set
+                return
+            target = _walk(variables.get(name), steps[:-1], variables)
+            kind, key, _ = steps[-1]
+            vtl_values.put(target, key if kind == "property" else key(variables), result)
+
+        return node
+
+    def _if(self, depth: int) -> Node:
+        branches: list[tuple[Expression, list[Node]]] = []
+        otherwise: list[Node] = []
+        ended = "elseif"
+        while ended == "elseif":
+            self._expect("(")
+            test = self._expression()
+            self._close()
+            nodes, ended = self.block(depth + 1)
+            branches.append((test, nodes))
+        if ended == "else":
+            otherwise, ended = self.block(depth + 1)
+        if ended != "end":
+            raise VtlError(f"#{ended} after #else")
+
+        def node(variables: Variables, out: list[str]) -> None:
+            for test, nodes in branches:
+                if vtl_values.is_true(test(variables)):
+                    return _run(nodes, variables, out)
+            _run(otherwise, variables, out)
+
+        return node
+
+    def _foreach(self, depth: int) -> Node:
+        self._expect("(")
+        self._skip()
+        name, steps = self._reference()
+        self._skip()
+        if steps or not self.source.startswith("in", self.at):
+            raise VtlError("#foreach needs `$item in …`")
+        self.at += 2
+        items = self._expression()
+        self._close()
+        nodes, ended = self.block(depth + 1)
+        if ended != "end":
+            raise VtlError(f"#{ended} in #foreach")
+
+        def node(variables: Variables, out: list[str]) -> None:
+            outer = {key: variables.get(key) for key in (name, "foreach", "velocityCount")}
+            try:
+                for item, state in _iterations(items(variables), outer["foreach"]):
+                    variables.update(
+                        {name: item, "foreach": state, "velocityCount": state["count"]}
+                    )
+                    _run(nodes, variables, out)
+            except _Broken:
+                pass
+            variables.update(outer)
+
+        return node
+
+    def _leave(self, depth: int) -> Node:
+        error = _Broken if self._called == "break" else _Stopped
+        self._swallow_line_end()
+
+        def node(variables: Variables, out: list[str]) -> None:
+            raise error
+
+        return node
+
+    def _macro(self, depth: int) -> Node:
+        self._expect("(")
+        self._skip()
+        name = self._name()
+        names = []
+        self._skip()
+        while not self.source.startswith(")", self.at):
+            names.append(self._reference()[0])
+            self._skip_comma()
+        self._close()
+        nodes: list[Node] = []
+        self.macros[name] = (names, nodes)  # before its body: it may call itself
+        body, ended = self.block(depth + 1)
+        if ended != "end":
+            raise VtlError(f"#{ended} in #macro")
+        nodes.extend(body)
+        return _text("")
+
+    def _macro_call(self, depth: int) -> Node:
+        names, nodes = self.macros[self._called]
+        arguments: list[Expression] = []
+        if self.source.startswith("(", self.at):
+            self.at += 1
+            arguments = self._list(")")
+        self._swallow_line_end()
+
+        def node(variables: Variables, out: list[str]) -> None:
+            outer = {name: variables.get(name) for name in names}
+            values = [argument(variables) for argument in arguments]
+            values += [None] * (len(names) - len(values))
+            variables.update(zip(names, values, strict=False))
+            _run(nodes, variables, out)
+            variables.update(outer)
+
+        return node
+
+    # References
+
+    def _reference_node(self) -> Node:
+        start = self.at
+        try:
+            name, steps = self._reference()
+        except VtlError:
+            self.at = start + 1
+            return _text("$")
+
+        def node(variables: Variables, out: list[str]) -> None:
+            value = _walk(variables.get(name), steps, variables)
+            if value is not None:
+                out.append(vtl_values.text(value))
+
+        return node
+
+    def _escape(self) -> Node:
+        """`\\$name` is `$name` where that is defined; elsewhere a backslash is one."""
+        start = self.at
+        self.at += 1
+        if not self.source.startswith("$", self.at):
+            return _text("\\")
+        try:
+            name, steps = self._reference()
+        except VtlError:
+            self.at = start + 1
+            return _text("\\")
+        source = self.source[start : self.at]
+
+        def node(variables: Variables, out: list[str]) -> None:
+            known = _walk(variables.get(name), steps, variables) is not None
+            out.append(source[1:] if known else source)
+
+        return node
+
+    def _reference(self) -> tuple[str, list["Step"]]:
+        """Variable and steps; raises VtlError where there is none."""
+        if not self.source.startswith("$", self.at):
+            raise VtlError("a reference begins with $")
+        self.at += 1
+        self.at += self.source.startswith("!", self.at)
+        is_formal = self.source.startswith("{", self.at)
+        self.at += is_formal
+        name = self._name()
+        steps = list(self._steps())
+        if is_formal:
+            if not self.source.startswith("}", self.at):
+                raise VtlError("} is missing")
+            self.at += 1
+        return name, steps
+
+    def _steps(self) -> Iterator["Step"]:
+        while True:
+            found = (
+                _NAME.match(self.source, self.at + 1)
+                if self.source.startswith(".", self.at)
+                else None
+            )
+            if found:
+                self.at = found.end()
+                if self.source.startswith("(", self.at):
+                    self.at += 1
+                    yield "method", found.group(), self._list(")")
+                else:
+                    yield "property", found.group(), []
+            elif self.source.startswith("[", self.at):
+                before = self.at
+                try:
+                    self.at += 1
+                    index = self._expression()
+                    self._expect("]")
+                except VtlError:  # text in brackets behind a reference
+                    self.at = before
+                    return
+                yield "index", index, []
+            else:
+                return
+
+    # Expressions
+
+    def _expression(self, level: int = 0) -> Expression:
+        if level == len(_OPERATORS):
+            return self._unary()
+        left = self._expression(level + 1)
+        pattern, words = _OPERATORS[level]
+        while True:
+            self._skip()
+            found = pattern.match(self.source, self.at)
+            if found is None:
+                return left
+            self.at = found.end()
+            operator = words.get(found.group(), found.group())
+            left = _binary(operator, left, self._expression(level + 1))
+
+    def _unary(self) -> Expression:
+        self._skip()
+        negation = re.compile(r"!|not\b").match(self.source, self.at)
+        if negation:
+            self.at = negation.end()
+            negated = self._unary()
+            return lambda variables: not vtl_values.is_true(negated(variables))
+        return self._primary()
+
+    def _primary(self) -> Expression:
+        character = self.source[self.at : self.at + 1]
+        if character == "$":
+            name, steps = self._reference()
+            return lambda variables: _walk(variables.get(name), steps, variables)
+        number = _NUMBER.match(self.source, self.at)
+        if number:
+            self.at = number.end()
+            return _constant(_number(number.group()))
+        self.at += 1
+        if character == "(":
+            inner = self._expression()
+            self._expect(")")
+            return inner
+        if character in ("'", '"') and character:
+            return self._string(character)
+        if character == "[":
+            return self._array()
+        if character == "{":
+            return self._map()
+        self.at -= 1
+        name = self._name()
+        if name not in _WORDS:
+            raise VtlError(f"{name!r} is no value")
+        return _constant(_WORDS[name])
+
+    def _string(self, quote: str) -> Expression:
+        end = self.source.find(quote, self.at)
+        text = ""
+        while end >= 0 and self.source.startswith(quote, end + 1):  # a doubled quote is one
+            text += self.source[self.at : end + 1]
+            self.at = end + 2
+            end = self.source.find(quote, self.at)
+        if end < 0:
+            raise VtlError("a string has no end")
+        text += self.source[self.at : end]
+        self.at = end + 1
+        if quote == "'" or not _SPECIAL.search(text):
+            return _constant(text)
+        template = Template(text)
+        return template.render
+
+    def _array(self) -> Expression:
+        self._skip()
+        before = self.at
+        first = self._expression() if not self.source.startswith("]", self.at) else None
+        self._skip()
+        if first is not None and self.source.startswith("..", self.at):
+            self.at += 2
+            last = self._expression()
+            self._expect("]")
+            start = first
+            return lambda variables: vtl_values.numbers(start(variables), last(variables))
+        self.at = before
+        items = self._list("]")
+        return lambda variables: [item(variables) for item in items]
+
+    def _map(self) -> Expression:
+        pairs: list[tuple[Expression, Expression]] = []
+        self._skip()
+        while not self.source.startswith("}", self.at):
+            key = self._expression()
+            self._expect(":")
+            pairs.append((key, self._expression()))
+            self._skip_comma()
+        self.at += 1
+        return lambda variables: {key(variables): value(variables) for key, value in pairs}
+
+    def _list(self, end: str) -> list[Expression]:
+        items = []
+        self._skip()
+        while not self.source.startswith(end, self.at):
+            items.append(self._expression())
+            self._skip_comma()
+        self.at += 1
+        return items
+
+    # Characters
+
+    def _skip(self) -> None:
+        found = _BLANK.match(self.source, self.at)
+        assert found is not None
+        self.at = found.end()
+
+    def _skip_comma(self) -> None:
+        self._skip()
+        if self.source.startswith(",", self.at):
+            self.at += 1
+            self._skip()
+        elif self.source[self.at : self.at + 1] not in (")", "]", "}"):
+            raise VtlError(f"a comma is missing before {self.source[self.at : self.at + 20]!r}")
+
+    def _expect(self, text: str) -> None:
+        self._skip()
+        if not self.source.startswith(text, self.at):
+            raise VtlError(f"{text!r} expected before {self.source[self.at : self.at + 20]!r}")
+        self.at += len(text)
+
+    def _close(self) -> None:
+        self._expect(")")
+        self._swallow_line_end()
+
+    def _name(self) -> str:
+        found = _NAME.match(self.source, self.at)
+        if found is None:
+            raise VtlError(f"a name expected before {self.source[self.at : self.at + 20]!r}")
+        self.at = found.end()
+        return found.group()
+
+
+Step = tuple[str, Any, list[Expression]]  # (property|method|index, name or index, arguments)
+
+
+def _walk(value: Any, steps: list[Step], variables: Variables) -> Any:
+    for kind, name, arguments in steps:
+        if value is None:
+            return None
+        if kind == "method":
+            value = vtl_values.call(value, name, [argument(variables) for argument in arguments])
+        else:
+            value = vtl_values.get(value, name if kind == "property" else name(variables))
+    return value
+
+
+def _iterations(items: Any, parent: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
+    values = vtl_values.elements(items)[:_ITERATIONS_MAX]
+    for number, item in enumerate(values, 1):
+        yield (
+            item,
+            {
+                "count": number,
+                "index": number - 1,
+                "hasNext": number < len(values),
+                "first": number == 1,
+                "last": number == len(values),
+                "parent": parent,
+            },
+        )
+
+
+def _binary(operator: str, left: Expression, right: Expression) -> Expression:
+    if operator == "||":
+        return lambda v: vtl_values.is_true(left(v)) or vtl_values.is_true(right(v))
+    if operator == "&&":
+        return lambda v: vtl_values.is_true(left(v)) and vtl_values.is_true(right(v))
+    operate = vtl_values.OPERATORS[operator]
+    return lambda v: operate(left(v), right(v))
+
+
+def _text(text: str) -> Node:
+    def node(variables: Variables, out: list[str]) -> None:
+        out.append(text)
+
+    node.text = text  # type: ignore[attr-defined]
+    return node
+
+
+def _strip_blanks(nodes: list[Node], source: str, at: int) -> None:
+    """Blanks before #set go with it."""
+    text = getattr(nodes[-1], "text", None) if nodes else None
+    if text and text[-1] in " \t":
+        nodes[-1] = _text(text.rstrip(" \t"))
+
+
+def _constant(value: Any) -> Expression:
+    return lambda variables: value
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.lstrip("-").isdigit() else float(text)

@@ -1,0 +1,231 @@
+"""REST APIs: routes, proxy events and answers, mocks, mappings."""
+
+from typing import Any
+
+import pytest
+
+from cloudlet.gateway.rest.schema import SCHEMA
+from cloudlet.gateway.rest.serving import RestGateway
+from cloudlet.gateway.service import GatewayState
+from tests.harness import Bench
+from tests.unit.gateway.cloud import answers, document, event, request
+from tests.unit.gateway.rest_cloud import ask, deploy, method, text
+
+
+@pytest.fixture
+def rest(bench: Bench) -> RestGateway:
+    bench.database.prepare(SCHEMA)
+    gateway = GatewayState.of(bench.cloud).gateway
+    return RestGateway(bench.cloud, gateway.roles, gateway.authorizers)
+
+
+def test_proxy_event(bench: Bench, rest: RestGateway) -> None:
+    deploy(bench, {"ANY /pets/{proxy+}": method()}, stage={"variables": {"colour": "red"}})
+    answers(bench, {"statusCode": 201, "headers": {"X-A": "1"}, "body": "made"})
+    headers = {
+        "host": "abc123.execute-api.us-east-1.localhost:4566",
+        "content-type": "application/json",
+        "x-custom": "a",
+    }
+    asked = request("POST", "/pets/a%20b/c/?x=1&x=2&y=%26", headers, b'{"n":1}')
+    response = ask(rest, asked)
+    assert (response.status, response.body) == (201, b"made")
+    sent = dict(response.headers)
+    assert sent["x-a"] == "1"
+    assert sent["content-type"] == "application/json"
+    assert sent["x-amzn-requestid"] == "request"
+    assert sent["x-amzn-trace-id"].startswith("Root=1-")
+    trace = sent["x-amzn-trace-id"]
+    forwarded = {
+        "Host": "abc123.execute-api.us-east-1.localhost:4566",
+        "User-Agent": "test",
+        "Content-Type": "application/json",
+        "x-custom": "a",
+        "X-Forwarded-For": "10.0.0.9",
+        "X-Forwarded-Proto": "http",
+        "X-Forwarded-Port": "80",
+        "X-Amzn-Trace-Id": trace,
+    }
+    assert event(bench) == {
+        "resource": "/pets/{proxy+}",
+        "path": "/pets/a%20b/c/",
+        "httpMethod": "POST",
+        "headers": forwarded,
+        "multiValueHeaders": {name: [value] for name, value in forwarded.items()},
+        "queryStringParameters": {"x": "2", "y": "&"},
+        "multiValueQueryStringParameters": {"x": ["1", "2"], "y": ["&"]},
+        "pathParameters": {"proxy": "a%20b/c"},
+        "stageVariables": {"colour": "red"},
+        "requestContext": {
+            "accountId": "000000000000",
+            "apiId": "abc123",
+            "deploymentId": "dep1",
+            "domainName": "abc123.execute-api.us-east-1.localhost",
+            "domainPrefix": "abc123",
+            "extendedRequestId": "request=",
+            "httpMethod": "POST",
+            "identity": {
+                "accessKey": None,
+                "accountId": None,
+                "caller": None,
+                "cognitoAuthenticationProvider": None,
+                "cognitoAuthenticationType": None,
+                "cognitoIdentityId": None,
+                "cognitoIdentityPoolId": None,
+                "principalOrgId": None,
+                "sourceIp": "10.0.0.9",
+                "user": None,
+                "userAgent": "test",
+                "userArn": None,
+            },
+            "path": "/dev/pets/a%20b/c/",
+            "protocol": "HTTP/1.1",
+            "requestId": "request",
+            "requestTime": "18/Nov/2026:11:06:40 +0000",
+            "requestTimeEpoch": 1_795_000_000_000,
+            "resourceId": "r0",
+            "resourcePath": "/pets/{proxy+}",
+            "stage": "dev",
+        },
+        "body": '{"n":1}',
+        "isBase64Encoded": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "resource"),
+    [
+        ("/pets", "/pets"),
+        ("/pets/", "/pets"),  # gateway-061: a slash at the end is not looked at
+        ("/pets/7", "/pets/{id}"),
+        ("/pets/mine", "/pets/mine"),
+        ("/pets/7/toys", "/{proxy+}"),
+        ("/", "/"),
+    ],
+)
+def test_routes(bench: Bench, rest: RestGateway, asked: str, resource: str) -> None:
+    paths = ("/", "/pets", "/pets/{id}", "/pets/mine", "/{proxy+}")
+    deploy(bench, {f"GET {path}": method() for path in paths})
+    answers(bench, {})
+    assert ask(rest, request("GET", asked)).status == 200
+    assert event(bench)["resource"] == resource
+
+
+def test_what_is_not_there(bench: Bench, rest: RestGateway) -> None:
+    deploy(bench, {"GET /pets": method()})
+    for asked in (request("GET", "/cats"), request("POST", "/pets")):
+        response = ask(rest, asked)
+        assert response.status == 403
+        assert document(response) == {"message": "Missing Authentication Token"}
+        assert ("x-amzn-errortype", "MissingAuthenticationTokenException") in response.headers
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "body"),
+    [
+        ({}, 200, ""),
+        ({"statusCode": "204"}, 204, ""),
+        ({"statusCode": 200, "body": "x"}, 200, "x"),
+        ({"statusCode": 200, "body": "eA==", "isBase64Encoded": True}, 200, "eA=="),
+        ({"statusCode": 200, "text": "x"}, 502, '{"message":"Internal server error"}'),
+        ({"statusCode": "many"}, 502, '{"message":"Internal server error"}'),
+        ({"statusCode": 200, "body": {"a": 1}}, 502, '{"message":"Internal server error"}'),
+        ("text", 502, '{"message":"Internal server error"}'),
+        (None, 502, '{"message":"Internal server error"}'),
+        ({"headers": {"x": ["a"]}}, 502, '{"message":"Internal server error"}'),
+        ({"multiValueHeaders": {"x": "a"}}, 502, '{"message":"Internal server error"}'),
+    ],
+)
+def test_proxy_answers(
+    bench: Bench, rest: RestGateway, answer: Any, status: int, body: str
+) -> None:
+    deploy(bench, {"GET /": method()})
+    answers(bench, answer)
+    response = ask(rest, request("GET", "/"))
+    assert (response.status, text(response)) == (status, body)
+
+
+def test_headers_of_a_proxy_answer(bench: Bench, rest: RestGateway) -> None:
+    """gateway-058: of a header that is given twice, the single value comes behind the many."""
+    deploy(bench, {"GET /": method()})
+    answer = {
+        "headers": {"Test-Multi": "solo", "Date": "now", "flag": True},
+        "multiValueHeaders": {"tesT-Multi": ["one", "two"], "set-cookie": ["a=1", "b=2"]},
+    }
+    answers(bench, answer)
+    headers = ask(rest, request("GET", "/")).headers
+    assert [v for n, v in headers if n == "test-multi"] == ["one", "two", "solo"]
+    assert [v for n, v in headers if n == "set-cookie"] == ["a=1", "b=2"]
+    assert ("x-amzn-remapped-date", "now") in headers
+    assert ("flag", "true") in headers
+
+
+def test_a_failing_function(bench: Bench, rest: RestGateway) -> None:
+    deploy(bench, {"GET /": method()})
+    answers(bench, {"errorMessage": "boom"}, error="Unhandled")
+    response = ask(rest, request("GET", "/"))
+    assert (response.status, document(response)) == (502, {"message": "Internal server error"})
+
+
+def test_binary_media_types(bench: Bench, rest: RestGateway) -> None:
+    deploy(bench, {"POST /": method()}, api={"binaryMediaTypes": ["image/*"]})
+    answers(bench, {"statusCode": 200, "body": "AAE=", "isBase64Encoded": True})
+    headers = {"content-type": "image/png", "accept": "image/png,*/*"}
+    response = ask(rest, request("POST", "/", headers, b"\xff\x00"))
+    assert response.body == b"\x00\x01"
+    assert (event(bench)["body"], event(bench)["isBase64Encoded"]) == ("/wA=", True)
+    response = ask(rest, request("POST", "/", {"content-type": "text/plain"}, b"\xff"))
+    assert text(response) == "AAE="
+    assert (event(bench)["body"], event(bench)["isBase64Encoded"]) == ("�", False)
+
+
+def test_mock_with_cors(bench: Bench, rest: RestGateway) -> None:
+    """gateway-060: AWS reads `{statusCode: 200}`, too, which is no JSON."""
+    parameters = {
+        "method.response.header.Access-Control-Allow-Origin": "'*'",
+        "method.response.header.X-Path": "context.resourcePath",
+    }
+    mock = method(
+        "MOCK",
+        integration={
+            "requestTemplates": {"application/json": "{statusCode: 204}"},
+            "integrationResponses": {
+                "200": {"statusCode": "200"},
+                "204": {
+                    "statusCode": "204",
+                    "selectionPattern": "204",
+                    "responseParameters": parameters,
+                },
+            },
+        },
+    )
+    deploy(bench, {"OPTIONS /pets": mock})
+    response = ask(rest, request("OPTIONS", "/pets"))
+    assert response.status == 204
+    assert ("access-control-allow-origin", "*") in response.headers
+    assert ("x-path", "/pets") in response.headers
+    assert not any(name == "x-amzn-trace-id" for name, _ in response.headers)
+
+
+def test_overrides_outlive_the_request_template(bench: Bench, rest: RestGateway) -> None:
+    """gateway-057: an override that is no status from 200 to 599 is ignored."""
+    ask_for = "#set($context.responseOverride.status = $input.params('s')){\"statusCode\": 200}"
+    answer = (
+        "#set($context.responseOverride.header.X-Seen = $context.responseOverride.status)"
+        '{"status": "$context.responseOverride.status", "path": "$context.path"}'
+    )
+    mock = method(
+        "MOCK",
+        integration={
+            "requestTemplates": {"application/json": ask_for},
+            "integrationResponses": {
+                "200": {"statusCode": "200", "responseTemplates": {"application/json": answer}}
+            },
+        },
+    )
+    deploy(bench, {"GET /": mock})
+    response = ask(rest, request("GET", "/?s=444"))
+    assert response.status == 444
+    assert document(response) == {"status": "444", "path": "/dev/"}
+    assert ("x-seen", "444") in response.headers
+    assert ask(rest, request("GET", "/?s=9444")).status == 200
