@@ -4,7 +4,8 @@ https://docs.aws.amazon.com/apigateway/latest/api/API_RestApi.html
 """
 
 from cloudlet.call import Call, Output
-from cloudlet.gateway.rest import checks, documents, patches
+from cloudlet.gateway import domains
+from cloudlet.gateway.rest import checks, documents, patches, plans
 from cloudlet.gateway.rest.documents import Document, bad_request, new_id
 from cloudlet.store.database import Transaction, View
 
@@ -89,17 +90,12 @@ def update_rest_api(call: Call, tx: Transaction) -> Output:
 
 def delete_rest_api(call: Call, tx: Transaction) -> None:
     api_id = documents.api(call, tx)["id"]
-    for mapping in documents.items(tx, "basepathmapping"):
-        if mapping["restApiId"] == api_id:
-            raise bad_request(
-                "Please remove all base path mappings related to the API in your domain:"
-                f" {mapping['domainName']}"
-            )
-    for plan in documents.items(tx, "usageplan"):
-        kept = [stage for stage in plan.get("apiStages") or [] if stage["apiId"] != api_id]
-        if kept != plan.get("apiStages"):
-            plan["apiStages"] = kept
-            documents.save_item(tx, ("usageplan", plan["id"]), plan, call.now_ms)
+    if mapping := domains.mapping_of_api(tx, api_id):
+        raise bad_request(
+            "Please remove all base path mappings related to the API in your domain:"
+            f" {mapping.domain}"
+        )
+    plans.forget(call, tx, api_id)
     tx.run("DELETE FROM rest_apis WHERE api_id = ?", (api_id,))
     documents.changed(tx, api_id)
 

@@ -114,7 +114,7 @@ VALIDATOR = Part(
     {"validateRequestBody": False, "validateRequestParameters": False},
     _unchecked,
 )
-_DOCUMENTATION = Part(
+DOCUMENTATION = Part(
     "documentationpart",
     "DocumentationPart",
     "documentationPartId",
@@ -133,7 +133,7 @@ _VERSION = Part(
     key="version",
     unique="version",
 )
-_PARTS = (AUTHORIZER, MODEL, VALIDATOR, _DOCUMENTATION, _VERSION)
+_PARTS = (AUTHORIZER, MODEL, VALIDATOR, DOCUMENTATION, _VERSION)
 
 
 def operations() -> Iterator[Operation]:

@@ -14,28 +14,30 @@ RESOURCES_MAX = 300
 
 
 def create_resource(call: Call, tx: Transaction) -> Output:
+    api_id = call.params["restApiId"]
     parent = documents.part(call, tx, "resource", call.params["parentId"])
-    return _shown(add(tx, call.params["restApiId"], parent, call.params["pathPart"]), False)
+    found = documents.parts(tx, api_id, "resource")
+    resource = new(parent, call.params["pathPart"], found)
+    documents.save_part(tx, api_id, ("resource", resource["id"]), resource)
+    return _shown(resource, False)
 
 
-def add(tx: Transaction, api_id: str, parent: Document, part: str) -> Document:
+def new(parent: Document, part: str, found: list[Document]) -> Document:
+    """A resource below `parent`; `found` is the whole tree."""
     checks.path_part(part)
-    others = documents.parts(tx, api_id, "resource")
-    checks.sibling(part, parent, _children(others, parent["id"]))
-    if len(others) >= RESOURCES_MAX:
+    checks.sibling(part, parent, _children(found, parent["id"]))
+    if len(found) >= RESOURCES_MAX:
         raise documents.limit_exceeded(
             "Maximum number of resources for this API has been reached. Please contact AWS if you"
             " need additional resources."
         )
-    resource = {
+    return {
         "id": new_id(6),
         "parentId": parent["id"],
         "pathPart": part,
         "path": f"{parent['path'].rstrip('/')}/{part}",
         "resourceMethods": {},
     }
-    documents.save_part(tx, api_id, ("resource", resource["id"]), resource)
-    return resource
 
 
 def get_resource(call: Call, view: View) -> Output:

@@ -5,18 +5,25 @@ from typing import Any
 from cloudlet.gateway.rest import (
     apis,
     deployments,
+    importing,
+    keys,
     methods,
     models,
     parts,
     permissions,
+    plans,
     resources,
     responses,
     stages,
+    tags,
 )
 from cloudlet.wire import models as wire_models
 from cloudlet.wire.service import Service, operations
 
-_MODULES = (apis, resources, methods, responses, deployments, stages, models)
+_MODULES = (
+    *(apis, resources, methods, responses, deployments, stages, models),
+    *(importing, keys, plans, tags),
+)
 
 
 def service(state: Any = None) -> Service:

@@ -13,7 +13,7 @@ FlushStageCache touches `rest-flush:data:{api_id}/{stage}`, FlushStageAuthorizer
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -107,9 +107,13 @@ def admission(view: View, value: str, api_id: str, stage_name: str) -> Admission
     return None
 
 
+def day_of(now_ms: int) -> str:
+    return datetime.fromtimestamp(now_ms / 1000, UTC).date().isoformat()
+
+
 def period_start(quota: Document, now_ms: int) -> str:
     """The day on which the quota's running period began (offset: days into week or month)."""
-    today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
+    today = date.fromisoformat(day_of(now_ms))
     offset = int(quota.get("offset") or 0)
     if quota["period"] == "DAY":
         return today.isoformat()
@@ -129,17 +133,16 @@ def remaining(view: View, plan: Document, key_id: str, now_ms: int) -> int | Non
         return None
     spent = view.value(
         "SELECT COALESCE(SUM(used - granted), 0) FROM rest_usage"
-        " WHERE plan_id = ? AND key_id = ? AND day >= ?",
-        (plan["id"], key_id, period_start(quota, now_ms)),
+        " WHERE plan_id = ? AND key_id = ? AND day BETWEEN ? AND ?",
+        (plan["id"], key_id, period_start(quota, now_ms), day_of(now_ms)),
     )
     return int(quota["limit"]) - int(spent)
 
 
 def count(tx: Transaction, plan_id: str, key_id: str, now_ms: int, requests: int = 1) -> None:
     """Adds served requests to today's counter."""
-    day = datetime.fromtimestamp(now_ms / 1000, UTC).date().isoformat()
     tx.run(
         "INSERT INTO rest_usage (plan_id, key_id, day, used) VALUES (?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET used = used + excluded.used",
-        (plan_id, key_id, day, requests),
+        (plan_id, key_id, day_of(now_ms), requests),
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import NotImplementedByCloudlet
-from cloudlet.gateway.rest import documents, patches, snapshots
+from cloudlet.gateway.rest import documents, patches, plans, snapshots
 from cloudlet.gateway.rest.documents import Document, bad_request
 from cloudlet.store.database import Transaction, View
 
@@ -101,6 +101,7 @@ def delete_stage(call: Call, tx: Transaction) -> None:
     api_id, name = call.params["restApiId"], call.params["stageName"]
     documents.part(call, tx, "stage", name)
     documents.delete_part(tx, api_id, "stage", name)
+    plans.forget(call, tx, api_id, name)
     documents.changed(tx, api_id)
 
 
