@@ -172,7 +172,7 @@ class Accounts:
 
     def gateway_of_api(self, api_id: str) -> GatewayState:
         for universe in self._from(""):
-            if universe.gateway.gateway.stages.api(api_id) is not None:
+            if universe.gateway.gateway.has(api_id):
                 return universe.gateway
         return self.default.gateway
 

@@ -1,7 +1,7 @@
 """The front door of an application: a distribution's behaviors → S3 bucket or API Gateway.
 
-Without a distribution, the oldest HTTP API answers; without that, a page says so. Nothing is
-cached here: origins are in the same process.
+Without a distribution, the oldest HTTP API answers, else the oldest REST API; else a page says so.
+Nothing is cached here: origins are in the same process.
 https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HowCloudFrontWorks.html
 """
 
@@ -47,7 +47,7 @@ class Edge:
             request.id = self.cloud.config.new_id()
         distribution = self._distribution(request.host)
         if distribution is None:
-            api_id = self._gateway.stages.only_http_api()
+            api_id = self._gateway.stages.only_http_api() or self._gateway.rest.oldest()
             if api_id is None:
                 return _error(request, 503, _NOTHING)
             return await self._gateway.answer(request, api_id, request.raw_path)

@@ -29,6 +29,7 @@ from cloudlet.gateway.http_authorizers import Asked, HttpAuthorizers, Refused
 from cloudlet.gateway.invocation import UNAVAILABLE, FunctionFailed, Roles, invoke, service
 from cloudlet.gateway.lambda_authorizers import LambdaAuthorizers
 from cloudlet.gateway.payloads import MalformedAnswer, Matched
+from cloudlet.gateway.rest.serving import RestGateway
 from cloudlet.gateway.stages import Api, Route, Stage, Stages
 
 BODY_MAX_BYTES = 10 * 1024 * 1024
@@ -44,10 +45,15 @@ class Gateway:
         self.roles = Roles(cloud)
         self.authorizers = LambdaAuthorizers(cloud, self.roles)
         self.guards = HttpAuthorizers(cloud, self.authorizers)
+        self.rest = RestGateway(cloud, self.roles, self.authorizers)
 
     def forget(self, api_id: str) -> None:
         self.stages.forget(api_id)
         self.authorizers.forget(f"{self.cloud.config.arn('execute-api', api_id)}/")
+
+    def has(self, api_id: str) -> bool:
+        """Whether an HTTP, WebSocket or REST API has this id."""
+        return self.stages.api(api_id) is not None or self.rest.has(api_id)
 
     async def answer(
         self, request: Request, api_id: str, raw_path: str, custom: Found | None = None
@@ -57,6 +63,8 @@ class Gateway:
         if not request.id:
             request.id = self.cloud.config.new_id()
         api = self.stages.api(api_id)
+        if api is None and self.rest.has(api_id):
+            return await self.rest.answer(request, api_id, raw_path, custom)
         if api is None or api.protocol != "HTTP" or (api.is_closed and custom is None):
             response = message(404, "Not Found")
         else:

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from cloudlet.gateway.rest.schema import SCHEMA
 from cloudlet.gateway.rest.serving import RestGateway
 from cloudlet.gateway.service import GatewayState
 from tests.harness import Bench
@@ -14,9 +13,7 @@ from tests.unit.gateway.rest_cloud import ask, deploy, method, text
 
 @pytest.fixture
 def rest(bench: Bench) -> RestGateway:
-    bench.database.prepare(SCHEMA)
-    gateway = GatewayState.of(bench.cloud).gateway
-    return RestGateway(bench.cloud, gateway.roles, gateway.authorizers)
+    return GatewayState.of(bench.cloud).gateway.rest
 
 
 def test_proxy_event(bench: Bench, rest: RestGateway) -> None:

@@ -36,8 +36,13 @@ class RestGateway:
         self.stages.forget(topic.removeprefix(snapshots.TOPIC))
 
     def has(self, api_id: str) -> bool:
-        row = self.cloud.database.view().one("SELECT 1 FROM rest_apis WHERE api_id = ?", (api_id,))
-        return row is not None
+        sql = "SELECT 1 FROM rest_apis WHERE api_id = ?"
+        return self.cloud.database.view().value(sql, (api_id,)) is not None
+
+    def oldest(self) -> str | None:
+        sql = "SELECT api_id FROM rest_apis ORDER BY created_ms, api_id LIMIT 1"
+        api_id: str | None = self.cloud.database.view().value(sql)
+        return api_id
 
     async def answer(
         self, request: Request, api_id: str, raw_path: str, custom: Found | None = None
