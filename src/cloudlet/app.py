@@ -41,6 +41,7 @@ from cloudlet.functions import service as functions_service
 from cloudlet.functions.state import Functions, FunctionsSettings
 from cloudlet.gateway import service as gateway_service
 from cloudlet.gateway.function_urls import FunctionUrls
+from cloudlet.gateway.rest import service as rest_service
 from cloudlet.gateway.rest.schema import SCHEMA as REST_SCHEMA
 from cloudlet.gateway.schema import SCHEMA as GATEWAY_SCHEMA
 from cloudlet.gateway.service import GatewayState
@@ -120,6 +121,7 @@ class App:
             *functions_service.service(self.functions),
             *monitoring_service.service(self.monitoring),
             *gateway_service.service(self.gateway),
+            rest_service.service(),
             *messaging_service.service(self.messaging),
             *iam_service.service(self.credentials),
         )
@@ -242,6 +244,7 @@ def services_table() -> dict[str, tuple[list[str], list[str]]]:
         *functions_service.service(),
         *monitoring_service.service(),
         *gateway_service.service(),
+        rest_service.service(),
         *messaging_service.service(),
         *iam_service.service(),
     ]

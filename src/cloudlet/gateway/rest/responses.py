@@ -73,8 +73,10 @@ def delete_gateway_response(call: Call, tx: Transaction) -> None:
 
 
 def save(tx: Transaction, api_id: str, kind: str, members: Document) -> Document:
-    default = _default(kind)
-    document = {**default, **members, "defaultResponse": False}
+    """gateway-301: no templates at all means the default one (SAM sends an empty map)."""
+    document = {**_default(kind), **members, "defaultResponse": False}
+    if not document["responseTemplates"]:
+        document["responseTemplates"] = _default(kind)["responseTemplates"]
     if document.get("statusCode"):
         checks.status(document["statusCode"])
     for name, value in document["responseParameters"].items():

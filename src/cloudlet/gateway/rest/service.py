@@ -5,6 +5,7 @@ from typing import Any
 from cloudlet.gateway.rest import (
     apis,
     deployments,
+    exporting,
     importing,
     keys,
     methods,
@@ -22,7 +23,7 @@ from cloudlet.wire.service import Service, operations
 
 _MODULES = (
     *(apis, resources, methods, responses, deployments, stages, models),
-    *(importing, keys, plans, tags),
+    *(importing, exporting, keys, plans, tags),
 )
 
 
