@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,10 @@ from cloudlet.errors import AwsError, NotImplementedByCloudlet
 _log = logging.getLogger(__name__)
 _OWN = f"python{sys.version_info.major}.{sys.version_info.minor}"
 _ASK_S = 10
+_COMPILE = (
+    "import boto3.session, awslambdaric.bootstrap as b\n"
+    "boto3.session.Session('x', 'x', region_name='us-east-1').client('s3')"
+)
 _TELL_PLACE = "import sys; print(sys.executable); print(sys.base_prefix)"
 # What AWS puts beside a Python function
 BUNDLED = ("awslambdaric", "boto3", "botocore", "s3transfer", "urllib3", "dateutil", "jmespath",
@@ -34,6 +39,9 @@ class Interpreter:
     home: str = ""
 
 
+OWN = Interpreter("own")
+
+
 @cache
 def find(runtime: str) -> Interpreter:
     """Raises NotImplementedByCloudlet for runtimes that cannot be had."""
@@ -46,10 +54,14 @@ def find(runtime: str) -> Interpreter:
     raise NotImplementedByCloudlet(f"The runtime {runtime}")
 
 
+def is_own(runtime: str) -> bool:
+    """Nothing has to be looked for, nor waited for."""
+    return runtime == _OWN
+
+
 def _python(runtime: str) -> Interpreter:
-    own = Interpreter("own")
     if runtime == _OWN:
-        return own
+        return OWN
     command = shutil.which(runtime)
     if command is not None:
         asked = [command, "-I", "-c", _TELL_PLACE]
@@ -58,7 +70,7 @@ def _python(runtime: str) -> Interpreter:
             program, home = told.stdout.splitlines()
             return Interpreter("python", program, home)
     _log.warning("%s is not on the PATH: %s runs its functions", runtime, _OWN)
-    return own
+    return OWN
 
 
 def _node(runtime: str) -> Interpreter:
@@ -77,8 +89,10 @@ def _node(runtime: str) -> Interpreter:
     return Interpreter("node", command, str(Path(command).parent.parent))
 
 
-def bundle(folder: Path) -> Path:
-    """A folder with what AWS puts beside a Python function, and nothing else of our packages."""
+@cache
+def bundle(folder: Path, command: str) -> Path:
+    """A folder with what AWS puts beside a Python function, and nothing else of our packages.
+    `command` compiles it once, beside; blocking."""
     for name in BUNDLED:
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:
@@ -90,4 +104,21 @@ def bundle(folder: Path) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             link.unlink(missing_ok=True)
             link.symlink_to(source)
+    environment = {"PYTHONPATH": str(folder), "PYTHONPYCACHEPREFIX": str(compiled(folder))}
+    subprocess.run([command, "-c", _COMPILE], env=environment, capture_output=True, check=False)
     return folder
+
+
+def compiled(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}-compiled")
+
+
+def borrows(folders: Iterable[str]) -> bool:
+    """Whether code asks for packages that are not beside it: they are cloudlet's own, then."""
+    for folder in map(Path, folders):
+        asked = folder / "requirements.txt"
+        if asked.is_file() and not any(folder.glob("**/*.dist-info")):
+            lines = map(str.strip, asked.read_text(errors="replace").splitlines())
+            if any(line and not line.startswith(("#", "-")) for line in lines):
+                return True
+    return False

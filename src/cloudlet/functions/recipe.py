@@ -27,6 +27,7 @@ class _Program:
     argv: list[str] | None  # None: fork
     path: list[str]  # that Python imports from
     readable: list[str] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 def spawn_request(
@@ -34,11 +35,12 @@ def spawn_request(
 ) -> dict[str, Any]:
     """The zygote's order. Nothing of our own environment is handed on."""
     spec = process.spec
-    interpreter = interpreters.find(spec.runtime)
+    interpreter = _interpreter(spec)
     program = _program(config, spec, interpreter)
     argv, path = program.argv, program.path
     environment = {
         **_environment(config, process, runtime_port),
+        **program.environment,
         **credentials,
         **dict(spec.environment),
     }
@@ -70,6 +72,13 @@ def tmp_folder(config: Config, process: WorkerProcess) -> Path:
     return config.data / "worker-tmp" / process.secret
 
 
+def _interpreter(spec: Spec) -> Interpreter:
+    found = interpreters.find(spec.runtime)
+    if found.kind == "python" and interpreters.borrows((spec.folder, *spec.layers)):
+        return interpreters.OWN
+    return found
+
+
 def _program(config: Config, spec: Spec, interpreter: Interpreter) -> _Program:
     if interpreter.kind == "provided":
         return _Program([_bootstrap(spec)], [])
@@ -82,8 +91,15 @@ def _program(config: Config, spec: Spec, interpreter: Interpreter) -> _Program:
     for layer in spec.layers:
         path += [f"{layer}/python/lib/{version}/site-packages", f"{layer}/python"]
     if interpreter.kind == "python":
-        packages = str(interpreters.bundle(config.data / "runtimes" / "python"))
-        return _Program([interpreter.command, worker.__file__], [*path, packages], [packages])
+        folder = config.data / "runtimes" / spec.runtime
+        packages = str(interpreters.bundle(folder, interpreter.command))
+        compiled = str(interpreters.compiled(folder))
+        return _Program(
+            [interpreter.command, worker.__file__],
+            [*path, packages],
+            [packages, compiled],
+            {"PYTHONPYCACHEPREFIX": compiled},
+        )
     # The zygote has its own boto3 loaded: a function that brings another gets a fresh interpreter.
     brings_boto3 = any(Path(folder, name).is_dir() for folder in path for name in _BUNDLED)
     return _Program([sys.executable, worker.__file__] if brings_boto3 else None, path)

@@ -9,11 +9,12 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 from cloudlet.config import Config
 from cloudlet.errors import AwsError
-from cloudlet.functions import recipe
+from cloudlet.functions import interpreters, recipe
 from cloudlet.functions.fleet import Fleet, PoolSettings
 from cloudlet.functions.launch import Launcher
 from cloudlet.functions.worker_process import Answer, Invocation, LogLine, Spec, WorkerProcess
@@ -92,7 +93,9 @@ class Staff:
     async def _start(self, fleet: Fleet, worker: WorkerProcess) -> None:
         try:
             credentials, worker.expires_s = await self._credentials(fleet.spec)
-            request = recipe.spawn_request(self._config, worker, self._port, credentials)
+            order = partial(recipe.spawn_request, self._config, worker, self._port, credentials)
+            is_quick = interpreters.is_own(fleet.spec.runtime)
+            request = order() if is_quick else await asyncio.to_thread(order)
             worker.born_s = time.monotonic()
             worker.pid, pipe = await self.launcher.spawn(request)
         except (AwsError, OSError) as error:

@@ -12,7 +12,7 @@ from typing import Any
 
 from cloudlet.call import Cloud
 from cloudlet.template import document as documents
-from cloudlet.template import execute, parameters, plan, requirements, sam, stacks
+from cloudlet.template import execute, parameters, plan, sam, stacks
 from cloudlet.template.document import Document
 from cloudlet.template.intrinsics import Scope, resolve
 from cloudlet.template.plan import Resource, Step
@@ -88,7 +88,7 @@ def _prepare(cloud: Cloud, path: Path, given: Mapping[str, str]) -> _Prepared:
         values = parameters.values(document, given)
         localized = sam.localize(cloud, document, path.parent)
         plain = sam.plain(cloud, localized, values)
-        warnings = [*localized.warnings, *requirements.missing(localized)]
+        warnings = list(localized.warnings)
     except TemplateError as error:
         raise error.inside(str(path)) from error
     code = [folder.path for folder in localized.code.values()]

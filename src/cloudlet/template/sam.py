@@ -18,8 +18,9 @@ from typing import Any
 
 from cloudlet.call import Cloud
 from cloudlet.store.database import Transaction
+from cloudlet.template import builds, folders
 from cloudlet.template import document as documents
-from cloudlet.template import folders
+from cloudlet.template.builds import Order
 from cloudlet.template.document import Document
 from cloudlet.template.folders import Folder
 from cloudlet.template.problems import TemplateError
@@ -36,7 +37,7 @@ _BODIES = {
     "AWS::Serverless::HttpApi": ("DefinitionUri", "DefinitionBody"),
     "AWS::ApiGatewayV2::Api": ("BodyS3Location", "Body"),
 }
-_LAYER_FOLDERS = {"python": "python", "nodejs": "nodejs", "ruby": "ruby/lib", "java": "java/lib"}
+_LAYER_FOLDERS = {"python": "python", "nodejs": "nodejs"}
 
 
 @dataclass(slots=True)
@@ -116,9 +117,12 @@ def _localize_code(cloud: Cloud, result: Localized, logical_id: str, base: Path)
     path = (base / value).resolve()
     if not path.exists():
         raise TemplateError(f"{name}: {path} does not exist.", where=logical_id)
-    method = str((resource.get("Metadata") or {}).get("BuildMethod", ""))
-    if method:
-        path = _built(cloud, result, logical_id, path, method)
+    order = _order(result.document, logical_id, path)
+    if order is not None and builds.is_needed(order):
+        result.files.append(path)  # watched in place of the build
+        path = builds.build(cloud.database, cloud.config.data, order)
+    elif order is not None and order.is_layer:
+        path = _placed(cloud, order)
     folder = folders.digest(cloud.database, path)
     result.code[logical_id] = folder
     if resource["Type"].startswith("AWS::Serverless::"):
@@ -127,22 +131,29 @@ def _localize_code(cloud: Cloud, result: Localized, logical_id: str, base: Path)
         resource["Properties"][name] = {"S3Bucket": folders.BUCKET, "S3Key": folder.key}
 
 
-def _built(cloud: Cloud, result: Localized, logical_id: str, path: Path, method: str) -> Path:
-    """Where `sam build` would have put it: a layer's content in the folder its runtime reads."""
-    is_layer = result.document["Resources"][logical_id]["Type"].endswith("LayerVersion")
-    runtime = method.rstrip("0123456789.x")
-    if not is_layer or runtime not in _LAYER_FOLDERS or path.is_file():
-        is_built = is_layer and any((path / name).is_dir() for name in ("python", "nodejs"))
-        if not is_built:
-            result.warnings.append(
-                f"{logical_id}: BuildMethod {method} is not run; {path} is used as it is."
-            )
-        return path
-    place = cloud.config.data / "layers" / hashlib.sha256(str(path).encode()).hexdigest()[:16]
-    link = place / _LAYER_FOLDERS[runtime]
+def _order(document: Document, logical_id: str, path: Path) -> Order | None:
+    """What `sam build` would make of it: a function by its runtime, a layer if it says how."""
+    resource = document["Resources"][logical_id]
+    is_layer = resource["Type"].endswith("LayerVersion")
+    method = (resource.get("Metadata") or {}).get("BuildMethod")
+    if method is None and not is_layer:
+        shared = (document.get("Globals") or {}).get("Function") or {}
+        method = resource["Properties"].get("Runtime", shared.get("Runtime"))
+        if not str(method).startswith(("python", "nodejs")):
+            return None
+    return Order(logical_id, path, str(method), is_layer) if method and path.is_dir() else None
+
+
+def _placed(cloud: Cloud, order: Order) -> Path:
+    """A layer's content in the folder that its runtime reads."""
+    if order.language not in _LAYER_FOLDERS:
+        return order.folder
+    digest = hashlib.sha256(str(order.folder).encode()).hexdigest()[:16]
+    place = cloud.config.data / "layers" / digest
+    link = place / _LAYER_FOLDERS[order.language]
     link.parent.mkdir(parents=True, exist_ok=True)
     if not link.is_symlink():
-        link.symlink_to(path, target_is_directory=True)
+        link.symlink_to(order.folder, target_is_directory=True)
     return place
 
 

@@ -79,7 +79,7 @@ def test_refuses_bad_settings(lambdas: Bench, settings: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"Runtime": "nodejs22.x"}, {"VpcConfig": {"SubnetIds": ["a"]}}, {"PackageType": "Image"},
+        {"Runtime": "java21"}, {"VpcConfig": {"SubnetIds": ["a"]}}, {"PackageType": "Image"},
         {"SnapStart": {"ApplyOn": "PublishedVersions"}}, {"KMSKeyArn": "arn"},
     ],
 )  # fmt: skip

@@ -1,7 +1,9 @@
 """Local code, the translation and its cache, requirements."""
 
 import asyncio
+import hashlib
 import io
+import shutil
 import sys
 import zipfile
 from pathlib import Path
@@ -92,12 +94,71 @@ def test_missing_code_and_invalid_sam_are_named(fake: FakeCloud) -> None:
         fake.deploy(FUNCTION.replace("Runtime: python3.11,", "Events: {E: {Type: Nope}},"))
 
 
-def test_requirements_that_are_not_there_are_told(fake: FakeCloud, code: Path) -> None:
-    (code / "requirements.txt").write_text("boto3>=1\n# no\nno-such-package==1\nbundled\n")
-    (code / "bundled").mkdir()
-    deployment = fake.deploy(FUNCTION)
-    (warning,) = deployment.warnings
-    assert warning.startswith("Hello: requirements.txt asks for no-such-package")
+def wheel(folder: Path, name: str, source: str) -> str:
+    """A wheel of one module; returns its SHA-256."""
+    folder.mkdir(exist_ok=True)
+    path, info = folder / f"{name}-1.0-py3-none-any.whl", f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{name}.py", source)
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: x\n")
+        archive.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def deployed_code(fake: FakeCloud, operation: str = "CreateFunction") -> Path:
+    return Path(fake.params(operation)[-1]["Code"]["S3Key"])
+
+
+def test_requirements_are_installed_beside_a_copy(fake: FakeCloud, code: Path) -> None:
+    """With the hashes that are given; a changed handler installs nothing again."""
+    own = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    template = FUNCTION.replace("python3.11", own)
+    digest = wheel(fake.folder / "wheels", "tinything", "VALUE = 7\n")
+    lines = ["--no-index", f"--find-links {fake.folder / 'wheels'}"]
+    lines.append(f"tinything==1.0 --hash=sha256:{digest}")
+    (code / "requirements.txt").write_text("\n".join(lines))
+    fake.deploy(template)
+    built = deployed_code(fake)
+    assert built != code and (built / "app.py").read_text() == (code / "app.py").read_text()
+    assert (built / "tinything.py").read_text() == "VALUE = 7\n"
+    (fake.folder / "wheels" / "tinything-1.0-py3-none-any.whl").unlink()
+    (code / "app.py").write_text("changed = True\n")
+    fake.deploy(template)
+    again = Path(fake.params("UpdateFunctionCode")[-1]["S3Key"])
+    assert again != built and (again / "tinything.py").is_file()
+    assert (again / "app.py").read_text() == "changed = True\n"
+
+
+def test_requirements_that_cannot_be_had_stop_a_deployment(fake: FakeCloud, code: Path) -> None:
+    wheel(fake.folder / "wheels", "tinything", "")
+    lines = f"--no-index\n--find-links {fake.folder / 'wheels'}\n"
+    for asked, said in (("no-such-package", "no-such-package"), ("tinything==1.0 --hash=sha256:"
+                        + "0" * 64, "hash")):  # fmt: skip
+        (code / "requirements.txt").write_text(lines + asked)
+        with pytest.raises(TemplateError, match=rf"(?i)Hello.*cannot be built: .*{said}"):
+            fake.deploy(FUNCTION)
+
+
+def test_what_is_there_is_not_built(fake: FakeCloud, code: Path) -> None:
+    """Satisfied by cloudlet's own environment, or built already."""
+    (code / "requirements.txt").write_text("boto3>=1\n# no\n")
+    fake.deploy(FUNCTION)
+    assert deployed_code(fake) == code
+    (code / "requirements.txt").write_text("not-to-be-found==1\n")
+    (code / "not_to_be_found-1.dist-info").mkdir()
+    fake.deploy(FUNCTION)
+    assert not (fake.bench.config.data / "builds").exists()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+def test_makefiles_are_run_and_other_build_methods_refused(fake: FakeCloud, code: Path) -> None:
+    (code / "Makefile").write_text("build-Hello:\n\tcp app.py $(ARTIFACTS_DIR)/made.py\n")
+    template = FUNCTION + "    Metadata: {BuildMethod: makefile}\n"
+    fake.deploy(template)
+    assert [path.name for path in deployed_code(fake).iterdir()] == ["made.py"]
+    with pytest.raises(TemplateError, match="BuildMethod esbuild is not implemented"):
+        fake.deploy(template.replace("makefile", "esbuild"))
 
 
 def test_inline_code_is_zipped_with_cfnresponse(fake: FakeCloud) -> None:
