@@ -2,7 +2,7 @@
 
 Parts live below an API (`kind` "resource", "model", "authorizer", "validator", "response",
 "documentationpart", "documentationversion", "stage", and deployments in their own table); items
-belong to the account ("usageplan", "domainname", "basepathmapping", "account").
+belong to the account ("usageplan", "account").
 """
 
 from typing import Any
@@ -33,7 +33,6 @@ _MISSING = {
     "documentationversion": "Invalid Documentation version specified: {}",
     "apikey": "Invalid API Key identifier specified",
     "usageplan": "Invalid Usage Plan ID specified",
-    "domainname": "Invalid domain name identifier specified",
     "basepathmapping": "Invalid base path mapping identifier specified",
 }
 

@@ -21,7 +21,7 @@ _OFFSETS = {
     "MONTH": (27, "must be between zero and 27 inclusive in the MONTH period"),
 }
 _THROTTLE = re.compile(
-    r"/apiStages/(?P<stage>[^/]+)/throttle/(?P<path>[^/]+)/(?P<verb>[A-Z]+|\*)"
+    r"/apiStages/(?P<stage>[^/]+)/throttle/(?P<path>.+)/(?P<verb>[A-Z]+|\*)"
     r"(?:/(?P<limit>rateLimit|burstLimit))?"
 )
 _DAYS_MAX = 366
@@ -219,7 +219,7 @@ def _patch_throttle(plan: Document, found: re.Match[str], operation: Mapping[str
     """Limits of one method, beside the plan's."""
     stage = _stage(plan, found["stage"])
     limits = stage.setdefault("throttle", {})
-    key = f"{patches.unescape(found['path'])}/{found['verb']}"
+    key = f"/{patches.unescape(found['path']).lstrip('/')}/{found['verb']}"
     if operation["op"] == "remove":
         limits.pop(key, None)
     elif found["limit"]:

@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS rest_deployments (
     PRIMARY KEY (api_id, id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rest_items (
-    kind       TEXT NOT NULL,             -- usageplan, domainname, account, …
+    kind       TEXT NOT NULL,             -- usageplan, account
     id         TEXT NOT NULL,
     created_ms INTEGER NOT NULL,
     document   TEXT NOT NULL,

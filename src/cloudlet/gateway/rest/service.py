@@ -5,6 +5,7 @@ from typing import Any
 from cloudlet.gateway.rest import (
     apis,
     deployments,
+    domain_names,
     exporting,
     importing,
     keys,
@@ -23,7 +24,7 @@ from cloudlet.wire.service import Service, operations
 
 _MODULES = (
     *(apis, resources, methods, responses, deployments, stages, models),
-    *(importing, exporting, keys, plans, tags),
+    *(importing, exporting, keys, plans, domain_names, tags),
 )
 
 
