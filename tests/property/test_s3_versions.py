@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from cloudlet.errors import AwsError
-from cloudlet.s3 import objects, version_listing
+from cloudlet.s3 import bulk, version_listing
 from tests.property.test_s3 import shelves
 from tests.unit.s3.test_listing import keys, v2
 from tests.unit.s3.test_versions import delete, everything, turn
@@ -54,14 +54,14 @@ class VersionsMachine(RuleBasedStateMachine):
         else:
             self.model.pop(key, None)
 
-    @rule(key=NAMES, which=st.integers(0, 3), bulk=st.booleans())
-    def remove(self, key: str, which: int, bulk: bool) -> None:
+    @rule(key=NAMES, which=st.integers(0, 3), at_once=st.booleans())
+    def remove(self, key: str, which: int, at_once: bool) -> None:
         versions = self.model.get(key, [])
         version_id = versions.pop(which)[0] if which < len(versions) else "null"
         versions[:] = [each for each in versions if each[0] != version_id]
-        if bulk:
+        if at_once:
             named = {"Objects": [{"Key": key, "VersionId": version_id}]}
-            self.shelf.call(objects.delete_objects, Bucket="shelf", Delete=named)
+            self.shelf.call(bulk.delete_objects, Bucket="shelf", Delete=named)
         else:
             delete(self.shelf, key, VersionId=version_id)
 

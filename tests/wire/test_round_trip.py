@@ -91,7 +91,9 @@ def _ascii_metadata(params: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("service", "dialect"), SPOKEN)
-def test_requests(service: str, dialect: str) -> None:
+def test_requests(monkeypatch: pytest.MonkeyPatch, service: str, dialect: str) -> None:
+    # Random digests are wrong ones: test_digests has right ones.
+    monkeypatch.setattr("cloudlet.wire.digests.verify", lambda *_, **__: None)
     protocol = Protocol(models.load(service, dialect))
     protocol._validator.check = lambda shape, params: None  # type: ignore[method-assign]
     wrong = []

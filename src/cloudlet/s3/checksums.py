@@ -7,60 +7,28 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.
 """
 
 import base64
-import binascii
-import hashlib
-import zlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from awscrt import checksums as crt
 
 from cloudlet.call import Call
 from cloudlet.errors import NotImplementedByCloudlet
 from cloudlet.s3 import faults
+from cloudlet.wire.digests import NEW, Digest, decode, encode, new
+
+__all__ = ["Digest", "encode", "new"]
 
 DEFAULT = "CRC64NVME"
 FULL, COMPOSITE = "FULL_OBJECT", "COMPOSITE"
 
 
-class Digest(Protocol):
-    def update(self, data: bytes, /) -> None: ...
-
-    def digest(self) -> bytes: ...
-
-
-class _Crc:
-    def __init__(self, function: Callable[[bytes, int], int], size_bytes: int) -> None:
-        self._function = function
-        self._size_bytes = size_bytes
-        self._value = 0
-
-    def update(self, data: bytes, /) -> None:
-        self._value = self._function(data, self._value)
-
-    def digest(self) -> bytes:
-        return self._value.to_bytes(self._size_bytes, "big")
-
-
-_NEW: Mapping[str, Callable[[], Digest]] = {
-    "CRC32": lambda: _Crc(zlib.crc32, 4),
-    "CRC32C": lambda: _Crc(crt.crc32c, 4),
-    "CRC64NVME": lambda: _Crc(crt.crc64nvme, 8),
-    "SHA1": lambda: hashlib.sha1(usedforsecurity=False),
-    "SHA256": hashlib.sha256,
-    "SHA512": hashlib.sha512,
-    "MD5": lambda: hashlib.md5(usedforsecurity=False),
-}
 _COMBINE: Mapping[str, Callable[[int, int, int], int]] = {
     "CRC32": crt.combine_crc32,
     "CRC32C": crt.combine_crc32c,
     "CRC64NVME": crt.combine_crc64nvme,
 }
 _NOT_HERE = ("XXHASH64", "XXHASH3", "XXHASH128")
-
-
-def new(algorithm: str) -> Digest:
-    return _NEW[algorithm]()
 
 
 def member(algorithm: str) -> str:
@@ -73,7 +41,7 @@ def known(algorithm: str) -> str:
     name = algorithm.upper()
     if name in _NOT_HERE:
         raise NotImplementedByCloudlet(f"Checksum algorithm {name}")
-    if name not in _NEW:
+    if name not in NEW:
         raise faults.invalid_request(
             "Checksum algorithm provided is unsupported. Please try again with any of the valid "
             "types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256, SHA512, MD5]"
@@ -83,7 +51,7 @@ def known(algorithm: str) -> str:
 
 def given(params: Mapping[str, Any]) -> tuple[str, str] | None:
     """The one (algorithm, value) among a request's or a part's members."""
-    found = [(name, params[member(name)]) for name in _NEW if params.get(member(name))]
+    found = [(name, params[member(name)]) for name in NEW if params.get(member(name))]
     for name in _NOT_HERE:
         if params.get(member(name)):
             raise NotImplementedByCloudlet(f"Checksum algorithm {name}")
@@ -124,22 +92,6 @@ def expected(call: Call, trailers: Mapping[str, str], algorithm: str) -> bytes |
     if value is None:
         return None
     return decode(algorithm, value)
-
-
-def decode(algorithm: str, value: str) -> bytes:
-    try:
-        digest = base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        digest = b""
-    if len(digest) != len(new(algorithm).digest()):
-        raise faults.invalid_request(
-            f"Value for x-amz-checksum-{algorithm.lower()} header is invalid."
-        )
-    return digest
-
-
-def encode(digest: bytes) -> str:
-    return base64.b64encode(digest).decode()
 
 
 def type_of_upload(algorithm: str, asked: str | None) -> str:

@@ -112,3 +112,16 @@ def check_write(params: Params, key: str, etag: str | None) -> None:
         raise faults.no_such_key(key)
     if not matches(wanted, etag):
         raise faults.precondition_failed("If-Match")
+
+
+def check_delete(named: Params, key: str, etag: str | None) -> None:
+    """What a deletion says of the object, named as DeleteObjects names it."""
+    others = ("IfMatchLastModifiedTime", "IfMatchSize", "LastModifiedTime", "Size")
+    if any(named.get(name) is not None for name in others):  # s3-018: directory buckets' alone
+        raise AwsError(
+            "NotImplemented",
+            "A header you provided implies functionality that is not implemented",
+            501,
+        )
+    if named.get("ETag"):
+        check_write({"IfMatch": named["ETag"]}, key, etag)

@@ -61,9 +61,3 @@ def invalid_part() -> AwsError:
         "uploaded, or the specified entity tag may not match the part's entity tag.",
         400,
     )
-
-
-def bad_digest(algorithm: str) -> AwsError:
-    return AwsError(
-        "BadDigest", f"The {algorithm} you specified did not match the calculated checksum.", 400
-    )

@@ -7,8 +7,6 @@ and checksums are verified before anything refers to the contents.
 """
 
 import asyncio
-import base64
-import binascii
 import hashlib
 import queue
 import threading
@@ -20,9 +18,10 @@ from typing import Any, TypeVar
 from cloudlet.call import Call
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body
-from cloudlet.s3 import checksums, faults
+from cloudlet.s3 import checksums
 from cloudlet.store.blobs import Blobs, BlobWriter, Segment
 from cloudlet.store.database import Database, Transaction
+from cloudlet.wire import digests as bodies
 
 T = TypeVar("T")
 INLINE_BYTES_MAX = 64 << 10
@@ -81,7 +80,7 @@ async def receive(call: Call, algorithms: Iterable[str], *, inline: bool) -> Con
             ProposedSize=body.length,
             MaxSizeAllowed=BODY_BYTES_MAX,
         )
-    wanted_md5 = _content_md5(call)
+    wanted_md5 = bodies.of_content_md5(call.params.get("ContentMD5"))
     brought = checksums.announced(call)
     names = tuple(dict.fromkeys([*algorithms, *([brought] if brought else [])]))
     contents = await _take(call.cloud.blobs, body, names, inline)
@@ -98,19 +97,6 @@ def _body(call: Call) -> Body:
     return Body.of(bytes(body)) if isinstance(body, bytes | bytearray) else body
 
 
-def _content_md5(call: Call) -> bytes | None:
-    text = call.params.get("ContentMD5")
-    if text is None:
-        return None
-    with suppress(binascii.Error, ValueError):
-        digest = base64.b64decode(text, validate=True)
-        if len(digest) == 16:
-            return digest
-    raise AwsError(
-        "InvalidDigest", "The Content-MD5 you specified was invalid.", 400, **{"Content-MD5": text}
-    )
-
-
 def _verify(
     call: Call, body: Body, contents: Contents, wanted_md5: bytes | None, brought: str
 ) -> None:
@@ -120,18 +106,11 @@ def _verify(
             "You did not provide the number of bytes specified by the Content-Length HTTP header",
             400,
         )
-    if wanted_md5 is not None and wanted_md5 != contents.md5:
-        raise AwsError(
-            "BadDigest",
-            "The Content-MD5 you specified did not match what we received.",
-            400,
-            ExpectedDigest=wanted_md5.hex(),
-            CalculatedDigest=checksums.encode(contents.md5),
-        )
+    bodies.check_md5(wanted_md5, contents.md5)
     if brought:
         digest = checksums.expected(call, getattr(body, "trailers", {}), brought)
         if digest is not None and digest != contents.checksums[brought]:
-            raise faults.bad_digest(brought)
+            raise bodies.mismatch(brought)
 
 
 async def _take(blobs: Blobs, body: Body, algorithms: tuple[str, ...], inline: bool) -> Contents:

@@ -17,6 +17,7 @@ from cloudlet.s3.objects import made, place, written
 from cloudlet.s3.records import Record
 from cloudlet.store.blobs import Blobs, Segment
 from cloudlet.store.database import Row, Transaction, View
+from cloudlet.wire.digests import mismatch
 
 PARTS_MAX = 10_000
 PART_BYTES_MIN = 5 << 20
@@ -282,4 +283,4 @@ def _check_whole(call: Call, upload: Upload, record: Record) -> None:
             f"{record.checksum[0].lower()}, actual checksum Type: {said[0].lower()}"
         )
     if said is not None and said[1].split("-")[0] != record.checksum[2].split("-")[0]:
-        raise faults.bad_digest(said[0])
+        raise mismatch(said[0])

@@ -105,9 +105,6 @@ def requirements(call: Call) -> list[Requirement]:
     arn, context = f"arn:aws:s3:::{params.get('Bucket', '')}", _context(params)
     if name in _BUCKET:
         return [Requirement(f"s3:{_BUCKET[name]}", arn, context)]
-    if name == "DeleteObjects":
-        named = (params.get("Delete") or {}).get("Objects") or []
-        return [deletion(params["Bucket"], each, context) for each in named]
     actions = list(_OBJECT.get(name, ()))
     if name in ("PutObject", "CopyObject", "CreateMultipartUpload"):
         actions += [] if not params.get("Tagging") else ["PutObjectTagging"]

@@ -4,6 +4,7 @@ from cloudlet.s3 import (
     access,
     acl,
     buckets,
+    bulk,
     copying,
     cors,
     lifecycle,
@@ -24,7 +25,13 @@ from cloudlet.wire.service import Service, operations
 
 
 def service() -> Service:
-    modules = (access, acl, buckets, copying, cors, lifecycle, listing, multipart)
+    modules = (access, acl, buckets, bulk, copying, cors, lifecycle, listing, multipart)
     more = (notifications, objects, reading, settings, tagging, uploads, version_listing, website)
     table = operations(operation_names("s3"), *modules, *more)
-    return Service("s3", table, permissions.requirements, permissions.resource_policies)
+    return Service(
+        "s3",
+        table,
+        permissions.requirements,
+        permissions.resource_policies,
+        own_checks=frozenset({"DeleteObjects"}),
+    )

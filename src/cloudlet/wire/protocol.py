@@ -19,7 +19,16 @@ from botocore.model import OperationModel, Shape, StructureShape
 from cloudlet.call import Params, Result
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.exchange import Request, Response
-from cloudlet.wire import cbor_codec, event_stream, faults, form_codec, models, rest, scalars
+from cloudlet.wire import (
+    cbor_codec,
+    digests,
+    event_stream,
+    faults,
+    form_codec,
+    models,
+    rest,
+    scalars,
+)
 from cloudlet.wire.json_codec import Formatter, Parser
 from cloudlet.wire.models import Model, serialization
 from cloudlet.wire.validate import Validator
@@ -140,12 +149,20 @@ class Protocol:
                 if self.model.name == "s3":  # s3-004: S3 has one code for values of a wrong kind
                     raise AwsError("InvalidArgument", error.message, 400) from error
                 raise
-            await self._payload(request, shape, params)
+            await self._payload(request, self.model.operation(name), params)
         return Parsed(name, params)
 
     async def _read(self, request: Request) -> bytes:
         body = await request.body.read(self._body_bytes_max)
         return _decoded(request, body, self._body_bytes_max)
+
+    async def _verified(self, request: Request, operation: OperationModel) -> bytes:
+        """S3's documents bring digests of themselves."""
+        body = await self._read(request)
+        # s3-019: of a completed upload the checksum headers are the object's
+        if self.model.name == "s3" and operation.name != "CompleteMultipartUpload":
+            digests.verify(request.headers, body, is_required=operation.name == "DeleteObjects")
+        return body
 
     def _path(self, request: Request) -> str:
         if self.model.name == "s3":
@@ -155,18 +172,20 @@ class Protocol:
             return found + rest_of_path
         return request.raw_path
 
-    async def _payload(self, request: Request, shape: StructureShape, params: Params) -> None:
+    async def _payload(self, request: Request, operation: OperationModel, params: Params) -> None:
+        shape = operation.input_shape
+        assert shape is not None
         payload = serialization(shape).get("payload")
         if payload is None:
             if _is_in_body(shape):
-                body = await self._read(request)
+                body = await self._verified(request, operation)
                 params.update(self._structured(body, shape))
             return
         member = shape.members[payload]
         if serialization(member).get("streaming"):
             params[payload] = request.body
             return
-        body = await self._read(request)
+        body = await self._verified(request, operation)
         if member.type_name == "blob":
             params[payload] = body
         elif member.type_name == "string":

@@ -43,13 +43,15 @@ class Operation:
 @dataclass(slots=True)
 class Service:
     """One AWS API. `name` is botocore's service name ("apigatewayv2"), `signing_name` the
-    SigV4 one if it differs ("apigateway", for "dynamodbstreams": "dynamodb")."""
+    SigV4 one if it differs ("apigateway", for "dynamodbstreams": "dynamodb"). Operations in
+    `own_checks` ask for permission themselves, for each of the things that they name."""
 
     name: str
     operations: dict[str, Operation]
     requirements: Requirements
     resource_policies: ResourcePolicies = field(default=lambda call, view: [])
     state: Any = None
+    own_checks: frozenset[str] = frozenset()
 
 
 def operations(model_operations: list[str], *modules: ModuleType) -> dict[str, Operation]:

@@ -7,7 +7,7 @@ import pytest
 
 from cloudlet.call import Caller
 from cloudlet.errors import AwsError
-from cloudlet.s3 import copying, notifications, objects, tagging
+from cloudlet.s3 import bulk, copying, notifications, objects, tagging
 from tests.unit.s3.conftest import Shelf
 
 LAMBDA = "arn:aws:lambda:us-east-1:000000000000:function:hasher"
@@ -72,7 +72,7 @@ def test_every_way_to_create_and_remove(shelf: Shelf) -> None:
     shelf.call(tagging.put_object_tagging, Bucket="shelf", Key="a", Tagging=tags)
     shelf.call(objects.delete_object, Bucket="shelf", Key="a")
     shelf.call(objects.delete_object, Bucket="shelf", Key="missing")
-    shelf.call(objects.delete_objects, Bucket="shelf", Delete={"Objects": [{"Key": "b"}]})
+    shelf.call(bulk.delete_objects, Bucket="shelf", Delete={"Objects": [{"Key": "b"}]})
     records = [document["Records"][0] for document in told(shelf)]
     assert [record["eventName"] for record in records] == [
         "ObjectCreated:Put",

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from cloudlet.call import ANONYMOUS
+from cloudlet.call import ANONYMOUS, Caller
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body
-from cloudlet.s3 import intake, objects, reading, tagging
+from cloudlet.s3 import bulk, intake, objects, reading, tagging
 from cloudlet.s3.records import known_blobs
 from tests.unit.s3.conftest import Shelf
 
@@ -383,16 +383,43 @@ def test_delete_objects(shelf: Shelf) -> None:
             {"Key": "c", "ETag": '"x"'},
         ]
     }
-    answer = shelf.call(objects.delete_objects, Bucket="shelf", Delete=wanted)
+    answer = shelf.call(bulk.delete_objects, Bucket="shelf", Delete=wanted)
     assert answer["Deleted"] == [{"Key": "a"}, {"Key": "missing"}]
     codes = [(error["Key"], error["Code"]) for error in answer["Errors"]]
     assert codes == [("b", "InvalidArgument"), ("c", "PreconditionFailed")]
     assert len(shelf.files()) == 2
     quiet = {"Objects": [{"Key": "b"}], "Quiet": True}
-    assert shelf.call(objects.delete_objects, Bucket="shelf", Delete=quiet) == {}
+    assert shelf.call(bulk.delete_objects, Bucket="shelf", Delete=quiet) == {}
     for bad in ({"Objects": []}, {"Objects": [{"Key": "a"}] * 1001}):
         with pytest.raises(AwsError, match="MalformedXML"):
-            shelf.call(objects.delete_objects, Bucket="shelf", Delete=bad)
+            shelf.call(bulk.delete_objects, Bucket="shelf", Delete=bad)
+
+
+def test_each_key_of_a_bulk_deletion_is_allowed_for_itself(shelf: Shelf) -> None:
+    for key in ("mine/a", "yours/a"):
+        shelf.put(key, b"1")
+    statement = {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": "*/mine/*"}
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    user = Caller("user", "arn:aws:iam::000000000000:user/u", "000000000000", policies=(policy,))
+    both = {"Objects": [{"Key": "mine/a"}, {"Key": "yours/a"}]}
+    answer = shelf.call(bulk.delete_objects, caller=user, Bucket="shelf", Delete=both)
+    assert answer["Deleted"] == [{"Key": "mine/a"}]
+    denied = {"Key": "yours/a", "Code": "AccessDenied", "Message": "Access Denied"}
+    assert answer["Errors"] == [denied]
+    versioned = {"Objects": [{"Key": "mine/b", "VersionId": "null"}]}
+    answer = shelf.call(bulk.delete_objects, caller=user, Bucket="shelf", Delete=versioned)
+    assert answer["Errors"][0]["Code"] == "AccessDenied"  # s3:DeleteObjectVersion is another
+    answer = shelf.call(bulk.delete_objects, caller=ANONYMOUS, Bucket="shelf", Delete=both)
+    assert len(answer["Errors"]) == 2
+
+
+def test_deletions_have_conditions_on_etags_only(shelf: Shelf) -> None:
+    """s3-018: size and time are conditions in directory buckets alone."""
+    with pytest.raises(AwsError, match="NotImplemented"):
+        shelf.call(objects.delete_object, Bucket="shelf", Key="k", IfMatchSize=1)
+    named = {"Objects": [{"Key": "k", "Size": 1}]}
+    answer = shelf.call(bulk.delete_objects, Bucket="shelf", Delete=named)
+    assert answer["Errors"][0]["Code"] == "NotImplemented"
 
 
 def test_object_tags(shelf: Shelf) -> None:

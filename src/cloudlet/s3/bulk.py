@@ -1,0 +1,56 @@
+"""Deleting many objects in one call: each key is allowed, checked and deleted for itself.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+"""
+
+from typing import Any
+
+from cloudlet.call import Call, Output, Params
+from cloudlet.errors import AwsError
+from cloudlet.policy.context import Context
+from cloudlet.policy.evaluation import evaluate
+from cloudlet.s3 import attributes, conditions, faults, objects, permissions, versions
+from cloudlet.s3.bucket import Bucket, of_call
+from cloudlet.store.database import Transaction
+
+_DELETES_MAX = 1000
+
+
+def delete_objects(call: Call, tx: Transaction) -> Output:
+    """Each key succeeds or fails for itself; one transaction all the same."""
+    bucket = of_call(call, tx)
+    attributes.refuse_absent(call.params)
+    wanted = call.params.get("Delete") or {}
+    named = wanted.get("Objects") or []
+    if not 1 <= len(named) <= _DELETES_MAX:
+        raise faults.malformed_xml()
+    policies = permissions.resource_policies(call, tx)
+    deleted, errors = [], []
+    for each in named:
+        known = {name: each[name] for name in ("Key", "VersionId") if each.get(name) is not None}
+        try:
+            _check(call, tx, bucket, each, policies)
+        except AwsError as error:
+            errors.append({**known, "Code": error.code, "Message": error.message})
+            continue
+        deleted.append({**known, **_told(objects.erase(call, tx, bucket, each))})
+    output: Output = {} if wanted.get("Quiet") else {"Deleted": deleted}
+    return {**output, "Errors": errors} if errors else output
+
+
+def _check(call: Call, tx: Transaction, bucket: Bucket, named: Params, policies: list[Any]) -> None:
+    if not call.config.open_access:
+        requirement = permissions.deletion(bucket.name, named, {})
+        context = Context(call.config, call.caller, call.request, requirement)
+        if not evaluate(call.caller, requirement, context, policies).is_allowed:
+            raise faults.access_denied()
+    attributes.check_key(named.get("Key", ""))
+    versions.check_id(named.get("VersionId"), "VersionId")
+    conditions.check_delete(named, named["Key"], objects.etag_of(tx, bucket, named["Key"]))
+
+
+def _told(output: Output) -> Output:
+    """A delete marker's version is named apart from the version that was asked for."""
+    if not output.get("DeleteMarker"):
+        return {}
+    return {"DeleteMarker": True, "DeleteMarkerVersionId": output["VersionId"]}
