@@ -1,0 +1,1 @@
+"""AWS's published serverless patterns, run on cloudlet: see `python -m tests.patterns --help`."""
