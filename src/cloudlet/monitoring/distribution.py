@@ -7,12 +7,14 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Statistics-defini
 """
 
 import math
+import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
-_VALUES_MAX = 256
+_VALUES_MAX = 512
 _FINEST = 0.01  # width of the first buckets, as part of the value
 
 
@@ -78,7 +80,7 @@ class Summary:
         below, passed = self.low, 0.0
         for value, count in sorted(self.values.items()):
             value = min(max(value, self.low), self.high)
-            if passed + count > rank:
+            if rank <= passed + count - 1:
                 if rank < passed:  # between the last value and this one
                     return below + (value - below) * (rank - (passed - 1))
                 return value
@@ -126,7 +128,54 @@ _PLAIN: dict[str, Callable[[Summary], float]] = {
     "Minimum": lambda summary: summary.low,
     "Maximum": lambda summary: summary.high,
 }
+PLAIN = frozenset(_PLAIN)
+_PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,10})?|100)")
+_TRIMMED = re.compile(r"(tm|tc|ts|wm)(\d{1,2}(?:\.\d{1,10})?|100)")
+_BETWEEN = re.compile(r"(TM|TC|TS|WM|PR)\((-?[\d.]+%?)?:(-?[\d.]+%?)?\)")
 
 
-def plain(summary: Summary, statistic: str) -> float:
-    return _PLAIN[statistic](summary)
+@lru_cache(maxsize=256)
+def statistic(name: str) -> Callable[[Summary], float | None] | None:
+    """`Sum`, `p99.9`, `tm90`, `TM(10%:90%)`, `PR(:300)`, `IQM` …; None for what is none.
+
+    The function answers None where a statistic set doesn't tell.
+    """
+    if name in _PLAIN:
+        return _PLAIN[name]
+    if match := _PERCENTILE.fullmatch(name):
+        percent = float(match[1])
+        return lambda summary: summary.percentile(percent)
+    if name == "IQM":
+        return _between("TM", "25%", "75%")
+    if match := _TRIMMED.fullmatch(name):
+        return _between(match[1].upper(), "", f"{match[2]}%")
+    match = _BETWEEN.fullmatch(name)
+    if match is None or not (match[2] or match[3]):
+        return None
+    return _between(match[1], match[2] or "", match[3] or "")
+
+
+def _between(kind: str, low: str, high: str) -> Callable[[Summary], float | None]:
+    """Mean, count or sum of what lies between two values or percentiles; WM moves the rest there,
+    PR is the part of all, in percent."""
+
+    def bound(summary: Summary, text: str, otherwise: float) -> float | None:
+        if not text:
+            return otherwise
+        return summary.percentile(float(text[:-1])) if text[-1] == "%" else float(text)
+
+    def measure(summary: Summary) -> float | None:
+        least = bound(summary, low, -math.inf)
+        most = bound(summary, high, math.inf)
+        if least is None or most is None or summary.values is None:
+            return None
+        pairs = list(summary.values.items())
+        if kind == "WM":
+            pairs = [(min(max(value, least), most), count) for value, count in pairs]
+        kept = [(value, count) for value, count in pairs if least <= value <= most]
+        count = sum(number for _, number in kept)
+        total = sum(value * number for value, number in kept)
+        answers = {"TC": count, "TS": total, "PR": 100 * count / summary.count}
+        return answers.get(kind, total / count if count else None)
+
+    return measure

@@ -5,13 +5,13 @@ old are rolled up into longer periods and go at last, at the ages that AWS docum
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
 
 from cloudlet.monitoring.distribution import Summary
-from cloudlet.store.database import Transaction
+from cloudlet.store.database import Transaction, View
 
 _HOUR_MS = 3_600_000
 # (period of a point, its age at most, the period it is rolled up into)
@@ -48,13 +48,32 @@ def add_point(tx: Transaction, key: tuple[int, int, int, str], summary: Summary)
 
 
 def _metric_id(tx: Transaction, namespace: str, name: str, dimensions: Any, time_ms: int) -> int:
-    text = orjson.dumps(sorted(dimensions)).decode()
+    text = dimensions_text(dimensions)
     id_: int = tx.value(
         "INSERT INTO metrics (namespace, name, dimensions, last_ms) VALUES (?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET last_ms = max(last_ms, excluded.last_ms) RETURNING id",
         (namespace, name, text, time_ms),
     )
     return id_
+
+
+def read_points(
+    view: View, metric: tuple[str, str, Any], span: tuple[int, int], period_s: int
+) -> Iterator[tuple[int, str, Summary]]:
+    """(start, unit, summary) of points that are not coarser than the period."""
+    namespace, name, dimensions = metric
+    rows = view.rows(
+        "SELECT start_ms, unit, summary FROM metric_points WHERE metric = (SELECT id FROM metrics"
+        " WHERE namespace = ? AND name = ? AND dimensions = ?)"
+        " AND start_ms >= ? AND start_ms < ? AND period_s <= ?",
+        (namespace, name, dimensions_text(dimensions), *span, period_s),
+    )
+    for row in rows:
+        yield row["start_ms"], row["unit"], Summary.loads(row["summary"])
+
+
+def dimensions_text(dimensions: Any) -> str:
+    return orjson.dumps(sorted(dimensions)).decode()
 
 
 def roll_up(tx: Transaction, now_ms: int) -> int:

@@ -8,6 +8,8 @@ from cloudlet.monitoring import (
     log_filters,
     log_groups,
     log_streams,
+    measurements,
+    metric_queries,
     permissions,
 )
 from cloudlet.wire.service import Service, operations
@@ -17,13 +19,19 @@ def service(state: Any = None) -> list[Service]:
     """`state` is the process's `Monitoring`."""
     from cloudlet.wire.models import operation_names
 
+    logs = (live_tail, log_events, log_filters, log_groups, log_streams)
+    metrics = (measurements, metric_queries)
     return [
         Service(
             "logs",
-            operations(
-                operation_names("logs"), live_tail, log_events, log_filters, log_groups, log_streams
-            ),
+            operations(operation_names("logs"), *logs),
             permissions.log_requirements,
+            state=state,
+        ),
+        Service(
+            "cloudwatch",
+            operations(operation_names("cloudwatch"), *metrics),
+            permissions.metric_requirements,
             state=state,
         ),
     ]
