@@ -13,7 +13,7 @@ from cloudlet.errors import AwsError
 from cloudlet.template import folders
 from cloudlet.template.intrinsics import Known
 from cloudlet.template.problems import TemplateError
-from cloudlet.template.resources import shapes
+from cloudlet.template.resources import function_urls, shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties
 from cloudlet.template.resources.tags import Tagging, tag_list
 from cloudlet.template.words import words
@@ -80,9 +80,6 @@ def _configuration(name: str, properties: Properties) -> dict[str, Any]:
 
 def _check_function(properties: Properties) -> None:
     _configuration("", properties)
-    if properties.get("RecursiveLoop", "Allow") != "Allow":
-        # Nothing here stops a function that calls itself: Allow is what holds.
-        raise TemplateError("RecursiveLoop: only Allow is implemented by cloudlet.")
 
 
 async def _create_function(ctx: Context, properties: Properties) -> Known:
@@ -97,6 +94,7 @@ async def _create_function(ctx: Context, properties: Properties) -> Known:
     await ctx.begin(name)
     await ctx.until(lambda: _settled(ctx, name), f"Function {name}")
     await _concurrency(ctx, name, properties, {})
+    await _recursion(ctx, name, properties, {})
     return Known(name, {"Arn": made["FunctionArn"]})
 
 
@@ -123,6 +121,7 @@ async def _update_function(ctx: Context, known: Known, new: Properties, old: Pro
         await ctx.call("lambda", "UpdateFunctionConfiguration", **settings)
         await ctx.until(lambda: _settled(ctx, name), f"Function {name}")
     await _concurrency(ctx, name, new, old)
+    await _recursion(ctx, name, new, old)
     await _TAGS.update(ctx, str(known.attributes["Arn"]), new, old)
     return known
 
@@ -152,13 +151,22 @@ async def _concurrency(ctx: Context, name: str, new: Properties, old: Properties
         await ctx.call("lambda", "DeleteFunctionConcurrency", FunctionName=name)
 
 
+async def _recursion(ctx: Context, name: str, new: Properties, old: Properties) -> None:
+    wanted = new.get("RecursiveLoop", "Terminate")
+    if wanted != old.get("RecursiveLoop", "Terminate"):
+        settings = {"FunctionName": name, "RecursiveLoop": wanted}
+        await ctx.call("lambda", "PutFunctionRecursionConfig", **settings)
+
+
 async def _delete_function(ctx: Context, name: str, properties: Properties) -> None:
     await ctx.call("lambda", "DeleteFunction", FunctionName=name)
 
 
 async def _create_version(ctx: Context, properties: Properties) -> Known:
-    settings = shapes.parameters("lambda", "PublishVersion", properties)
+    wanted = {k: v for k, v in properties.items() if k != "ProvisionedConcurrencyConfig"}
+    settings = shapes.parameters("lambda", "PublishVersion", wanted)
     made = await ctx.call("lambda", "PublishVersion", **settings)
+    await function_urls.provision(ctx, made["FunctionArn"], properties, {})
     return Known(
         made["FunctionArn"], {"Version": made["Version"], "FunctionArn": made["FunctionArn"]}
     )
@@ -170,7 +178,7 @@ async def _delete_version(ctx: Context, arn: str, properties: Properties) -> Non
 
 
 def _alias(properties: Properties) -> dict[str, Any]:
-    settings = dict(properties)
+    settings = {k: v for k, v in properties.items() if k != "ProvisionedConcurrencyConfig"}
     weights = (settings.pop("RoutingConfig", None) or {}).get("AdditionalVersionWeights") or []
     routing = {each["FunctionVersion"]: float(each["FunctionWeight"]) for each in weights}
     converted = shapes.parameters("lambda", "CreateAlias", settings)
@@ -179,11 +187,13 @@ def _alias(properties: Properties) -> dict[str, Any]:
 
 async def _create_alias(ctx: Context, properties: Properties) -> Known:
     made = await ctx.call("lambda", "CreateAlias", **_alias(properties))
+    await function_urls.provision(ctx, made["AliasArn"], properties, {})
     return Known(made["AliasArn"], {"AliasArn": made["AliasArn"]})
 
 
 async def _update_alias(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
     await ctx.call("lambda", "UpdateAlias", **_alias(new))
+    await function_urls.provision(ctx, known.physical_id, new, old)
     return known
 
 
@@ -193,24 +203,16 @@ async def _delete_alias(ctx: Context, arn: str, properties: Properties) -> None:
     )
 
 
-def split_qualifier(function: str) -> dict[str, str]:
-    """A function's ARN, perhaps with a version or an alias, as `FunctionName` and `Qualifier`."""
-    parts = function.split(":")
-    if len(parts) == 8:
-        return {"FunctionName": ":".join(parts[:7]), "Qualifier": parts[7]}
-    return {"FunctionName": function}
-
-
 async def _create_permission(ctx: Context, properties: Properties) -> Known:
     statement = ctx.name(None, 100)
     settings = shapes.parameters("lambda", "AddPermission", properties)
-    settings |= {"StatementId": statement, **split_qualifier(settings["FunctionName"])}
+    settings |= {"StatementId": statement, **function_urls.target(settings["FunctionName"])}
     await ctx.call("lambda", "AddPermission", **settings)
     return Known(statement, {"Id": statement})
 
 
 async def _delete_permission(ctx: Context, statement: str, properties: Properties) -> None:
-    target = split_qualifier(properties["FunctionName"])
+    target = function_urls.target(properties["FunctionName"])
     await ctx.call("lambda", "RemovePermission", StatementId=statement, **target)
 
 
@@ -336,14 +338,17 @@ KINDS = (
     ),
     Kind(
         "AWS::Lambda::Version",
-        words("FunctionName Description CodeSha256"),
+        words("FunctionName Description CodeSha256 ProvisionedConcurrencyConfig"),
         _create_version,
         _delete_version,
         required=words("FunctionName"),
     ),
     Kind(
         "AWS::Lambda::Alias",
-        words("FunctionName Name FunctionVersion Description RoutingConfig"),
+        words(
+            "FunctionName Name FunctionVersion Description ProvisionedConcurrencyConfig"
+            " RoutingConfig"
+        ),
         _create_alias,
         _delete_alias,
         _update_alias,
@@ -394,4 +399,5 @@ KINDS = (
         _delete_layer,
         required=words("Content"),
     ),
+    *function_urls.KINDS,
 )
