@@ -35,11 +35,13 @@ class Doors:
         if is_presigned(request.query):
             return await self._aws.answer(request, only_s3=True)
         self._see_through_proxy(request)
-        return await self._edge(request).answer(request)
+        return await self._by_domain(request) or await self._edge(request).answer(request)
 
     async def aws_socket(self, socket: Socket) -> None:
         address = addresses.match(socket.request)
         if address is None:
+            if await self._socket_by_domain(socket):
+                return
             await socket.refuse(Response(404, [], b"Not Found"))
             return
         gateway = self._accounts.gateway_of_api(address[0])
@@ -47,6 +49,8 @@ class Doors:
 
     async def front_socket(self, socket: Socket) -> None:
         self._see_through_proxy(socket.request)
+        if await self._socket_by_domain(socket):
+            return
         await self._edge(socket.request).connect(socket)
 
     def _edge(self, request: Request) -> Edge:
@@ -56,10 +60,26 @@ class Doors:
         if request.raw_path == HEALTH_PATH:
             return self._health()
         address = addresses.match(request)
-        if address is None or addresses.management_path(address[1]):
+        if address is None:
+            return await self._by_domain(request)
+        if addresses.management_path(address[1]):
             return None
         gateway = self._accounts.gateway_of_api(address[0])
         return await gateway.gateway.answer(request, *address)
+
+    async def _by_domain(self, request: Request) -> Response | None:
+        """The answer of a custom domain's API; None: the host is no account's custom domain."""
+        for universe in list(self._accounts.opened.values()):
+            response = await universe.gateway.gateway.answer_domain(request)
+            if response is not None:
+                return response
+        return None
+
+    async def _socket_by_domain(self, socket: Socket) -> bool:
+        for universe in list(self._accounts.opened.values()):
+            if await universe.gateway.connections.connect_domain(socket):
+                return True
+        return False
 
     def _health(self) -> Response:
         body = orjson.dumps({"ready": self.is_ready, "region": self._config.region})

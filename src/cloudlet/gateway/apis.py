@@ -7,7 +7,7 @@ from typing import Any
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import NotImplementedByCloudlet
-from cloudlet.gateway import configuration, openapi, parts
+from cloudlet.gateway import authorizers, configuration, domains, openapi, openapi_export, parts
 from cloudlet.gateway.configuration import Document, bad_request
 from cloudlet.store.database import Transaction, View
 
@@ -66,6 +66,11 @@ def update_api(call: Call, tx: Transaction) -> Output:
 def delete_api(call: Call, tx: Transaction) -> None:
     api_id = call.params["ApiId"]
     configuration.api(tx, api_id)
+    mapped = domains.mapping_of_api(tx, api_id)
+    if mapped is not None:
+        raise bad_request(
+            f"Unable to delete the API: it is mapped to the domain name {mapped.domain}"
+        )
     tx.run("DELETE FROM gateway_apis WHERE api_id = ?", (api_id,))
     configuration.announce(call, tx, api_id)
 
@@ -91,11 +96,32 @@ def reimport_api(call: Call, tx: Transaction) -> Output:
     if document["ProtocolType"] != "HTTP":
         raise bad_request("Only HTTP APIs can be imported")
     tx.run(
-        "DELETE FROM gateway_parts WHERE api_id = ? AND kind IN ('route', 'integration')",
+        "DELETE FROM gateway_parts WHERE api_id = ?"
+        " AND kind IN ('route', 'integration', 'authorizer')",
         (document["ApiId"],),
     )
     document.pop("CorsConfiguration", None)
     return _import(call, tx, document, definition)
+
+
+def export_api(call: Call, view: View) -> Output:
+    """The API as an OpenAPI 3 document: as it is, or as a stage serves it."""
+    params = call.params
+    document = configuration.api(view, params["ApiId"])
+    if document["ProtocolType"] != "HTTP":
+        raise bad_request("Only HTTP APIs can be exported")
+    if params["Specification"] != "OAS30":
+        raise bad_request("Invalid specification. Must be OAS30")
+    snapshot = configuration.snapshot(view, params["ApiId"])
+    if params.get("StageName"):
+        stage = configuration.part(view, params["ApiId"], "stage", params["StageName"])
+        deployed = configuration.part(
+            view, params["ApiId"], "deployment", stage.get("DeploymentId") or ""
+        )
+        snapshot = deployed["_snapshot"]
+    extends = params.get("IncludeExtensions") is not False
+    body = openapi_export.write(document, snapshot, params["OutputType"], extends)
+    return {"body": body}
 
 
 def get_tags(call: Call, view: View) -> Output:
@@ -185,11 +211,19 @@ def _import(call: Call, tx: Transaction, document: Document, found: openapi.Defi
     _apply(document, {})
     configuration.save_api(tx, document, call.now_ms)
     api_id = document["ApiId"]
+    known: dict[str, str] = {}
+    for name, settings in found.authorizers.items():
+        identifier = known[name] = configuration.new_id(6)
+        made = authorizers.authorizer(settings, "HTTP", {"AuthorizerId": identifier})
+        configuration.save_part(tx, api_id, ("authorizer", identifier), made)
     for imported in found.routes:
         integration = parts.integration(imported.integration, "HTTP")
         identifier = integration["IntegrationId"]
         configuration.save_part(tx, api_id, ("integration", identifier), integration)
-        route = parts.route({**imported.route, "Target": f"integrations/{identifier}"}, "HTTP")
+        own = {"Target": f"integrations/{identifier}"}
+        if imported.authorizer:
+            own["AuthorizerId"] = known[imported.authorizer]
+        route = parts.route({**imported.route, **own}, "HTTP")
         configuration.save_part(tx, api_id, ("route", route["RouteId"]), route)
     configuration.changed(call, tx, api_id)
     return document
@@ -198,6 +232,8 @@ def _import(call: Call, tx: Transaction, document: Document, found: openapi.Defi
 def _tagged(view: View, arn: str) -> tuple[Document, tuple[str, str] | None]:
     """The document that `arn:aws:apigateway:region::/apis/ID[/stages/NAME]` names."""
     segments = arn.split("/")
+    if len(segments) == 3 and segments[1] == "domainnames":
+        return domains.find(view, segments[2]), None
     if len(segments) == 3 and segments[1] == "apis":
         return configuration.api(view, segments[2]), None
     if len(segments) == 5 and segments[3] == "stages":
@@ -209,7 +245,9 @@ def _tagged(view: View, arn: str) -> tuple[Document, tuple[str, str] | None]:
 def _save_tagged(
     call: Call, tx: Transaction, owner: Document, stage: tuple[str, str] | None
 ) -> None:
-    if stage is None:
+    if "DomainName" in owner:
+        domains.save(tx, owner, call.now_ms)
+    elif stage is None:
         configuration.save_api(tx, owner, call.now_ms)
     else:
         configuration.save_part(tx, stage[0], ("stage", stage[1]), owner)

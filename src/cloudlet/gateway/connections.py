@@ -90,6 +90,7 @@ class Connections:
         self.open: dict[str, Connection] = {}
         self._stages = gateway.stages
         self._guards = gateway.guards
+        self._domains = gateway.domains
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def stop(self) -> None:
@@ -98,7 +99,21 @@ class Connections:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSING_MAX_S)
 
-    async def connect(self, socket: Socket, api_id: str, raw_path: str) -> None:
+    async def connect_domain(self, socket: Socket) -> bool:
+        """Runs a connection to a custom domain, if it is one."""
+        request = socket.request
+        try:
+            found = self._domains.route(request.host, request.raw_path)
+        except AwsError:
+            await socket.refuse(_refusal(403, {"message": "Forbidden"}))
+            return True
+        if found is None:
+            return False
+        path = f"/{found.mapping.stage}{found.raw_path}"
+        await self.connect(socket, found.mapping.api_id, path, found.host)
+        return True
+
+    async def connect(self, socket: Socket, api_id: str, raw_path: str, domain: str = "") -> None:
         """Runs one connection to its end. `raw_path` is `/STAGE`, within the API."""
         task = asyncio.current_task()
         if task is not None:
@@ -106,13 +121,15 @@ class Connections:
             task.add_done_callback(self._tasks.discard)
         api = self._stages.api(api_id)
         stage = api.stages.get(raw_path.strip("/")) if api is not None else None
-        if api is None or stage is None or api.protocol != "WEBSOCKET":
+        is_closed = api is not None and api.is_closed and not domain
+        if api is None or stage is None or api.protocol != "WEBSOCKET" or is_closed:
             await socket.refuse(_refusal(403, {"message": "Forbidden"}))
             return
         # 96 random bits, in AWS's alphabet: the id is what lets a function post
         raw = bytes.fromhex(self.cloud.config.new_secret(12))
         identifier = base64.urlsafe_b64encode(raw).decode()
-        origin = Origin(identifier, stage, socket.request, self.cloud.config.now_ms())
+        now_ms = self.cloud.config.now_ms()
+        origin = Origin(identifier, stage, socket.request, now_ms, domain or stage.domain)
         try:
             origin = await self._authorize(origin)
             headers = await self._admit(origin)

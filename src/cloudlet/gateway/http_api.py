@@ -24,7 +24,7 @@ from cloudlet.gateway import (
     payloads,
     service_integrations,
 )
-from cloudlet.gateway.domains import Found
+from cloudlet.gateway.domains import Domains, Found
 from cloudlet.gateway.http_authorizers import Asked, HttpAuthorizers, Refused
 from cloudlet.gateway.invocation import UNAVAILABLE, FunctionFailed, Roles, invoke, service
 from cloudlet.gateway.lambda_authorizers import LambdaAuthorizers
@@ -45,6 +45,7 @@ class Gateway:
         self.roles = Roles(cloud)
         self.authorizers = LambdaAuthorizers(cloud, self.roles)
         self.guards = HttpAuthorizers(cloud, self.authorizers)
+        self.domains = Domains(cloud)
         self.rest = RestGateway(cloud, self.roles, self.authorizers)
 
     def forget(self, api_id: str) -> None:
@@ -54,6 +55,16 @@ class Gateway:
     def has(self, api_id: str) -> bool:
         """Whether an HTTP, WebSocket or REST API has this id."""
         return self.stages.api(api_id) is not None or self.rest.has(api_id)
+
+    async def answer_domain(self, request: Request) -> Response | None:
+        """The answer of the API that a custom domain maps the request to; None: no such domain."""
+        try:
+            found = self.domains.route(request.host, request.raw_path)
+        except AwsError as error:
+            return message(error.status, error.message)
+        if found is None or found.raw_path.startswith("/@connections/"):
+            return None
+        return await self.answer(request, found.mapping.api_id, found.raw_path, found)
 
     async def answer(
         self, request: Request, api_id: str, raw_path: str, custom: Found | None = None
@@ -194,10 +205,10 @@ class Gateway:
 
 def _customize(matched: Matched, custom: Found, inner: str) -> None:
     """gateway-008: format 2.0 tells the path without the mapping, format 1.0 with it."""
-    stage = custom.mapping.stage
-    matched.domain, matched.mapping = custom.host, custom.mapping.path or "(none)"
-    matched.path = inner if stage == "$default" else f"/{stage}{inner}"
-    matched.mapped_path = f"/{custom.mapping.path}{inner}" if custom.mapping.path else inner
+    mapped = custom.mapping
+    matched.domain, matched.mapping = custom.host, mapped.path or "(none)"
+    matched.path = inner if mapped.stage == "$default" else f"/{mapped.stage}{inner}"
+    matched.mapped_path = f"/{mapped.path}{inner}" if mapped.path else inner
 
 
 def _mapped(matched: Matched, route: Route) -> Matched:

@@ -1,12 +1,13 @@
 """OpenAPI 3 documents with API Gateway's extensions → routes and integrations.
 
 What aws-sam-translator writes for `AWS::Serverless::HttpApi` is what must work; what cannot be
-served (authorizers, other integrations) is refused by name.
+served (security schemes of other gateways, other integrations) is refused by name.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-open-api.html
 """
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import yaml
@@ -17,12 +18,22 @@ from cloudlet.gateway.configuration import Document, bad_request
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _ANY = "x-amazon-apigateway-any-method"
 _INTEGRATION = "x-amazon-apigateway-integration"
+_AUTHORIZER = "x-amazon-apigateway-authorizer"
+_SETTINGS = "x-amazon-apigateway-endpoint-configuration"
+_AUTHORIZER_MEMBERS = {  # in OpenAPI, in CreateAuthorizer
+    "authorizerCredentials": "AuthorizerCredentialsArn",
+    "authorizerPayloadFormatVersion": "AuthorizerPayloadFormatVersion",
+    "authorizerResultTtlInSeconds": "AuthorizerResultTtlInSeconds",
+    "authorizerUri": "AuthorizerUri",
+    "enableSimpleResponses": "EnableSimpleResponses",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedRoute:
     route: Document  # members of CreateRoute
     integration: Document  # members of CreateIntegration
+    authorizer: str = ""  # its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +41,11 @@ class Definition:
     api: Document
     tags: dict[str, str]
     routes: list[ImportedRoute]
+    authorizers: dict[str, Document]  # name → members of CreateAuthorizer
 
 
 def read(body: Any, basepath: str | None = None) -> Definition:
     """`body` is the document's text (JSON or YAML), or already parsed."""
-    if basepath not in (None, "", "ignore"):
-        raise NotImplementedByCloudlet(f"Import with Basepath {basepath}")
     document = _parse(body)
     if not str(document.get("openapi", "")).startswith("3."):
         raise bad_request("Unable to process OpenAPI definition: openapi 3.x is required")
@@ -49,14 +59,86 @@ def read(body: Any, basepath: str | None = None) -> Definition:
     cors = document.get("x-amazon-apigateway-cors")
     if cors:
         api["CorsConfiguration"] = _cors(cors)
-    if document.get("security"):
-        raise NotImplementedByCloudlet("An OpenAPI security requirement (authorizers)")
+    if (document.get(_SETTINGS) or {}).get("disableExecuteApiEndpoint"):
+        api["DisableExecuteApiEndpoint"] = True
     tags = {
         str(tag["name"]): str(tag["x-amazon-apigateway-tag-value"])
         for tag in document.get("tags") or []
         if "x-amazon-apigateway-tag-value" in tag
     }
-    return Definition(api, tags, list(_routes(document)))
+    prefix = _prefix(document, basepath or "ignore")
+    return Definition(api, tags, _routes(document, prefix), _authorizers(document))
+
+
+def _prefix(document: Document, basepath: str) -> str:
+    """What goes before the paths: the server's path, all of it or without its first segment."""
+    if basepath not in ("ignore", "prepend", "split"):
+        raise bad_request("Invalid basepath parameter. Must be one of ignore, prepend, split")
+    servers = document.get("servers") or []
+    if basepath == "ignore" or not servers:
+        return ""
+    url = str(servers[0].get("url", ""))
+    for name, variable in (servers[0].get("variables") or {}).items():
+        url = url.replace("{" + name + "}", str(variable.get("default", "")))
+    path = urlsplit(url).path.rstrip("/")
+    return (
+        path if basepath == "prepend" else path[path.find("/", 1) :] if path.count("/") > 1 else ""
+    )
+
+
+def _schemes(document: Document) -> Document:
+    found: Document = (document.get("components") or {}).get("securitySchemes") or {}
+    return found
+
+
+def _authorizers(document: Document) -> dict[str, Document]:
+    found = {}
+    for name, scheme in _schemes(document).items():
+        extension = scheme.get(_AUTHORIZER)
+        if not extension:
+            continue
+        kind = str(extension.get("type", "")).upper()
+        sources = extension.get("identitySource") or []
+        settings: Document = {
+            "Name": name,
+            "AuthorizerType": kind,
+            "IdentitySource": sources.split(",") if isinstance(sources, str) else sources,
+        }
+        for theirs, ours in _AUTHORIZER_MEMBERS.items():
+            if extension.get(theirs) is not None:
+                settings[ours] = extension[theirs]
+        if "AuthorizerPayloadFormatVersion" in settings:  # SAM writes a number
+            settings["AuthorizerPayloadFormatVersion"] = str(
+                settings["AuthorizerPayloadFormatVersion"]
+            )
+        token = extension.get("jwtConfiguration")
+        if token:
+            audience = token.get("audience") or []
+            settings["JwtConfiguration"] = {
+                "Issuer": token.get("issuer"),
+                "Audience": [audience] if isinstance(audience, str) else audience,
+            }
+        found[name] = settings
+    return found
+
+
+def _security(document: Document, key: str, operation: Document) -> tuple[Document, str]:
+    """Members of the route, and the name of its authorizer."""
+    wanted = operation.get("security", document.get("security")) or []
+    if len(wanted) > 1 or any(len(each) > 1 for each in wanted):
+        raise bad_request(f"Route {key!r} has more than one security requirement")
+    for name, scopes in (wanted[0] if wanted else {}).items():
+        scheme = _schemes(document).get(name)
+        if name == "NONE" and scheme is None:
+            break
+        if scheme and scheme.get("x-amazon-apigateway-authtype") == "awsSigv4":
+            return {"AuthorizationType": "AWS_IAM"}, ""
+        extension = (scheme or {}).get(_AUTHORIZER)
+        if not extension:
+            raise NotImplementedByCloudlet(f"The security scheme {name!r} of the route {key!r}")
+        kind = "JWT" if str(extension.get("type")).lower() == "jwt" else "CUSTOM"
+        return {"AuthorizationType": kind, "AuthorizationScopes": scopes or None}, name
+    return {}, ""
 
 
 def _parse(body: Any) -> Document:
@@ -78,7 +160,7 @@ def _cors(cors: Any) -> Document:
     return {name[:1].upper() + name[1:]: value for name, value in cors.items()}
 
 
-def _routes(document: Document) -> list[ImportedRoute]:
+def _routes(document: Document, prefix: str) -> list[ImportedRoute]:
     routes = []
     for path, item in (document.get("paths") or {}).items():
         for method, operation in (item or {}).items():
@@ -88,20 +170,19 @@ def _routes(document: Document) -> list[ImportedRoute]:
                 verb = "ANY"
             else:
                 continue  # parameters, summary, servers
-            key = "$default" if path in ("$default", "/$default") else f"{verb} {path}"
+            key = "$default" if path in ("$default", "/$default") else f"{verb} {prefix}{path}"
             routes.append(_route(document, key, operation or {}))
     return routes
 
 
 def _route(document: Document, key: str, operation: Document) -> ImportedRoute:
-    if operation.get("security"):
-        raise NotImplementedByCloudlet(f"An authorizer on the route {key!r}")
     integration = operation.get(_INTEGRATION)
     if isinstance(integration, dict) and "$ref" in integration:
         integration = _resolve(document, integration["$ref"])
     if not isinstance(integration, dict):
         raise bad_request(f"Route {key!r} has no {_INTEGRATION}")
-    route = {"RouteKey": key, "OperationName": operation.get("operationId")}
+    security, authorizer = _security(document, key, operation)
+    route = {"RouteKey": key, "OperationName": operation.get("operationId"), **security}
     kind = str(integration.get("type", "")).upper()
     return ImportedRoute(
         route,
@@ -115,8 +196,10 @@ def _route(document: Document, key: str, operation: Document) -> ImportedRoute:
             "ConnectionType": integration.get("connectionType"),
             "RequestParameters": integration.get("requestParameters"),
             "ResponseParameters": integration.get("responseParameters"),
-            "IntegrationSubtype": integration.get("subtype"),
+            "IntegrationSubtype": integration.get("subtype")
+            or integration.get("integrationSubtype"),
         },
+        authorizer,
     )
 
 

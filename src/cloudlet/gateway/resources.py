@@ -204,6 +204,14 @@ def get_deployments(call: Call, view: View) -> Output:
     return _list(call, view, "deployment")
 
 
+def update_deployment(call: Call, tx: Transaction) -> Output:
+    api_id, identifier = call.params["ApiId"], call.params["DeploymentId"]
+    deployment = configuration.part(tx, api_id, "deployment", identifier)
+    deployment["Description"] = call.params.get("Description")
+    configuration.save_part(tx, api_id, ("deployment", identifier), deployment)
+    return deployment
+
+
 def delete_deployment(call: Call, tx: Transaction) -> None:
     api_id, identifier = call.params["ApiId"], call.params["DeploymentId"]
     for stage in configuration.parts(tx, api_id, "stage"):

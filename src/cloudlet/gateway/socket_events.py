@@ -23,6 +23,7 @@ class Origin:
     stage: Stage
     request: Request
     connected_ms: int
+    domain: str
     admission: Admission | None = None  # by $connect's authorizer, for all later messages
 
 
@@ -98,7 +99,7 @@ def _context(
             **who,
         },
         "requestId": request_id,
-        "domainName": origin.stage.domain,
+        "domainName": origin.domain,
         "connectionId": origin.id,
         "apiId": origin.stage.api_id,
     }

@@ -23,7 +23,20 @@ _BODY_ONLY = words("Body FailOnWarnings")
 
 def _settings(operation: str, properties: Properties) -> dict[str, Any]:
     settings = {key: value for key, value in properties.items() if key not in _BODY_ONLY}
+    answers = settings.get("ResponseParameters")
+    if isinstance(answers, dict) and operation.endswith("Integration"):
+        settings["ResponseParameters"] = {
+            status: _changes(status, change) for status, change in answers.items()
+        }
     return shapes.parameters(_SERVICE, operation, settings)
+
+
+def _changes(status: str, change: Any) -> dict[str, Any]:
+    """CloudFormation lists `{Destination, Source}` where the API has a map."""
+    listed = change.get("ResponseParameters") if isinstance(change, dict) else None
+    if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
+        raise TemplateError(f"ResponseParameters.{status} must have a list of ResponseParameters.")
+    return {each["Destination"]: each["Source"] for each in listed}
 
 
 def _import(properties: Properties) -> dict[str, Any]:
@@ -195,7 +208,74 @@ _PARTS = (
     ),
 )
 
+
+async def _create_domain(ctx: Context, properties: Properties) -> Known:
+    settings = _settings("CreateDomainName", properties)
+    made = await ctx.call(_SERVICE, "CreateDomainName", **settings)
+    await ctx.begin(made["DomainName"])
+    return _known_domain(made)
+
+
+def _known_domain(made: dict[str, Any]) -> Known:
+    configured = made["DomainNameConfigurations"][0]
+    attributes = {
+        "DomainNameArn": made["DomainNameArn"],
+        "RegionalDomainName": configured["ApiGatewayDomainName"],
+        "RegionalHostedZoneId": configured["HostedZoneId"],
+    }
+    return Known(made["DomainName"], attributes)
+
+
+async def _update_domain(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
+    wanted = {key: value for key, value in new.items() if key != "Tags"}
+    settings = _settings("UpdateDomainName", wanted)
+    made = await ctx.call(_SERVICE, "UpdateDomainName", **settings)
+    await _TAGS.update(ctx, made["DomainNameArn"], new, old)
+    return _known_domain(made)
+
+
+async def _delete_domain(ctx: Context, name: str, properties: Properties) -> None:
+    await ctx.call(_SERVICE, "DeleteDomainName", DomainName=name)
+
+
+async def _create_mapping(ctx: Context, properties: Properties) -> Known:
+    settings = _settings("CreateApiMapping", properties)
+    made = await ctx.call(_SERVICE, "CreateApiMapping", **settings)
+    await ctx.begin(made["ApiMappingId"])
+    return Known(made["ApiMappingId"], {"ApiMappingId": made["ApiMappingId"]})
+
+
+async def _update_mapping(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
+    wanted = {"ApiMappingKey": "", **new, "ApiMappingId": known.physical_id}
+    await ctx.call(_SERVICE, "UpdateApiMapping", **_settings("UpdateApiMapping", wanted))
+    return known
+
+
+async def _delete_mapping(ctx: Context, identifier: str, properties: Properties) -> None:
+    target = {"DomainName": properties["DomainName"], "ApiMappingId": identifier}
+    await ctx.call(_SERVICE, "DeleteApiMapping", **target)
+
+
 KINDS = (
+    Kind(
+        "AWS::ApiGatewayV2::DomainName",
+        words("DomainName DomainNameConfigurations MutualTlsAuthentication RoutingMode Tags"),
+        _create_domain,
+        _delete_domain,
+        _update_domain,
+        fixed=words("DomainName"),
+        name="DomainName",
+        required=words("DomainName DomainNameConfigurations"),
+    ),
+    Kind(
+        "AWS::ApiGatewayV2::ApiMapping",
+        words("ApiId ApiMappingKey DomainName Stage"),
+        _create_mapping,
+        _delete_mapping,
+        _update_mapping,
+        fixed=words("DomainName"),
+        required=words("ApiId DomainName Stage"),
+    ),
     Kind(
         "AWS::ApiGatewayV2::Api",
         words(
