@@ -8,21 +8,19 @@ https://docs.aws.amazon.com/lambda/latest/dg/invocation-async.html
 
 import logging
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import orjson
 
+from cloudlet.call import Cloud
 from cloudlet.errors import AwsError
-from cloudlet.events import outbox
 from cloudlet.events.delivery import DONE, Done, Later, Outcome
 from cloudlet.events.outbox import Fact
 from cloudlet.functions import grants, limits, names
-from cloudlet.functions.records import Found, timestamp
+from cloudlet.functions.destinations import Ended, put_dead_letter, put_result, result_document
+from cloudlet.functions.records import Found
 from cloudlet.functions.worker_process import Answer, Invocation
 from cloudlet.store.database import Transaction
-
-if TYPE_CHECKING:
-    from cloudlet.functions.state import Functions
 
 _AGE_MAX_S = 21_600
 _RETRIES_MAX = 2
@@ -31,7 +29,20 @@ _log = logging.getLogger(__name__)
 _THROTTLES = {"TooManyRequestsException", "ServiceException", "ServiceUnavailable"}
 
 
-async def deliver(functions: "Functions", fact: Fact) -> Outcome:
+class Runner(Protocol):
+    """`state.Functions`, as far as it is needed here."""
+
+    cloud: Cloud
+
+    @property
+    def retry_s(self) -> tuple[float, ...]: ...
+
+    def find(self, reference: str) -> Found: ...
+
+    async def run(self, found: Found, invocation: Invocation) -> Answer: ...
+
+
+async def deliver(functions: Runner, fact: Fact) -> Outcome:
     config, database = functions.cloud.config, functions.cloud.database
     reference = names.parse(fact.target)
     try:
@@ -58,7 +69,7 @@ class _Attempt:
 
     def __init__(
         self,
-        functions: "Functions",
+        functions: Runner,
         fact: Fact,
         found: Found,
         policy: dict[str, Any],
@@ -87,6 +98,9 @@ class _Attempt:
         try:
             answer = await self.functions.run(self.found, self.invocation)
         except AwsError as error:
+            if error.code == "RecursiveInvocationException":
+                document = Answer(_error_document(error), is_error=True)
+                return self._give_up("RecursiveInvocationDetected", document)
             if error.code not in _THROTTLES:
                 answer = Answer(_error_document(error), is_error=True)
             else:
@@ -101,7 +115,7 @@ class _Attempt:
         retries = self.policy.get("MaximumRetryAttempts", _RETRIES_MAX)
         if self.failures > retries:
             return self._give_up("RetriesExhausted", answer)
-        delays = self.functions.settings.retry_s
+        delays = self.functions.retry_s
         wait_s = delays[min(self.failures, len(delays)) - 1]
         if self._is_too_old(wait_s):
             return self._give_up("EventAgeExceeded", answer)
@@ -121,87 +135,21 @@ class _Attempt:
     def _give_up(self, condition: str, answer: Answer | None) -> Outcome:
         return Done(lambda tx: self._settle(tx, "OnFailure", condition, answer))
 
+    def outcome(self, condition: str, answer: Answer | None) -> Ended:
+        return Ended(self.found, self.invocation, condition, self.failures, answer)
+
     def _settle(self, tx: Transaction, when: str, condition: str, answer: Answer | None) -> None:
         tx.run("DELETE FROM function_failures WHERE fact_id = ?", (self.fact.id,))
         destinations = self.policy.get("DestinationConfig", {})
         target = (destinations.get(when) or {}).get("Destination")
         if target:
-            document = result_document(self, condition, answer)
+            document = result_document(self.config, self.outcome(condition, answer))
             put_result(tx, self.config.now_ms(), target, self.invocation.arn, document)
         dead_letter = self.found.config.get("DeadLetterConfig", {}).get("TargetArn")
         if when == "OnFailure" and dead_letter:
-            self._put_dead_letter(tx, dead_letter, answer)
+            put_dead_letter(tx, self.config, dead_letter, self.outcome(condition, answer))
         if when == "OnFailure" and not target and not dead_letter:
             _log.warning("%s gave up an event (%s)", self.invocation.arn, condition)
-
-    def _put_dead_letter(self, tx: Transaction, target: str, answer: Answer | None) -> None:
-        message = ""
-        if answer is not None:
-            message = str(_loaded(answer.payload, {}).get("errorMessage", ""))[:1024]
-        values = {
-            "RequestID": ("String", self.invocation.request_id),
-            "ErrorCode": ("Number", "200"),
-            "ErrorMessage": ("String", message or "Unknown"),
-        }
-        attributes = {
-            name: {"DataType": kind, "StringValue": value} for name, (kind, value) in values.items()
-        }
-        outbox.put(
-            tx,
-            target,
-            self.fact.payload,
-            source=self.invocation.arn,
-            now_ms=self.config.now_ms(),
-            attributes={"message_attributes": attributes},
-        )
-
-
-def result_document(attempt: _Attempt, condition: str, answer: Answer | None) -> dict[str, Any]:
-    """The invocation record that destinations get."""
-    document: dict[str, Any] = {
-        "version": "1.0",
-        "timestamp": timestamp(attempt.config.now_ms()).replace("+0000", "Z"),
-        "requestContext": {
-            "requestId": attempt.invocation.request_id,
-            "functionArn": names.function_arn(
-                attempt.config, attempt.found.name, attempt.found.qualifier or names.LATEST
-            ),
-            "condition": condition,
-            "approximateInvokeCount": attempt.failures + (condition == "Success"),
-        },
-        "requestPayload": _loaded(attempt.fact.payload, None),
-    }
-    if answer is not None:
-        context = {"statusCode": 200, "executedVersion": attempt.found.version}
-        if answer.is_error:
-            context["functionError"] = "Unhandled"
-        document["responseContext"] = context
-        document["responsePayload"] = _loaded(answer.payload, None)
-    return document
-
-
-def put_result(
-    tx: Transaction, now_ms: int, target: str, arn: str, document: dict[str, Any]
-) -> None:
-    """Queues and topics get the record as it is; a bus gets it as an event's detail."""
-    payload = document
-    if target.split(":")[2] == "events":
-        is_success = document["requestContext"]["condition"] == "Success"
-        result = "Success" if is_success else "Failure"
-        payload = {
-            "Source": "lambda",
-            "DetailType": f"Lambda Function Invocation Result - {result}",
-            "Resources": [target, document["requestContext"]["functionArn"]],
-            "Detail": orjson.dumps(document).decode(),
-        }
-    outbox.put(tx, target, orjson.dumps(payload), source=arn, now_ms=now_ms)
-
-
-def _loaded(data: bytes, default: Any) -> Any:
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return default
 
 
 def _error_document(error: AwsError) -> bytes:

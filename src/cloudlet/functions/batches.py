@@ -4,24 +4,24 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
+from cloudlet.config import Config
+from cloudlet.functions.positions import Mapping
 from cloudlet.functions.records import timestamp
+from cloudlet.functions.sources import StreamRecord
 from cloudlet.functions.worker_process import Answer
-
-if TYPE_CHECKING:
-    from cloudlet.functions.mappings import ShardReader, StreamRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    records: "list[StreamRecord]"
+    records: list[StreamRecord]
     failures: int
 
     @classmethod
-    def of(cls, records: "list[StreamRecord]", failures: int) -> "Batch":
+    def of(cls, records: list[StreamRecord], failures: int) -> "Batch":
         assert records, "a batch is never empty"
         return cls(records, failures)
 
@@ -67,21 +67,20 @@ def failed_from(batch: Batch, payload: bytes) -> int | None:
 
 
 def failure_document(
-    reader: "ShardReader", batch: Batch, condition: str, answer: Answer | None
+    config: Config, mapping: Mapping, shard: str, batch: Batch, answer: Answer | None
 ) -> dict[str, Any]:
-    """What the on-failure destination gets: where the records are, not the records."""
-    config, mapping = reader.cloud.config, reader.mapping
+    """What the on-failure destination gets, but for the condition: where the records are, not
+    the records."""
     document: dict[str, Any] = {
         "version": "1.0",
         "timestamp": _moment(config.now_ms()),
         "requestContext": {
             "requestId": config.new_id(),
             "functionArn": mapping.function_arn,
-            "condition": condition,
             "approximateInvokeCount": batch.failures + (answer is not None),
         },
         "DDBStreamBatchInfo": {
-            "shardId": reader.shard,
+            "shardId": shard,
             "startSequenceNumber": batch.records[0].sequence_number,
             "endSequenceNumber": batch.last,
             "approximateArrivalOfFirstRecord": _moment(batch.records[0].created_ms),

@@ -10,7 +10,7 @@ import orjson
 from cloudlet.call import Call, Output, Params
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.events.patterns import InvalidPattern, compile_pattern
-from cloudlet.functions import limits, mappings, names, records
+from cloudlet.functions import limits, names, positions, records
 from cloudlet.functions.credentials import assume
 from cloudlet.functions.records import Document, page
 from cloudlet.store.database import Transaction, View
@@ -116,7 +116,7 @@ def _start_positions(call: Call, tx: Transaction, document: Document) -> None:
     arn = document["EventSourceArn"]
     for shard in source.shards(tx, arn):
         after = source.latest(tx, arn, shard.id)
-        mappings.save_position(tx, document["UUID"], shard.id, after)
+        positions.save_position(tx, document["UUID"], shard.id, after)
 
 
 def _save(call: Call, tx: Transaction, document: Document, arn: str) -> Output:
@@ -141,7 +141,7 @@ def _save(call: Call, tx: Transaction, document: Document, arn: str) -> Output:
         " function_arn = excluded.function_arn, config = excluded.config",
         (document["UUID"], arn, document["EventSourceArn"], orjson.dumps(document).decode()),
     )
-    tx.touch(mappings.TOPIC)
+    tx.touch(positions.TOPIC)
     return document
 
 
@@ -192,12 +192,12 @@ def update_event_source_mapping(call: Call, tx: Transaction) -> Output:
 def delete_event_source_mapping(call: Call, tx: Transaction) -> Output:
     document = _required(call, tx)
     tx.run("DELETE FROM event_source_mappings WHERE uuid = ?", (document["UUID"],))
-    tx.touch(mappings.TOPIC)
+    tx.touch(positions.TOPIC)
     return {**document, "State": "Deleting"}
 
 
 def list_event_source_mappings(call: Call, view: View) -> Output:
-    found = mappings.load_all(view)
+    found = positions.load_all(view)
     if call.params.get("EventSourceArn"):
         found = [m for m in found if m.source_arn == call.params["EventSourceArn"]]
     if call.params.get("FunctionName"):

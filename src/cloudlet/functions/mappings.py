@@ -13,21 +13,29 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
 from cloudlet.call import Cloud
 from cloudlet.errors import AwsError
 from cloudlet.events.patterns import compile_pattern
-from cloudlet.functions.asynchronous import put_result
 from cloudlet.functions.batches import Batch, failed_from, failure_document
-from cloudlet.functions.records import Document
+from cloudlet.functions.destinations import put_result
+from cloudlet.functions.positions import (
+    TOPIC,
+    Mapping,
+    done_shards,
+    is_enabled,
+    load_all,
+    load_position,
+    save_position,
+    settings_of,
+)
+from cloudlet.functions.sources import StreamRecord, StreamSource
 from cloudlet.functions.worker_process import Answer
-from cloudlet.store.database import Transaction, View
+from cloudlet.store.database import Transaction
 
-TOPIC = "event-source-mappings"
 _AGE_MAX_S = 86_400  # what a stream keeps: older records are gone
 _BACK_OFF_MAX_S = 60.0
 _PAYLOAD_BYTES_MAX = 6 * 1024 * 1024 - 1024
@@ -35,52 +43,7 @@ _log = logging.getLogger(__name__)
 _UNCOUNTED = {"TooManyRequestsException", "ServiceException", "ResourceNotFoundException"}
 
 
-class StreamShard(Protocol):
-    @property
-    def id(self) -> str: ...
-    @property
-    def parent(self) -> str | None: ...
-    @property
-    def closed(self) -> bool: ...
-
-
-class StreamRecord(Protocol):
-    @property
-    def sequence_number(self) -> str: ...
-    @property
-    def document(self) -> dict[str, Any]: ...
-    @property
-    def created_ms(self) -> int: ...
-
-
-class StreamSource(Protocol):
-    """A stream as mappings read it. Positions are sequence numbers; "" is before the first.
-
-    A write to the stream touches the topic `stream:<arn>`.
-    """
-
-    def shards(self, view: View, stream_arn: str) -> Sequence[StreamShard]: ...
-
-    def read(
-        self, view: View, stream_arn: str, shard_id: str, after: str, limit: int
-    ) -> Sequence[StreamRecord]: ...
-
-    def latest(self, view: View, stream_arn: str, shard_id: str) -> str: ...
-
-
 Invoke = Callable[[str, bytes], Awaitable[Answer]]
-
-
-@dataclass(frozen=True, slots=True)
-class Mapping:
-    uuid: str
-    function_arn: str
-    source_arn: str
-    config: Document
-
-    @property
-    def source_kind(self) -> str:
-        return self.source_arn.split(":")[2]
 
 
 class Mappings:
@@ -328,7 +291,8 @@ class ShardReader:
                        len(batch.records), condition)  # fmt: skip
             await self._advance(batch)
             return
-        document = failure_document(self, batch, condition, answer)
+        document = failure_document(self.cloud.config, self.mapping, self.shard, batch, answer)
+        document["requestContext"]["condition"] = condition
         self.after = batch.last
         if self.pending and self.pending[0][0] == batch.last:
             self.pending.pop(0)
@@ -348,39 +312,3 @@ class ShardReader:
             "UPDATE mapping_positions SET is_done = ?, attempts = ? WHERE uuid = ? AND shard = ?",
             (is_done, orjson.dumps(self.pending).decode(), self.mapping.uuid, self.shard),
         )
-
-
-def load_all(view: View) -> list[Mapping]:
-    rows = view.all("SELECT * FROM event_source_mappings ORDER BY uuid")
-    return [
-        Mapping(r["uuid"], r["function_arn"], r["source_arn"], orjson.loads(r["config"]))
-        for r in rows
-    ]
-
-
-def is_enabled(mapping: Mapping) -> bool:
-    return bool(mapping.config["State"] == "Enabled")
-
-
-def settings_of(mapping: Mapping | None) -> Document | None:
-    """What a running mapping depends on."""
-    return None if mapping is None else mapping.config
-
-
-def done_shards(view: View, uuid: str) -> set[str]:
-    rows = view.all("SELECT shard FROM mapping_positions WHERE uuid = ? AND is_done", (uuid,))
-    return {row["shard"] for row in rows}
-
-
-def load_position(view: View, uuid: str, shard: str) -> tuple[str, list[list[Any]]]:
-    row = view.one("SELECT * FROM mapping_positions WHERE uuid = ? AND shard = ?", (uuid, shard))
-    return (row["after"], orjson.loads(row["attempts"])) if row else ("", [])
-
-
-def save_position(tx: Transaction, uuid: str, shard: str, after: str) -> None:
-    tx.run(
-        "INSERT INTO mapping_positions (uuid, shard, after)"
-        " SELECT uuid, ?, ? FROM event_source_mappings WHERE uuid = ?"
-        " ON CONFLICT (uuid, shard) DO UPDATE SET after = excluded.after",
-        (shard, after, uuid),
-    )

@@ -5,7 +5,7 @@ Start it with the port on which `runtime_api` answers; `stop` lets running invoc
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,11 @@ from cloudlet.functions import (
     urls,
 )
 from cloudlet.functions.credentials import RoleCredentials
-from cloudlet.functions.mappings import Mappings, StreamSource
+from cloudlet.functions.mappings import Mappings
 from cloudlet.functions.pool import Pool, PoolSettings
 from cloudlet.functions.records import Found
 from cloudlet.functions.schema import SCHEMA
+from cloudlet.functions.sources import StreamSource
 from cloudlet.functions.worker_process import Answer, Invocation, Spec, WorkerProcess
 
 _FRESH_S = 0.5  # folders edited in place are looked at this often at most
@@ -58,6 +59,7 @@ class Functions:
         credentials = RoleCredentials(cloud)
         self.pool = Pool(cloud.config, credentials.of, self._log, self.settings.pool)
         self.mappings = Mappings(cloud, dict(sources or {}), self.invoke_reference)
+        self.on_error: Callable[[str, bytes], None] = lambda name, payload: None
         self._fresh: dict[str, tuple[int, float]] = {}  # folder → fingerprint, next look
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -100,6 +102,10 @@ class Functions:
         """The same in words, a line for each danger; waits until it is known."""
         return isolation.missing(await self.pool.staff.launcher.able())
 
+    @property
+    def retry_s(self) -> tuple[float, ...]:
+        return self.settings.retry_s
+
     def find(self, reference: str, qualifier: str | None = None) -> Found:
         name, found = names.parse(reference, qualifier)
         config = self.cloud.config
@@ -130,7 +136,10 @@ class Functions:
         running = self.pool.running
         limits.check_concurrency(view, found, running[spec.arn], running.total())
         self._trace(found, spec, invocation)
-        return await self.pool.invoke(spec, invocation)
+        answer = await self.pool.invoke(spec, invocation)
+        if answer.is_error:
+            self.on_error(found.name, answer.payload)
+        return answer
 
     def _trace(self, found: Found, spec: Spec, invocation: Invocation) -> None:
         """Completes the trace header; stops a function that keeps on invoking itself."""

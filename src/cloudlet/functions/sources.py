@@ -1,0 +1,39 @@
+"""Streams as event source mappings read them; whoever has a stream fills this contract."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from cloudlet.store.database import View
+
+
+class StreamShard(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def parent(self) -> str | None: ...
+    @property
+    def closed(self) -> bool: ...
+
+
+class StreamRecord(Protocol):
+    @property
+    def sequence_number(self) -> str: ...
+    @property
+    def document(self) -> dict[str, Any]: ...
+    @property
+    def created_ms(self) -> int: ...
+
+
+class StreamSource(Protocol):
+    """A stream as mappings read it. Positions are sequence numbers; "" is before the first.
+
+    A write to the stream touches the topic `stream:<arn>`.
+    """
+
+    def shards(self, view: View, stream_arn: str) -> Sequence[StreamShard]: ...
+
+    def read(
+        self, view: View, stream_arn: str, shard_id: str, after: str, limit: int
+    ) -> Sequence[StreamRecord]: ...
+
+    def latest(self, view: View, stream_arn: str, shard_id: str) -> str: ...
