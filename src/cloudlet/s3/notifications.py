@@ -3,10 +3,13 @@
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
 """
 
+import json
 from typing import Any
 
-from cloudlet.call import Call, Output
+from cloudlet.call import Call, Caller, Output, Requirement
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.policy.context import Context
+from cloudlet.policy.evaluation import evaluate
 from cloudlet.s3 import announce, faults
 from cloudlet.s3.bucket import drop_setting, of_call, put_setting, setting
 from cloudlet.store.database import Transaction, View
@@ -36,10 +39,10 @@ _ABSENT = (
     "s3:ObjectAcl",
     "s3:ObjectAnnotation",
 )
-# configuration list → (ARN member, service)
+# configuration list → (ARN member, service, what S3 must be allowed)
 _KINDS = {
-    "LambdaFunctionConfigurations": ("LambdaFunctionArn", "lambda"),
-    "QueueConfigurations": ("QueueArn", "sqs"),
+    "LambdaFunctionConfigurations": ("LambdaFunctionArn", "lambda", "lambda:InvokeFunction"),
+    "QueueConfigurations": ("QueueArn", "sqs", "sqs:SendMessage"),
 }
 Target = dict[str, Any]
 
@@ -92,7 +95,7 @@ def get_bucket_notification_configuration(call: Call, view: View) -> Output:
 
 def _checked(call: Call, entry: dict[str, Any], kind: str) -> Target:
     """An entry as it is stored."""
-    member, service = _KINDS[kind]
+    member, service, _ = _KINDS[kind]
     arn = entry.get(member, "")
     parts = arn.split(":")
     if len(parts) < 6 or parts[0] != "arn" or parts[2] != service:
@@ -162,20 +165,36 @@ def _share_key(one: Target, other: Target) -> bool:
 
 
 async def _check_target(call: Call, target: Target) -> None:
-    """Refuses destinations that aren't there."""
-    name = target["arn"].split(":")[-1]
+    """Refuses destinations that aren't there or whose policy shuts S3 out."""
     try:
-        if target["kind"] == "QueueConfigurations":
-            await call.cloud.invoke("sqs", "GetQueueUrl", {"QueueName": name})
-        else:
-            await call.cloud.invoke("lambda", "GetFunction", {"FunctionName": target["arn"]})
+        policy = await _policy_of(call, target)
     except AwsError as error:
         gone = ("NotFound", "NonExistent", "DoesNotExist")
         if error.status != 404 and not any(word in error.code for word in gone):
             raise
+        policy = None
+    source = {"aws:SourceArn": f"arn:aws:s3:::{call.params['Bucket']}"}
+    account = call.config.account
+    s3 = Caller(
+        "service", announce.PRINCIPAL, account, context={**source, "aws:SourceAccount": account}
+    )
+    need = Requirement(_KINDS[target["kind"]][2], target["arn"])
+    context = Context(call.config, s3, call.request, need)
+    if not policy or not evaluate(s3, need, context, [json.loads(policy)]).is_allowed:
         raise faults.invalid_argument(
             "Unable to validate the following destination configurations", target["arn"]
-        ) from error
+        )
+
+
+async def _policy_of(call: Call, target: Target) -> str | None:
+    invoke, arn = call.cloud.invoke, target["arn"]
+    if target["kind"] == "LambdaFunctionConfigurations":
+        return (await invoke("lambda", "GetPolicy", {"FunctionName": arn})).get("Policy")
+    found = await invoke("sqs", "GetQueueUrl", {"QueueName": arn.split(":")[-1]})
+    named = {"QueueUrl": found.get("QueueUrl"), "AttributeNames": ["Policy"]}
+    attributes = (await invoke("sqs", "GetQueueAttributes", named)).get("Attributes") or {}
+    policy: str | None = attributes.get("Policy")
+    return policy
 
 
 def _test_event(call: Call) -> dict[str, str]:

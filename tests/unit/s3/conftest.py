@@ -1,6 +1,7 @@
 """A cloud with S3's tables and one bucket, "shelf"."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,22 @@ from tests.harness import ROOT, Bench
 BUCKET = "shelf"
 
 
+S3_MAY = {"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "*"}
+
+
+def policy_of(**changes: Any) -> str:
+    return json.dumps(
+        {"Version": "2012-10-17", "Statement": {**S3_MAY, "Resource": "*", **changes}}
+    )
+
+
 class Shelf(Bench):
-    """Shortcuts for the operations that most tests need."""
+    """Shortcuts for the operations that most tests need; functions and queues let S3 in."""
+
+    def __init__(self, folder: Path, *schemas: str) -> None:
+        super().__init__(folder, *schemas)
+        self.answers["GetPolicy"] = {"Policy": policy_of()}
+        self.answers["GetQueueAttributes"] = {"Attributes": {"Policy": policy_of()}}
 
     def put(self, key: str, body: bytes = b"", **params: Any) -> Any:
         return self.call(objects.put_object, body, Bucket=BUCKET, Key=key, **params)

@@ -8,7 +8,7 @@ import pytest
 from cloudlet.call import Caller
 from cloudlet.errors import AwsError
 from cloudlet.s3 import bulk, copying, notifications, objects, tagging
-from tests.unit.s3.conftest import Shelf
+from tests.unit.s3.conftest import Shelf, policy_of
 
 LAMBDA = "arn:aws:lambda:us-east-1:000000000000:function:hasher"
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:jobs"
@@ -192,7 +192,7 @@ def test_destinations_must_exist(shelf: Shelf) -> None:
     def missing(_: Any) -> Any:
         raise AwsError("ResourceNotFoundException", "Function not found", 404)
 
-    shelf.answers["GetFunction"] = missing
+    shelf.answers["GetPolicy"] = missing
     with pytest.raises(AwsError, match="Unable to validate"):
         configure(shelf, LambdaFunctionConfigurations=[CREATED])
     shelf.call(
@@ -201,3 +201,32 @@ def test_destinations_must_exist(shelf: Shelf) -> None:
         NotificationConfiguration={"LambdaFunctionConfigurations": [CREATED]},
         SkipDestinationValidation=True,
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_let_in"),
+    [
+        ({}, True),
+        ({"Condition": {"ArnLike": {"aws:SourceArn": "arn:aws:s3:::shelf"}}}, True),
+        ({"Condition": {"ArnLike": {"aws:SourceArn": "arn:aws:s3:::other"}}}, False),
+        ({"Condition": {"StringEquals": {"aws:SourceAccount": "111111111111"}}}, False),
+        ({"Principal": {"Service": "sns.amazonaws.com"}}, False),
+        ({"Effect": "Deny"}, False),
+    ],
+)
+def test_destinations_must_let_s3_in(
+    shelf: Shelf, changes: dict[str, Any], is_let_in: bool
+) -> None:
+    policy = policy_of(**changes)
+    shelf.answers["GetPolicy"] = {"Policy": policy}
+    shelf.answers["GetQueueAttributes"] = {"Attributes": {"Policy": policy}}
+    queue = {"QueueArn": QUEUE, "Events": ["s3:ObjectRemoved:*"]}
+    for target in (
+        {"LambdaFunctionConfigurations": [CREATED]},
+        {"QueueConfigurations": [queue]},
+    ):
+        if is_let_in:
+            configure(shelf, **target)
+            continue
+        with pytest.raises(AwsError, match="Unable to validate"):
+            configure(shelf, **target)
