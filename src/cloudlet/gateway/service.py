@@ -37,6 +37,7 @@ class GatewayState:
     async def stop(self) -> None:
         """Closes open WebSockets, while functions can still be told."""
         await self.connections.stop()
+        await self.gateway.rest.stop()
 
 
 def service(state: GatewayState | None = None) -> list[Service]:

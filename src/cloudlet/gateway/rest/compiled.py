@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-deploy-api.h
 import hashlib
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cloudlet.call import Cloud
@@ -44,8 +44,8 @@ class Method:
     document: Document
     resource_id: str
     path: str  # of the resource: /pets/{id}
-    settings: Settings
-    bucket: Bucket
+    settings: Settings = Settings()
+    bucket: Bucket = field(default_factory=lambda: Bucket(DEFAULT_RATE, DEFAULT_BURST, 0))
     authorizer: LambdaAuthorizer | None = None
     authorizer_document: Document | None = None
 
@@ -74,6 +74,8 @@ class Served:
     binary_types: tuple[str, ...]
     policy: Document | None
     is_canary: bool | None = None  # None: the stage has no canary
+    uses_stage_cache: bool = True
+    models: dict[str, Any] = field(default_factory=dict)  # validators, by the models' names
 
     @property
     def api(self) -> Document:
@@ -82,6 +84,10 @@ class Served:
 
     def arn(self, rest: str) -> str:
         return f"arn:aws:execute-api:{self.region}:{self.account}:{self.api_id}/{rest}"
+
+    @staticmethod
+    def method(resource: Document, verb: str) -> Method:
+        return Method(resource["resourceMethods"][verb], resource["id"], resource["path"])
 
     def with_variables(self, text: str) -> str:
         return _VARIABLE.sub(lambda found: self.variables.get(found.group(1), ""), text)
@@ -150,6 +156,7 @@ def compile_stage(config: Config, deployed: snapshots.Deployed) -> Stage:
         overrides = canary.get("stageVariableOverrides") or {}
         other = _served(config, deployed, deployed.canary, {**variables, **overrides})
         other.is_canary, other.deployment_id = True, canary["deploymentId"]
+        other.uses_stage_cache = bool(canary.get("useStageCache"))
     place = f"{deployed.api_id}/{name}"
     logged = document.get("accessLogSettings") or {}
     settings = {"DestinationArn": logged.get("destinationArn"), "Format": logged.get("format")}
@@ -188,9 +195,10 @@ def _served(
     )
     shared = Bucket(DEFAULT_RATE, DEFAULT_BURST, config.now_ms())
     for resource in snapshot["resources"]:
-        for verb, method in (resource.get("resourceMethods") or {}).items():
-            settings, bucket = _settings(stage, resource["path"], verb, config.now_ms())
-            compiled = Method(method, resource["id"], resource["path"], settings, bucket or shared)
+        for verb in resource.get("resourceMethods") or {}:
+            compiled = served.method(resource, verb)
+            compiled.settings, bucket = _settings(stage, resource["path"], verb, config.now_ms())
+            compiled.bucket = bucket or shared
             _set_authorizer(served, compiled)
             served.table.add(f"{verb} {resource['path']}", compiled)
     return served

@@ -9,6 +9,7 @@ from functools import lru_cache
 from secrets import token_hex
 from typing import Any
 
+from cloudlet.call import Caller
 from cloudlet.exchange import Request
 from cloudlet.gateway.payloads import clf_time
 from cloudlet.gateway.rest.compiled import Method, Served
@@ -83,6 +84,8 @@ class Passage:
     lines: list[str] | None = None  # the execution log, where one is kept
     integration_ms: int | None = None
     status: int = 0  # of the integration
+    caller: Caller | None = None  # who signed
+    is_cached: bool | None = None  # None: nothing is cached here
     _headers: Headers | None = None
     _query: dict[str, list[str]] | None = None
     _scope: dict[str, Any] | None = None

@@ -18,13 +18,14 @@ from cloudlet.gateway.rest import (
     responses,
     stages,
     tags,
+    trial,
 )
 from cloudlet.wire import models as wire_models
 from cloudlet.wire.service import Service, operations
 
 _MODULES = (
     *(apis, resources, methods, responses, deployments, stages, models),
-    *(importing, exporting, keys, plans, domain_names, tags),
+    *(importing, exporting, keys, plans, domain_names, tags, trial),
 )
 
 

@@ -12,14 +12,18 @@ from cloudlet.exchange import Request, Response
 from cloudlet.gateway.domains import Found
 from cloudlet.gateway.invocation import Roles
 from cloudlet.gateway.lambda_authorizers import LambdaAuthorizers
-from cloudlet.gateway.rest import faults, snapshots
-from cloudlet.gateway.rest.compiled import CompiledStages, Method, Served, Settings
+from cloudlet.gateway.rest import faults, observing, response_cache, snapshots, validation
+from cloudlet.gateway.rest.access import Access
+from cloudlet.gateway.rest.admission import Admissions
+from cloudlet.gateway.rest.compiled import CompiledStages, Method, Served
 from cloudlet.gateway.rest.faults import Fault
 from cloudlet.gateway.rest.integrations import Integrations
 from cloudlet.gateway.rest.passage import Passage, context_of, extended_id, trace_of
-from cloudlet.gateway.throttle import DEFAULT_BURST, DEFAULT_RATE, Bucket
+from cloudlet.gateway.rest.response_cache import ResponseCache
 
 BODY_MAX_BYTES = 10 * 1024 * 1024
+_UNTRACED = frozenset((None, "MOCK", "HTTP_PROXY"))
+_IGNORED = "199 Cache-control headers were ignored because the caller was unauthorized."
 
 
 class RestGateway:
@@ -28,12 +32,26 @@ class RestGateway:
     def __init__(self, cloud: Cloud, roles: Roles, authorizers: LambdaAuthorizers) -> None:
         self.cloud = cloud
         self.stages = CompiledStages(cloud)
-        self._integrations = Integrations(cloud, roles)
-        self._nowhere = Method({}, "", "", Settings(), Bucket(DEFAULT_RATE, DEFAULT_BURST, 0))
+        self.cache = ResponseCache()
+        self._authorizers = authorizers
+        self._access = Access(cloud, authorizers)
+        self._admissions = Admissions(cloud)
+        self.integrations = Integrations(cloud, roles)
+        self._nowhere = Method({}, "", "")
         cloud.database.subscribe(snapshots.TOPIC, self._changed)
+        cloud.database.subscribe(snapshots.FLUSH_TOPIC, self._flushed)
 
     def _changed(self, topic: str) -> None:
         self.stages.forget(topic.removeprefix(snapshots.TOPIC))
+
+    def _flushed(self, topic: str) -> None:
+        """`rest-flush:data:API/STAGE` or `rest-flush:authorizers:API/STAGE`."""
+        what, place = topic.removeprefix(snapshots.FLUSH_TOPIC).split(":", 1)
+        if what == "data":
+            self.cache.flush(place)
+        else:
+            api_id = place.split("/")[0]
+            self._authorizers.forget(self.cloud.config.arn("execute-api", f"{api_id}/"))
 
     def has(self, api_id: str) -> bool:
         sql = "SELECT 1 FROM rest_apis WHERE api_id = ?"
@@ -43,6 +61,9 @@ class RestGateway:
         sql = "SELECT api_id FROM rest_apis ORDER BY created_ms, api_id LIMIT 1"
         api_id: str | None = self.cloud.database.view().value(sql)
         return api_id
+
+    async def stop(self) -> None:
+        await self._admissions.stop()
 
     async def answer(
         self, request: Request, api_id: str, raw_path: str, custom: Found | None = None
@@ -58,10 +79,17 @@ class RestGateway:
         if stage is None or (custom is None and stage.served.api.get("disableExecuteApiEndpoint")):
             return _finished(faults.bare(Fault("INVALID_API_KEY")), request)
         passage = self._passage(request, stage.choose(), f"/{inner}", custom)
-        response = await self._serve(passage)
-        kind = passage.method.integration.get("type")
-        if kind not in (None, "MOCK", "HTTP_PROXY") and "error" not in passage.context:
+        fault: Fault | None = None
+        try:
+            response = await self._serve(passage)
+        except Fault as raised:
+            fault = raised
+            response = faults.answer(fault, passage)
+        if fault is None and passage.method.integration.get("type") not in _UNTRACED:
             response.headers.append(("x-amzn-trace-id", passage.trace))
+        if passage.lines is not None:
+            observing.conclude(passage, response, fault)
+        observing.record(self.cloud, stage, passage, response)
         return _finished(response, request)
 
     def _passage(
@@ -75,14 +103,19 @@ class RestGateway:
         return Passage(request, served, self._nowhere, path, {}, now_ms, context, trace=trace)
 
     async def _serve(self, passage: Passage) -> Response:
-        try:
-            self._route(passage)
-            if not passage.method.bucket.take(passage.now_ms):
-                raise Fault("THROTTLED")
-            passage.body = await _body(passage.request)
-            return await self._integrations.run(passage)
-        except Fault as fault:
-            return faults.answer(fault, passage)
+        self._route(passage)
+        method = passage.method
+        observing.begin(passage)
+        usage_key = await self._access.check(passage)
+        if method.document.get("apiKeyRequired"):
+            await self._admissions.check(passage, usage_key)
+        if not method.bucket.take(passage.now_ms):
+            raise Fault("THROTTLED")
+        passage.body = await _body(passage.request)
+        validation.check(passage)
+        if method.settings.cache_ttl_s:
+            return await self._cached(passage)
+        return await self.integrations.run(passage)
 
     def _route(self, passage: Passage) -> None:
         """gateway-061: a slash at the end is not looked at."""
@@ -93,6 +126,26 @@ class RestGateway:
         passage.method, passage.path_parameters = found
         passage.context["resourcePath"] = passage.method.path
         passage.context["resourceId"] = passage.method.resource_id
+
+    async def _cached(self, passage: Passage) -> Response:
+        """From the cache, or into it; who may, can have a fresh answer."""
+        settings, key = passage.method.settings, response_cache.key_of(passage)
+        is_warned = False
+        if response_cache.renews(passage):
+            if not settings.checks_cache_control or self._access.may_invalidate(passage):
+                self.cache.drop(key)
+            elif settings.cache_strategy == "FAIL_WITH_403":
+                raise Fault("ACCESS_DENIED")
+            else:
+                is_warned = settings.cache_strategy == "SUCCEED_WITH_RESPONSE_HEADER"
+        response = self.cache.get(key, passage.now_ms)
+        passage.is_cached = response is not None
+        if response is None:
+            response = await self.integrations.run(passage)
+            self.cache.put(key, response, passage.now_ms + settings.cache_ttl_s * 1000)
+        if is_warned:
+            response.headers.append(("warning", _IGNORED))
+        return response
 
 
 async def _body(request: Request) -> bytes:
