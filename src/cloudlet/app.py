@@ -38,6 +38,7 @@ from cloudlet.front.dispatcher import Dispatcher
 from cloudlet.front.doors import Doors
 from cloudlet.front.server import Listener
 from cloudlet.functions import service as functions_service
+from cloudlet.functions.failures import Failures
 from cloudlet.functions.state import Functions, FunctionsSettings
 from cloudlet.gateway import service as gateway_service
 from cloudlet.gateway.function_urls import FunctionUrls
@@ -177,6 +178,7 @@ class App:
 
     async def stop(self) -> None:
         await self.timers.stop()
+        await self.credentials.keep_uses()
         await self.delivery.stop()
         await self.gateway.stop()
         await self.functions.stop()
@@ -305,6 +307,7 @@ async def _serve(
     ports = _Ports(config)
     app = App(ports.config)
     stack = _Stack(app, template, parameters, told)
+    app.functions.on_error = Failures(told.say, config.now_ms).tell
     try:
         await ports.listen(app)
         await app.start(ports.runtime.port)
