@@ -60,9 +60,11 @@ from cloudlet.s3.records import known_blobs
 from cloudlet.s3.schema import SCHEMA as S3_SCHEMA
 from cloudlet.store.blobs import Blobs
 from cloudlet.store.database import Database
+from cloudlet.template import service as template_service
 from cloudlet.template import watch
 from cloudlet.template.deploy import SCHEMA as TEMPLATE_SCHEMA
 from cloudlet.template.deploy import Deployment, deploy
+from cloudlet.template.operations import Operations
 from cloudlet.wire import models
 
 Say = Callable[[str], None]
@@ -109,6 +111,7 @@ class App:
         self.functions = Functions(self.cloud, {"dynamodb": Source()}, settings)
         self.gateway = GatewayState.of(self.cloud)
         self.messaging = MessagingState.of(self.cloud, self.timers)
+        self.stacks = Operations(self.cloud, self.presign)
         self._add_services()
         self.accounts.opened.setdefault(self.accounts.default_id, self)
         aws = AwsDoor(config, self.accounts)
@@ -125,6 +128,7 @@ class App:
             rest_service.service(self.gateway.gateway.rest),
             *messaging_service.service(self.messaging),
             *iam_service.service(self.credentials),
+            template_service.service(self.stacks),
         )
         self.delivery.register("lambda", self.functions.deliver)
         self.messaging.register(self.delivery)
@@ -163,6 +167,7 @@ class App:
         self._backfill_when_asked()
         self.timers.start()
         self.delivery.start()
+        await self.stacks.start()
 
     def _backfill_when_asked(self) -> None:
         loop = asyncio.get_running_loop()
@@ -177,6 +182,7 @@ class App:
         await dynamodb_sweep.backfill(self.cloud)
 
     async def stop(self) -> None:
+        await self.stacks.stop()
         await self.timers.stop()
         await self.credentials.keep_uses()
         await self.delivery.stop()
@@ -249,6 +255,7 @@ def services_table() -> dict[str, tuple[list[str], list[str]]]:
         rest_service.service(),
         *messaging_service.service(),
         *iam_service.service(),
+        template_service.service(),
     ]
     return {
         service.name: (sorted(service.operations), models.operation_names(service.name))

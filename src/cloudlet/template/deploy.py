@@ -1,27 +1,30 @@
-"""A template becomes the cloud: read, transform, plan, execute, outputs.
+"""`up`: a template file becomes the cloud, here and now.
 
 Deploying the same template again changes nothing and asks no service anything: what was resolved
-last time is compared with what is resolved now.
+last time is compared with what is resolved now. The stack is one of the API's stacks, too.
 """
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cloudlet.call import Cloud
+from cloudlet.store.database import Transaction
 from cloudlet.template import document as documents
-from cloudlet.template import execute, parameters, plan, sam, stacks
-from cloudlet.template.document import Document
-from cloudlet.template.intrinsics import Scope, resolve
-from cloudlet.template.plan import Resource, Step
+from cloudlet.template import engine, execute, parameters, plan, prepare, stacks
+from cloudlet.template.execute import Run
+from cloudlet.template.intrinsics import Scope
+from cloudlet.template.plan import Step
+from cloudlet.template.prepare import Prepared, Source
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.resources.kind import Presign
 from cloudlet.template.schema import SCHEMA
-from cloudlet.template.stacks import Stack, stack_outputs
+from cloudlet.template.stacks import Event, Stack, stack_outputs
 
 __all__ = ["SCHEMA", "Deployment", "delete_stack", "deploy", "stack_outputs"]
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,6 @@ class Deployment:
     watched: tuple[Path, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    document: Document
-    values: Mapping[str, Any]
-    warnings: list[str]
-    watched: tuple[Path, ...]
-
-
 async def deploy(
     cloud: Cloud,
     template_path: Path,
@@ -50,115 +45,80 @@ async def deploy(
     *,
     stack_name: str,
     presign: Presign,
-    say: Callable[[str], None],
+    say: Say,
 ) -> Deployment:
     """Makes the stack what the template says. Raises AwsError, the stack then being as before."""
     path = template_path.resolve()
-    prepared = await asyncio.to_thread(_prepare, cloud, path, parameters)
-    stack = await stacks.open_stack(cloud, stack_name, str(path))
+    text, document = await asyncio.to_thread(documents.load, path)
+    known = stacks.find(cloud.database.view(), stack_name) or Stack(stack_name, "")
     try:
-        return await _deploy(cloud, stack, prepared, presign, say)
+        prepared = await prepare.prepare(Source(cloud, known, None, path), document, parameters)
+        stack = await stacks.open_stack(cloud, stack_name, str(path))
+        scope = engine.scope_of(cloud, stack, prepared.document, prepared.values)
+        rows = stacks.records(cloud.database.view(), stack.name)
+        run = Run(cloud, stack, scope, presign, say, rows)
+        await _describe(run, text, prepared, dict(parameters))
+        return await _deploy(run, prepared, path)
     except TemplateError as error:
         raise error.inside(str(path)) from error
 
 
-async def delete_stack(
-    cloud: Cloud, stack_name: str, *, presign: Presign, say: Callable[[str], None]
-) -> list[str]:
+async def delete_stack(cloud: Cloud, stack_name: str, *, presign: Presign, say: Say) -> list[str]:
     """Deletes all of the stack but what is retained; returns what could not be deleted."""
     stack = stacks.find(cloud.database.view(), stack_name)
     if stack is None:
         raise TemplateError(f"Stack with id {stack_name} does not exist")
     rows = stacks.records(cloud.database.view(), stack.name)
-    run = execute.Run(cloud, stack, Scope({}, {}), presign, say, rows)
-    steps = plan.make([], rows, run.scope)
-    await execute.refuse_loss(run, [], steps)
-    warnings = await execute.clean_up(run, [])
-    if warnings:
-        await stacks.settle(cloud, stack, "DELETE_FAILED")
-    else:
-        await stacks.remove_stack(cloud, stack)
-    return warnings
+    run = Run(cloud, stack, Scope({}, {}), presign, say, rows)
+    await execute.refuse_loss(run, [], await plan.make([], rows, run.scope))
+    return await engine.delete(run)
 
 
-def _prepare(cloud: Cloud, path: Path, given: Mapping[str, str]) -> _Prepared:
-    """All that needs no service: runs in a thread, because it reads files and may translate."""
-    _, document = documents.load(path)
-    try:
-        values = parameters.values(document, given)
-        localized = sam.localize(cloud, document, path.parent)
-        plain = sam.plain(cloud, localized, values)
-        warnings = list(localized.warnings)
-    except TemplateError as error:
-        raise error.inside(str(path)) from error
-    code = [folder.path for folder in localized.code.values()]
-    return _Prepared(plain, values, warnings, (path, *localized.files, *code))
-
-
-async def _deploy(
-    cloud: Cloud,
-    stack: Stack,
-    prepared: _Prepared,
-    presign: Presign,
-    say: Callable[[str], None],
-) -> Deployment:
-    rows = stacks.records(cloud.database.view(), stack.name)
-    is_new = not rows
-    wanted = plan.resources(prepared.document, _scope(cloud, stack, prepared))
-    steps = plan.make(wanted, rows, _with_names(cloud, stack, prepared, wanted))
-    run = execute.Run(cloud, stack, _with_names(cloud, stack, prepared, wanted), presign, say, rows)
+async def _deploy(run: Run, prepared: Prepared, path: Path) -> Deployment:
+    is_new = not run.rows
+    wanted, steps = await engine.planned(run, prepared.document)
     await execute.refuse_loss(run, wanted, steps)
-    warnings = prepared.warnings
+    if steps:
+        verb = "CREATE" if is_new else "UPDATE"
+        await stacks.settle(run.cloud, run.stack, Event(f"{verb}_IN_PROGRESS", "User Initiated"))
     try:
-        await execute.apply(run, wanted)
-        outputs = _outputs(prepared.document, run.scope)
-    except TemplateError:
-        for warning in warnings:  # one of them may be why
-            say(f"warning: {warning}")
-        await stacks.settle(
-            cloud, stack, "ROLLBACK_COMPLETE" if is_new else "UPDATE_ROLLBACK_COMPLETE"
-        )
+        outputs = await engine.carry_out(run, prepared.document, wanted)
+    except TemplateError as error:
+        for warning in prepared.warnings:  # one of them may be why
+            run.say(f"warning: {warning}")
+        status = "ROLLBACK" if is_new else "UPDATE_ROLLBACK"
+        event = Event(f"{status}_IN_PROGRESS", error.message)
+        await stacks.settle(run.cloud, run.stack, event)
+        await engine.fall_back(run, wanted, is_new=is_new)
         raise
-    left = await execute.clean_up(run, wanted)
+    left = await engine.finish(run, wanted, outputs, is_new=is_new)
     left = [f"not deleted: {each}" for each in left]
-    if run.steps or outputs != stack_outputs(cloud.database.view(), stack.name):
-        status = "CREATE_COMPLETE" if is_new else "UPDATE_COMPLETE"
-        await stacks.settle(cloud, stack, status, outputs)
-    return Deployment(stack, outputs, tuple(run.steps), (*warnings, *left), prepared.watched)
-
-
-def _with_names(cloud: Cloud, stack: Stack, prepared: _Prepared, wanted: list[Resource]) -> Scope:
-    scope = _scope(cloud, stack, prepared)
-    scope.declared = frozenset(resource.logical_id for resource in wanted)
-    return scope
-
-
-def _scope(cloud: Cloud, stack: Stack, prepared: _Prepared) -> Scope:
-    pseudo = {
-        "AWS::AccountId": cloud.config.account,
-        "AWS::NotificationARNs": [],
-        "AWS::Partition": "aws",
-        "AWS::Region": cloud.config.region,
-        "AWS::StackId": stack.id,
-        "AWS::StackName": stack.name,
-        "AWS::URLSuffix": "amazonaws.com",
-    }
-    return Scope(
-        prepared.values,
-        pseudo,
-        prepared.document.get("Mappings") or {},
-        prepared.document.get("Conditions") or {},
+    values = {each["OutputKey"]: each["OutputValue"] for each in outputs}
+    return Deployment(
+        run.stack,
+        values,
+        tuple(run.steps),
+        (*prepared.warnings, *left),
+        (path, *prepared.watched),
     )
 
 
-def _outputs(document: Document, scope: Scope) -> dict[str, str]:
-    outputs: dict[str, str] = {}
-    for name, output in (document.get("Outputs") or {}).items():
-        if "Condition" in output and not scope.condition(output["Condition"]):
-            continue
-        try:
-            value = resolve(scope, output["Value"])
-        except TemplateError as error:
-            raise error.inside(f"Outputs.{name}") from None
-        outputs[name] = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-    return outputs
+async def _describe(run: Run, text: str, prepared: Prepared, given: dict[str, str]) -> None:
+    """What the API tells of the stack, where that changes."""
+    view = run.cloud.database.view()
+    is_told = view.value("SELECT 1 FROM template_details WHERE id = ?", (run.stack.id,))
+    found = stacks.details(view, run.stack)
+    processed = json.dumps(prepared.document)
+    if is_told and (found.body, found.processed, found.parameters) == (text, processed, given):
+        return
+    found.created_ms = found.created_ms or run.cloud.config.now_ms()
+    found.body, found.processed, found.parameters = text, processed, given
+    found.resolved = dict(prepared.stored)
+    found.hidden = parameters.hidden(prepared.document)
+    found.description = str(prepared.document.get("Description", ""))
+    found.capabilities = documents.capabilities(prepared.document)
+
+    def change(tx: Transaction) -> None:
+        stacks.put_details(tx, run.stack, found)
+
+    await run.cloud.database.write(change)

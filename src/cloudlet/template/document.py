@@ -15,15 +15,29 @@ from cloudlet.template.words import words
 
 Document = dict[str, Any]
 TAGS = words(
-    "And Base64 Cidr Equals FindInMap GetAtt GetAZs If ImportValue Join Length Not Or Select Split"
-    " Sub ToJsonString Transform"
+    "And Base64 Cidr Contains EachMemberEquals EachMemberIn Equals FindInMap GetAtt GetAZs If"
+    " ImportValue Join Length Not Or Select Split Sub ToJsonString Transform"
 )
 SECTIONS = words(
     "AWSTemplateFormatVersion Conditions Description Globals Mappings Metadata Outputs Parameters"
     " Resources Rules Transform"
 )
 SAM_TRANSFORM = "AWS::Serverless-2016-10-31"
-_MAXIMUM_BYTES = 1_000_000  # CloudFormation's limit for a template in S3
+LANGUAGE_TRANSFORM = "AWS::LanguageExtensions"
+INCLUDE_TRANSFORM = "AWS::Include"
+_TRANSFORMS = (SAM_TRANSFORM, LANGUAGE_TRANSFORM, INCLUDE_TRANSFORM)
+# type → the property that names it
+_IAM_TYPES = {
+    "AWS::IAM::AccessKey": "",
+    "AWS::IAM::Group": "GroupName",
+    "AWS::IAM::InstanceProfile": "InstanceProfileName",
+    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
+    "AWS::IAM::Policy": "",
+    "AWS::IAM::Role": "RoleName",
+    "AWS::IAM::User": "UserName",
+    "AWS::IAM::UserToGroupAddition": "",
+}
+MAXIMUM_BYTES = 1_000_000  # CloudFormation's limit for a template in S3
 
 
 _Fastest: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML may lack libyaml
@@ -78,7 +92,7 @@ _Loader.add_multi_constructor("!", _tagged)
 def parse(text: str) -> Document:
     """The document of a template's text; raises TemplateError with line and column."""
     document = parse_any(text)
-    _check(document)
+    check(document)
     return document
 
 
@@ -100,7 +114,7 @@ def parse_any(text: str) -> Document:
 def load(path: Path) -> tuple[str, Document]:
     """The file's text and document; errors name the file."""
     try:
-        if path.stat().st_size > _MAXIMUM_BYTES:
+        if path.stat().st_size > MAXIMUM_BYTES:
             raise TemplateError("The template is larger than 1,000,000 bytes.", where=str(path))
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -112,28 +126,43 @@ def load(path: Path) -> tuple[str, Document]:
 
 
 def is_sam(document: Document) -> bool:
-    return SAM_TRANSFORM in _transforms(document)
+    return SAM_TRANSFORM in transforms(document)
 
 
-def _transforms(document: Document) -> list[str]:
-    transform = document.get("Transform", [])
-    return transform if isinstance(transform, list) else [transform]
+def transforms(document: Document) -> list[str]:
+    """The names of the macros that the whole template goes through."""
+    found = document.get("Transform") or []
+    listed = found if isinstance(found, list) else [found]
+    return [str(each.get("Name")) if isinstance(each, dict) else str(each) for each in listed]
 
 
-def _check(document: Document) -> None:
+def capabilities(document: Document) -> list[str]:
+    """What its deployer must acknowledge."""
+    resources = document.get("Resources") or {}
+    members = [each for each in resources.values() if isinstance(each, dict)]
+    iam = [each for each in members if str(each.get("Type")) in _IAM_TYPES]
+    needed = []
+    if any(_IAM_TYPES[each["Type"]] in (each.get("Properties") or {}) for each in iam):
+        needed.append("CAPABILITY_NAMED_IAM")
+    elif iam:
+        needed.append("CAPABILITY_IAM")
+    return needed
+
+
+def check(document: Document) -> None:
+    """Raises for what is no template."""
     unknown = sorted(str(name) for name in document.keys() - SECTIONS)
     if unknown:
         raise TemplateError(f"Invalid template property or properties [{', '.join(unknown)}]")
-    for transform in _transforms(document):
-        if transform != SAM_TRANSFORM:
+    for transform in transforms(document):
+        if transform not in _TRANSFORMS:
             raise TemplateError(f"No transform named {transform} found.")
-    if document.get("Rules"):
-        raise TemplateError("The template section Rules is not implemented by cloudlet.")
     resources = document.get("Resources")
     if not isinstance(resources, dict) or not resources:
         raise TemplateError("Template format error: At least one Resources member must be defined.")
     for logical_id, resource in resources.items():
-        _check_resource(str(logical_id), resource)
+        if not str(logical_id).startswith("Fn::"):
+            _check_resource(str(logical_id), resource)
 
 
 def _check_resource(logical_id: str, resource: Any) -> None:

@@ -1,27 +1,28 @@
 """Carries a plan out, step by step, writing down each before and after.
 
 Creations and updates come first, in dependency order; what is replaced or no longer wanted is only
-marked, and deleted at the end, when nothing refers to it any more. A step that fails rolls back
-what this run did, the last first. A process that dies leaves rows that say how far it came; the
-next run goes on from there.
+marked, and deleted at the end, when nothing refers to it any more. A process that dies leaves rows
+that say how far it came; the next run goes on from there. To roll back is to make the rows again
+what they were before the operation (`Run.before`): so it works after a restart, too.
 """
 
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cloudlet.call import Cloud
+from cloudlet.call import Caller, Cloud
 from cloudlet.errors import AwsError
-from cloudlet.template import plan, stacks
+from cloudlet.template import folders, plan, stacks
 from cloudlet.template.intrinsics import Known, Scope
 from cloudlet.template.plan import Resource, Step
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.resources.kind import Context, Kind, Presign, Properties
 from cloudlet.template.resources.table import find
-from cloudlet.template.stacks import CREATING, DOOMED, READY, Record, Stack
+from cloudlet.template.stacks import CREATING, DOOMED, READY, Event, Record, Stack
 from cloudlet.template.words import words
 
 Say = Callable[[str], None]
+SKIPPED = Event("DELETE_SKIPPED")
 _EXISTS = words(
     "BucketAlreadyExists BucketAlreadyOwnedByYou ConflictException EntityAlreadyExists"
     " QueueAlreadyExists QueueNameExists ResourceAlreadyExistsException ResourceConflictException"
@@ -34,17 +35,9 @@ _GONE = words(
 
 
 @dataclass(slots=True)
-class Done:
-    """One step for the rollback: the row as it is, and the row that it changed or replaced."""
-
-    record: Record
-    before: Record | None = None
-    is_replaced: bool = False
-
-
-@dataclass(slots=True)
 class Run:
-    """One deployment under way."""
+    """One operation on a stack under way. Without a `caller` it is cloudlet's own (`up`): it may
+    do everything, use local code, and refuses to lose data."""
 
     cloud: Cloud
     stack: Stack
@@ -52,8 +45,16 @@ class Run:
     presign: Presign
     say: Say
     rows: list[Record]
-    journal: list[Done] = field(default_factory=list)
+    caller: Caller | None = None
+    before: dict[int, Record] = field(default_factory=dict)  # row id → as it was
+    tags: list[dict[str, str]] = field(default_factory=list)  # of the stack, for its resources
     steps: list[Step] = field(default_factory=list)
+    tried: dict[int, Properties] = field(default_factory=dict)  # row id → what an update wanted
+    halt: str = ""  # why to go no further ("" = go on)
+    kept: frozenset[str] = frozenset()  # not to be deleted, or not to be rolled back
+
+    def __post_init__(self) -> None:
+        self.before = self.before or {row.id: dataclasses.replace(row) for row in self.rows}
 
     def ready(self, logical_id: str) -> Record | None:
         found = [row for row in self.rows if row.logical_id == logical_id and row.state == READY]
@@ -61,15 +62,25 @@ class Run:
 
 
 async def apply(run: Run, wanted: list[Resource]) -> None:
-    """Brings every resource to its wanted state; raises after having rolled back."""
+    """Brings every resource to its wanted state; raises at the first that fails."""
     for resource in wanted:
+        if run.halt:
+            raise TemplateError(run.halt)
         try:
             await _bring(run, resource)
         except AwsError as error:
             failure = _failure(resource, error)
             run.say(f"failed: {failure.message}; rolling back")
-            await _roll_back(run)
+            await _tell_failure(run, resource, failure)
             raise failure from error
+
+
+async def _tell_failure(run: Run, resource: Resource, failure: TemplateError) -> None:
+    rows = [row for row in run.rows if row.logical_id == resource.logical_id]
+    record = rows[-1] if rows else Record(resource.logical_id, resource.type, "")
+    verb = "UPDATE" if record.state == READY else "CREATE"
+    event = Event(f"{verb}_FAILED", failure.message.removeprefix(f"{failure.where}: "))
+    await stacks.tell(run.cloud, run.stack, record, event)
 
 
 async def clean_up(run: Run, wanted: list[Resource]) -> list[str]:
@@ -78,9 +89,9 @@ async def clean_up(run: Run, wanted: list[Resource]) -> list[str]:
     for row in run.rows:
         if row.logical_id not in names and row.state != DOOMED:
             run.steps.append(Step("delete", row.logical_id, row.type))
-            if row.policy.startswith("Retain") and row.state == READY:
+            if (row.policy.startswith("Retain") and row.state == READY) or _is_kept(run, row):
                 run.say(f"{row.logical_id} ({row.type}) is kept: {row.physical_id}")
-                await _forget(run, row)
+                await _forget(run, row, SKIPPED)
             else:
                 row.state = DOOMED
                 await stacks.save(run.cloud, run.stack, row)
@@ -91,7 +102,13 @@ async def clean_up(run: Run, wanted: list[Resource]) -> list[str]:
                 await _delete(run, row)
             except AwsError as error:
                 warnings.append(f"{row.logical_id} ({row.type}) {row.physical_id}: {error}")
+                event = Event("DELETE_FAILED", error.message)
+                await stacks.tell(run.cloud, run.stack, row, event)
     return warnings
+
+
+def _is_kept(run: Run, row: Record) -> bool:
+    return row.logical_id in run.kept
 
 
 async def refuse_loss(run: Run, wanted: list[Resource], steps: list[Step]) -> None:
@@ -129,7 +146,9 @@ async def _holds_data(run: Run, kind: Kind, record: Record) -> bool:
 
 async def _bring(run: Run, resource: Resource) -> None:
     """One resource: resolve, compare, act, write down, tell the scope."""
-    properties = plan.resolved(resource, run.scope)
+    properties = plan.tagged(resource, await plan.resolved(resource, run.scope), run.tags)
+    if run.caller is not None:
+        folders.refuse(properties)
     record = run.ready(resource.logical_id)
     step = plan.decide(resource, record, properties)
     if step is None:
@@ -153,8 +172,6 @@ async def _create(
 ) -> Record:
     record, is_resumed = await _opened(run, resource)
     record.properties, record.policy = properties, resource.policy
-    done = Done(record, old, is_replaced=old is not None)
-    run.journal.append(done)
     context = _context(run, record)
     try:
         known = await resource.kind.create(context, properties)
@@ -168,7 +185,7 @@ async def _create(
     if old is not None:
         _retire(run, old, resource)
         changed.append(old)
-    await stacks.save(run.cloud, run.stack, *changed)
+    await stacks.save(run.cloud, run.stack, *changed, event=Event("CREATE_COMPLETE"))
     return record
 
 
@@ -179,7 +196,7 @@ async def _opened(run: Run, resource: Resource) -> tuple[Record, bool]:
     ]
     if not begun:
         record = Record(resource.logical_id, resource.type, run.cloud.config.new_id())
-        await stacks.save(run.cloud, run.stack, record)
+        await stacks.save(run.cloud, run.stack, record, event=Event("CREATE_IN_PROGRESS"))
         run.rows.append(record)
         return record, False
     record = begun[-1]
@@ -192,9 +209,9 @@ async def _opened(run: Run, resource: Resource) -> tuple[Record, bool]:
 
 async def _update(run: Run, resource: Resource, record: Record, properties: Properties) -> Record:
     before = dataclasses.replace(record)
-    run.journal.append(Done(record, before))
     record.digest = ""  # until it is done, nobody knows
-    await stacks.save(run.cloud, run.stack, record)
+    run.tried[record.id] = properties
+    await stacks.save(run.cloud, run.stack, record, event=Event("UPDATE_IN_PROGRESS"))
     assert resource.kind.update is not None
     known = await resource.kind.update(
         _context(run, record),
@@ -209,7 +226,7 @@ async def _update(run: Run, resource: Resource, record: Record, properties: Prop
         changed.append(left)
         run.rows.append(left)
     _complete(record, known, properties)
-    await stacks.save(run.cloud, run.stack, *changed)
+    await stacks.save(run.cloud, run.stack, *changed, event=Event("UPDATE_COMPLETE"))
     return record
 
 
@@ -227,12 +244,16 @@ def _retire(run: Run, old: Record, resource: Resource) -> None:
 
 
 async def _delete(run: Run, row: Record) -> None:
-    if row.policy.startswith("Retain") and row.state == DOOMED and row.digest:
+    is_retained = row.policy.startswith("Retain") and row.state == DOOMED and row.digest
+    if is_retained or _is_kept(run, row):
         run.say(f"{row.logical_id} ({row.type}) is kept: {row.physical_id}")
-    elif row.physical_id:
+        await _forget(run, row, SKIPPED)
+        return
+    if row.physical_id:
         run.say(f"delete {row.logical_id} ({row.type})")
+        await stacks.tell(run.cloud, run.stack, row, Event("DELETE_IN_PROGRESS"))
         await _remove(run, row)
-    await _forget(run, row)
+    await _forget(run, row, Event("DELETE_COMPLETE"))
 
 
 async def _remove(run: Run, row: Record) -> None:
@@ -246,49 +267,85 @@ async def _remove(run: Run, row: Record) -> None:
             raise
 
 
-async def _forget(run: Run, row: Record) -> None:
-    await stacks.forget(run.cloud, row)
+async def _forget(run: Run, row: Record, event: Event) -> None:
+    await stacks.forget(run.cloud, run.stack, row, event)
     run.rows = [each for each in run.rows if each is not row]
 
 
-async def _roll_back(run: Run) -> None:
-    for done in reversed(run.journal):
+async def roll_back(run: Run, wanted: list[Resource]) -> list[str]:
+    """Makes every row what it was, what came last first; returns what could not be undone."""
+    place = {resource.logical_id: number for number, resource in enumerate(wanted)}
+    problems = []
+    for row in sorted(
+        run.rows, key=lambda each: (place.get(each.logical_id, -1), each.id), reverse=True
+    ):
+        if _is_kept(run, row):
+            continue
         try:
-            await _undo(run, done)
+            await _undo(run, row)
         except AwsError as error:
-            run.say(f"{done.record.logical_id}: cannot be rolled back: {error}")
-    run.journal.clear()
+            run.say(f"{row.logical_id}: cannot be rolled back: {error}")
+            problems.append(f"{row.logical_id}: {error.message}")
+            verb = "UPDATE" if row.id in run.before else "DELETE"
+            event = Event(f"{verb}_FAILED", error.message)
+            await stacks.tell(run.cloud, run.stack, row, event)
+    return problems
 
 
-async def _undo(run: Run, done: Done) -> None:
-    record, before = done.record, done.before
-    if before is not None and not done.is_replaced:
-        await _undo_update(run, record, before)
+async def _undo(run: Run, row: Record) -> None:
+    before = run.before.get(row.id)
+    if before is None or before.state == CREATING:
+        await _undo_creation(run, row)
+    elif before == row or row.state == DOOMED == before.state:
         return
-    if before is not None:
-        before.state = READY
-        await stacks.save(run.cloud, run.stack, before)
-    record.state, record.policy = DOOMED, ""
-    await stacks.save(run.cloud, run.stack, record)
-    run.say(f"roll back: delete {record.logical_id} ({record.type})")
-    await _delete(run, record)
+    elif before.state == READY and (before.digest, before.physical_id) != (
+        row.digest,
+        row.physical_id,
+    ):
+        await _undo_update(run, row, before)
+    else:
+        row.state, row.policy = before.state, before.policy
+        await stacks.save(run.cloud, run.stack, row)
 
 
-async def _undo_update(run: Run, record: Record, before: Record) -> None:
-    kind = find(record.type)
+async def _undo_creation(run: Run, row: Record) -> None:
+    earlier = [each for each in run.before.values() if each.logical_id == row.logical_id]
+    if row.state == DOOMED and any(each.physical_id == row.physical_id for each in earlier):
+        await stacks.forget(run.cloud, run.stack, row, Event("DELETE_SKIPPED"))
+        run.rows = [each for each in run.rows if each is not row]
+        return
+    # `up` leaves nothing of a failed creation; CloudFormation keeps what is to be retained.
+    is_retained = row.policy == "Retain" and run.caller is not None and row.state == READY
+    row.state, row.policy = DOOMED, "Retain" if is_retained else ""
+    await stacks.save(run.cloud, run.stack, row)
+    run.say(f"roll back: delete {row.logical_id} ({row.type})")
+    await _delete(run, row)
+
+
+async def _undo_update(run: Run, row: Record, before: Record) -> None:
+    kind = find(row.type)
     assert kind is not None and kind.update is not None
-    run.say(f"roll back: update {record.logical_id} ({record.type})")
-    known = Known(before.physical_id, before.attributes)
-    await kind.update(_context(run, record), known, before.properties, record.properties)
-    for name in ("digest", "properties", "attributes", "physical_id", "policy"):
-        setattr(record, name, getattr(before, name))
-    await stacks.save(run.cloud, run.stack, record)
+    run.say(f"roll back: update {row.logical_id} ({row.type})")
+    await stacks.tell(run.cloud, run.stack, row, Event("UPDATE_IN_PROGRESS"))
+    known = Known(row.physical_id, row.attributes)
+    now = row.properties if row.digest else run.tried.get(row.id, row.properties)
+    made = await kind.update(_context(run, row), known, before.properties, now)
+    left = dataclasses.replace(row, id=0, state=DOOMED, policy="")
+    for name in ("digest", "properties", "attributes", "policy"):
+        setattr(row, name, getattr(before, name))
+    row.physical_id = made.physical_id
+    changed = [row] if left.physical_id == row.physical_id else [row, left]
+    run.rows += changed[1:]
+    await stacks.save(run.cloud, run.stack, *changed, event=Event("UPDATE_COMPLETE"))
+    for each in changed[1:]:  # a custom resource had made itself anew
+        await _delete(run, each)
 
 
 def _context(run: Run, record: Record) -> Context:
     async def begin(physical_id: str) -> None:
         record.physical_id = physical_id
-        await stacks.save(run.cloud, run.stack, record)
+        event = Event("CREATE_IN_PROGRESS", "Resource creation Initiated")
+        await stacks.save(run.cloud, run.stack, record, event=event)
 
     return Context(
         run.cloud,
@@ -299,6 +356,7 @@ def _context(run: Run, record: Record) -> Context:
         run.presign,
         run.say,
         begin,
+        run.caller,
     )
 
 

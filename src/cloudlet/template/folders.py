@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from cloudlet.store.database import Database, Transaction
+from cloudlet.template.problems import TemplateError
 
 BUCKET = "cloudlet-folder"
 SKIPPED = frozenset({"__pycache__", ".git", ".mypy_cache", ".pytest_cache", ".DS_Store"})
@@ -52,6 +53,13 @@ def location(code: dict[str, Any]) -> dict[str, Any]:
     if path.is_file():
         return {"ZipFile": path.read_bytes()}
     return {"S3Bucket": BUCKET, "S3Key": str(path)}
+
+
+def refuse(properties: dict[str, Any]) -> None:
+    """Who deploys over the network has no folders here."""
+    for code in (properties.get("Code"), properties.get("Content")):
+        if isinstance(code, dict) and code.get("S3Bucket") == BUCKET:
+            raise TemplateError(f"The bucket {BUCKET} is not accessible.")
 
 
 def digest(database: Database, path: Path) -> Folder:

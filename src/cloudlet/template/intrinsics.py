@@ -8,9 +8,10 @@ See https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-fun
 """
 
 import base64
+import ipaddress
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,9 @@ NO_VALUE = object()
 _PROMISE = "\x1a"
 _VARIABLE = re.compile(r"\$\{([^!${}][^${}]*)\}")
 _LITERAL = re.compile(r"\$\{!([^${}]*)\}")
+
+
+Lookup = Callable[[str], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,9 @@ class Scope:
     conditions: Mapping[str, Any] = field(default_factory=dict)
     declared: frozenset[str] = frozenset()  # logical ids of the template
     resources: dict[str, Known] = field(default_factory=dict)
+    exports: Mapping[str, str] = field(default_factory=dict)  # of all stacks: name → value
+    imported: set[str] = field(default_factory=set)  # the names that were used
+    lookup: Lookup | None = None  # reads the parameter store
     _truths: dict[str, bool] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)
 
@@ -52,7 +59,7 @@ class Scope:
             if name in self._open:
                 raise TemplateError(f"Circular dependency between conditions: [{name}]")
             self._open.append(name)
-            self._truths[name] = _truth(self, self.conditions[name])
+            self._truths[name] = truth(self, self.conditions[name])
             self._open.pop()
         return self._truths[name]
 
@@ -287,6 +294,39 @@ def _to_json_string(scope: Scope, argument: Any) -> str:
     return json.dumps(resolve(scope, argument), separators=(",", ":"))
 
 
+def _length(scope: Scope, argument: Any) -> int:
+    items = resolve(scope, argument)
+    if not isinstance(items, list):
+        raise TemplateError("Template error: Fn::Length requires a list")
+    return len(items)
+
+
+def _cidr(scope: Scope, argument: Any) -> list[str]:
+    """`count` networks, the first of the block, each with `bits` bits for hosts."""
+    if not isinstance(argument, list) or len(argument) not in (2, 3):
+        raise TemplateError(
+            "Template error: every Fn::Cidr object requires two or three parameters"
+        )
+    block, count, bits = (*(resolve(scope, part) for part in argument), None)[:3]
+    try:
+        network = ipaddress.ip_network(str(block))
+        prefix = network.max_prefixlen - int(bits or (8 if network.version == 4 else 64))
+        subnets = network.subnets(new_prefix=prefix)
+        return [str(next(subnets)) for _ in range(int(count))]
+    except (ValueError, StopIteration):
+        raise TemplateError(
+            f"Template error: Fn::Cidr cannot make {count} networks of {block}"
+        ) from None
+
+
+def _import_value(scope: Scope, argument: Any) -> str:
+    name = _text(resolve(scope, argument))
+    if name not in scope.exports:
+        raise TemplateError(f"No export named {name} found.")
+    scope.imported.add(name)
+    return scope.exports[name]
+
+
 def _refused(what: str) -> Callable[[Scope, Any], Any]:
     def refuse(scope: Scope, argument: Any) -> Any:
         raise TemplateError(f"Template error: {what}")
@@ -294,7 +334,7 @@ def _refused(what: str) -> Callable[[Scope, Any], Any]:
     return refuse
 
 
-def _truth(scope: Scope, value: Any) -> bool:
+def truth(scope: Scope, value: Any) -> bool:
     if isinstance(value, dict) and len(value) == 1:
         name, argument = next(iter(value.items()))
         if name == "Condition":
@@ -303,14 +343,14 @@ def _truth(scope: Scope, value: Any) -> bool:
             left, right = _arguments(name, argument, 2)
             return _text(resolve(scope, left)) == _text(resolve(scope, right))
         if name == "Fn::Not":
-            return not _truth(scope, _arguments(name, argument, 1)[0])
+            return not truth(scope, _arguments(name, argument, 1)[0])
         if name in ("Fn::And", "Fn::Or") and isinstance(argument, list):
             if not 2 <= len(argument) <= 10:
                 raise TemplateError(
                     f"Template error: every {name} object requires a list of at least 2 and at most"
                     " 10 boolean parameters."
                 )
-            return (all if name == "Fn::And" else any)(_truth(scope, each) for each in argument)
+            return (all if name == "Fn::And" else any)(truth(scope, each) for each in argument)
     raise TemplateError(
         "Template format error: Every Conditions member must be one of Fn::And, Fn::Or, Fn::Not,"
         f" Fn::Equals or Condition, not {value!r}"
@@ -336,6 +376,8 @@ _FUNCTIONS: Mapping[str, Callable[[Scope, Any], Any]] = {
     "Fn::Base64": _base64,
     "Fn::GetAZs": _get_azs,
     "Fn::ToJsonString": _to_json_string,
-    "Fn::ImportValue": _refused("Fn::ImportValue: a stack cannot import from other stacks here"),
-    "Fn::Transform": _refused("Fn::Transform: macros are not implemented by cloudlet"),
+    "Fn::Cidr": _cidr,
+    "Fn::Length": _length,
+    "Fn::ImportValue": _import_value,
+    "Fn::Transform": _refused("Fn::Transform: only AWS::Include is implemented by cloudlet"),
 }

@@ -1,8 +1,7 @@
 """Template parameters: what was given, what is the default, and what CloudFormation refuses.
 
-Every value becomes text or, for list types, a list of texts. `NoEcho` needs no care: values are
-never shown. `AWS::SSM::…` parameter types are
-refused: there is no parameter store here.
+Every value becomes text or, for list types, a list of texts. The value of an
+`AWS::SSM::Parameter::Value<…>` is a name in the parameter store: what is `stored` there counts.
 See https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html.
 """
 
@@ -15,13 +14,32 @@ from cloudlet.template.problems import TemplateError
 from cloudlet.template.words import words
 
 Value = str | list[str]
+_STORED = "AWS::SSM::Parameter::Value<"
 _MEMBERS = words(
     "Type Default AllowedValues AllowedPattern ConstraintDescription Description MaxLength MaxValue"
     " MinLength MinValue NoEcho"
 )
 
 
-def values(document: Document, given: Mapping[str, str]) -> dict[str, Value]:
+def hidden(document: Document) -> list[str]:
+    """The parameters that are never shown."""
+    declared: dict[str, Any] = document.get("Parameters") or {}
+    return [name for name, each in declared.items() if _text(each.get("NoEcho", "")) == "true"]
+
+
+def stored_names(document: Document, given: Mapping[str, str]) -> dict[str, str]:
+    """Parameter → the name in the parameter store that is its value."""
+    declared: dict[str, Any] = document.get("Parameters") or {}
+    return {
+        name: given.get(name, _text(each.get("Default", "")))
+        for name, each in declared.items()
+        if str(_declaration(name, each)["Type"]).startswith(_STORED)
+    }
+
+
+def values(
+    document: Document, given: Mapping[str, str], stored: Mapping[str, str] | None = None
+) -> dict[str, Value]:
     """The value of each declared parameter, checked as CloudFormation checks it."""
     declared: dict[str, Any] = document.get("Parameters") or {}
     strangers = sorted(given.keys() - declared.keys())
@@ -34,8 +52,9 @@ def values(document: Document, given: Mapping[str, str]) -> dict[str, Value]:
     ]
     if missing:
         raise TemplateError(f"Parameters: [{', '.join(missing)}] must have values")
+    texts = {**given, **(stored or {})}
     return {
-        name: _value(name, declaration, given.get(name)) for name, declaration in declared.items()
+        name: _value(name, declaration, texts.get(name)) for name, declaration in declared.items()
     }
 
 
@@ -53,10 +72,15 @@ def _declaration(name: str, declaration: Any) -> Mapping[str, Any]:
 
 
 def _value(name: str, declaration: Mapping[str, Any], given: str | None) -> Value:
-    kind = declaration["Type"]
+    kind = declaration["Type"].removeprefix(_STORED).removesuffix(">")
+    if declaration["Type"].startswith("List<"):
+        kind = declaration["Type"]
+    elif kind.startswith("List<"):
+        kind += ">"
     text = _text(declaration["Default"]) if given is None else given
     is_list = kind == "CommaDelimitedList" or kind.startswith("List<")
-    known = is_list or kind in ("String", "Number") or kind.startswith("AWS::EC2::")
+    known = is_list or kind in ("String", "Number", "AWS::SSM::Parameter::Name")
+    known = known or kind.startswith(("AWS::EC2::", "AWS::Route53::"))
     if not known:
         raise TemplateError(
             f"Template format error: Unrecognized parameter type: {kind} (parameter {name})"

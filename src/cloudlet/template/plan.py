@@ -5,10 +5,11 @@ Values that are known only later (the ARN of a function yet to be made) are prom
 `intrinsics`. The plan refuses what cannot work or would lose data before anything is changed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cloudlet.template import lookups
 from cloudlet.template.document import Document
 from cloudlet.template.intrinsics import Known, Scope, promised, references, resolve
 from cloudlet.template.problems import TemplateError
@@ -17,8 +18,11 @@ from cloudlet.template.resources.table import find
 from cloudlet.template.stacks import READY, Record, digest
 from cloudlet.template.words import words
 
+Tags = Sequence[Mapping[str, str]]
 _MEMBERS = words("Type Properties DependsOn Condition DeletionPolicy UpdateReplacePolicy Metadata")
 _POLICIES = ("", "Delete", "Retain", "RetainExceptOnCreate")
+# types whose tags are a map; all others take CloudFormation's list
+_MAPS = ("AWS::ApiGatewayV2::", "AWS::SSM::")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +58,33 @@ def resources(document: Document, scope: Scope) -> list[Resource]:
     }
     scope.declared = frozenset(present)
     problems = [each for name, member in present.items() for each in _problems(name, member)]
+    try:
+        check_types(present)
+    except TemplateError as error:
+        raise TemplateError("; ".join([error.message, *problems])) from None
     if problems:
         raise TemplateError("The template uses what cloudlet does not have: " + "; ".join(problems))
     return _ordered([_resource(name, member, present) for name, member in present.items()])
 
 
-def make(wanted: Iterable[Resource], records: Iterable[Record], scope: Scope) -> list[Step]:
+def check_types(members: Mapping[str, Any]) -> None:
+    """Names all resource types that there are not."""
+    unknown = sorted({each["Type"] for each in members.values() if find(each["Type"]) is None})
+    if unknown:
+        raise TemplateError(
+            f"Template format error: Unrecognized resource types: [{', '.join(unknown)}]"
+        )
+
+
+async def make(
+    wanted: Iterable[Resource], records: Iterable[Record], scope: Scope, tags: Tags = ()
+) -> list[Step]:
     """The steps, deletions last; `scope` learns what stays as it is."""
     wanted, ready = list(wanted), {each.logical_id: each for each in records if each.state == READY}
     steps: list[Step] = []
     for resource in wanted:
         record = ready.get(resource.logical_id)
-        properties = resolved(resource, scope)
+        properties = tagged(resource, await resolved(resource, scope), tags)
         check(resource, properties)
         step = decide(resource, record, properties)
         if step is not None:
@@ -106,11 +125,22 @@ def decide(resource: Resource, record: Record | None, properties: Properties) ->
     return Step("replace", name, resource.type, changed, properties)
 
 
-def resolved(resource: Resource, scope: Scope) -> Properties:
+async def resolved(resource: Resource, scope: Scope) -> Properties:
     try:
-        return dict(resolve(scope, resource.properties))
+        return dict(await lookups.resolved(scope, resolve(scope, resource.properties)))
     except TemplateError as error:
         raise error.inside(resource.logical_id) from None
+
+
+def tagged(resource: Resource, properties: Properties, tags: Tags) -> Properties:
+    """With the stack's tags, where the resource has none of its own by that name."""
+    if not tags or "Tags" not in resource.kind.properties:
+        return properties
+    own = properties.get("Tags")
+    if isinstance(own, dict) or (own is None and resource.type.startswith(_MAPS)):
+        return {**properties, "Tags": {tag["Key"]: tag["Value"] for tag in tags} | (own or {})}
+    named = {tag.get("Key") for tag in own or []}
+    return {**properties, "Tags": [*(own or []), *(t for t in tags if t["Key"] not in named)]}
 
 
 def check(resource: Resource, properties: Properties) -> None:
@@ -142,9 +172,7 @@ def _problems(logical_id: str, member: Mapping[str, Any]) -> Iterable[str]:
     for name in ("DeletionPolicy", "UpdateReplacePolicy"):
         if member.get(name, "") not in _POLICIES:
             yield f"{logical_id}: {name} {member[name]}"
-    if kind is None:
-        yield f"{logical_id}: the resource type {resource_type}"
-    elif not kind.is_open:
+    if kind is not None and not kind.is_open:
         unknown = (member.get("Properties") or {}).keys() - kind.properties
         for name in sorted(unknown):
             yield f"{logical_id}: the property {name} of {resource_type}"

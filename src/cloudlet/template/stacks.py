@@ -3,18 +3,20 @@
 A resource has one `ready` row. A row is `creating` from before the first API call until the
 resource is complete, and `doomed` when it is only waiting to be deleted (replaced, removed from
 the template, or left from a failed creation). So a crash at any moment leaves rows that tell the
-next deployment what exists.
+next deployment what exists. Each change of a row may bring an event, in the same transaction.
 """
 
 import hashlib
 import json
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
 
 from cloudlet.call import Cloud
+from cloudlet.config import Config
 from cloudlet.store.database import Row, Transaction, View
 
 CREATING, READY, DOOMED = "creating", "ready", "doomed"
+TYPE = "AWS::CloudFormation::Stack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,37 @@ class Record:
         )
 
 
+class Event(NamedTuple):
+    """A line of DescribeStackEvents, without what its stack and resource say."""
+
+    status: str
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Details:
+    """What the API tells of a stack, and what its next update starts from."""
+
+    created_ms: int
+    parent: str = ""
+    deleted_ms: int | None = None
+    description: str = ""
+    body: str = ""  # the template as given
+    processed: str = ""  # after its transforms, JSON; "": as given
+    parameters: dict[str, str] = field(default_factory=dict)  # as given
+    resolved: dict[str, str] = field(default_factory=dict)  # of the parameter store's names
+    hidden: list[str] = field(default_factory=list)  # parameters with NoEcho
+    capabilities: list[str] = field(default_factory=list)
+    tags: list[dict[str, str]] = field(default_factory=list)
+    role: str = ""
+    outputs: list[dict[str, str]] = field(default_factory=list)
+    change_set: str = ""
+    updated_ms: int | None = None
+    timeout_minutes: int | None = None
+    disable_rollback: bool = False
+    is_protected: bool = False
+
+
 def digest(properties: dict[str, Any]) -> str:
     """Equal exactly for equal properties."""
     text = json.dumps(properties, sort_keys=True, default=str)
@@ -61,8 +94,15 @@ def digest(properties: dict[str, Any]) -> str:
 
 
 def find(view: View, name: str) -> Stack | None:
-    row = view.one("SELECT name, id FROM template_stacks WHERE name = ?", (name,))
+    """The stack of that name or id, unless it is deleted."""
+    row = view.one("SELECT name, id FROM template_stacks WHERE name = ? OR id = ?", (name, name))
     return None if row is None else Stack(row["name"], row["id"])
+
+
+def status(view: View, stack: Stack) -> str:
+    """A deleted stack's is DELETE_COMPLETE."""
+    found = view.value("SELECT status FROM template_stacks WHERE id = ?", (stack.id,))
+    return str(found or "DELETE_COMPLETE")
 
 
 def stack_outputs(view: View, stack: str) -> dict[str, str]:
@@ -76,65 +116,127 @@ def records(view: View, stack: str) -> list[Record]:
     return [Record.of(row) for row in rows]
 
 
-async def open_stack(cloud: Cloud, name: str, template: str) -> Stack:
-    """The stack of that name, made if there is none."""
-    new_id = cloud.config.arn("cloudformation", f"stack/{name}/{cloud.config.new_id()}")
-
-    def change(tx: Transaction) -> Stack:
-        found = find(tx, name)
-        if found is not None:
-            return found
-        tx.run(
-            "INSERT INTO template_stacks (name, id, template, status, updated_ms)"
-            " VALUES (?, ?, ?, 'REVIEW_IN_PROGRESS', ?)",
-            (name, new_id, template, cloud.config.now_ms()),
-        )
-        return Stack(name, new_id)
-
-    found = find(cloud.database.view(), name)
-    return found if found is not None else await cloud.database.write(change)
+def details(view: View, stack: Stack) -> Details:
+    row = view.one("SELECT * FROM template_details WHERE id = ?", (stack.id,))
+    if row is None:  # made before there was an API
+        updated_ms = view.value("SELECT updated_ms FROM template_stacks WHERE id = ?", (stack.id,))
+        return Details(int(updated_ms or 0))
+    rest = json.loads(row["document"])
+    return Details(row["created_ms"], row["parent"], row["deleted_ms"], **rest)
 
 
-async def settle(
-    cloud: Cloud, stack: Stack, status: str, outputs: dict[str, str] | None = None
-) -> None:
-    """Writes how a deployment ended; a failed one keeps the outputs of the last good one."""
-
-    def change(tx: Transaction) -> None:
-        tx.run(
-            "UPDATE template_stacks SET status = ?, updated_ms = ?,"
-            " outputs = coalesce(?, outputs) WHERE name = ?",
-            (
-                status,
-                cloud.config.now_ms(),
-                None if outputs is None else json.dumps(outputs),
-                stack.name,
-            ),
-        )
-
-    await cloud.database.write(change)
-
-
-async def remove_stack(cloud: Cloud, stack: Stack) -> None:
-    await cloud.database.write(
-        lambda tx: tx.run("DELETE FROM template_stacks WHERE name = ?", (stack.name,))
+def put_details(tx: Transaction, stack: Stack, found: Details) -> None:
+    rest = asdict(found)
+    times = (rest.pop("created_ms"), rest.pop("deleted_ms"))
+    tx.run(
+        "INSERT OR REPLACE INTO template_details (id, name, parent, created_ms, deleted_ms,"
+        " document) VALUES (?, ?, ?, ?, ?, ?)",
+        (stack.id, stack.name, rest.pop("parent"), *times, json.dumps(rest)),
     )
 
 
-async def save(cloud: Cloud, stack: Stack, *changed: Record) -> None:
-    """Writes rows (a new one gets its id), all in one transaction."""
+def named(config: Config, name: str) -> Stack:
+    """A stack yet to be made."""
+    return Stack(name, config.arn("cloudformation", f"stack/{name}/{config.new_id()}"))
+
+
+def insert(tx: Transaction, config: Config, stack: Stack, template: str = "") -> None:
+    tx.run(
+        "INSERT INTO template_stacks (name, id, template, status, updated_ms)"
+        " VALUES (?, ?, ?, 'REVIEW_IN_PROGRESS', ?)",
+        (stack.name, stack.id, template, config.now_ms()),
+    )
+
+
+async def open_stack(cloud: Cloud, name: str, template: str) -> Stack:
+    """The stack of that name, made if there is none."""
+    stack = find(cloud.database.view(), name)
+    if stack is None:
+        stack = Stack(
+            name, cloud.config.arn("cloudformation", f"stack/{name}/{cloud.config.new_id()}")
+        )
+        made = stack
+        await cloud.database.write(lambda tx: insert(tx, cloud.config, made, template))
+    return stack
+
+
+def turn(
+    tx: Transaction, config: Config, stack: Stack, event: Event, outputs: dict[str, str] | None
+) -> None:
+    """Sets the stack's status, with its event; outputs stay unless there are new ones."""
+    tx.run(
+        "UPDATE template_stacks SET status = ?, updated_ms = ?,"
+        " outputs = coalesce(?, outputs) WHERE id = ?",
+        (
+            event.status,
+            config.now_ms(),
+            None if outputs is None else json.dumps(outputs),
+            stack.id,
+        ),
+    )
+    note(tx, config.now_ms(), stack, Record(stack.name, TYPE, "", physical_id=stack.id), event)
+
+
+async def settle(
+    cloud: Cloud, stack: Stack, event: Event, outputs: dict[str, str] | None = None
+) -> None:
+    await cloud.database.write(lambda tx: turn(tx, cloud.config, stack, event, outputs))
+
+
+def drop(tx: Transaction, config: Config, stack: Stack) -> None:
+    """The stack is gone but for what it was."""
+    turn(tx, config, stack, Event("DELETE_COMPLETE"), None)
+    found = details(tx, stack)
+    found.deleted_ms = config.now_ms()
+    put_details(tx, stack, found)
+    for table in ("change_sets", "exports", "imports", "operations"):
+        tx.run(f"DELETE FROM template_{table} WHERE stack_id = ?", (stack.id,))
+    tx.run("DELETE FROM template_stacks WHERE id = ?", (stack.id,))
+
+
+async def remove_stack(cloud: Cloud, stack: Stack) -> None:
+    await cloud.database.write(lambda tx: drop(tx, cloud.config, stack))
+
+
+def note(tx: Transaction, now_ms: int, stack: Stack, record: Record, event: Event) -> None:
+    tx.run(
+        "INSERT INTO template_events (stack_id, logical_id, physical_id, type, status, reason,"
+        " at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            stack.id,
+            record.logical_id,
+            record.physical_id,
+            record.type,
+            event.status,
+            event.reason,
+            now_ms,
+        ),
+    )
+
+
+async def save(cloud: Cloud, stack: Stack, *changed: Record, event: Event | None = None) -> None:
+    """Writes rows (a new one gets its id) and the first one's event, all in one transaction."""
 
     def change(tx: Transaction) -> list[int]:
+        if event is not None:
+            note(tx, cloud.config.now_ms(), stack, changed[0], event)
         return [_write(tx, stack, record) for record in changed]
 
     for record, row_id in zip(changed, await cloud.database.write(change), strict=True):
         record.id = row_id
 
 
-async def forget(cloud: Cloud, record: Record) -> None:
-    await cloud.database.write(
-        lambda tx: tx.run("DELETE FROM template_resources WHERE id = ?", (record.id,))
-    )
+async def tell(cloud: Cloud, stack: Stack, record: Record, event: Event) -> None:
+    """An event alone."""
+    await cloud.database.write(lambda tx: note(tx, cloud.config.now_ms(), stack, record, event))
+
+
+async def forget(cloud: Cloud, stack: Stack, record: Record, event: Event) -> None:
+    def change(tx: Transaction) -> None:
+        tx.run("DELETE FROM template_resources WHERE id = ?", (record.id,))
+        note(tx, cloud.config.now_ms(), stack, record, event)
+
+    await cloud.database.write(change)
 
 
 def _write(tx: Transaction, stack: Stack, record: Record) -> int:

@@ -56,4 +56,4 @@ def test_a_parameter_without_default_must_be_given() -> None:
 
 def test_unknown_types_are_refused() -> None:
     with pytest.raises(TemplateError, match="Unrecognized parameter type"):
-        values(parse_any("Parameters: {A: {Type: 'AWS::SSM::Parameter::Name', Default: x}}"), {})
+        values(parse_any("Parameters: {A: {Type: 'AWS::Nothing::Id', Default: x}}"), {})

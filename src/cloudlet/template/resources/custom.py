@@ -111,14 +111,14 @@ async def _answer(ctx: Context, bucket: str, key: str, timeout_s: float) -> dict
     deadline = asyncio.get_running_loop().time() + timeout_s
     while asyncio.get_running_loop().time() < deadline:
         try:
-            found = await ctx.call("s3", "GetObject", Bucket=bucket, Key=key)
+            found = await ctx.own_call("s3", "GetObject", Bucket=bucket, Key=key)
         except AwsError as error:
             if error.code not in ("NoSuchKey", "NotFound"):
                 raise
             await asyncio.sleep(_POLL_S)
             continue
         document = await _read(found["Body"])
-        await ctx.call("s3", "DeleteObject", Bucket=bucket, Key=key)
+        await ctx.own_call("s3", "DeleteObject", Bucket=bucket, Key=key)
         return _parsed(document)
     raise TemplateError(
         "CloudFormation did not receive a response from your Custom Resource."
@@ -150,11 +150,11 @@ def _parsed(document: bytes) -> dict[str, Any]:
 async def _bucket(ctx: Context) -> str:
     bucket = f"cloudformation-custom-resource-response-{ctx.cloud.config.region}"
     try:
-        await ctx.call("s3", "HeadBucket", Bucket=bucket)
+        await ctx.own_call("s3", "HeadBucket", Bucket=bucket)
     except AwsError as error:
         if error.status != 404 and error.code not in ("NoSuchBucket", "NotFound", "404"):
             raise
-        await ctx.call("s3", "CreateBucket", Bucket=bucket)
+        await ctx.own_call("s3", "CreateBucket", Bucket=bucket)
     return bucket
 
 

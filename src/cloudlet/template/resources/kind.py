@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cloudlet.call import Cloud, Output
+from cloudlet.call import Caller, Cloud, Output
 from cloudlet.template.intrinsics import Known
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.stacks import Stack
@@ -34,9 +34,14 @@ class Context:
     presign: Presign
     say: Callable[[str], None]
     begin: Callable[[str], Awaitable[None]]  # records the physical id once something exists
+    caller: Caller | None = None  # in whose name; None: cloudlet's own
     planned_id: str = ""  # the name a creation has chosen
 
     async def call(self, service: str, operation: str, **params: Any) -> Output:
+        return await self.cloud.invoke(service, operation, params, self.caller)
+
+    async def own_call(self, service: str, operation: str, **params: Any) -> Output:
+        """In cloudlet's own name, whoever deploys."""
         return await self.cloud.invoke(service, operation, params)
 
     def name(self, wanted: Any, limit: int, lower: bool = False) -> str:

@@ -11,12 +11,13 @@ from cloudlet.template.resources import (
     iam,
     messaging,
     s3,
+    stacks,
 )
 from cloudlet.template.resources.kind import Kind
 
 KINDS: Mapping[str, Kind] = {
     kind.type: kind
-    for module in (s3, dynamodb, functions, iam, gateway, messaging, cloudfront, custom)
+    for module in (s3, dynamodb, functions, iam, gateway, messaging, cloudfront, custom, stacks)
     for kind in module.KINDS
 }
 
