@@ -4,24 +4,20 @@ Every option of `up` has an environment variable (CLOUDLET_PORT, …). Everythin
 by the command that needs it, so that `cloudlet --help` is quick.
 """
 
-import json
 import os
 import shlex
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from cloudlet import __version__
+from cloudlet import __version__, remote
 from cloudlet.config import Config
+from cloudlet.remote import data_option, environment, fail
 
-DATA = Path(".cloudlet")
-Command = TypeVar("Command", bound=Callable[..., Any])
 _POLL_S = 0.5
 
 
@@ -31,6 +27,10 @@ def cli() -> None:
     """The one-machine serverless cloud: runs SAM templates, speaks AWS's protocols."""
 
 
+cli.add_command(remote.invoke)
+cli.add_command(remote.logs)
+
+
 def main() -> None:
     """Runs the command; an error that a person can act on is one line and exit code 1."""
     from cloudlet.errors import AwsError
@@ -38,20 +38,9 @@ def main() -> None:
     try:
         cli()
     except AwsError as error:
-        _fail(error.message)
+        fail(error.message)
     except OSError as error:
-        _fail(_os_error(error))
-
-
-def _data_option(command: Command) -> Command:
-    return click.option(
-        "--data",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=DATA,
-        show_default=True,
-        envvar="CLOUDLET_DATA",
-        help="The folder with all state.",
-    )(command)
+        fail(_os_error(error))
 
 
 @cli.command()
@@ -74,7 +63,7 @@ def _data_option(command: Command) -> Command:
     envvar="CLOUDLET_AWS_PORT",
     help="Of AWS's protocols.",
 )
-@_data_option
+@data_option
 @click.option(
     "--host",
     default="127.0.0.1",
@@ -155,45 +144,11 @@ def parameter_values(given: tuple[str, ...]) -> dict[str, str]:
 
 @cli.command()
 @click.option("--account", default="", metavar="ID", help="Another than the default account.")
-@_data_option
+@data_option
 def env(account: str, data: Path) -> None:
     """Prints exports for a shell: eval "$(cloudlet env)"."""
     for name, value in environment(data, account).items():
         click.echo(f"export {name}={shlex.quote(value)}")
-
-
-def environment(data: Path, account: str = "") -> dict[str, str]:
-    """What AWS's tools need to find the cloudlet of this folder; AwsError where there is none."""
-    from cloudlet.errors import AwsError
-    from cloudlet.iam.root import FILE, root_key
-
-    config = Config(data=data.absolute())
-    if not (config.data / FILE).exists():
-        message = (
-            f"no cloudlet has run in {config.data}: run `up` there, or name its folder: --data"
-        )
-        raise AwsError("NoCloudlet", message, 404)
-    key = root_key(config)
-    if account:
-        from cloudlet.iam.accounts import key_of
-
-        key = key_of(config, account)
-    return {
-        "AWS_ENDPOINT_URL": endpoint(config.data) or config.aws_endpoint,
-        "AWS_REGION": config.region,
-        "AWS_DEFAULT_REGION": config.region,
-        "AWS_ACCESS_KEY_ID": key.access_key,
-        "AWS_SECRET_ACCESS_KEY": key.secret_key,
-    }
-
-
-def endpoint(data: Path) -> str:
-    """Where the cloudlet of this data directory listens (or last listened); "" if unknown."""
-    try:
-        document = json.loads((data / "endpoint.json").read_text(encoding="utf-8"))
-        return f"http://127.0.0.1:{int(document['aws_port'])}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
 
 
 @cli.group()
@@ -203,7 +158,7 @@ def account() -> None:
 
 @account.command("create")
 @click.argument("name", default="")
-@_data_option
+@data_option
 def create_account(name: str, data: Path) -> None:
     """Makes an account; prints its id and its root key. It is usable at once."""
     from cloudlet.iam import accounts
@@ -215,7 +170,7 @@ def create_account(name: str, data: Path) -> None:
 
 
 @account.command("list")
-@_data_option
+@data_option
 def list_accounts(data: Path) -> None:
     """Prints the id and the name of each account."""
     from cloudlet.iam import accounts
@@ -228,7 +183,7 @@ def list_accounts(data: Path) -> None:
 @account.command("delete")
 @click.argument("account_id")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_data_option
+@data_option
 def delete_account(account_id: str, yes: bool, data: Path) -> None:
     """Deletes an account with all that is in it."""
     from cloudlet.app import lock
@@ -270,89 +225,6 @@ def coverage_text(table: dict[str, tuple[list[str], list[str]]], missing: bool) 
     return "\n".join(lines)
 
 
-@cli.command()
-@click.argument("function")
-@click.argument("payload", required=False, default="{}")
-@_data_option
-def invoke(function: str, payload: str, data: Path) -> None:
-    """Invokes FUNCTION (its name, or its name in the template) with PAYLOAD (JSON, - for stdin)."""
-    name = _function(data, function)
-    body = sys.stdin.read() if payload == "-" else payload
-    answer = _aws(data, lambda: _client(data, "lambda").invoke(FunctionName=name, Payload=body))
-    click.echo(answer["Payload"].read().decode())
-    if answer.get("FunctionError"):
-        sys.exit(1)
-
-
-@cli.command()
-@click.argument("function")
-@click.option("--follow", "-f", is_flag=True, help="Go on as new lines come.")
-@_data_option
-def logs(function: str, follow: bool, data: Path) -> None:
-    """Prints what FUNCTION (its name, its name in the template, or a log group) has logged."""
-    client = _client(data, "logs")
-    is_group = function.startswith("/")
-    group = function if is_group else f"/aws/lambda/{_function(data, function)}"
-    start_ms, shown = 0, set[str]()
-    while True:
-        for event in _aws(data, partial(_log_events, client, group, start_ms)):
-            if event["eventId"] not in shown:
-                click.echo(event["message"].rstrip("\n"))
-                shown.add(event["eventId"])
-                start_ms = max(start_ms, event["timestamp"])
-        if not follow:
-            return
-        time.sleep(_POLL_S)
-
-
-def _function(data: Path, name: str) -> str:
-    """The function called so, or made for that logical id: STACK-NAME-RANDOM."""
-    pages = _client(data, "lambda").get_paginator("list_functions").paginate()
-    known = _aws(data, lambda: [f["FunctionName"] for page in pages for f in page["Functions"]])
-    made = [each for each in known if f"-{name}-" in each]
-    if name in known or name.startswith("arn:"):
-        return name
-    if len(made) == 1:
-        return str(made[0])
-    _fail(f"no function {name!r} here; there are: {', '.join(sorted(known)) or 'none'}")
-    return name
-
-
-def _log_events(client: Any, group: str, start_ms: int) -> list[dict[str, Any]]:
-    pages = client.get_paginator("filter_log_events").paginate(
-        logGroupName=group, startTime=start_ms
-    )
-    return [event for page in pages for event in page["events"]]
-
-
-def _client(data: Path, service: str) -> Any:
-    import boto3
-    from botocore.config import Config as ClientConfig
-
-    values = environment(data)
-    return boto3.client(
-        service,  # type: ignore[call-overload]
-        endpoint_url=values["AWS_ENDPOINT_URL"],
-        region_name=values["AWS_REGION"],
-        aws_access_key_id=values["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=values["AWS_SECRET_ACCESS_KEY"],
-        config=ClientConfig(retries={"total_max_attempts": 1}, read_timeout=910),
-    )
-
-
-def _aws(data: Path, call: Callable[[], Any]) -> Any:
-    """The call's answer; AWS's errors and an absent cloudlet as one line."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        return call()
-    except ClientError as error:
-        found = error.response["Error"]
-        _fail(f"{found['Code']}: {found['Message']}")
-    except BotoCoreError as error:
-        _fail(f"no answer from the cloudlet of {data}: {error}")
-
-
 def _os_error(error: OSError) -> str:
     text = error.strerror or str(error)
     return f"{error.filename}: {text}" if error.filename else text
@@ -361,8 +233,3 @@ def _os_error(error: OSError) -> str:
 def _say(message: str) -> None:
     click.echo(message)
     sys.stdout.flush()
-
-
-def _fail(message: str) -> None:
-    click.echo(f"cloudlet: {message}", err=True)
-    sys.exit(1)

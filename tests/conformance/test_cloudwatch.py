@@ -1,5 +1,6 @@
 """CloudWatch Logs and metrics through boto3."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,8 +9,11 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
+from click.testing import CliRunner
 
-from tests.server import Server
+from cloudlet import cli
+from tests.server import Server, free_port
+from tests.unit.functions.cloud import zipped
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +60,53 @@ def test_a_live_tail_shows_what_comes_in(server: Server, tmp_path: Path) -> None
             break
     stream.close()
     assert seen == ["ERROR one", "ERROR two"]
+
+
+def function(server: Server, name: str, source: str) -> str:
+    """Creates a function with a role of its own; its name."""
+    role = server.client("iam").create_role(
+        RoleName=f"{name}-role", AssumeRolePolicyDocument=json.dumps({
+            "Version": "2012-10-17",
+            "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole",
+                          "Principal": {"Service": "lambda.amazonaws.com"}},
+        }),
+    )["Role"]["Arn"]  # fmt: skip
+    server.client("lambda").create_function(
+        FunctionName=name, Runtime="python3.12", Handler="handler.handler", Role=role,
+        Code={"ZipFile": zipped(handler=source)},
+    )  # fmt: skip
+    return name
+
+
+def command(server: Server, *arguments: str, data: str = "") -> Any:
+    return CliRunner().invoke(cli.cli, [*arguments, "--data", data or str(server.data)])
+
+
+def test_commands_ask_the_running_cloudlet(server: Server, tmp_path: Path) -> None:
+    function(server, "echo", """
+def handler(event, context):
+    print("saw", event["n"])
+    return {"n": event["n"] / event["d"]}
+""")  # fmt: skip
+    (tmp_path / "event.json").write_text('{"n": 6, "d": 2}')
+    result = command(server, "invoke", "echo", "--payload", f"@{tmp_path / 'event.json'}")
+    assert (result.exit_code, result.stdout) == (0, '{"n": 3.0}\n')
+    result = command(server, "invoke", "echo", "-p", '{"n": 7, "d": 0}')
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["errorType"] == "ZeroDivisionError"
+    assert "saw 7" in result.stderr
+    until(lambda: "error: echo: ZeroDivisionError" in server.log.read_text())
+    result = command(server, "invoke", "echo", "--async", "-p", '{"n": 8, "d": 1}')
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert command(server, "invoke", "echo", "-p", "{").exit_code == 2
+    until(lambda: "saw 8" in command(server, "logs", "echo", "--since", "1h").stdout)
+    shown = command(server, "logs", "echo", "--filter", "saw").stdout
+    assert shown == "saw 6\nsaw 7\nsaw 8\n"
+    assert "[echo] saw 6\n" in command(server, "logs").stdout
+    assert command(server, "logs", "echo", "--since", "soon").exit_code == 2
+    result = command(server, "logs", "absent")
+    assert result.exit_code == 1 and "no function 'absent' here; there are: echo" in result.stderr
+    (tmp_path / "root-key.json").write_bytes((server.data / "root-key.json").read_bytes())
+    (tmp_path / "endpoint.json").write_text(f'{{"aws_port": {free_port()}}}')
+    result = command(server, "logs", data=str(tmp_path))
+    assert result.exit_code == 1 and "is not running" in result.stderr

@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from cloudlet import cli
+from cloudlet import cli, remote
 from cloudlet.config import Config
 from cloudlet.errors import AwsError
 
@@ -83,7 +83,7 @@ def test_env_is_safe_to_evaluate(tmp_path: Path) -> None:
 
 def test_env_invents_nothing(tmp_path: Path) -> None:
     with pytest.raises(AwsError, match="no cloudlet has run"):
-        cli.environment(tmp_path / "nowhere")
+        remote.environment(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
 
 

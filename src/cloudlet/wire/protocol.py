@@ -216,7 +216,7 @@ class Protocol:
         if self.model.protocol == "json":
             return self._json_response(operation, result, request_id)
         if self.model.protocol == models.CBOR:
-            return self._cbor_response(operation, result, request_id)
+            return _cbor_response(self._json_out, operation, result, request_id)
         return self._rest_response(operation, result, request_id)
 
     def fault(self, error: AwsError, request: Request) -> Response:
@@ -243,14 +243,6 @@ class Protocol:
         if shape is None:
             body = b""
         return Response(result.status or 200, headers + result.headers, body)
-
-    def _cbor_response(
-        self, operation: OperationModel, result: Result, request_id: str
-    ) -> Response:
-        shape = operation.output_shape
-        headers = [*faults.cbor_headers(request_id), *result.headers]
-        body = cbor_codec.dumps(self._json_out.of(shape)(result.output)) if shape else b""
-        return Response(result.status or 200, headers if shape else headers[1:], body)
 
     def _query_response(
         self, operation: OperationModel, result: Result, request_id: str
@@ -332,6 +324,15 @@ class Protocol:
         assert isinstance(shape, StructureShape)
         content = self._xml_out.members(shape)(value)
         return "application/xml", f"{DECLARATION}<{root}{attribute}>{content}</{root}>".encode()
+
+
+def _cbor_response(
+    formatter: Formatter, operation: OperationModel, result: Result, request_id: str
+) -> Response:
+    shape = operation.output_shape
+    headers = [*faults.cbor_headers(request_id), *result.headers]
+    body = cbor_codec.dumps(formatter.of(shape)(result.output)) if shape else b""
+    return Response(result.status or 200, headers if shape else headers[1:], body)
 
 
 @cache
