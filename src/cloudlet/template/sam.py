@@ -34,7 +34,9 @@ _CODE = {
 }
 # resource type → (property with a local file's name, property that takes its content)
 _BODIES = {
+    "AWS::Serverless::Api": ("DefinitionUri", "DefinitionBody"),
     "AWS::Serverless::HttpApi": ("DefinitionUri", "DefinitionBody"),
+    "AWS::ApiGateway::RestApi": ("BodyS3Location", "Body"),
     "AWS::ApiGatewayV2::Api": ("BodyS3Location", "Body"),
 }
 _LAYER_FOLDERS = {"python": "python", "nodejs": "nodejs"}

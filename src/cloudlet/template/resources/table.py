@@ -10,6 +10,8 @@ from cloudlet.template.resources import (
     gateway,
     iam,
     messaging,
+    rest,
+    rest_stages,
     s3,
     stacks,
 )
@@ -17,7 +19,10 @@ from cloudlet.template.resources.kind import Kind
 
 KINDS: Mapping[str, Kind] = {
     kind.type: kind
-    for module in (s3, dynamodb, functions, iam, gateway, messaging, cloudfront, custom, stacks)
+    for module in (
+        *(s3, dynamodb, functions, iam, gateway, rest, rest_stages),
+        *(messaging, cloudfront, custom, stacks),
+    )
     for kind in module.KINDS
 }
 
