@@ -72,6 +72,7 @@ class AwsDoor:
         caller = await self._authenticate(request, spoken)
         parsed = await spoken.parse(request)
         home = self._accounts.home(caller)
+        home.credentials.note(caller, spoken.model.signing_name)
         call = Call(home.cloud, spoken.model.name, parsed.operation, parsed.params, caller, request)
         result = await home.dispatcher.perform(call, trusted=self._config.open_access)
         return spoken.response(parsed.operation, result, request.id)

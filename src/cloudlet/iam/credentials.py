@@ -5,7 +5,7 @@ forget before the change is acknowledged. So a policy that was taken away is gon
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -20,6 +20,7 @@ from cloudlet.store.database import Database, Row, Transaction, View
 Documents = tuple[Mapping[str, Any], ...]
 Limits = tuple[tuple[str, Documents], ...]
 _CACHE_MAX = 4096
+_EVERYTHING = {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
 _KEPT_AFTER_EXPIRY_MS = 24 * 3600_000  # so that a late client hears "expired", not "unknown"
 
 
@@ -40,6 +41,7 @@ class Credentials:
         self._database = database
         self._root = root_key(config)
         self._known: dict[str, Credential] = {}
+        self._used: dict[str, tuple[int, str]] = {}  # key or role → when, by which service
 
     @property
     def root(self) -> RootKey:
@@ -62,8 +64,33 @@ class Credentials:
         """Called in the writer thread, after a commit."""
         self._known = {}
 
+    def note(self, caller: Caller, service: str) -> None:
+        """Remembers the last use of a user's key or of a role."""
+        if caller.kind == "user" and caller.access_key.startswith("AKIA"):
+            self._used[caller.access_key] = (self._config.now_ms(), service)
+        elif caller.kind == "role":
+            self._used[caller.user_id.partition(":")[0]] = (self._config.now_ms(), service)
+
+    def last_use(self, view: View, identifier: str) -> dict[str, Any]:
+        used = self._used.get(identifier) or view.one(
+            "SELECT used_ms, service FROM iam_use WHERE id = ?", (identifier,)
+        )
+        if used is None:
+            return {}
+        date_s, region = used[0] // 1000, self._config.region
+        return {"LastUsedDate": date_s, "ServiceName": used[1], "Region": region}
+
+    async def keep_uses(self) -> None:
+        """Writes down what was noted; AWS, too, tells of a use some minutes late."""
+        used, self._used = self._used, {}
+        rows = [(identifier, *use) for identifier, use in used.items()]
+        if rows:
+            sql = "INSERT OR REPLACE INTO iam_use VALUES (?, ?, ?)"
+            await self._database.write(lambda tx: tx.run_many(sql, rows))
+
     async def collect(self) -> int:
         """Deletes sessions that expired long ago; returns how many."""
+        await self.keep_uses()
         now_ms = self._config.now_ms()
         count = await self._database.write(lambda tx: collect_expired(tx, now_ms))
         if count:
@@ -107,17 +134,38 @@ def _session(view: View, config: Config, access_key: str) -> Credential | None:
     row = view.one("SELECT * FROM iam_session WHERE access_key = ?", (access_key,))
     if row is None:
         return None
-    if row["kind"] == "root":
-        caller: Caller | None = root_caller(config, access_key)
-    elif row["kind"] == "user":
-        user = view.one("SELECT * FROM iam_user WHERE id = ?", (row["owner_id"],))
-        caller = _user_caller(view, config, user, access_key) if user else None
-    else:
-        role = view.one("SELECT * FROM iam_role WHERE id = ?", (row["owner_id"],))
-        caller = _role_caller(view, config, role, row) if role else None
+    caller = _session_caller(view, config, row)
     if caller is None:  # its role or user is gone
         return None
     return Credential(access_key, row["secret"], row["token"], row["expires_ms"], caller)
+
+
+def _session_caller(view: View, config: Config, row: Row) -> Caller | None:
+    key, owner, claims = row["access_key"], row["owner_id"], orjson.loads(row["claims"])
+    if row["kind"] == "role":
+        role = view.one("SELECT * FROM iam_role WHERE id = ?", (owner,))
+        return _role_caller(view, config, role, row) if role else None
+    if row["kind"] == "root" or owner == config.account:
+        caller = root_caller(config, key)
+    else:
+        user = view.one("SELECT * FROM iam_user WHERE id = ?", (owner,))
+        if user is None:
+            return None
+        caller = _user_caller(view, config, user, key)
+    if row["kind"] != "federated":
+        return replace(caller, context={**caller.context, **claims})
+    documents = tuple(orjson.loads(row["policies"]))
+    policies = caller.policies if caller.kind == "user" else (_EVERYTHING,)
+    return Caller(
+        "federated",
+        f"arn:aws:sts::{config.account}:federated-user/{row['name']}",
+        config.account,
+        f"{config.account}:{row['name']}",
+        key,
+        policies,
+        {**_tag_keys(orjson.loads(row["tags"])), **claims},
+        (*caller.limits, ("session policy", documents)),
+    )
 
 
 def _user_caller(view: View, config: Config, user: Row, access_key: str) -> Caller:
@@ -150,13 +198,19 @@ def _role_caller(view: View, config: Config, role: Row, session: Row) -> Caller:
             # AWS shows the role here, not the session
             "aws:PrincipalArn": iam_arn(config, "role", role["path"], role["name"]),
             **_tag_keys(tags),
+            **orjson.loads(session["claims"]),
         },
         limits,
     )
 
 
 def policies_of(view: View, kind: str, owner: str) -> Documents:
-    """Inline and attached documents of a role or user."""
+    """Inline and attached documents of a role, group, or user with its groups."""
+    groups: Documents = ()
+    if kind == "user":
+        sql = "SELECT group_name FROM iam_member WHERE user_name = ? ORDER BY 1"
+        for row in view.all(sql, (owner,)):
+            groups += policies_of(view, "group", row["group_name"])
     inline = view.all(
         "SELECT document FROM iam_inline WHERE kind = ? AND owner = ? ORDER BY name", (kind, owner)
     )
@@ -165,7 +219,7 @@ def policies_of(view: View, kind: str, owner: str) -> Documents:
     )
     found = [orjson.loads(row["document"]) for row in inline]
     found += [document for row in attached if (document := managed_document(view, row["arn"]))]
-    return tuple(found)
+    return (*found, *groups)
 
 
 def managed_document(view: View, arn: str) -> Mapping[str, Any] | None:

@@ -26,6 +26,12 @@ _OPERATOR = re.compile(
     r"|Arn(Not)?(Equals|Like)|Null)(IfExists)?",
     re.IGNORECASE,
 )
+_SID = re.compile(r"[0-9A-Za-z]*")
+_RESOURCE = re.compile(
+    r"arn:(?P<partition>[^:]*):(?P<service>[^:]*):(?P<region>[^:]*):[^:]*:.*", re.S
+)
+_PARTITIONS = ("aws", "aws-cn", "aws-us-gov", "*")
+_PRINCIPAL = re.compile(r"\*|\d{12}|arn:aws[\w-]*:(iam|sts)::\d{12}:[^*?]+|A[A-Z0-9]{20}")
 _SYNTAX = "Syntax errors in policy."
 
 
@@ -38,9 +44,26 @@ def identity(text: str) -> str:
         if ("Resource" in statement) == ("NotResource" in statement):
             raise faults.malformed_policy("Policy statement must contain resources.")
         for resource in _list(statement.get("Resource", statement.get("NotResource"))):
-            if resource != "*" and not resource.startswith("arn:") and "${" not in resource:
-                raise faults.malformed_policy(f'Resource {resource} must be in ARN format or "*".')
+            _check_resource(resource)
     return _text(document)
+
+
+def _check_resource(resource: str) -> None:
+    if resource == "*" or "${" in resource or set(resource) <= {"*", "?"}:
+        return
+    if not resource.startswith("arn:"):
+        raise faults.malformed_policy(f'Resource {resource} must be in ARN format or "*".')
+    parts = _RESOURCE.fullmatch(resource)
+    if parts is None:
+        if "*" in resource:  # the wildcard stands for the parts that are missing
+            return
+        raise faults.malformed_policy("The policy failed legacy parsing")
+    if parts["partition"] not in _PARTITIONS and not set(parts["partition"]) & set("*?"):
+        text = f'Partition "{parts["partition"]}" is not valid for resource "{resource}".'
+        raise faults.malformed_policy(text)
+    if parts["service"] == "iam" and parts["region"] not in ("", "*"):
+        text = f"IAM resource {resource} cannot contain region information."
+        raise faults.malformed_policy(text)
 
 
 def trust(text: str) -> str:
@@ -51,6 +74,7 @@ def trust(text: str) -> str:
             raise faults.malformed_policy("Has prohibited field Resource")
         if ("Principal" in statement) == ("NotPrincipal" in statement):
             raise faults.malformed_policy("Missing required field Principal")
+        _check_principals(statement.get("Principal", statement.get("NotPrincipal")))
         for action in _list(statement.get("Action", statement.get("NotAction"))):
             if action.lower() != "sts:*" and not action.lower().startswith("sts:"):
                 text = "AssumeRole policy may only specify STS AssumeRole actions."
@@ -58,15 +82,27 @@ def trust(text: str) -> str:
     return _text(document)
 
 
+def _check_principals(value: Any) -> None:
+    if value == "*":
+        return
+    if not isinstance(value, dict) or not value:
+        raise faults.malformed_policy(_SYNTAX)
+    for kind, names in value.items():
+        if kind not in ("AWS", "Service", "Federated", "CanonicalUser"):
+            raise faults.malformed_policy(f"Invalid principal in policy: unknown type {kind}")
+        for name in _list(names):
+            if kind == "AWS" and _PRINCIPAL.fullmatch(name) is None:
+                raise faults.malformed_policy(f'Invalid principal in policy: "AWS":"{name}"')
+
+
 def encoded(text: str) -> str:
     """As IAM's API shows documents: percent-encoded."""
     return quote(text, safe="-_.~")
 
 
-def check_size(limit: int, *texts: str) -> None:
-    """White space doesn't count."""
-    if sum(len(text) for text in texts) > limit:
-        raise faults.limit(f"Maximum policy size of {limit} bytes exceeded")
+def size(*texts: str) -> int:
+    """In characters, of documents as this module returns them: white space doesn't count."""
+    return sum(len(text) for text in texts)
 
 
 def _parse(text: str) -> Document:
@@ -84,12 +120,21 @@ def _parse(text: str) -> Document:
         raise faults.malformed_policy("Policy document must contain a statement.")
     for statement in _statements(document):
         _check_statement(statement)
+    sids = [statement["Sid"] for statement in _statements(document) if statement.get("Sid")]
+    if len(sids) != len(set(sids)):
+        text = "Statement IDs (SID) in a single policy must be unique."
+        raise faults.malformed_policy(text)
     return document
 
 
 def _check_statement(statement: Any) -> None:
     if not isinstance(statement, dict) or set(statement) - _STATEMENT:
         raise faults.malformed_policy(_SYNTAX)
+    if _SID.fullmatch(str(statement.get("Sid", ""))) is None:
+        raise faults.malformed_policy(
+            "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the "
+            "regular expression [0-9A-Za-z]*"
+        )
     if statement.get("Effect") not in ("Allow", "Deny"):
         raise faults.malformed_policy(f"Invalid effect: {statement.get('Effect')}")
     if ("Action" in statement) == ("NotAction" in statement):

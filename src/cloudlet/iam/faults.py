@@ -21,7 +21,8 @@ def no_such_version(arn: str, version: str) -> AwsError:
 
 
 def exists(what: str, name: str) -> AwsError:
-    return AwsError("EntityAlreadyExists", f"{what} with name {name} already exists.", 409)
+    name = name if what.startswith("Instance") else f"with name {name}"
+    return AwsError("EntityAlreadyExists", f"{what} {name} already exists.", 409)
 
 
 def conflict(message: str) -> AwsError:
@@ -30,6 +31,18 @@ def conflict(message: str) -> AwsError:
 
 def malformed_policy(message: str) -> AwsError:
     return AwsError("MalformedPolicyDocument", message, 400)
+
+
+def no_entity(message: str) -> AwsError:
+    return AwsError("NoSuchEntity", message, 404)
+
+
+def quota(name: str, limit_: int) -> AwsError:
+    return limit(f"Cannot exceed quota for {name}: {limit_}")
+
+
+def invalid_input(message: str) -> AwsError:
+    return AwsError("InvalidInput", message, 400)
 
 
 def limit(message: str) -> AwsError:

@@ -9,7 +9,7 @@ import orjson
 from cloudlet.call import Call, Output, Params
 from cloudlet.config import Config
 from cloudlet.iam import faults
-from cloudlet.store.database import Row, Transaction
+from cloudlet.store.database import Transaction
 
 TOPIC = "iam"
 TAGS_MAX = 50
@@ -57,8 +57,8 @@ def changed(call: Call, tx: Transaction) -> None:
         tx.after_commit(call.state.forget)
 
 
-def page(rows: Sequence[Row], params: Params, member: str, shape: Callable[[Row], Any]) -> Output:
-    """One page of rows, which are sorted by their first column."""
+def page(rows: Sequence[Any], params: Params, member: str, shape: Callable[[Any], Any]) -> Output:
+    """One page of rows or tuples, which are sorted by their first column."""
     after, limit = _marker(params.get("Marker")), int(params.get("MaxItems", 100))
     rest = [row for row in rows if after is None or row[0] > after]
     output: Output = {member: [shape(row) for row in rest[:limit]], "IsTruncated": False}

@@ -1,4 +1,4 @@
-"""Managed policies and their versions; inline and attached policies of roles and users.
+"""Managed policies and their versions, and who has them; how they get there is `attachments`'.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_managed-vs-inline.html
 """
@@ -8,24 +8,32 @@ from typing import Any
 import orjson
 
 from cloudlet.call import Call, Output
+from cloudlet.errors import AwsError
 from cloudlet.iam import documents, faults, managed
 from cloudlet.iam.identifiers import changed, iam_arn, page, tag_list, tags_text, unique_id
 from cloudlet.store.database import Row, Transaction, View
 
 _VERSIONS_MAX = 5
 _MANAGED_BYTES_MAX = 6144
-_INLINE_BYTES_MAX = {"role": 10_240, "user": 2048}
-_ATTACHED_MAX = 10
+_POLICIES_MAX = 5000
+_USERS = {
+    "PermissionsPolicy": "SELECT o.* FROM iam_{kind} o JOIN iam_attached a"
+    " ON a.kind = '{kind}' AND a.owner = o.name WHERE a.arn = ?",
+    "PermissionsBoundary": "SELECT * FROM iam_{kind} WHERE boundary = ?",
+}
 
 
 def create_policy(call: Call, tx: Transaction) -> Output:
     params, path = call.params, call.params.get("Path", "/")
     name = params["PolicyName"]
     arn = iam_arn(call.config, "policy", path, name)
-    if tx.one("SELECT 1 FROM iam_policy WHERE arn = ?", (arn,)):
-        raise faults.exists("A policy called", name)
+    if tx.one("SELECT 1 FROM iam_policy WHERE name = ? COLLATE NOCASE", (name,)):
+        text = f"A policy called {name} already exists. Duplicate names are not allowed."
+        raise AwsError("EntityAlreadyExists", text, 409)
+    if tx.value("SELECT count(*) FROM iam_policy") >= _POLICIES_MAX:
+        raise faults.quota("PoliciesPerAccount", _POLICIES_MAX)
     document = documents.identity(params["PolicyDocument"])
-    documents.check_size(_MANAGED_BYTES_MAX, document)
+    _check_size(document)
     now_ms = call.now_ms
     tags = tags_text(params.get("Tags"))
     identifier = unique_id(call.config, "ANPA")
@@ -34,6 +42,11 @@ def create_policy(call: Call, tx: Transaction) -> Output:
     tx.run("INSERT INTO iam_policy_version VALUES (?, 1, ?, ?)", (arn, document, now_ms))
     changed(call, tx)
     return {"Policy": _policy(tx, _find(tx, arn))}
+
+
+def _check_size(document: str) -> None:
+    if documents.size(document) > _MANAGED_BYTES_MAX:
+        raise faults.quota("PolicySize", _MANAGED_BYTES_MAX)
 
 
 def get_policy(call: Call, view: View) -> Output:
@@ -50,21 +63,47 @@ def get_policy(call: Call, view: View) -> Output:
 def list_policies(call: Call, view: View) -> Output:
     """The customer's own, unless `Scope` asks for AWS's or all."""
     scope, prefix = call.params.get("Scope", "All"), call.params.get("PathPrefix", "/")
-    rows: list[Any] = []
-    if scope in ("All", "Local"):
-        own = view.all("SELECT * FROM iam_policy")
-        rows += [(row["arn"], _policy(view, row)) for row in own]
-    if scope in ("All", "AWS"):
-        arns = [managed.PREFIX + name for name in managed.POLICIES]
-        rows += [(arn, _aws_policy(view, arn)) for arn in arns]
-    rows = [row for row in sorted(rows, key=lambda row: row[0]) if _wanted(call, row[1], prefix)]
+    scopes = ("Local", "AWS") if scope == "All" else (scope,)
+    found = [policy for each in scopes for policy in all_of(view, each)]
+    rows = sorted((policy["Arn"], policy) for policy in found if _wanted(call, policy, prefix))
     return page(rows, call.params, "Policies", lambda row: row[1])
+
+
+def all_of(view: View, scope: str) -> list[dict[str, Any]]:
+    if scope == "AWS":
+        return [_aws_policy(view, arn) for arn in managed.policies()]
+    return [_policy(view, row) for row in view.all("SELECT * FROM iam_policy ORDER BY arn")]
+
+
+def with_versions(view: View, policy: dict[str, Any]) -> dict[str, Any]:
+    """One of `all_of` with the documents of all its versions."""
+    known = managed.find(policy["Arn"])
+    if known is not None:
+        text = documents.encoded(orjson.dumps(known.document).decode())
+        return {**policy, "PolicyVersionList": [{"Document": text, **_aws_version(known)}]}
+    row = _find(view, policy["Arn"])
+    versions = [
+        {"Document": documents.encoded(item["document"]), **_version_output(row, item)}
+        for item in _versions(view, row)
+    ]
+    return {**policy, "PolicyVersionList": versions}
+
+
+def _versions(view: View, row: Row) -> list[Row]:
+    sql = "SELECT * FROM iam_policy_version WHERE arn = ? ORDER BY version DESC"
+    return view.all(sql, (row["arn"],))
 
 
 def _wanted(call: Call, policy: dict[str, Any], prefix: str) -> bool:
     is_used = policy["AttachmentCount"] > 0
-    return policy["Path"].startswith(prefix) and (
-        is_used or not call.params.get("OnlyAttached", False)
+    usage = call.params.get("PolicyUsageFilter")
+    counted = (
+        "PermissionsBoundaryUsageCount" if usage == "PermissionsBoundary" else "AttachmentCount"
+    )
+    return (
+        policy["Path"].startswith(prefix)
+        and (is_used or not call.params.get("OnlyAttached", False))
+        and (usage is None or policy[counted] > 0)
     )
 
 
@@ -92,7 +131,7 @@ def create_policy_version(call: Call, tx: Transaction) -> Output:
             "delete an existing version."
         )
     document = documents.identity(call.params["PolicyDocument"])
-    documents.check_size(_MANAGED_BYTES_MAX, document)
+    _check_size(document)
     number, is_default = row["last_version"] + 1, call.params.get("SetAsDefault", False)
     tx.run(
         "INSERT INTO iam_policy_version VALUES (?, ?, ?, ?)",
@@ -110,19 +149,12 @@ def create_policy_version(call: Call, tx: Transaction) -> Output:
 
 def get_policy_version(call: Call, view: View) -> Output:
     arn, version = call.params["PolicyArn"], call.params["VersionId"]
-    known = managed.document(arn)
+    known = managed.find(arn)
     if known is not None:
-        if version != "v1":
+        if version != known.version:
             raise faults.no_such_version(arn, version)
-        text = documents.encoded(orjson.dumps(known).decode())
-        return {
-            "PolicyVersion": {
-                "Document": text,
-                "VersionId": "v1",
-                "IsDefaultVersion": True,
-                "CreateDate": 0,
-            }
-        }
+        text = documents.encoded(orjson.dumps(known.document).decode())
+        return {"PolicyVersion": {"Document": text, **_aws_version(known)}}
     row = _find(view, arn)
     found = _version(view, row, version)
     document = documents.encoded(found["document"])
@@ -131,14 +163,12 @@ def get_policy_version(call: Call, view: View) -> Output:
 
 def list_policy_versions(call: Call, view: View) -> Output:
     arn = call.params["PolicyArn"]
-    if managed.document(arn) is not None:
-        only = {"VersionId": "v1", "IsDefaultVersion": True, "CreateDate": 0}
-        return {"Versions": [only], "IsTruncated": False}
+    known = managed.find(arn)
+    if known is not None:
+        return {"Versions": [_aws_version(known)], "IsTruncated": False}
     row = _find(view, arn)
-    found = view.all(
-        "SELECT * FROM iam_policy_version WHERE arn = ? ORDER BY version DESC", (row["arn"],)
-    )
-    return {"Versions": [_version_output(row, item) for item in found], "IsTruncated": False}
+    found = [_version_output(row, item) for item in _versions(view, row)]
+    return {"Versions": found, "IsTruncated": False}
 
 
 def delete_policy_version(call: Call, tx: Transaction) -> Output:
@@ -164,83 +194,32 @@ def set_default_policy_version(call: Call, tx: Transaction) -> Output:
     return {}
 
 
-# --- Inline and attached policies, for `roles` and `users`
+# --- Who has them
 
 
-def put_inline(call: Call, tx: Transaction, kind: str, owner: str) -> None:
-    name = call.params["PolicyName"]
-    document = documents.identity(call.params["PolicyDocument"])
-    others = tx.all(
-        "SELECT document FROM iam_inline WHERE kind = ? AND owner = ? AND name <> ?",
-        (kind, owner, name),
-    )
-    texts = [row["document"] for row in others]
-    documents.check_size(_INLINE_BYTES_MAX[kind], document, *texts)
-    tx.run("INSERT OR REPLACE INTO iam_inline VALUES (?, ?, ?, ?)", (kind, owner, name, document))
-    changed(call, tx)
-
-
-def inline(call: Call, view: View, kind: str, owner: str) -> Output:
-    name = call.params["PolicyName"]
-    document = view.value(
-        "SELECT document FROM iam_inline WHERE kind = ? AND owner = ? AND name = ?",
-        (kind, owner, name),
-    )
-    if document is None:
-        raise faults.no_such(f"{kind} policy", name)
-    return {"PolicyName": name, "PolicyDocument": documents.encoded(document)}
-
-
-def inline_names(call: Call, view: View, kind: str, owner: str) -> Output:
-    rows = view.all(
-        "SELECT name FROM iam_inline WHERE kind = ? AND owner = ? ORDER BY name", (kind, owner)
-    )
-    return page(rows, call.params, "PolicyNames", lambda row: row["name"])
-
-
-def delete_inline(call: Call, tx: Transaction, kind: str, owner: str) -> None:
-    name = call.params["PolicyName"]
-    parameters = (kind, owner, name)
-    sql = "DELETE FROM iam_inline WHERE kind = ? AND owner = ? AND name = ?"
-    if not tx.run(sql, parameters).rowcount:
-        raise faults.no_such(f"{kind} policy", name)
-    changed(call, tx)
-
-
-def attach(call: Call, tx: Transaction, kind: str, owner: str) -> None:
-    arn = call.params["PolicyArn"]
-    check_attachable(tx, arn)
-    tx.run("INSERT OR IGNORE INTO iam_attached VALUES (?, ?, ?)", (kind, owner, arn))
-    count = tx.value(
-        "SELECT count(*) FROM iam_attached WHERE kind = ? AND owner = ?", (kind, owner)
-    )
-    if count > _ATTACHED_MAX:
-        raise faults.limit(
-            f"Cannot exceed quota for PoliciesPer{kind.capitalize()}: {_ATTACHED_MAX}"
-        )
-    changed(call, tx)
-
-
-def detach(call: Call, tx: Transaction, kind: str, owner: str) -> None:
-    arn = call.params["PolicyArn"]
-    sql = "DELETE FROM iam_attached WHERE kind = ? AND owner = ? AND arn = ?"
-    if not tx.run(sql, (kind, owner, arn)).rowcount:
-        raise faults.no_such_policy(arn)
-    changed(call, tx)
-
-
-def attached(call: Call, view: View, kind: str, owner: str) -> Output:
-    rows = view.all(
-        "SELECT arn FROM iam_attached WHERE kind = ? AND owner = ? ORDER BY arn", (kind, owner)
-    )
-    prefix = call.params.get("PathPrefix", "/")
-    rows = [row for row in rows if row["arn"].split(":policy", 1)[-1].startswith(prefix)]
-    return page(
-        rows,
-        call.params,
-        "AttachedPolicies",
-        lambda row: {"PolicyName": row["arn"].rsplit("/", 1)[-1], "PolicyArn": row["arn"]},
-    )
+def list_entities_for_policy(call: Call, view: View) -> Output:
+    """Whom a policy is attached to, or bounds."""
+    params, arn = call.params, call.params["PolicyArn"]
+    check_attachable(view, arn)
+    kinds = [params["EntityFilter"]] if params.get("EntityFilter") else ["Group", "Role", "User"]
+    usages = [params["PolicyUsageFilter"]] if params.get("PolicyUsageFilter") else list(_USERS)
+    prefix = params.get("PathPrefix") or "/"
+    found = {
+        (kind, row["name"], row["id"])
+        for kind in ("Group", "Role", "User")
+        for usage in usages
+        if kind in kinds and (kind != "Group" or usage == "PermissionsPolicy")
+        for row in view.all(_USERS[usage].format(kind=kind.lower()), (arn,))
+        if row["path"].startswith(prefix)
+    }
+    keyed = [(f"{kind}/{name}", kind, name, id_) for kind, name, id_ in sorted(found)]
+    output = page(keyed, params, "Entities", lambda row: row)
+    entities = output.pop("Entities")
+    for kind in ("Group", "Role", "User"):
+        output[f"Policy{kind}s"] = [
+            {f"{kind}Name": name, f"{kind}Id": id_} for _, of, name, id_ in entities if of == kind
+        ]
+    return output
 
 
 def check_attachable(view: View, arn: str) -> None:
@@ -248,14 +227,6 @@ def check_attachable(view: View, arn: str) -> None:
         row = view.one("SELECT arn FROM iam_policy WHERE arn = ?", (arn,))
         if row is None or row["arn"] != arn:
             raise faults.no_such_policy(arn)
-
-
-def check_unused(tx: Transaction, kind: str, owner: str) -> None:
-    """Before an owner goes: its policies have to be taken off first."""
-    if tx.one("SELECT 1 FROM iam_attached WHERE kind = ? AND owner = ?", (kind, owner)):
-        raise faults.conflict("Cannot delete entity, must detach all policies first.")
-    if tx.one("SELECT 1 FROM iam_inline WHERE kind = ? AND owner = ?", (kind, owner)):
-        raise faults.conflict("Cannot delete entity, must delete policies first.")
 
 
 def _find(view: View, arn: str) -> Row:
@@ -304,19 +275,24 @@ def _policy(view: View, row: Row) -> dict[str, Any]:
     }
 
 
+def _aws_version(known: managed.Managed) -> dict[str, Any]:
+    return {"VersionId": known.version, "IsDefaultVersion": True, "CreateDate": known.updated_s}
+
+
 def _aws_policy(view: View, arn: str) -> dict[str, Any]:
+    known = managed.policies()[arn]
     path, _, name = arn.split(":policy", 1)[1].rpartition("/")
     return {
         "PolicyName": name,
         "PolicyId": "ANPA" + name.upper().encode().hex().upper()[:17].ljust(17, "0"),
         "Arn": arn,
         "Path": f"{path}/",
-        "DefaultVersionId": "v1",
+        "DefaultVersionId": known.version,
         "AttachmentCount": _attachments(view, arn),
         "PermissionsBoundaryUsageCount": _boundaries(view, arn),
         "IsAttachable": True,
-        "CreateDate": 0,
-        "UpdateDate": 0,
+        "CreateDate": known.updated_s,
+        "UpdateDate": known.updated_s,
     }
 
 

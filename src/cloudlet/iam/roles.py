@@ -1,4 +1,4 @@
-"""Roles: what functions and deployments act as.
+"""Roles: what functions and deployments act as; and those that AWS's services make themselves.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
 """
@@ -8,70 +8,53 @@ from typing import Any
 import orjson
 
 from cloudlet.call import Call, Output
-from cloudlet.iam import documents, faults, policies
-from cloudlet.iam.identifiers import (
-    changed,
-    iam_arn,
-    page,
-    tag_list,
-    tags_text,
-    unique_id,
-    without_tags,
-)
+from cloudlet.errors import AwsError
+from cloudlet.iam import attachments, documents, faults
+from cloudlet.iam.entities import ROLE, find, insert, named, rows, shown
+from cloudlet.iam.identifiers import changed, page
 from cloudlet.store.database import Row, Transaction, View
 
 _SESSION_S = 3600
 _TRUST_BYTES_MAX = 2048
-
-
-def find(view: View, name: str) -> Row:
-    row = view.one("SELECT * FROM iam_role WHERE name = ?", (name,))
-    if row is None:
-        raise faults.no_such("role", name)
-    return row
+_LINKED = "/aws-service-role/"
 
 
 def create_role(call: Call, tx: Transaction) -> Output:
     """Makes a role; it may do nothing yet."""
+    return {"Role": _create(call, tx, _trust(call.params["AssumeRolePolicyDocument"]))}
+
+
+def _create(call: Call, tx: Transaction, trust: str) -> dict[str, Any]:
     params = call.params
-    name = params["RoleName"]
-    if tx.one("SELECT 1 FROM iam_role WHERE name = ?", (name,)):
-        raise faults.exists("Role", name)
-    trust = documents.trust(params["AssumeRolePolicyDocument"])
-    documents.check_size(_TRUST_BYTES_MAX, trust)
-    boundary = params.get("PermissionsBoundary")
-    if boundary is not None:
-        policies.check_attachable(tx, boundary)
-    tx.run(
-        "INSERT INTO iam_role VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            name,
-            unique_id(call.config, "AROA"),
-            params.get("Path", "/"),
-            trust,
-            params.get("Description"),
-            params.get("MaxSessionDuration", _SESSION_S),
-            boundary,
-            call.now_ms,
-            tags_text(params.get("Tags")),
-        ),
+    row = insert(
+        call,
+        tx,
+        ROLE,
+        trust=trust,
+        description=params.get("Description"),
+        max_session_s=params.get("MaxSessionDuration", _SESSION_S),
     )
-    return {"Role": _role(call, find(tx, name), full=True)}
+    return _role(call, tx, row)
+
+
+def _trust(text: str) -> str:
+    trust = documents.trust(text)
+    if documents.size(trust) > _TRUST_BYTES_MAX:
+        raise faults.quota("ACLSizePerRole", _TRUST_BYTES_MAX)
+    return trust
 
 
 def get_role(call: Call, view: View) -> Output:
-    return {"Role": _role(call, find(view, call.params["RoleName"]), full=True)}
+    return {"Role": _role(call, view, named(call, view, ROLE))}
 
 
 def list_roles(call: Call, view: View) -> Output:
-    prefix = call.params.get("PathPrefix", "/")
-    rows = view.all("SELECT * FROM iam_role ORDER BY name COLLATE BINARY")
-    rows = [row for row in rows if row["path"].startswith(prefix)]
-    return page(rows, call.params, "Roles", lambda row: _role(call, row, full=False))
+    found = rows(call, view, ROLE)
+    return page(found, call.params, "Roles", lambda row: brief(call, row))
 
 
 def update_role(call: Call, tx: Transaction) -> Output:
-    role = find(tx, call.params["RoleName"])
+    role = _own(call, tx)
     tx.run(
         "UPDATE iam_role SET description = ?, max_session_s = ? WHERE name = ?",
         (
@@ -84,121 +67,94 @@ def update_role(call: Call, tx: Transaction) -> Output:
 
 
 def update_role_description(call: Call, tx: Transaction) -> Output:
-    role = find(tx, call.params["RoleName"])
-    tx.run(
-        "UPDATE iam_role SET description = ? WHERE name = ?",
-        (call.params["Description"], role["name"]),
-    )
-    return {"Role": _role(call, find(tx, role["name"]), full=True)}
+    name = _own(call, tx)["name"]
+    sql = "UPDATE iam_role SET description = ? WHERE name = ?"
+    tx.run(sql, (call.params["Description"], name))
+    return {"Role": _role(call, tx, find(tx, ROLE, name))}
 
 
 def update_assume_role_policy(call: Call, tx: Transaction) -> Output:
-    role = find(tx, call.params["RoleName"])
-    trust = documents.trust(call.params["PolicyDocument"])
-    documents.check_size(_TRUST_BYTES_MAX, trust)
-    tx.run("UPDATE iam_role SET trust = ? WHERE name = ?", (trust, role["name"]))
+    trust = _trust(call.params["PolicyDocument"])
+    tx.run("UPDATE iam_role SET trust = ? WHERE name = ?", (trust, _own(call, tx)["name"]))
     return {}
 
 
 def delete_role(call: Call, tx: Transaction) -> Output:
     """Refused while policies hang on it; its sessions end with it."""
-    role = find(tx, call.params["RoleName"])
-    policies.check_unused(tx, "role", role["name"])
+    role = _own(call, tx)
+    if tx.one("SELECT 1 FROM iam_profile WHERE role = ?", (role["name"],)):
+        text = "Cannot delete entity, must remove roles from instance profile first."
+        raise faults.conflict(text)
+    attachments.check_unused(tx, ROLE, role["name"])
+    return _delete(call, tx, role)
+
+
+def _delete(call: Call, tx: Transaction, role: Row) -> Output:
     tx.run("DELETE FROM iam_session WHERE owner_id = ?", (role["id"],))
     tx.run("DELETE FROM iam_role WHERE name = ?", (role["name"],))
     changed(call, tx)
     return {}
 
 
-def put_role_policy(call: Call, tx: Transaction) -> Output:
-    policies.put_inline(call, tx, "role", find(tx, call.params["RoleName"])["name"])
-    return {}
+# --- Service-linked roles
 
 
-def get_role_policy(call: Call, view: View) -> Output:
-    name = find(view, call.params["RoleName"])["name"]
-    return {"RoleName": name, **policies.inline(call, view, "role", name)}
+def create_service_linked_role(call: Call, tx: Transaction) -> Output:
+    """`AWSServiceRoleFor…` under a path of its own, trusted to that service alone. Its policies are
+    the service's affair: nothing here needs them."""
+    params, service = call.params, call.params["AWSServiceName"]
+    words = service.split(".")[0].replace("-", " ").title().replace(" ", "")
+    suffix = f"_{params['CustomSuffix']}" if params.get("CustomSuffix") else ""
+    name = f"AWSServiceRoleFor{words}{suffix}"
+    if tx.one("SELECT 1 FROM iam_role WHERE name = ?", (name,)):
+        raise faults.invalid_input(
+            f"Service role name {name} has been taken in this account, please try a different "
+            "suffix."
+        )
+    principal = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    trust = orjson.dumps({"Version": "2012-10-17", "Statement": [principal]}).decode()
+    call.params = {**params, "RoleName": name, "Path": f"{_LINKED}{service}/"}
+    return {"Role": _create(call, tx, trust)}
 
 
-def list_role_policies(call: Call, view: View) -> Output:
-    return policies.inline_names(call, view, "role", find(view, call.params["RoleName"])["name"])
+def delete_service_linked_role(call: Call, tx: Transaction) -> Output:
+    role = named(call, tx, ROLE)
+    if not role["path"].startswith(_LINKED):
+        raise faults.no_such("role", role["name"])
+    _delete(call, tx, role)
+    task = f"task{role['path']}{role['name']}/{call.config.new_id()}"
+    return {"DeletionTaskId": task}
 
 
-def delete_role_policy(call: Call, tx: Transaction) -> Output:
-    policies.delete_inline(call, tx, "role", find(tx, call.params["RoleName"])["name"])
-    return {}
+def get_service_linked_role_deletion_status(call: Call, view: View) -> Output:
+    """The role goes with the call that deletes it."""
+    if not call.params["DeletionTaskId"].startswith(f"task{_LINKED}"):
+        raise faults.no_entity("The deletion task cannot be found.")
+    return {"Status": "SUCCEEDED"}
 
 
-def attach_role_policy(call: Call, tx: Transaction) -> Output:
-    policies.attach(call, tx, "role", find(tx, call.params["RoleName"])["name"])
-    return {}
+def _own(call: Call, tx: Transaction) -> Row:
+    role = named(call, tx, ROLE)
+    if role["path"].startswith(_LINKED):
+        raise AwsError(
+            "UnmodifiableEntity",
+            f"Cannot perform the operation on the protected role '{role['name']}' - this role is "
+            "only modifiable by AWS",
+            400,
+        )
+    return role
 
 
-def detach_role_policy(call: Call, tx: Transaction) -> Output:
-    policies.detach(call, tx, "role", find(tx, call.params["RoleName"])["name"])
-    return {}
-
-
-def list_attached_role_policies(call: Call, view: View) -> Output:
-    return policies.attached(call, view, "role", find(view, call.params["RoleName"])["name"])
-
-
-def put_role_permissions_boundary(call: Call, tx: Transaction) -> Output:
-    role = find(tx, call.params["RoleName"])
-    policies.check_attachable(tx, call.params["PermissionsBoundary"])
-    _set_boundary(call, tx, role["name"], call.params["PermissionsBoundary"])
-    return {}
-
-
-def delete_role_permissions_boundary(call: Call, tx: Transaction) -> Output:
-    _set_boundary(call, tx, find(tx, call.params["RoleName"])["name"], None)
-    return {}
-
-
-def _set_boundary(call: Call, tx: Transaction, name: str, arn: str | None) -> None:
-    tx.run("UPDATE iam_role SET boundary = ? WHERE name = ?", (arn, name))
-    changed(call, tx)
-
-
-def tag_role(call: Call, tx: Transaction) -> Output:
-    role = find(tx, call.params["RoleName"])
-    _set_tags(call, tx, role, tags_text(call.params["Tags"], role["tags"]))
-    return {}
-
-
-def untag_role(call: Call, tx: Transaction) -> Output:
-    role = find(tx, call.params["RoleName"])
-    _set_tags(call, tx, role, without_tags(role["tags"], call.params["TagKeys"]))
-    return {}
-
-
-def list_role_tags(call: Call, view: View) -> Output:
-    role = find(view, call.params["RoleName"])
-    return {"Tags": tag_list(role["tags"]), "IsTruncated": False}
-
-
-def _set_tags(call: Call, tx: Transaction, role: Row, tags: str) -> None:
-    tx.run("UPDATE iam_role SET tags = ? WHERE name = ?", (tags, role["name"]))
-    changed(call, tx)
-
-
-def _role(call: Call, row: Row, full: bool) -> dict[str, Any]:
-    """Listings leave boundary and tags out, as AWS does."""
-    role = {
-        "Path": row["path"],
-        "RoleName": row["name"],
-        "RoleId": row["id"],
-        "Arn": iam_arn(call.config, "role", row["path"], row["name"]),
-        "CreateDate": row["created_ms"] // 1000,
+def brief(call: Call, row: Row) -> dict[str, Any]:
+    return {
+        **shown(call, ROLE, row, full=False),
         "AssumeRolePolicyDocument": documents.encoded(row["trust"]),
         "Description": row["description"],
         "MaxSessionDuration": row["max_session_s"],
     }
-    if full and row["boundary"]:
-        role["PermissionsBoundary"] = {
-            "PermissionsBoundaryType": "Policy",
-            "PermissionsBoundaryArn": row["boundary"],
-        }
-    if full and orjson.loads(row["tags"]):
-        role["Tags"] = tag_list(row["tags"])
-    return role
+
+
+def _role(call: Call, view: View, row: Row) -> dict[str, Any]:
+    used = {} if call.state is None else call.state.last_use(view, row["id"])
+    used.pop("ServiceName", None)
+    return {**brief(call, row), **shown(call, ROLE, row), "RoleLastUsed": used}

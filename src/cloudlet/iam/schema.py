@@ -1,4 +1,4 @@
-"""IAM's and STS's tables. `kind` tells roles from users where they share a table."""
+"""IAM's and STS's tables. `kind` tells roles, users and groups apart where they share a table."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS iam_role (
@@ -22,8 +22,41 @@ CREATE TABLE IF NOT EXISTS iam_user (
     tags       TEXT NOT NULL
 ) WITHOUT ROWID;
 
+CREATE TABLE IF NOT EXISTS iam_group (
+    name       TEXT PRIMARY KEY COLLATE NOCASE,
+    id         TEXT NOT NULL UNIQUE,
+    path       TEXT NOT NULL,
+    created_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS iam_member (
+    user_name  TEXT NOT NULL COLLATE NOCASE REFERENCES iam_user (name),
+    group_name TEXT NOT NULL COLLATE NOCASE REFERENCES iam_group (name),
+    PRIMARY KEY (user_name, group_name)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS iam_member_group ON iam_member (group_name);
+
+CREATE TABLE IF NOT EXISTS iam_profile (
+    name       TEXT PRIMARY KEY COLLATE NOCASE,
+    id         TEXT NOT NULL UNIQUE,
+    path       TEXT NOT NULL,
+    role       TEXT COLLATE NOCASE REFERENCES iam_role (name),
+    created_ms INTEGER NOT NULL,
+    tags       TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS iam_alias (
+    name TEXT PRIMARY KEY                  -- of the account; one at most
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS iam_use (
+    id      TEXT PRIMARY KEY,              -- of an access key or a role
+    used_ms INTEGER NOT NULL,
+    service TEXT NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS iam_inline (
-    kind     TEXT NOT NULL,                -- "role" or "user"
+    kind     TEXT NOT NULL,                -- "role", "user" or "group"
     owner    TEXT NOT NULL COLLATE NOCASE,
     name     TEXT NOT NULL,
     document TEXT NOT NULL,
@@ -73,11 +106,12 @@ CREATE TABLE IF NOT EXISTS iam_session (
     secret     TEXT NOT NULL,
     token      TEXT NOT NULL,
     expires_ms INTEGER NOT NULL,
-    kind       TEXT NOT NULL,              -- "role", "user" or "root"
+    kind       TEXT NOT NULL,              -- "role", "user", "root", "federated"
     owner_id   TEXT NOT NULL,              -- of the role or user; a new one of the name is another
     name       TEXT NOT NULL,              -- RoleSessionName
     policies   TEXT NOT NULL,              -- JSON: session policies, [] = none
     tags       TEXT NOT NULL               -- JSON: session tags
 ) WITHOUT ROWID;
+ALTER TABLE iam_session ADD COLUMN claims TEXT NOT NULL DEFAULT '{}'; -- see sessions.Claims
 CREATE INDEX IF NOT EXISTS iam_session_expiry ON iam_session (expires_ms);
 """

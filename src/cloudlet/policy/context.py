@@ -12,7 +12,12 @@ from cloudlet.call import Caller, Requirement
 from cloudlet.config import Config
 from cloudlet.exchange import Request
 
-_PRINCIPAL_TYPES = {"root": "Account", "user": "User", "role": "AssumedRole"}
+_PRINCIPAL_TYPES = {
+    "root": "Account",
+    "user": "User",
+    "role": "AssumedRole",
+    "federated": "FederatedUser",
+}
 
 
 class Context(Mapping[str, Any]):

@@ -122,7 +122,7 @@ def evaluate(
 
 
 def _is_trust(action: str) -> bool:
-    return action in ("sts:assumerole", "sts:tagsession")
+    return action in ("sts:assumerole", "sts:tagsession", "sts:setsourceidentity")
 
 
 def _lacking(caller: Caller, action: str, resource: str, values: Values) -> Decision | None:
