@@ -126,9 +126,9 @@ async def _publish_if_asked(call: Call, name: str, output: Output) -> Output:
     return output
 
 
-def _recycle(call: Call, name: str) -> None:
+def _recycle(call: Call, name: str, version: str = LATEST) -> None:
     if call.state is not None:
-        call.state.recycle(names.function_arn(call.config, name))
+        call.state.recycle(names.function_arn(call.config, name), version)
 
 
 async def delete_function(call: Call) -> None:
@@ -150,7 +150,7 @@ async def delete_function(call: Call) -> None:
         tx.run("DELETE FROM function_versions WHERE name = ? AND version = ?", (name, qualifier))
 
     await call.cloud.database.write(change)
-    _recycle(call, name)
+    _recycle(call, name, qualifier)
 
 
 def list_functions(call: Call, view: View) -> Output:

@@ -31,6 +31,7 @@ class PoolSettings:
     starting_max: int = 4
     workers_max: int = field(default_factory=_workers_that_fit)
     watch_s: float = 0.05
+    freeze_s: float = 0.02  # how long a worker may go on by itself after an answer
     without: tuple[str, ...] = ()  # measures of isolation to leave alone, for tests
 
 
@@ -42,13 +43,15 @@ class Fleet:
         self.waiting: deque[Invocation] = deque()
         self.starting = 0
         self.is_retired = False
+        self.provisioned = 0  # workers that are always to be there
+        self.failure = ""  # why they cannot be
 
     def missing(self) -> int:
-        """How many workers the queue needs beyond those that come anyway."""
-        if len(self.waiting) <= self.starting:
-            return 0
-        returning = sum(worker.state == "returning" for worker in self.workers)
-        return len(self.waiting) - self.starting - returning
+        """How many workers are needed beyond those that come anyway."""
+        queued = len(self.waiting) - self.starting
+        if queued > 0:
+            queued -= sum(worker.state == "returning" for worker in self.workers)
+        return max(queued, self.provisioned - len(self.workers) if not self.failure else 0)
 
     def next_waiting(self) -> Invocation | None:
         """Takes the first whose caller still waits."""

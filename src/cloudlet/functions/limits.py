@@ -13,7 +13,7 @@ from cloudlet.functions.records import Document, page
 from cloudlet.store.database import Transaction, View
 
 ACCOUNT_CONCURRENCY = 1000
-_UNRESERVED_MIN = 100
+UNRESERVED_MIN = 100
 _TARGETS = ("sqs", "sns", "lambda", "events")
 
 
@@ -22,10 +22,10 @@ def put_function_concurrency(call: Call, tx: Transaction) -> Output:
     records.require(tx, call.config, name)
     wanted = int(call.params["ReservedConcurrentExecutions"])
     others = tx.value("SELECT coalesce(sum(reserved), 0) FROM functions WHERE name <> ?", (name,))
-    if wanted < 0 or others + wanted > ACCOUNT_CONCURRENCY - _UNRESERVED_MIN:
+    if wanted < 0 or others + wanted > ACCOUNT_CONCURRENCY - UNRESERVED_MIN:
         raise names.invalid(
             "Specified ReservedConcurrentExecutions for function decreases account's"
-            f" UnreservedConcurrentExecution below its minimum value of [{_UNRESERVED_MIN}]."
+            f" UnreservedConcurrentExecution below its minimum value of [{UNRESERVED_MIN}]."
         )
     tx.run("UPDATE functions SET reserved = ? WHERE name = ?", (wanted, name))
     return {"ReservedConcurrentExecutions": wanted}
@@ -167,11 +167,16 @@ def check_concurrency(view: View, found: records.Found, running: int, total: int
         if running >= found.reserved:
             raise throttled("ReservedFunctionConcurrentInvocationLimitExceeded")
         return
-    if total < _UNRESERVED_MIN:
+    if total < UNRESERVED_MIN:
         return
-    reserved = view.value("SELECT coalesce(sum(reserved), 0) FROM functions")
-    if total >= ACCOUNT_CONCURRENCY - reserved:
+    if total >= unreserved(view):
         raise throttled("ConcurrentInvocationLimitExceeded")
+
+
+def unreserved(view: View) -> int:
+    """The account's concurrency that is left for functions without one of their own."""
+    reserved: int = view.value("SELECT coalesce(sum(reserved), 0) FROM functions")
+    return ACCOUNT_CONCURRENCY - reserved
 
 
 def check_recursion(view: View, name: str) -> None:

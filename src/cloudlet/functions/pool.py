@@ -19,6 +19,7 @@ worker failed (time, memory, exit). Workers' processes are `staff.py`'s, queues 
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Mapping
 
 from cloudlet.config import Config
 from cloudlet.errors import AwsError
@@ -29,6 +30,7 @@ from cloudlet.functions.staff import Credentials, Staff
 from cloudlet.functions.worker_process import Answer, Invocation, LogLine, Spec, WorkerProcess
 
 __all__ = ["Pool", "PoolSettings"]
+_UNSEEN_S = 0.002  # one that idles for less cannot have died unnoticed, or next to never
 
 
 class Pool:
@@ -65,9 +67,7 @@ class Pool:
     async def invoke(self, spec: Spec, invocation: Invocation) -> Answer:
         if self._is_stopping:
             raise _stopping()
-        fleet = self._fleets.get(spec)
-        if fleet is None:
-            fleet = self._fleets[spec] = Fleet(spec)
+        fleet = self._fleet(spec)
         self.running[spec.arn] += 1
         try:
             fleet.waiting.append(invocation)
@@ -79,15 +79,38 @@ class Pool:
             if not self.running[spec.arn]:
                 del self.running[spec.arn]
 
-    def recycle(self, arn: str, keep: Spec | None = None) -> None:
-        """New invocations of the function get new workers; running ones finish on theirs."""
+    def _fleet(self, spec: Spec) -> Fleet:
+        fleet = self._fleets.get(spec)
+        if fleet is None:
+            fleet = self._fleets[spec] = Fleet(spec)
+        return fleet
+
+    def recycle(self, arn: str, version: str = "") -> None:
+        """New invocations of the function (or its version) get new workers; running ones finish
+        on theirs."""
         for spec, fleet in list(self._fleets.items()):
-            if spec.arn == arn and spec != keep:
+            if spec.arn == arn and version in ("", spec.version):
                 fleet.is_retired = True
+                fleet.provisioned = 0
                 if not fleet.waiting:
                     del self._fleets[spec]
                 for worker in list(fleet.idle):
                     self.staff.kill(worker)
+
+    def provision(self, wanted: Mapping[Spec, int]) -> None:
+        """From now on so many workers are kept, started ahead of any invocation."""
+        for fleet in self._fleets.values():
+            fleet.provisioned = 0
+        for spec, count in wanted.items():
+            fleet = self._fleet(spec)
+            fleet.provisioned, fleet.failure = count, ""
+            self._serve(fleet)
+
+    def provisioned(self, spec: Spec) -> tuple[int, int, str]:
+        """Workers that have started, those of them that idle, and why others cannot start."""
+        fleet = self._fleet(spec)
+        ready = sum(worker.state != "starting" for worker in fleet.workers)
+        return ready, len(fleet.idle), fleet.failure
 
     def size(self) -> dict[str, int]:
         return dict(Counter(worker.state for worker in self.staff.fleets))
@@ -95,7 +118,9 @@ class Pool:
     def _serve(self, fleet: Fleet) -> None:
         while fleet.waiting and fleet.idle:
             worker = fleet.idle[-1]
-            if worker.expires_s < time.monotonic() + fleet.spec.timeout_s:
+            now_s = time.monotonic()
+            has_died = now_s - worker.since_s > _UNSEEN_S and not worker.is_alive()
+            if has_died or worker.expires_s < now_s + fleet.spec.timeout_s:
                 self.staff.kill(worker)
                 continue
             invocation = fleet.next_waiting()
@@ -108,8 +133,8 @@ class Pool:
             self.staff.hire(fleet)
 
     def _serve_others(self) -> None:
-        for fleet in self._fleets.values():
-            if fleet.waiting:
+        for fleet in list(self._fleets.values()):
+            if fleet.waiting or fleet.provisioned > len(fleet.workers):
                 self._serve(fleet)
 
     def _hand_over(self, worker: WorkerProcess, invocation: Invocation) -> None:
@@ -158,7 +183,8 @@ class Pool:
 
     def failed_to_start(self, fleet: Fleet, error: AwsError) -> None:
         """One of those who wait learns why; each of the others gets an attempt of its own."""
-        fleet.refuse_next(error)
+        if not fleet.refuse_next(error):
+            fleet.failure = error.message
         self.gone(fleet)
 
     def exiting(self, fleet: Fleet, worker: WorkerProcess, status: int) -> None:
@@ -169,7 +195,7 @@ class Pool:
             self._fail_init(fleet, worker, status)
 
     def gone(self, fleet: Fleet) -> None:
-        is_empty = not fleet.workers and not fleet.waiting
+        is_empty = not fleet.workers and not fleet.waiting and not fleet.provisioned
         if is_empty and self._fleets.get(fleet.spec) is fleet:
             del self._fleets[fleet.spec]
         self._serve(fleet)
@@ -178,7 +204,8 @@ class Pool:
     def _fail_init(self, fleet: Fleet, worker: WorkerProcess, status: int) -> None:
         """As `failed_to_start`, but the function's code is to blame."""
         invocation = fleet.next_waiting()
-        if invocation is None:
+        if invocation is None:  # nobody waits: it was to be there for later
+            fleet.failure = "FUNCTION_ERROR_INIT_FAILURE"
             return
         invocation.started_s = worker.born_s
         worker.invocation = invocation

@@ -19,6 +19,7 @@ from cloudlet.functions.worker_process import Spec, WorkerProcess
 _ADDRESS_SPACE_EXTRA = 8 << 30
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 _BUNDLED = ("boto3", "botocore", "urllib3")
+_KINDS = ("on-demand", "provisioned-concurrency")  # of initialization
 _NODE_RUNTIME = Path(__file__).with_name("node_runtime.mjs")
 
 
@@ -122,7 +123,7 @@ def _environment(config: Config, process: WorkerProcess, runtime_port: int) -> d
         "AWS_LAMBDA_FUNCTION_NAME": spec.name,
         "AWS_LAMBDA_FUNCTION_VERSION": spec.version,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(spec.memory_mb),
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": _KINDS[process.is_provisioned],
         "AWS_LAMBDA_LOG_GROUP_NAME": spec.log_group,
         "AWS_LAMBDA_LOG_STREAM_NAME": process.stream,
         "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{runtime_port}/w/{process.secret}",

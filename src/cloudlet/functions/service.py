@@ -10,6 +10,7 @@ from cloudlet.functions import (
     limits,
     mapping_api,
     permissions,
+    provisioned,
     streaming,
     urls,
     versions,
@@ -22,7 +23,8 @@ def service(state: Any = None) -> list[Service]:
     from cloudlet.wire.models import operation_names
 
     modules = (
-        api, grants, invocations, layers, limits, mapping_api, streaming, urls, versions,
+        api, grants, invocations, layers, limits, mapping_api, provisioned, streaming, urls,
+        versions,
     )  # fmt: skip
     return [
         Service(

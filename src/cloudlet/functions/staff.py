@@ -78,6 +78,7 @@ class Staff:
         stream = f"{day}/[{fleet.spec.version}]{self._config.new_secret(16)}"
         worker = WorkerProcess(secret, fleet.spec, stream, self._log)
         worker.finished = self.owner.finished
+        worker.is_provisioned = len(fleet.workers) < fleet.provisioned
         self.by_secret[secret] = worker
         self.fleets[worker] = fleet
         fleet.workers.add(worker)
@@ -136,10 +137,15 @@ class Staff:
             return False
         if len(self.fleets) < self.settings.workers_max:
             return True
-        idle = [worker for worker in self.fleets if worker.state == "idle"]
+        idle = [w for w in self.fleets if w.state == "idle" and self.is_spare(w)]
         if idle:
             self.kill(min(idle, key=lambda worker: worker.since_s))
         return False  # its end makes the room
+
+    def is_spare(self, worker: WorkerProcess) -> bool:
+        """Whether its fleet may lose one."""
+        fleet = self.fleets[worker]
+        return len(fleet.workers) > fleet.provisioned
 
     def _exited(self, pid: int, status: int) -> None:
         worker = self.by_pid.get(pid)

@@ -22,6 +22,7 @@ from cloudlet.functions import (
     layers,
     limits,
     names,
+    provisioned,
     records,
     traces,
     urls,
@@ -68,6 +69,7 @@ class Functions:
         store = self.cloud.config.data / "functions"
         code.collect(store, records.known_folders(self.cloud.database.view()))
         await self.pool.start(runtime_api_port)
+        self.provision()
         self.mappings.start()
 
     async def stop(self) -> None:
@@ -89,10 +91,24 @@ class Functions:
         """The outbox's handler for "lambda": one attempt of an asynchronous invocation."""
         return await asynchronous.deliver(self, fact)
 
-    def recycle(self, function_arn: str) -> None:
+    def recycle(self, function_arn: str, version: str = "") -> None:
         """Workers of the function are replaced; running invocations finish first."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self.pool.recycle, function_arn)
+            self._loop.call_soon_threadsafe(self.pool.recycle, function_arn, version)
+
+    def provision(self) -> None:
+        """Keeps as many workers as provisioned concurrency asks for."""
+        with self.cloud.database.snapshot() as view:
+            found = list(provisioned.wanted(view, self.cloud.config))
+            self.pool.provision({spec_of(self.cloud, each): count for each, count in found})
+
+    def provision_soon(self) -> None:
+        """The same, from any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.provision)
+
+    def provisioned(self, found: Found) -> tuple[int, int, str]:
+        return self.pool.provisioned(spec_of(self.cloud, found))
 
     def isolation_report(self) -> dict[str, bool]:
         """What shuts workers in on this machine; what is false is missing."""

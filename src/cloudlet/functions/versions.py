@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 
 from cloudlet.call import Call, Output
-from cloudlet.functions import names, records
+from cloudlet.functions import names, provisioned, records
 from cloudlet.functions.code import Code
 from cloudlet.functions.names import LATEST
 from cloudlet.functions.records import Document
@@ -110,6 +110,7 @@ def update_alias(call: Call, tx: Transaction) -> Output:
     revision = call.params.get("RevisionId")
     if revision and revision != document["RevisionId"]:
         raise names.precondition_failed()
+    provisioned.changed(call, tx)
     return _save_alias(call, tx, name, document)
 
 
@@ -157,9 +158,10 @@ def list_aliases(call: Call, view: View) -> Output:
 def delete_alias(call: Call, tx: Transaction) -> None:
     """Deleting what is not there is no error."""
     name, alias = _reference(call)
-    for table in ("function_permissions", "function_event_configs"):
-        tx.run(f"DELETE FROM {table} WHERE name = ? AND qualifier = ?", (name, alias))
+    for table in ("permissions", "event_configs", "urls", "provisioned"):
+        tx.run(f"DELETE FROM function_{table} WHERE name = ? AND qualifier = ?", (name, alias))
     tx.run("DELETE FROM function_aliases WHERE name = ? AND alias = ?", (name, alias))
+    provisioned.changed(call, tx)
 
 
 def aliases_of(view: View, name: str, version: str) -> list[str]:

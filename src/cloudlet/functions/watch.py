@@ -24,6 +24,15 @@ async def limits(staff: Staff, busy: Collection[WorkerProcess]) -> None:
             else:
                 continue
             staff.kill(worker)
+        _freeze(staff)
+
+
+def _freeze(staff: Staff) -> None:
+    """Those that idle. Not at once: under load a worker is stopped and woken for nothing."""
+    moment_s = time.monotonic() - staff.settings.freeze_s
+    for worker in staff.fleets:
+        if worker.state == "idle" and not worker.is_frozen and worker.since_s < moment_s:
+            worker.freeze()
 
 
 async def ages(staff: Staff) -> None:
@@ -46,4 +55,6 @@ def _is_due(staff: Staff, worker: WorkerProcess, now_s: float) -> bool:
     if worker.state == "returning" and age_s > settings.return_s:
         worker.fate = "stuck"
         return True
-    return worker.state == "idle" and (age_s >= settings.idle_s or worker.expires_s <= now_s)
+    if worker.state != "idle":
+        return False
+    return worker.expires_s <= now_s or (age_s >= settings.idle_s and staff.is_spare(worker))

@@ -6,10 +6,12 @@ invocation: a function that prints without end costs nobody else anything.
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import orjson
@@ -90,7 +92,8 @@ class WorkerProcess:
         self.since_s = self.born_s
         self.expires_s = float("inf")  # when its credentials do
         self.init_ms = 0.0
-        self.is_retired = False
+        self.is_provisioned = False  # started ahead of any invocation
+        self.is_frozen = False
         self.fate = ""  # why the pool killed it: "timeout", "memory", "processes"
         self.init_error: bytes | None = None
         self.invocation: Invocation | None = None
@@ -110,6 +113,8 @@ class WorkerProcess:
     def take(self, invocation: Invocation) -> None:
         """Hands the invocation to the waiting worker."""
         assert self.poll is not None
+        if self.is_frozen:
+            self.thaw()
         self.become("busy")
         self.invocation = invocation
         self._tail = b""
@@ -118,6 +123,30 @@ class WorkerProcess:
         poll, self.poll = self.poll, None
         if not poll.done():
             poll.set_result(invocation)
+
+    def is_alive(self) -> bool:
+        """Whether the process, which idles, is neither dead nor about to be. Linux tells."""
+        try:
+            status = Path(f"/proc/{self.pid}/status").read_bytes()
+        except OSError:
+            return not Path("/proc/self").exists()
+        pending = int(status.split(b"\nSigPnd:")[1].split(maxsplit=1)[0], 16)
+        pending |= int(status.split(b"\nShdPnd:")[1].split(maxsplit=1)[0], 16)
+        has_ended = status.split(b"\nState:\t", 1)[1][:1] in b"ZX"
+        return not has_ended and not pending & 1 << (signal.SIGKILL - 1)
+
+    def freeze(self) -> None:
+        """Between invocations a worker and what it started stand still, as on AWS."""
+        self.is_frozen = True
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.is_frozen = False
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
 
     def retire(self) -> None:
         """Lets go of a worker that waits for work."""
