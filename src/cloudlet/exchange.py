@@ -105,6 +105,7 @@ class Socket(Protocol):
     """A WebSocket that asks to be opened: `accept` or `refuse` it first, then exchange messages."""
 
     request: Request
+    gone: tuple[int, str]  # code and reason of the peer's end, once `receive` has told it
 
     async def accept(self, headers: list[tuple[str, str]]) -> None: ...
 

@@ -289,3 +289,15 @@ def test_many_sockets_at_once(live: Api) -> None:
     for thread in threads:
         thread.join(60)
     assert sorted(answers) == list(range(20))
+
+
+def test_frames_and_messages_have_limits(live: Api) -> None:
+    """gateway-009: messages up to 128 KiB, in frames up to 32 KiB; what is larger closes."""
+    with open_socket(live) as socket:
+        socket.send(["x" * 32768] * 3)
+        assert json.loads(socket.recv(timeout=20))["body"] == "x" * 98304
+    for said in ("x" * 32769, ["x" * 32768] * 4 + ["x"]):
+        with open_socket(live) as socket, pytest.raises(ConnectionClosed) as closed:
+            socket.send(said)
+            socket.recv(timeout=20)
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009

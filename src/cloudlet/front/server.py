@@ -19,7 +19,8 @@ from cloudlet.front import heads
 from cloudlet.front.connection import Answer, Connection
 
 _log = logging.getLogger(__name__)
-_WEBSOCKET_BYTES_MAX = 1 << 20  # the gateway's own, smaller limit answers with AWS's close code
+# gateway-009: messages up to 128 KiB, in frames up to 32 KiB; what is larger closes with 1009
+_WEBSOCKET_BYTES_MAX: Any = (128 << 10, 32 << 10)
 _STOP_S = 10
 
 Connect = Callable[[Socket], Awaitable[None]]
@@ -124,6 +125,7 @@ class AsgiSocket:
             scope["client"][0] if scope["client"] else "",
             scope["scheme"],
         )
+        self.gone = (1005, "")
         self._receive = receive
         self._send = send
         self._open = False
@@ -148,6 +150,7 @@ class AsgiSocket:
         message = await self._receive()
         if message["type"] != "websocket.receive":
             self._closed = True
+            self.gone = (message.get("code") or 1005, message.get("reason") or "")
             return None
         text: str | None = message.get("text")
         return text if text is not None else bytes(message["bytes"])

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis.html
 """
 
+import re
 from typing import Any
 
 from cloudlet.call import Call, Output
@@ -167,8 +168,8 @@ def _apply(document: Document, params: Document) -> None:
             raise bad_request(
                 "RouteSelectionExpression must be $request.method $request.path for HTTP APIs"
             )
-    elif not document["RouteSelectionExpression"].startswith("$request.body."):
-        raise bad_request("Route selection expression must be of the form $request.body.{path}")
+    elif not re.search(r"\$\{?request\.\w", document["RouteSelectionExpression"]):
+        raise bad_request("Route selection expression must name a part of the request")
     cors = document.get("CorsConfiguration") or {}
     if cors.get("AllowCredentials") and "*" in (cors.get("AllowOrigins") or []):
         raise bad_request("Cannot set wildcard allowed origin and allow credentials to true")

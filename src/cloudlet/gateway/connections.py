@@ -6,8 +6,6 @@ time, then reading pauses), and one task writes what is queued. The queue is bou
 reads too slowly is closed, so that memory stays flat. Connections live as long as the process;
 posting to one that is gone answers 410, as AWS does, and applications forget it then.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api.html
-
-AWS's 32 KB limit per frame is not enforced: frames are joined before they get here.
 """
 
 import asyncio
@@ -21,13 +19,12 @@ import orjson
 from cloudlet.call import Cloud
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Response, Socket
-from cloudlet.gateway import payloads, socket_events
+from cloudlet.gateway import socket_events
 from cloudlet.gateway.http_api import Gateway
 from cloudlet.gateway.http_authorizers import Asked, Refused
-from cloudlet.gateway.invocation import FunctionFailed, invoke, service
-from cloudlet.gateway.payloads import MalformedAnswer
 from cloudlet.gateway.socket_events import Origin
-from cloudlet.gateway.stages import Api, Route, Stage
+from cloudlet.gateway.socket_routes import SocketRoutes, select
+from cloudlet.gateway.stages import Api, Stage
 
 MESSAGE_MAX_BYTES = 128 * 1024
 IDLE_MAX_S = 600.0
@@ -91,6 +88,7 @@ class Connections:
         self._stages = gateway.stages
         self._guards = gateway.guards
         self._domains = gateway.domains
+        self._routes = SocketRoutes(gateway.cloud, gateway.roles)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def stop(self) -> None:
@@ -151,7 +149,7 @@ class Connections:
             return origin
         target = route.target
         arn = self.cloud.config.arn("execute-api", f"{target.api_id}/{target.stage}/$connect")
-        event = socket_events.connect(origin, origin.connected_ms, self._request_id(origin))
+        event = socket_events.connect(origin, origin.connected_ms, self.cloud.config.new_id())
         context = event["requestContext"]
         asked = Asked(origin.request, arn, context, target.stage_variables, lambda _: event)
         try:
@@ -159,20 +157,23 @@ class Connections:
         except Refused as refused:
             told = orjson.loads(cast(bytes, refused.response.body))
             failed = {"connectionId": origin.id, "requestId": context["requestId"]}
+            self._routes.record(origin.stage, event, refused.response.status)
             raise Refused(_refusal(refused.response.status, {**told, **failed})) from None
         return replace(origin, admission=admission)
 
     async def _admit(self, origin: Origin) -> list[tuple[str, str]]:
-        """Asks `$connect`'s function; raises Refused."""
+        """Asks `$connect`'s integration; raises Refused."""
         route = origin.stage.by_key.get("$connect")
-        if route is None or route.function is None:
+        request_id = self.cloud.config.new_id()
+        event = socket_events.connect(origin, self.cloud.config.now_ms(), request_id)
+        if route is None or not route.integration:
+            self._routes.record(origin.stage, event, 200)
             return []
-        request_id = self._request_id(origin)
         failed = {"connectionId": origin.id, "requestId": request_id}
         if not route.bucket.take(self.cloud.config.now_ms()):
+            self._routes.record(origin.stage, event, 429)
             raise Refused(_refusal(429, {"message": "Too Many Requests", **failed}))
-        event = socket_events.connect(origin, self.cloud.config.now_ms(), request_id)
-        answer = await self._ask(route, event)
+        answer = await self._routes.run(route, origin, event)
         if answer is None:
             raise Refused(_refusal(502, {"message": "Internal server error", **failed}))
         if not 200 <= answer.status < 300:
@@ -188,8 +189,10 @@ class Connections:
             timeout=LIFETIME_MAX_S,
             return_when=asyncio.FIRST_COMPLETED,
         )
-        if reader.done() or writer.done():
-            connection.end(1005 if reader.done() else 1006, "")  # the client left, or broke off
+        if reader.done():
+            connection.end(*socket.gone)  # the client left
+        elif writer.done():
+            connection.end(1006, "")
         else:
             connection.end(1001, "Going away")
         await asyncio.wait((writer,), timeout=CLOSING_MAX_S)
@@ -234,66 +237,40 @@ class Connections:
         return message
 
     async def _serve(self, connection: Connection, data: str | bytes) -> None:
-        """One message: its route, its function, and the answer if the route has one."""
+        """One message: its route, its integration, and the answer if the route has one."""
         origin = connection.origin
-        request_id = self._request_id(origin)
+        request_id = self.cloud.config.new_id()
         failure = {"connectionId": origin.id, "requestId": request_id}
         api = self._stages.api(origin.stage.api_id) or connection.api
         stage: Stage = api.stages.get(origin.stage.name, origin.stage)
-        route = _select(api, stage, data)
-        if route is None or route.function is None:
-            connection.post(_json({"message": "Forbidden", **failure}))
-            return
+        route = select(api, stage, origin, data)
         now_ms = self.cloud.config.now_ms()
-        if not route.bucket.take(now_ms):
+        key = "$default" if route is None else route.key
+        event = socket_events.message(origin, key, data, (now_ms, request_id))
+        if route is None or not route.integration:
+            self._routes.record(stage, event, 403)
+            connection.post(_json({"message": "Forbidden", **failure}))
+        elif not route.bucket.take(now_ms):
+            self._routes.record(stage, event, 429)
             connection.post(_json({"message": "Too Many Requests", **failure}))
-            return
-        event = socket_events.message(origin, route.key, data, (now_ms, request_id))
-        answer = await self._ask(route, event)
-        if answer is None:
-            connection.post(_json({"message": "Internal server error", **failure}))
-        elif route.answers and isinstance(answer.body, bytes) and answer.body:
-            connection.post(answer.body.decode(errors="replace"))
+        else:
+            answer = await self._routes.run(route, origin, event)
+            if answer is None:
+                connection.post(_json({"message": "Internal server error", **failure}))
+            elif route.answers and isinstance(answer.body, bytes) and answer.body:
+                connection.post(answer.body.decode(errors="replace"))
 
     async def _leave(self, connection: Connection) -> None:
-        """Tells `$disconnect`'s function; best effort, as on AWS."""
-        route = connection.origin.stage.by_key.get("$disconnect")
-        if route is None or route.function is None:
-            return
+        """Tells `$disconnect`'s integration; best effort, as on AWS."""
+        origin = connection.origin
         code, reason = connection.closing or (1006, "")
-        moment = (self.cloud.config.now_ms(), self._request_id(connection.origin))
-        await self._ask(route, socket_events.disconnect(connection.origin, code, reason, moment))
-
-    async def _ask(self, route: Route, event: dict[str, Any]) -> Response | None:
-        """The function's answer, or None if it failed."""
-        target = route.target
-        resource = f"{target.api_id}/{target.stage}/{route.key}"
-        arn = self.cloud.config.arn("execute-api", resource)
-        try:
-            async with asyncio.timeout(route.timeout_s):
-                caller = service(self.cloud, arn)
-                event_text = _json(event).encode()
-                payload = await invoke(self.cloud, route.function or "", event_text, caller)
-            return payloads.response(payload, "2.0")
-        except (TimeoutError, AwsError, FunctionFailed, MalformedAnswer) as error:
-            _log.warning("%s failed for %s: %r", route.function, route.key, error)
-            return None
-
-    def _request_id(self, origin: Origin) -> str:
-        return self.cloud.config.new_id()
-
-
-def _select(api: Api, stage: Stage, data: str | bytes) -> Route | None:
-    """`$request.body.action` names a member, or a path of members, of a JSON message."""
-    try:
-        value: Any = orjson.loads(data)
-        for name in api.selection.removeprefix("$request.body.").split("."):
-            value = value.get(name) if isinstance(value, dict) else None
-    except ValueError:
-        value = None
-    if isinstance(value, str) and not value.startswith("$") and value in stage.by_key:
-        return stage.by_key[value]
-    return stage.by_key.get("$default")
+        moment = (self.cloud.config.now_ms(), self.cloud.config.new_id())
+        event = socket_events.disconnect(origin, code, reason, moment)
+        route = origin.stage.by_key.get("$disconnect")
+        if route is None or not route.integration:
+            self._routes.record(origin.stage, event, 200)
+        else:
+            await self._routes.run(route, origin, event)
 
 
 def _refusal(status: int, body: dict[str, str]) -> Response:

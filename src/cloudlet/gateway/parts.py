@@ -14,6 +14,14 @@ _SEGMENT = re.compile(r"\{[\w.:-]+\+?\}|[^{}]*")
 _LAMBDA_URI = re.compile(
     r"arn:aws[\w-]*:apigateway:[\w-]+:lambda:path/[\d-]+/functions/(.+)/invocations"
 )
+_KINDS = {
+    "HTTP": ("AWS_PROXY", "HTTP_PROXY"),
+    "WEBSOCKET": ("AWS", "AWS_PROXY", "HTTP", "HTTP_PROXY", "MOCK"),
+}
+_ABSENT = {
+    "HTTP": ("RequestTemplates", "TemplateSelectionExpression"),
+    "WEBSOCKET": ("ResponseParameters",),
+}
 _TIMEOUT_MS_MAX = {"HTTP": 30_000, "WEBSOCKET": 29_000}
 
 
@@ -92,9 +100,12 @@ def integration(params: Document, protocol: str, existing: Document | None = Non
         "IntegrationType",
         "IntegrationUri",
         "IntegrationSubtype",
+        "PassthroughBehavior",
         "PayloadFormatVersion",
         "RequestParameters",
+        "RequestTemplates",
         "ResponseParameters",
+        "TemplateSelectionExpression",
         "TimeoutInMillis",
     ):
         if params.get(name) is not None:
@@ -106,6 +117,8 @@ def integration(params: Document, protocol: str, existing: Document | None = Non
         _check_mapping(document)
     if document.get("IntegrationSubtype"):
         service_integrations.check(document)
+        return document
+    if document["IntegrationType"] == "MOCK":
         return document
     if not document.get("IntegrationUri"):
         raise bad_request("IntegrationUri is required for this integration type")
@@ -119,24 +132,17 @@ def integration(params: Document, protocol: str, existing: Document | None = Non
 
 def _refuse_absent(params: Document, document: Document, protocol: str) -> None:
     kind = document.get("IntegrationType")
-    if kind not in ("AWS_PROXY", "HTTP_PROXY") or (kind == "HTTP_PROXY" and protocol != "HTTP"):
-        raise NotImplementedByCloudlet(f"IntegrationType {kind} of {protocol} APIs")
+    if kind not in _KINDS[protocol]:
+        raise bad_request(f"IntegrationType {kind} is not supported for {protocol} APIs")
     if document.get("IntegrationSubtype") and protocol != "HTTP":
         raise bad_request("IntegrationSubtype is supported only for HTTP APIs")
     if document["ConnectionType"] != "INTERNET":
         raise NotImplementedByCloudlet(f"ConnectionType {document['ConnectionType']}")
     if "user/" in (document.get("CredentialsArn") or ""):
         raise NotImplementedByCloudlet("An integration with its caller's credentials")
-    absent = () if protocol == "HTTP" else ("RequestParameters", "ResponseParameters")
-    for name in (
-        *absent,
-        "RequestTemplates",
-        "TemplateSelectionExpression",
-        "TlsConfig",
-        "ContentHandlingStrategy",
-    ):
+    for name in (*_ABSENT[protocol], "TlsConfig", "ContentHandlingStrategy"):
         if params.get(name):
-            raise NotImplementedByCloudlet(f"An integration with {name}")
+            raise NotImplementedByCloudlet(f"An integration of a {protocol} API with {name}")
 
 
 def _check_mapping(document: Document) -> None:

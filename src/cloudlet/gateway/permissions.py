@@ -18,6 +18,10 @@ _VERBS = {
 }
 _COLLECTIONS = {
     "RouteResponse": ("routes/{RouteId}/routeresponses", "RouteResponseId"),
+    "IntegrationResponse": (
+        "integrations/{IntegrationId}/integrationresponses",
+        "IntegrationResponseId",
+    ),
     "Integration": ("integrations", "IntegrationId"),
     "Deployment": ("deployments", "DeploymentId"),
     "Route": ("routes", "RouteId"),
@@ -39,7 +43,9 @@ def apigateway(call: Call) -> list[Requirement]:
         path += f"/{call.params['ApiId']}"
     for name, (collection, identifier) in _COLLECTIONS.items():
         if noun.startswith(name):
-            path += "/" + collection.format_map({"RouteId": call.params.get("RouteId", "")})
+            path += "/" + collection.format_map(
+                {name: call.params.get(name, "") for name in ("RouteId", "IntegrationId")}
+            )
             is_new = call.operation.startswith("Create")
             if not is_new and call.params.get(identifier):
                 path += f"/{call.params[identifier]}"

@@ -1,4 +1,4 @@
-"""Operations on the parts of an API: routes, integrations, route responses, stages, deployments.
+"""Operations on the parts of an API: routes, integrations, stages, deployments.
 
 https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis-apiid-routes.html
 """
@@ -88,42 +88,6 @@ def delete_integration(call: Call, tx: Transaction) -> None:
                 409,
             )
     _delete(call, tx, "integration", identifier)
-
-
-def create_route_response(call: Call, tx: Transaction) -> Output:
-    """Makes a WebSocket route answer with what its function returns."""
-    api_id, route_id = call.params["ApiId"], call.params["RouteId"]
-    configuration.part(tx, api_id, "route", route_id)
-    if call.params["RouteResponseKey"] != "$default":
-        raise bad_request("RouteResponseKey must be $default")
-    for name in ("ModelSelectionExpression", "ResponseModels", "ResponseParameters"):
-        if call.params.get(name):
-            raise NotImplementedByCloudlet(f"A route response with {name}")
-    document = {
-        "RouteResponseId": configuration.new_id(6),
-        "RouteResponseKey": "$default",
-        "RouteId": route_id,
-    }
-    key = ("routeresponse", document["RouteResponseId"])
-    configuration.save_part(tx, api_id, key, document, parent=route_id)
-    configuration.changed(call, tx, api_id)
-    return document
-
-
-def get_route_response(call: Call, view: View) -> Output:
-    params = call.params
-    return configuration.part(view, params["ApiId"], "routeresponse", params["RouteResponseId"])
-
-
-def get_route_responses(call: Call, view: View) -> Output:
-    api_id, route_id = call.params["ApiId"], call.params["RouteId"]
-    configuration.part(view, api_id, "route", route_id)
-    found = configuration.parts(view, api_id, "routeresponse", route_id)
-    return configuration.page(found, call.params)
-
-
-def delete_route_response(call: Call, tx: Transaction) -> None:
-    _delete(call, tx, "routeresponse", call.params["RouteResponseId"])
 
 
 def create_stage(call: Call, tx: Transaction) -> Output:

@@ -12,6 +12,7 @@ from cloudlet.gateway import (
     permissions,
     policies,
     resources,
+    responses,
 )
 from cloudlet.gateway.connections import Connections
 from cloudlet.gateway.edge import Edge
@@ -45,7 +46,12 @@ def service(state: GatewayState | None = None) -> list[Service]:
         Service(
             "apigatewayv2",
             operations(
-                models.operation_names("apigatewayv2"), apis, resources, authorizers, domain_names
+                models.operation_names("apigatewayv2"),
+                apis,
+                resources,
+                responses,
+                authorizers,
+                domain_names,
             ),
             permissions.apigateway,
             state=state.gateway if state else None,

@@ -34,6 +34,7 @@ class Route:
     answers: bool = False  # WebSocket: sends back what the function returns
     guard: Guard | None = None
     integration: Document = field(default_factory=dict)  # as its operations answer it
+    responses: list[Document] = field(default_factory=list)  # of the integration (WebSocket)
 
     @property
     def maps_requests(self) -> bool:
@@ -146,6 +147,9 @@ def _stage(config: Config, api_id: str, stage: Document, snapshot: Document) -> 
     authorizers = {a["AuthorizerId"]: a for a in snapshot.get("authorizers") or ()}
     root_arn = config.arn("execute-api", api_id)
     integrations = {i["IntegrationId"]: i for i in snapshot["integrations"]}
+    responses: dict[str, list[Document]] = {}
+    for response in snapshot.get("responses") or ():
+        responses.setdefault(response["IntegrationId"], []).append(response)
     answering = {r["RouteId"] for r in snapshot["route_responses"]}
     now_ms = config.now_ms()
     shared = Bucket.of(stage.get("DefaultRouteSettings") or {}, now_ms)
@@ -156,6 +160,8 @@ def _stage(config: Config, api_id: str, stage: Document, snapshot: Document) -> 
         target = Target(config.account, api_id, domain, compiled.name, compiled.variables, key)
         limits = settings.get(key)
         route = _route(target, integration, Bucket.of(limits, now_ms) if limits else shared)
+        if integration is not None:
+            route.responses = responses.get(integration["IntegrationId"], [])
         route.guard = http_authorizers.compiled(document, authorizers, root_arn)
         route.answers = document["RouteId"] in answering and bool(
             document.get("RouteResponseSelectionExpression")

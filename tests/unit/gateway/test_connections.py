@@ -10,10 +10,10 @@ import pytest
 from cloudlet.call import Call
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Request, Response
-from cloudlet.gateway import connections, management, resources
+from cloudlet.gateway import apis, authorizers, connections, management, resources, responses
 from cloudlet.gateway.service import GatewayState
 from tests.harness import ROOT, Bench
-from tests.unit.gateway.cloud import add_route, answers, event, make_api
+from tests.unit.gateway.cloud import FUNCTION, add_route, answers, event, make_api
 
 
 class FakeSocket:
@@ -27,6 +27,7 @@ class FakeSocket:
         self.heard: asyncio.Queue[str | bytes] = asyncio.Queue()
         self.closed: tuple[int, str] | None = None
         self.is_stuck = False
+        self.gone = (1005, "")
         self._said: asyncio.Queue[str | bytes | None] = asyncio.Queue()
 
     def say(self, message: str | bytes | None) -> None:
@@ -56,7 +57,7 @@ def make(bench: Bench, *keys: str) -> str:
         route_id = add_route(bench, api_id, key, "1.0", RouteResponseSelectionExpression="$default")
         if key == "ask":
             bench.call(
-                resources.create_route_response,
+                responses.create_route_response,
                 ApiId=api_id,
                 RouteId=route_id,
                 RouteResponseKey="$default",
@@ -231,3 +232,142 @@ def test_unknown_stage(bench: Bench, state: GatewayState) -> None:
     refused = asyncio.run(run()).refused
     assert refused is not None
     assert refused.status == 403
+
+
+def test_disconnect_tells_why(bench: Bench, state: GatewayState) -> None:
+    api_id = make(bench, "$disconnect")
+
+    async def scene(socket: FakeSocket) -> None:
+        await connected(state)
+        socket.gone = (4001, "bored")
+
+    play(state, api_id, scene)
+    context = event(bench)["requestContext"]
+    assert (context["disconnectStatusCode"], context["disconnectReason"]) == (4001, "bored")
+
+
+@pytest.mark.parametrize(
+    ("expression", "route"),
+    [
+        ("$request.body.action", "ask"),
+        ("${request.body.deep.kind}", "deep"),
+        ("${request.body.action}/${request.querystring.token}", "ask/a,b"),
+        ("$request.header.user-agent", "test"),
+        ("$request.body.missing", "$default"),
+    ],
+)
+def test_selection(bench: Bench, state: GatewayState, expression: str, route: str) -> None:
+    api_id = make(bench, "ask", "deep", "ask/a,b", "test", "$default")
+    bench.call(apis.update_api, ApiId=api_id, RouteSelectionExpression=expression)
+    answers(bench, {"statusCode": 200})
+
+    async def scene(socket: FakeSocket) -> None:
+        await connected(state)
+        socket.say('{"action": "ask", "deep": {"kind": "deep"}}')
+        while not bench.invoked:
+            await asyncio.sleep(0)
+
+    play(state, api_id, scene)
+    assert event(bench)["requestContext"]["routeKey"] == route
+
+
+def make_mock(bench: Bench, **integration: Any) -> str:
+    """An API whose `$default` answers without a function."""
+    api_id = make_api(bench, "WEBSOCKET")
+    made = bench.call(
+        resources.create_integration, ApiId=api_id, **{"IntegrationType": "MOCK", **integration}
+    )
+    route = bench.call(
+        resources.create_route,
+        ApiId=api_id,
+        RouteKey="$default",
+        Target=f"integrations/{made['IntegrationId']}",
+        RouteResponseSelectionExpression="$default",
+    )
+    bench.call(
+        responses.create_route_response,
+        ApiId=api_id,
+        RouteId=route["RouteId"],
+        RouteResponseKey="$default",
+    )
+    for key, template in (
+        ("$default", '{"to": "$context.connectionId"}'),
+        (r"/4\d\d/", '{"refused": true}'),
+    ):
+        bench.call(
+            responses.create_integration_response,
+            ApiId=api_id,
+            IntegrationId=made["IntegrationId"],
+            IntegrationResponseKey=key,
+            ResponseTemplates={"$default": template},
+        )
+    bench.call(resources.create_stage, ApiId=api_id, StageName="ws", AutoDeploy=True)
+    return api_id
+
+
+def test_mock(bench: Bench, state: GatewayState) -> None:
+    templates = {
+        "good": '{"statusCode": 200}',
+        "$default": '{"statusCode": 404}',
+        "echo": "{\"statusCode\": $input.path('$.status')}",
+    }
+    api_id = make_mock(
+        bench,
+        RequestTemplates=templates,
+        TemplateSelectionExpression=r"\$request.body.kind",
+    )
+
+    async def scene(socket: FakeSocket) -> None:
+        identifier = await connected(state)
+        for said, heard in (
+            ('{"kind": "good"}', {"to": identifier}),
+            ("anything", {"refused": True}),
+            ('{"kind": "echo", "status": 201}', {"to": identifier}),
+        ):
+            socket.say(said)
+            assert orjson.loads(await socket.heard.get()) == heard
+        socket.say('{"kind": "echo"}')
+        assert orjson.loads(await socket.heard.get())["message"] == "Internal server error"
+
+    play(state, api_id, scene)
+
+
+def test_authorizer(bench: Bench, state: GatewayState) -> None:
+    api_id = make_api(bench, "WEBSOCKET")
+    judge = bench.call(
+        authorizers.create_authorizer, ApiId=api_id, Name="a", AuthorizerType="REQUEST",
+        AuthorizerUri=FUNCTION, IdentitySource=["route.request.querystring.token"],
+    )["AuthorizerId"]  # fmt: skip
+    add_route(bench, api_id, "$connect", "1.0", AuthorizationType="CUSTOM", AuthorizerId=judge)
+    add_route(bench, api_id, "$default", "1.0")
+    bench.call(resources.create_stage, ApiId=api_id, StageName="ws", AutoDeploy=True)
+    effect = "Allow"
+
+    def invoke(params: dict[str, Any]) -> dict[str, Any]:
+        asked = orjson.loads(params["Payload"])
+        answer: Any = {"statusCode": 200}
+        if asked.get("type") == "REQUEST":
+            arn = f"arn:aws:execute-api:us-east-1:000000000000:{api_id}/ws/$connect"
+            assert asked["methodArn"] == arn
+            statement = {"Effect": effect, "Action": "execute-api:Invoke", "Resource": arn}
+            policy = {"Version": "2012-10-17", "Statement": [statement]}
+            answer = {"principalId": "ann", "policyDocument": policy, "context": {"n": 1}}
+        return {"StatusCode": 200, "Payload": orjson.dumps(answer)}
+
+    bench.answers["Invoke"] = invoke
+
+    async def scene(socket: FakeSocket) -> None:
+        await connected(state)
+        socket.say("x")
+        while len(bench.invoked) < 3:
+            await asyncio.sleep(0)
+
+    play(state, api_id, scene)
+    for number in (-1, -2):  # of the message, and of $connect
+        said = event(bench, number)["requestContext"]["authorizer"]
+        assert said == {"principalId": "ann", "n": 1}
+    effect = "Deny"
+    refused = play(state, api_id, nothing).refused
+    assert refused is not None and refused.status == 403
+    with pytest.raises(AwsError, match="connect"):
+        add_route(bench, api_id, "other", "1.0", AuthorizationType="AWS_IAM")

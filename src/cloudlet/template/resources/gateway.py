@@ -114,6 +114,7 @@ class Part:
     properties: frozenset[str]
     fixed: frozenset[str] = frozenset()
     has_update: bool = True
+    parent: str = ""  # the member that names a part's own parent
 
     @property
     def type(self) -> str:
@@ -148,6 +149,8 @@ class Part:
 
     async def delete(self, ctx: Context, physical_id: str, properties: Properties) -> None:
         target = {"ApiId": properties["ApiId"], self.id: physical_id}
+        if self.parent:
+            target[self.parent] = properties[self.parent]
         await ctx.call(_SERVICE, f"Delete{self.noun}", **target)
 
     def check(self, properties: Properties) -> None:
@@ -195,6 +198,25 @@ _PARTS = (
             " ResponseParameters TemplateSelectionExpression TimeoutInMillis TlsConfig"
         ),
         fixed=words("IntegrationType"),
+    ),
+    Part(
+        "RouteResponse",
+        "RouteResponseId",
+        words(
+            "ModelSelectionExpression ResponseModels ResponseParameters RouteId RouteResponseKey"
+        ),
+        fixed=words("RouteId"),
+        parent="RouteId",
+    ),
+    Part(
+        "IntegrationResponse",
+        "IntegrationResponseId",
+        words(
+            "ContentHandlingStrategy IntegrationId IntegrationResponseKey ResponseParameters"
+            " ResponseTemplates TemplateSelectionExpression"
+        ),
+        fixed=words("IntegrationId"),
+        parent="IntegrationId",
     ),
     Part("Deployment", "DeploymentId", words("Description StageName"), fixed=words("StageName")),
     Part(
