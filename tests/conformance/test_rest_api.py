@@ -144,11 +144,13 @@ def test_functions(server: Server, echo: str) -> None:
     """Proxy, and mapped both ways with an error picked by its message."""
     api = Rest.make(server, "functions")
     api.method("ANY /pets/{id}", for_function(echo))
-    template = """{"id": "$input.params('id')", "body": $input.json('$'), "fail": "$input.path('$.fail')"}"""
+    template = """{"id": "$input.params('id')", "body": $input.json('$'),
+        "fail": "$input.path('$.fail')"}"""
     not_found = {
         "selectionPattern": "Not found.*",
         "responseTemplates": {
-            "application/json": """{"told":"$util.escapeJavaScript($input.path('$.errorMessage'))"}"""
+            "application/json": """#set($error = $input.path('$.errorMessage'))
+{"told":"$util.escapeJavaScript($error)"}"""
         },
     }
     responses: dict[str, Any] = {"200": {}, "404": not_found}

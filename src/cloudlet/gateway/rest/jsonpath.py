@@ -115,13 +115,8 @@ def _member(key: Any) -> Select:
         if isinstance(value, dict):
             if key in value:
                 yield value[key]
-        elif isinstance(value, list) and isinstance(key, int):
-            if -len(value) <= key < len(value):
-                yield value[key]
-        elif isinstance(value, list):  # a name of a list: of each of its objects
-            for item in value:
-                if isinstance(item, dict) and key in item:
-                    yield item[key]
+        elif isinstance(value, list) and isinstance(key, int) and -len(value) <= key < len(value):
+            yield value[key]
 
     return select
 
