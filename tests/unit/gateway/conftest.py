@@ -9,6 +9,7 @@ from cloudlet.gateway.rest.schema import SCHEMA as REST_SCHEMA
 from cloudlet.gateway.schema import SCHEMA
 from cloudlet.gateway.service import GatewayState
 from tests.harness import Bench
+from tests.unit.gateway.rest_control import Rest
 
 
 @pytest.fixture
@@ -24,3 +25,8 @@ def state(bench: Bench) -> GatewayState:
     state = GatewayState.of(bench.cloud)
     bench.state = state.gateway
     return state
+
+
+@pytest.fixture
+def rest(bench: Bench) -> Rest:
+    return Rest(bench)
