@@ -54,7 +54,7 @@ def list_roles(call: Call, view: View) -> Output:
 
 
 def update_role(call: Call, tx: Transaction) -> Output:
-    role = _own(call, tx)
+    role = named(call, tx, ROLE)
     tx.run(
         "UPDATE iam_role SET description = ?, max_session_s = ? WHERE name = ?",
         (
@@ -67,7 +67,7 @@ def update_role(call: Call, tx: Transaction) -> Output:
 
 
 def update_role_description(call: Call, tx: Transaction) -> Output:
-    name = _own(call, tx)["name"]
+    name = named(call, tx, ROLE)["name"]
     sql = "UPDATE iam_role SET description = ? WHERE name = ?"
     tx.run(sql, (call.params["Description"], name))
     return {"Role": _role(call, tx, find(tx, ROLE, name))}

@@ -27,10 +27,10 @@ class Iam(Bench):
         self.state = Credentials(self.config, self.database)
         self._iam, self._sts = service(self.state)
 
-    def iam(self, operation: str, caller: Caller = ROOT, **params: Any) -> Any:
+    def iam(self, operation: str, caller: Any = ROOT, **params: Any) -> Any:
         return self._run(self._iam, operation, caller, params)
 
-    def sts(self, operation: str, caller: Caller = ROOT, **params: Any) -> Any:
+    def sts(self, operation: str, caller: Any = ROOT, **params: Any) -> Any:
         return self._run(self._sts, operation, caller, params)
 
     def _run(self, known: Any, operation: str, caller: Caller, params: dict[str, Any]) -> Any:

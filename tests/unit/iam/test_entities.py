@@ -170,7 +170,9 @@ def test_service_linked_roles_are_their_services(cloud: Iam) -> None:
     again = {"AWSServiceName": "ops.apigateway.amazonaws.com"}
     assert "has been taken" in refused(cloud.iam, "CreateServiceLinkedRole", **again)
     assert "UnmodifiableEntity" in refused(cloud.iam, "DeleteRole", **name)
-    assert "UnmodifiableEntity" in refused(cloud.iam, "UpdateRole", **name)
+    trusting = {**name, "PolicyDocument": TRUST}
+    assert "UnmodifiableEntity" in refused(cloud.iam, "UpdateAssumeRolePolicy", **trusting)
+    cloud.iam("UpdateRoleDescription", Description="d", **name)
     task = cloud.iam("DeleteServiceLinkedRole", **name)["DeletionTaskId"]
     status = cloud.iam("GetServiceLinkedRoleDeletionStatus", DeletionTaskId=task)
     assert status["Status"] == "SUCCEEDED"

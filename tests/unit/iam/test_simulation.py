@@ -153,8 +153,8 @@ def test_context_keys(cloud: Iam) -> None:
 
 
 def test_iam_001_positions_of_statements() -> None:
-    text = '{\n    "Version": "2012-10-17",\n    "Statement": [\n        {\n            "a": "]"\n        },\n'
-    text += '        {"b": 1}\n    ]\n}\n'
+    text = '{\n    "Version": "2012-10-17",\n    "Statement": [\n'
+    text += '        {\n            "a": "]"\n        },\n        {"b": 1}\n    ]\n}\n'
     assert _position(text, 0) == {
         "StartPosition": {"Line": 3, "Column": 19},
         "EndPosition": {"Line": 6, "Column": 10},

@@ -1,34 +1,103 @@
-"""AWS::IAM::*: roles with their policies, inline policies, managed policies.
+"""AWS::IAM::*: users, roles and groups with their policies, and all that hangs on them.
 
+The three differ in names alone ("RoleName", "PutRolePolicy"), which are built from `title`.
 See https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_IAM.html.
 """
 
 from typing import Any
 
+from cloudlet.call import Output
 from cloudlet.template.intrinsics import Known
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.resources.kind import Context, Kind, Properties
 from cloudlet.template.resources.shapes import text
+from cloudlet.template.resources.tags import tag_list
 from cloudlet.template.words import words
 
 _VERSIONS_MAXIMUM = 5  # of one managed policy
+_OWNERS = {"Roles": "Role", "Users": "User", "Groups": "Group"}
 
 
-async def _create_role(ctx: Context, properties: Properties) -> Known:
-    name = ctx.name(properties.get("RoleName"), 64)
-    settings: dict[str, Any] = {
-        "RoleName": name,
-        "AssumeRolePolicyDocument": text(properties["AssumeRolePolicyDocument"]),
-    }
-    for key in ("Path", "Description", "PermissionsBoundary", "Tags"):
-        if key in properties:
-            settings[key] = properties[key]
-    if "MaxSessionDuration" in properties:
-        settings["MaxSessionDuration"] = int(properties["MaxSessionDuration"])
-    made = (await ctx.call("iam", "CreateRole", **settings))["Role"]
-    await ctx.begin(name)
-    await _role_policies(ctx, name, properties, {})
-    return Known(name, {"Arn": made["Arn"], "RoleId": made["RoleId"]})
+async def _iam(ctx: Context, operation: str, **params: Any) -> Output:
+    return await ctx.call("iam", operation, **params)
+
+
+def _given(properties: Properties, *names: str) -> dict[str, Any]:
+    return {name: properties[name] for name in names if name in properties}
+
+
+# --- Roles, users and groups
+
+
+def _entity(title: str, limit: int, properties: str, fixed: str) -> Kind:
+    member = f"{title}Name"
+
+    async def create(ctx: Context, new: Properties) -> Known:
+        name = ctx.name(new.get(member), limit)
+        settings = _given(new, "Path", "Description", "PermissionsBoundary", "Tags")
+        if title == "Role":
+            settings["AssumeRolePolicyDocument"] = text(new["AssumeRolePolicyDocument"])
+            settings["MaxSessionDuration"] = int(new.get("MaxSessionDuration") or 3600)
+        made = (await _iam(ctx, f"Create{title}", **{member: name}, **settings))[title]
+        await ctx.begin(name)
+        await _policies(ctx, title, name, (new, {}))
+        await _join(ctx, name, new.get("Groups") or [], [])
+        return Known(name, {"Arn": made["Arn"], f"{title}Id": made[f"{title}Id"]})
+
+    async def update(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
+        name = known.physical_id
+        if title == "Role":
+            await _update_role(ctx, name, new, old)
+        elif new.get("Path") != old.get("Path"):
+            path = {"NewPath": new.get("Path") or "/"}
+            await _iam(ctx, f"Update{title}", **{member: name}, **path)
+        await _policies(ctx, title, name, (new, old))
+        await _join(ctx, name, new.get("Groups") or [], old.get("Groups") or [])
+        await _extras(ctx, title, name, (new, old))
+        if title == "Role":
+            return known
+        arn = (await _iam(ctx, f"Get{title}", **{member: name}))[title]["Arn"]
+        return Known(name, {**known.attributes, "Arn": arn})
+
+    async def delete(ctx: Context, name: str, old: Properties) -> None:
+        """Takes off all that is on it, whoever put it there (a crash may have)."""
+        of = {member: name}
+        for policy in (await _iam(ctx, f"List{title}Policies", **of)).get("PolicyNames", []):
+            await _iam(ctx, f"Delete{title}Policy", **of, PolicyName=policy)
+        attached = await _iam(ctx, f"ListAttached{title}Policies", **of)
+        for policy in attached.get("AttachedPolicies", []):
+            await _iam(ctx, f"Detach{title}Policy", **of, PolicyArn=policy["PolicyArn"])
+        if title == "User":
+            for group in (await _iam(ctx, "ListGroupsForUser", **of)).get("Groups", []):
+                await _iam(ctx, "RemoveUserFromGroup", **of, GroupName=group["GroupName"])
+        await _iam(ctx, f"Delete{title}", **of)
+
+    needed = words("AssumeRolePolicyDocument") if title == "Role" else frozenset()
+    return Kind(
+        f"AWS::IAM::{title}",
+        words(f"{member} Path ManagedPolicyArns Policies {properties}"),
+        create,
+        delete,
+        update,
+        fixed=words(f"{member} {fixed}"),
+        name=member,
+        required=needed,
+    )
+
+
+async def _update_role(ctx: Context, name: str, new: Properties, old: Properties) -> None:
+    trust = text(new["AssumeRolePolicyDocument"])
+    if not old or trust != text(old["AssumeRolePolicyDocument"]):
+        await _iam(ctx, "UpdateAssumeRolePolicy", RoleName=name, PolicyDocument=trust)
+    described = {key: new.get(key) for key in ("Description", "MaxSessionDuration")}
+    if described != {key: old.get(key) for key in described}:
+        await _iam(
+            ctx,
+            "UpdateRole",
+            RoleName=name,
+            Description=described["Description"] or "",
+            MaxSessionDuration=int(described["MaxSessionDuration"] or 3600),
+        )
 
 
 def _inline(properties: Properties) -> dict[str, str]:
@@ -36,171 +105,268 @@ def _inline(properties: Properties) -> dict[str, str]:
     return {policy["PolicyName"]: text(policy["PolicyDocument"]) for policy in policies}
 
 
-async def _role_policies(ctx: Context, name: str, new: Properties, old: Properties) -> None:
-    inline, before = _inline(new), _inline(old)
+async def _policies(
+    ctx: Context, title: str, name: str, change: tuple[Properties, Properties]
+) -> None:
+    """Inline and managed ones, from what they were (the second of `change`) to what they are."""
+    of = {f"{title}Name": name}
+    inline, before = (_inline(properties) for properties in change)
     for policy, document in inline.items():
         if before.get(policy) != document:
-            await ctx.call(
-                "iam", "PutRolePolicy", RoleName=name, PolicyName=policy, PolicyDocument=document
-            )
+            put = {"PolicyName": policy, "PolicyDocument": document}
+            await _iam(ctx, f"Put{title}Policy", **of, **put)
     for policy in before.keys() - inline.keys():
-        await ctx.call("iam", "DeleteRolePolicy", RoleName=name, PolicyName=policy)
-    managed = list(dict.fromkeys(new.get("ManagedPolicyArns") or []))
-    attached = list(dict.fromkeys(old.get("ManagedPolicyArns") or []))
+        await _iam(ctx, f"Delete{title}Policy", **of, PolicyName=policy)
+    managed, attached = (list(dict.fromkeys(p.get("ManagedPolicyArns") or [])) for p in change)
     for arn in managed:
         if arn not in attached:
-            await ctx.call("iam", "AttachRolePolicy", RoleName=name, PolicyArn=arn)
+            await _iam(ctx, f"Attach{title}Policy", **of, PolicyArn=arn)
     for arn in attached:
         if arn not in managed:
-            await ctx.call("iam", "DetachRolePolicy", RoleName=name, PolicyArn=arn)
+            await _iam(ctx, f"Detach{title}Policy", **of, PolicyArn=arn)
 
 
-async def _update_role(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-    name = known.physical_id
-    trust = text(new["AssumeRolePolicyDocument"])
-    if not old or trust != text(old["AssumeRolePolicyDocument"]):
-        await ctx.call("iam", "UpdateAssumeRolePolicy", RoleName=name, PolicyDocument=trust)
-    described = {key: new.get(key) for key in ("Description", "MaxSessionDuration")}
-    if described != {key: old.get(key) for key in described}:
-        await ctx.call(
-            "iam",
-            "UpdateRole",
-            RoleName=name,
-            Description=described["Description"] or "",
-            MaxSessionDuration=int(described["MaxSessionDuration"] or 3600),
-        )
-    await _role_policies(ctx, name, new, old)
-    await _role_extras(ctx, name, new, old)
-    return known
+async def _join(ctx: Context, user: str, groups: list[str], before: list[str]) -> None:
+    for group in groups:
+        if group not in before:
+            await _iam(ctx, "AddUserToGroup", GroupName=group, UserName=user)
+    for group in before:
+        if group not in groups:
+            await _iam(ctx, "RemoveUserFromGroup", GroupName=group, UserName=user)
 
 
-async def _role_extras(ctx: Context, name: str, new: Properties, old: Properties) -> None:
+async def _extras(
+    ctx: Context, title: str, name: str, change: tuple[Properties, Properties]
+) -> None:
+    """Boundary and tags; groups have neither."""
+    of, (new, old) = {f"{title}Name": name}, change
     boundary, before = new.get("PermissionsBoundary"), old.get("PermissionsBoundary")
-    if boundary != before and boundary:
-        await ctx.call(
-            "iam", "PutRolePermissionsBoundary", RoleName=name, PermissionsBoundary=boundary
-        )
-    elif boundary != before:
-        await ctx.call("iam", "DeleteRolePermissionsBoundary", RoleName=name)
-    tags, previous = new.get("Tags") or [], old.get("Tags") or []
-    if tags != previous:
-        gone = {tag["Key"] for tag in previous} - {tag["Key"] for tag in tags}
-        if gone:
-            await ctx.call("iam", "UntagRole", RoleName=name, TagKeys=sorted(gone))
-        if tags:
-            await ctx.call("iam", "TagRole", RoleName=name, Tags=tags)
+    if boundary and boundary != before:
+        bound = {"PermissionsBoundary": boundary}
+        await _iam(ctx, f"Put{title}PermissionsBoundary", **of, **bound)
+    elif before and not boundary:
+        await _iam(ctx, f"Delete{title}PermissionsBoundary", **of)
+    tags, previous = tag_list(new.get("Tags")), tag_list(old.get("Tags"))
+    if gone := sorted(previous.keys() - tags.keys()):
+        await _iam(ctx, f"Untag{title}", **of, TagKeys=gone)
+    if tags and tags != previous:
+        given = [{"Key": key, "Value": value} for key, value in tags.items()]
+        await _iam(ctx, f"Tag{title}", **of, Tags=given)
 
 
-async def _delete_role(ctx: Context, name: str, properties: Properties) -> None:
-    """Takes off all that is on the role, whoever put it there (a crash may have)."""
-    inline = await ctx.call("iam", "ListRolePolicies", RoleName=name)
-    for policy in inline.get("PolicyNames", []):
-        await ctx.call("iam", "DeleteRolePolicy", RoleName=name, PolicyName=policy)
-    attached = await ctx.call("iam", "ListAttachedRolePolicies", RoleName=name)
-    for policy in attached.get("AttachedPolicies", []):
-        await ctx.call("iam", "DetachRolePolicy", RoleName=name, PolicyArn=policy["PolicyArn"])
-    await ctx.call("iam", "DeleteRole", RoleName=name)
+# --- Policies for several owners
+
+
+def _owners(properties: Properties) -> list[tuple[str, str]]:
+    """(title, name) of each that has the policy."""
+    return [(title, name) for key, title in _OWNERS.items() for name in properties.get(key) or []]
 
 
 async def _create_policy(ctx: Context, properties: Properties) -> Known:
-    document = text(properties["PolicyDocument"])
-    for role in properties["Roles"]:
-        await ctx.call(
-            "iam",
-            "PutRolePolicy",
-            RoleName=role,
-            PolicyName=properties["PolicyName"],
-            PolicyDocument=document,
-        )
-    return Known(properties["PolicyName"], {"Id": properties["PolicyName"]})
+    policy = properties["PolicyName"]
+    put = {"PolicyName": policy, "PolicyDocument": text(properties["PolicyDocument"])}
+    for title, name in _owners(properties):
+        await _iam(ctx, f"Put{title}Policy", **{f"{title}Name": name}, **put)
+    return Known(policy, {"Id": policy})
 
 
 async def _update_policy(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
     made = await _create_policy(ctx, new)
-    gone = [role for role in old.get("Roles", []) if role not in new["Roles"]]
-    await _delete_policy(ctx, known.physical_id, {**old, "Roles": gone})
+    kept = _owners(new)
+    for title, name in _owners(old):
+        if (title, name) not in kept:
+            of = {f"{title}Name": name, "PolicyName": known.physical_id}
+            await _iam(ctx, f"Delete{title}Policy", **of)
     return made
 
 
-async def _delete_policy(ctx: Context, name: str, properties: Properties) -> None:
-    for role in properties.get("Roles", []):
-        await ctx.call("iam", "DeleteRolePolicy", RoleName=role, PolicyName=name)
+async def _delete_policy(ctx: Context, policy: str, properties: Properties) -> None:
+    for title, name in _owners(properties):
+        of = {f"{title}Name": name, "PolicyName": policy}
+        await _iam(ctx, f"Delete{title}Policy", **of)
 
 
 def _check_policy(properties: Properties) -> None:
-    if not properties.get("Roles"):
-        raise TemplateError("A policy needs Roles (Users and Groups are not implemented).")
+    if not _owners(properties):
+        raise TemplateError("At least one of [Groups,Roles,Users] must be non-empty.")
+
+
+def _single_policy(title: str) -> Kind:
+    """AWS::IAM::RolePolicy and its like: an inline policy of one owner."""
+    plural = next(key for key, value in _OWNERS.items() if value == title)
+
+    def several(properties: Properties) -> Properties:
+        return {**properties, plural: [properties[f"{title}Name"]]}
+
+    async def create(ctx: Context, new: Properties) -> Known:
+        await _create_policy(ctx, several(new))
+        return Known(f"{new['PolicyName']}|{new[f'{title}Name']}", {})
+
+    async def update(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
+        return await create(ctx, new)
+
+    async def delete(ctx: Context, policy: str, old: Properties) -> None:
+        await _delete_policy(ctx, policy.split("|")[0], several(old))
+
+    both = words(f"PolicyName {title}Name")
+    return Kind(
+        f"AWS::IAM::{title}Policy",
+        both | {"PolicyDocument"},
+        create,
+        delete,
+        update,
+        fixed=both,
+        required=both | {"PolicyDocument"},
+    )
 
 
 async def _create_managed(ctx: Context, properties: Properties) -> Known:
-    settings: dict[str, Any] = {
-        "PolicyName": ctx.name(properties.get("ManagedPolicyName"), 128),
-        "PolicyDocument": text(properties["PolicyDocument"]),
-    }
-    for key in ("Path", "Description"):
-        if key in properties:
-            settings[key] = properties[key]
-    made = (await ctx.call("iam", "CreatePolicy", **settings))["Policy"]
-    arn = made["Arn"]
+    made = await _iam(
+        ctx,
+        "CreatePolicy",
+        PolicyName=ctx.name(properties.get("ManagedPolicyName"), 128),
+        PolicyDocument=text(properties["PolicyDocument"]),
+        **_given(properties, "Path", "Description"),
+    )
+    arn = made["Policy"]["Arn"]
     ctx.planned_id = arn
     await ctx.begin(arn)
-    for role in properties.get("Roles") or []:
-        await ctx.call("iam", "AttachRolePolicy", RoleName=role, PolicyArn=arn)
-    return Known(arn, {"PolicyArn": arn, "PolicyId": made["PolicyId"]})
+    for title, name in _owners(properties):
+        await _iam(ctx, f"Attach{title}Policy", **{f"{title}Name": name}, PolicyArn=arn)
+    return Known(arn, {"PolicyArn": arn, "PolicyId": made["Policy"]["PolicyId"]})
 
 
 async def _update_managed(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
     arn = known.physical_id
     if text(new["PolicyDocument"]) != text(old.get("PolicyDocument", "")):
-        versions = (await ctx.call("iam", "ListPolicyVersions", PolicyArn=arn))["Versions"]
+        versions = (await _iam(ctx, "ListPolicyVersions", PolicyArn=arn))["Versions"]
         spare = [each["VersionId"] for each in versions if not each["IsDefaultVersion"]]
         if len(versions) >= _VERSIONS_MAXIMUM:
             oldest = min(spare, key=lambda version: int(version[1:]))
-            await ctx.call("iam", "DeletePolicyVersion", PolicyArn=arn, VersionId=oldest)
-        await ctx.call(
-            "iam",
-            "CreatePolicyVersion",
-            PolicyArn=arn,
-            PolicyDocument=text(new["PolicyDocument"]),
-            SetAsDefault=True,
-        )
-    roles, before = new.get("Roles") or [], old.get("Roles") or []
-    for role in roles:
-        if role not in before:
-            await ctx.call("iam", "AttachRolePolicy", RoleName=role, PolicyArn=arn)
-    for role in before:
-        if role not in roles:
-            await ctx.call("iam", "DetachRolePolicy", RoleName=role, PolicyArn=arn)
+            await _iam(ctx, "DeletePolicyVersion", PolicyArn=arn, VersionId=oldest)
+        version = {"PolicyDocument": text(new["PolicyDocument"]), "SetAsDefault": True}
+        await _iam(ctx, "CreatePolicyVersion", PolicyArn=arn, **version)
+    owners, before = _owners(new), _owners(old)
+    for title, name in owners:
+        if (title, name) not in before:
+            await _iam(ctx, f"Attach{title}Policy", **{f"{title}Name": name}, PolicyArn=arn)
+    for title, name in before:
+        if (title, name) not in owners:
+            await _iam(ctx, f"Detach{title}Policy", **{f"{title}Name": name}, PolicyArn=arn)
     return known
 
 
 async def _delete_managed(ctx: Context, arn: str, properties: Properties) -> None:
-    for role in properties.get("Roles") or []:
-        await ctx.call("iam", "DetachRolePolicy", RoleName=role, PolicyArn=arn)
-    versions = (await ctx.call("iam", "ListPolicyVersions", PolicyArn=arn)).get("Versions", [])
+    for title, name in _owners(properties):
+        await _iam(ctx, f"Detach{title}Policy", **{f"{title}Name": name}, PolicyArn=arn)
+    versions = (await _iam(ctx, "ListPolicyVersions", PolicyArn=arn)).get("Versions", [])
     for each in versions:
         if not each["IsDefaultVersion"]:
-            await ctx.call("iam", "DeletePolicyVersion", PolicyArn=arn, VersionId=each["VersionId"])
-    await ctx.call("iam", "DeletePolicy", PolicyArn=arn)
+            await _iam(ctx, "DeletePolicyVersion", PolicyArn=arn, VersionId=each["VersionId"])
+    await _iam(ctx, "DeletePolicy", PolicyArn=arn)
+
+
+# --- What joins them: members, instance profiles, keys, service-linked roles
+
+
+async def _create_addition(ctx: Context, properties: Properties) -> Known:
+    for user in properties["Users"]:
+        await _iam(ctx, "AddUserToGroup", GroupName=properties["GroupName"], UserName=user)
+    return Known(ctx.name(None, 128), {})
+
+
+async def _update_addition(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
+    await _create_addition(ctx, new)
+    is_moved = new["GroupName"] != old.get("GroupName")
+    gone = [user for user in old.get("Users") or [] if is_moved or user not in new["Users"]]
+    await _delete_addition(ctx, known.physical_id, {**old, "Users": gone})
+    return known
+
+
+async def _delete_addition(ctx: Context, _: str, properties: Properties) -> None:
+    for user in properties.get("Users") or []:
+        await _iam(ctx, "RemoveUserFromGroup", GroupName=properties["GroupName"], UserName=user)
+
+
+async def _create_profile(ctx: Context, properties: Properties) -> Known:
+    name = ctx.name(properties.get("InstanceProfileName"), 128)
+    settings = {"InstanceProfileName": name, **_given(properties, "Path")}
+    made = (await _iam(ctx, "CreateInstanceProfile", **settings))["InstanceProfile"]
+    await ctx.begin(name)
+    for role in properties["Roles"]:
+        await _iam(ctx, "AddRoleToInstanceProfile", InstanceProfileName=name, RoleName=role)
+    return Known(name, {"Arn": made["Arn"]})
+
+
+async def _update_profile(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
+    await _empty_profile(ctx, known.physical_id)
+    for role in new["Roles"]:
+        of = {"InstanceProfileName": known.physical_id, "RoleName": role}
+        await _iam(ctx, "AddRoleToInstanceProfile", **of)
+    return known
+
+
+async def _empty_profile(ctx: Context, name: str) -> None:
+    found = await _iam(ctx, "GetInstanceProfile", InstanceProfileName=name)
+    for role in found.get("InstanceProfile", {}).get("Roles", []):
+        of = {"InstanceProfileName": name, "RoleName": role["RoleName"]}
+        await _iam(ctx, "RemoveRoleFromInstanceProfile", **of)
+
+
+async def _delete_profile(ctx: Context, name: str, properties: Properties) -> None:
+    await _empty_profile(ctx, name)
+    await _iam(ctx, "DeleteInstanceProfile", InstanceProfileName=name)
+
+
+async def _create_key(ctx: Context, properties: Properties) -> Known:
+    user = properties["UserName"]
+    made = (await _iam(ctx, "CreateAccessKey", UserName=user))["AccessKey"]
+    known = Known(made["AccessKeyId"], {"SecretAccessKey": made["SecretAccessKey"]})
+    await ctx.begin(known.physical_id)
+    return await _update_key(ctx, known, properties, {})
+
+
+async def _update_key(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
+    status = new.get("Status") or "Active"
+    if status != (old.get("Status") or "Active"):
+        key = {"UserName": new["UserName"], "AccessKeyId": known.physical_id}
+        await _iam(ctx, "UpdateAccessKey", **key, Status=status)
+    return known
+
+
+async def _delete_key(ctx: Context, key: str, properties: Properties) -> None:
+    await _iam(ctx, "DeleteAccessKey", UserName=properties["UserName"], AccessKeyId=key)
+
+
+async def _create_linked(ctx: Context, properties: Properties) -> Known:
+    settings = _given(properties, "AWSServiceName", "CustomSuffix", "Description")
+    name = (await _iam(ctx, "CreateServiceLinkedRole", **settings))["Role"]["RoleName"]
+    return Known(name, {"RoleName": name})
+
+
+async def _update_linked(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
+    described = {"RoleName": known.physical_id, "Description": new.get("Description") or ""}
+    await _iam(ctx, "UpdateRole", **described)
+    return known
+
+
+async def _delete_linked(ctx: Context, name: str, properties: Properties) -> None:
+    await _iam(ctx, "DeleteServiceLinkedRole", RoleName=name)
 
 
 KINDS = (
-    Kind(
-        "AWS::IAM::Role",
-        words(
-            "AssumeRolePolicyDocument Description ManagedPolicyArns MaxSessionDuration Path"
-            " PermissionsBoundary Policies RoleName Tags"
-        ),
-        _create_role,
-        _delete_role,
-        _update_role,
-        fixed=words("RoleName Path"),
-        name="RoleName",
-        required=words("AssumeRolePolicyDocument"),
+    _entity(
+        "Role",
+        64,
+        "AssumeRolePolicyDocument Description MaxSessionDuration PermissionsBoundary Tags",
+        "Path",
     ),
+    _entity("User", 64, "Groups PermissionsBoundary Tags", ""),
+    _entity("Group", 128, "", ""),
+    *(_single_policy(title) for title in _OWNERS.values()),
     Kind(
         "AWS::IAM::Policy",
-        words("PolicyName PolicyDocument Roles"),
+        words("PolicyName PolicyDocument Roles Users Groups"),
         _create_policy,
         _delete_policy,
         _update_policy,
@@ -210,12 +376,47 @@ KINDS = (
     ),
     Kind(
         "AWS::IAM::ManagedPolicy",
-        words("ManagedPolicyName Path Description PolicyDocument Roles"),
+        words("ManagedPolicyName Path Description PolicyDocument Roles Users Groups"),
         _create_managed,
         _delete_managed,
         _update_managed,
         fixed=words("ManagedPolicyName Path Description"),
         name="ManagedPolicyName",
         required=words("PolicyDocument"),
+    ),
+    Kind(
+        "AWS::IAM::UserToGroupAddition",
+        words("GroupName Users"),
+        _create_addition,
+        _delete_addition,
+        _update_addition,
+        required=words("GroupName Users"),
+    ),
+    Kind(
+        "AWS::IAM::InstanceProfile",
+        words("InstanceProfileName Path Roles"),
+        _create_profile,
+        _delete_profile,
+        _update_profile,
+        fixed=words("InstanceProfileName Path"),
+        name="InstanceProfileName",
+        required=words("Roles"),
+    ),
+    Kind(
+        "AWS::IAM::AccessKey",
+        words("UserName Status Serial"),
+        _create_key,
+        _delete_key,
+        _update_key,
+        fixed=words("UserName Serial"),
+        required=words("UserName"),
+    ),
+    Kind(
+        "AWS::IAM::ServiceLinkedRole",
+        words("AWSServiceName CustomSuffix Description"),
+        _create_linked,
+        _delete_linked,
+        _update_linked,
+        fixed=words("AWSServiceName CustomSuffix"),
     ),
 )
