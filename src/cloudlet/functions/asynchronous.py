@@ -16,7 +16,7 @@ from cloudlet.call import Cloud
 from cloudlet.errors import AwsError
 from cloudlet.events.delivery import DONE, Done, Later, Outcome
 from cloudlet.events.outbox import Fact
-from cloudlet.functions import grants, limits, names
+from cloudlet.functions import grants, limits, measurements, names
 from cloudlet.functions.destinations import Ended, put_dead_letter, put_result, result_document
 from cloudlet.functions.records import Found
 from cloudlet.functions.worker_process import Answer, Invocation
@@ -91,6 +91,8 @@ class _Attempt:
         )
 
     async def make(self) -> Outcome:
+        age_ms = self.config.now_ms() - self.fact.created_ms
+        self._measure("AsyncEventAge", float(age_ms))
         if self._is_too_old(0):
             return self._give_up("EventAgeExceeded", None)
         if self.found.reserved == 0:  # AWS doesn't retry where nothing may run
@@ -100,6 +102,7 @@ class _Attempt:
         except AwsError as error:
             if error.code == "RecursiveInvocationException":
                 document = Answer(_error_document(error), is_error=True)
+                self._measure("RecursiveInvocationsDropped")
                 return self._give_up("RecursiveInvocationDetected", document)
             if error.code not in _THROTTLES:
                 answer = Answer(_error_document(error), is_error=True)
@@ -128,6 +131,9 @@ class _Attempt:
         )
         return Later(wait_s)
 
+    def _measure(self, name: str, value: float = 1.0) -> None:
+        measurements.add(self.functions.cloud.meter, self.found, {name: value})
+
     def _is_too_old(self, wait_s: float) -> bool:
         age_s = (self.config.now_ms() - self.fact.created_ms) / 1000 + wait_s
         return age_s > float(self.policy.get("MaximumEventAgeInSeconds", _AGE_MAX_S))
@@ -148,6 +154,8 @@ class _Attempt:
         dead_letter = self.found.config.get("DeadLetterConfig", {}).get("TargetArn")
         if when == "OnFailure" and dead_letter:
             put_dead_letter(tx, self.config, dead_letter, self.outcome(condition, answer))
+        if when == "OnFailure":
+            self._measure("AsyncEventsDropped")
         if when == "OnFailure" and not target and not dead_letter:
             _log.warning("%s gave up an event (%s)", self.invocation.arn, condition)
 

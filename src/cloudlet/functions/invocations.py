@@ -11,7 +11,7 @@ import orjson
 from cloudlet.call import Call, Output, Params, Result
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.events import outbox
-from cloudlet.functions import names, traces
+from cloudlet.functions import measurements, names, traces
 from cloudlet.functions.records import Found
 from cloudlet.functions.worker_process import Invocation
 
@@ -27,6 +27,7 @@ async def invoke(call: Call) -> Output | Result:
     if kind == "DryRun":
         return {"StatusCode": 204, "ExecutedVersion": found.version}
     if kind == "Event":
+        measurements.add(call.cloud.meter, found, {"AsyncEventsReceived": 1.0})
         return await _enqueue(call, invocation)
     answer = await call.state.run(found, invocation)
     output: Output = {
@@ -51,7 +52,8 @@ async def prepare(call: Call, kind: str) -> tuple[Found, Invocation]:
         call.request.id or call.config.new_id(),
         names.function_arn(call.config, found.name, found.qualifier),
         await _payload(params, kind),
-        trace_id=call.request.headers.get("x-amzn-trace-id", ""),
+        # services inside the process hand on their clients' in a member of its own
+        trace_id=call.request.headers.get("x-amzn-trace-id") or params.get("TraceHeader") or "",
         client_context=_client_context(params.get("ClientContext")),
     )
     return found, invocation

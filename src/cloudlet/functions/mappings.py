@@ -20,6 +20,7 @@ import orjson
 from cloudlet.call import Cloud
 from cloudlet.errors import AwsError
 from cloudlet.events.patterns import compile_pattern
+from cloudlet.functions import names
 from cloudlet.functions.batches import Batch, failed_from, failure_document
 from cloudlet.functions.destinations import put_result
 from cloudlet.functions.positions import (
@@ -224,6 +225,11 @@ class ShardReader:
         if len(payload) > _PAYLOAD_BYTES_MAX and len(batch.records) > 1:
             self._bisect(batch, batch.failures)
             return
+        age_ms = self.cloud.config.now_ms() - batch.records[-1].created_ms
+        name = names.parse(self.mapping.function_arn).name
+        self.cloud.meter.add(
+            "AWS/Lambda", "IteratorAge", (("FunctionName", name),), float(age_ms), "Milliseconds"
+        )
         try:
             answer = await self.invoke(self.mapping.function_arn, payload)
         except AwsError as error:

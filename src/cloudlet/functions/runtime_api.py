@@ -20,6 +20,11 @@ RESPONSE_BYTES_MAX = 6 * 1024 * 1024 + 100  # what AWS allows, as its error mess
 ERROR_BYTES_MAX = 256 * 1024
 STREAM_BYTES_MAX = 200 << 20
 _MODE = "lambda-runtime-function-response-mode"
+_NOT_HERE = {
+    "extension": "The Extensions API",
+    "telemetry": "The Telemetry API",
+    "logs": "The Logs API",
+}
 _ACCEPTED = Response(202, [("Content-Type", "application/json")], b'{"status":"OK"}')
 
 
@@ -41,8 +46,14 @@ class RuntimeApi:
     async def answer(self, request: Request) -> Response:
         parts = request.raw_path.split("/")
         worker = self._worker(parts)
-        if worker is None or parts[3:5] != ["2018-06-01", "runtime"]:
+        if worker is None:
             return _refusal(404, "NotFound", "There is no such resource.")
+        if parts[3:5] != ["2018-06-01", "runtime"]:
+            what = _NOT_HERE.get(parts[4], "")
+            if not what:
+                return _refusal(404, "NotFound", "There is no such resource.")
+            message = f"{what} is not implemented by cloudlet: it has no extensions."
+            return _refusal(403, "Extension.NotImplemented", message)
         match request.method, parts[5:]:
             case "GET", ["invocation", "next"]:
                 return await self._next(worker)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cloudlet.call import Cloud
+from cloudlet.errors import AwsError
 from cloudlet.events.delivery import Outcome
 from cloudlet.events.outbox import Fact
 from cloudlet.exchange import Request, Response
@@ -21,6 +22,7 @@ from cloudlet.functions import (
     isolation,
     layers,
     limits,
+    measurements,
     names,
     provisioned,
     records,
@@ -150,12 +152,32 @@ class Functions:
         view = self.cloud.database.view()
         spec = spec_of(self.cloud, found)
         running = self.pool.running
-        limits.check_concurrency(view, found, running[spec.arn], running.total())
-        self._trace(found, spec, invocation)
-        answer = await self.pool.invoke(spec, invocation)
+        try:
+            limits.check_concurrency(view, found, running[spec.arn], running.total())
+            self._trace(found, spec, invocation)
+            answer = await self.pool.invoke(spec, invocation)
+        except AwsError as error:
+            if error.status == 429:
+                self._measure(found, {"Throttles": 1.0})
+            raise
         if answer.is_error:
             self.on_error(found.name, answer.payload)
+        duration_ms = (time.monotonic() - invocation.started_s) * 1000
+        concurrency = running[spec.arn] + 1
+        self._measure(
+            found,
+            {
+                "Invocations": 1.0,
+                "Errors": float(answer.is_error),
+                "Throttles": 0.0,
+                "Duration": duration_ms,
+                "ConcurrentExecutions": float(concurrency),
+            },
+        )
         return answer
+
+    def _measure(self, found: Found, values: Mapping[str, float]) -> None:
+        measurements.add(self.cloud.meter, found, values)
 
     def _trace(self, found: Found, spec: Spec, invocation: Invocation) -> None:
         """Completes the trace header; stops a function that keeps on invoking itself."""

@@ -70,7 +70,7 @@ class FunctionUrls:
             if config["AuthType"] == "AWS_IAM":
                 identity = {"accountId": caller.account, "authorizer": {"iam": _identity(caller)}}
                 event["requestContext"] |= identity
-            response = await _invoke(cloud, config, orjson.dumps(event))
+            response = await _invoke(cloud, config, event)
         except AwsError as error:
             response = _refusal(error.status, error.code, error.message)
         response.headers.append(("x-amzn-requestid", request.id))
@@ -104,8 +104,9 @@ def _event(cloud: Cloud, request: Request, url_id: str, path: str, body: bytes) 
     return payloads.event(matched, "2.0")
 
 
-async def _invoke(cloud: Cloud, config: Config, event: bytes) -> Response:
-    params = {"FunctionName": config["FunctionArn"], "Payload": event}
+async def _invoke(cloud: Cloud, config: Config, event: dict[str, Any]) -> Response:
+    params = {"FunctionName": config["FunctionArn"], "Payload": orjson.dumps(event)}
+    params["TraceHeader"] = event["headers"].get("x-amzn-trace-id")
     if config["InvokeMode"] == "RESPONSE_STREAM":
         answer = await cloud.invoke("lambda", "InvokeWithResponseStream", params)
         return await _streamed(answer["EventStream"])

@@ -119,7 +119,11 @@ def _send(call: Call, tx: Transaction, queue: Queue, entry: Entry) -> Output:
     _check_message(queue, entry)
     message_id = call.config.new_id()
     sender = call.caller.user_id or call.caller.account
-    insert(tx, queue, {**entry, "_system": {"SenderId": sender}}, call.now_ms, message_id)
+    told = {"SenderId": sender}
+    system = entry.get("MessageSystemAttributes") or {}
+    if "x-amzn-trace-id" in call.request.headers and "AWSTraceHeader" not in system:
+        told["AWSTraceHeader"] = call.request.headers["x-amzn-trace-id"]
+    insert(tx, queue, {**entry, "_system": told}, call.now_ms, message_id)
     output: Output = {
         "MessageId": message_id,
         "MD5OfMessageBody": digests.of_body(entry["MessageBody"]),
@@ -127,7 +131,6 @@ def _send(call: Call, tx: Transaction, queue: Queue, entry: Entry) -> Output:
     attributes_digest = digests.of_attributes(entry.get("MessageAttributes") or {})
     if attributes_digest:
         output["MD5OfMessageAttributes"] = attributes_digest
-    system = entry.get("MessageSystemAttributes") or {}
     if system:
         output["MD5OfMessageSystemAttributes"] = digests.of_attributes(system)
     return output

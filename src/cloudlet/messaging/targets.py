@@ -74,6 +74,8 @@ class Targets:
             "MessageBody": fact.payload.decode(),
             "MessageAttributes": fact.attributes.get("message_attributes") or {},
         }
+        if "trace_id" in fact.attributes:
+            entry["_system"] = {"AWSTraceHeader": fact.attributes["trace_id"]}
         config = self._cloud.config
         messages.insert(tx, queue, entry, config.now_ms(), config.new_id())
 

@@ -51,19 +51,22 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who did it, from where, by which request."""
+    """Who did it, from where, by which request of which trace."""
 
     principal: str
     requester: str
     address: str
     request_id: str
+    trace_id: str = ""
 
     @classmethod
     def of(cls, call: Call) -> "Actor":
         caller = call.caller
         requester = caller.account or call.config.account
         principal = f"AWS:{caller.user_id or requester}"
-        return cls(principal, requester, call.request.client, call.request.id)
+        request = call.request
+        trace_id = request.headers.get("x-amzn-trace-id", "")
+        return cls(principal, requester, request.client, request.id, trace_id)
 
 
 LIFECYCLE = Actor(PRINCIPAL, PRINCIPAL, "127.0.0.1", "")
@@ -78,7 +81,7 @@ def announce(config: Config, tx: Transaction, bucket: Bucket, event: Event, acto
     for target in configuration["targets"]:
         if _matches(target, event):
             document = _record(config, bucket, event, actor, target["id"])
-            put(config, tx, target["arn"], bucket.name, {"Records": [document]})
+            put(config, tx, bucket.name, (target["arn"], {"Records": [document]}), actor)
     if configuration.get("event-bridge"):
         target_arn = config.arn("events", "event-bus/default")
         document = _bridged(config, bucket, event, actor)
@@ -87,14 +90,19 @@ def announce(config: Config, tx: Transaction, bucket: Bucket, event: Event, acto
         outbox.put(tx, target_arn, payload, source=source_arn, now_ms=now_ms)
 
 
-def put(config: Config, tx: Transaction, arn: str, bucket: str, document: Any) -> None:
-    """One document for a function or a queue, on S3's behalf."""
+def put(
+    config: Config, tx: Transaction, bucket: str, notice: tuple[str, Any], actor: Actor
+) -> None:
+    """A notice is a target and a document for it, a function or a queue; sent on S3's behalf."""
+    arn, document = notice
     source_arn = f"arn:aws:s3:::{bucket}"
     attributes = {
         "principal": PRINCIPAL,
         "source_arn": source_arn,
         "source_account": config.account,
     }
+    if actor.trace_id:
+        attributes["trace_id"] = actor.trace_id
     outbox.put(
         tx,
         arn,

@@ -69,7 +69,8 @@ async def put_bucket_notification_configuration(call: Call) -> None:
         put_setting(tx, bucket.id, "notification", document)
         for target in targets:
             if target["kind"] == "QueueConfigurations":
-                announce.put(call.config, tx, target["arn"], bucket.name, _test_event(call))
+                notice = (target["arn"], _test_event(call))
+                announce.put(call.config, tx, bucket.name, notice, announce.Actor.of(call))
 
     await call.cloud.database.write(change)
 
