@@ -54,4 +54,34 @@ CREATE TABLE IF NOT EXISTS metric_points (
     PRIMARY KEY (metric, start_ms, period_s, unit)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS metric_points_age ON metric_points (period_s, start_ms);
+CREATE TABLE IF NOT EXISTS alarms (
+    name         TEXT PRIMARY KEY,
+    kind         TEXT NOT NULL,               -- 'MetricAlarm' or 'CompositeAlarm'
+    config       TEXT NOT NULL,               -- what was put, JSON
+    state        TEXT NOT NULL,               -- 'OK', 'ALARM' or 'INSUFFICIENT_DATA'
+    reason       TEXT NOT NULL,
+    reason_data  TEXT NOT NULL DEFAULT '',
+    put_ms       INTEGER NOT NULL,
+    updated_ms   INTEGER NOT NULL,            -- the state was found or set
+    changed_ms   INTEGER NOT NULL,            -- the state became another
+    due_ms       INTEGER,                     -- of the next evaluation; NULL: composite
+    tags         TEXT NOT NULL DEFAULT '{}'
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS alarms_due ON alarms (due_ms);
+CREATE TABLE IF NOT EXISTS alarm_history (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    alarm   TEXT NOT NULL,                    -- stays when the alarm goes
+    kind    TEXT NOT NULL,
+    time_ms INTEGER NOT NULL,
+    item    TEXT NOT NULL,                    -- 'ConfigurationUpdate', 'StateUpdate' or 'Action'
+    summary TEXT NOT NULL,
+    data    TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS alarm_history_order ON alarm_history (alarm, time_ms);
+CREATE TABLE IF NOT EXISTS dashboards (
+    name       TEXT PRIMARY KEY,
+    body       TEXT NOT NULL,
+    changed_ms INTEGER NOT NULL,
+    tags       TEXT NOT NULL DEFAULT '{}'
+) WITHOUT ROWID;
 """

@@ -3,6 +3,8 @@
 from typing import Any
 
 from cloudlet.monitoring import (
+    alarms,
+    dashboards,
     live_tail,
     log_events,
     log_filters,
@@ -20,7 +22,7 @@ def service(state: Any = None) -> list[Service]:
     from cloudlet.wire.models import operation_names
 
     logs = (live_tail, log_events, log_filters, log_groups, log_streams)
-    metrics = (measurements, metric_queries)
+    metrics = (alarms, dashboards, measurements, metric_queries)
     return [
         Service(
             "logs",

@@ -6,13 +6,14 @@ stops it after them.
 
 from cloudlet.call import Cloud
 from cloudlet.events.timers import Timers
-from cloudlet.monitoring import ingestion, points
+from cloudlet.monitoring import alarm_evaluation, alarm_states, ingestion, points
 from cloudlet.monitoring.journal import Journal
 from cloudlet.monitoring.live_tail import LiveTail
 from cloudlet.monitoring.meter import Meter
 from cloudlet.monitoring.schema import SCHEMA
 
 _SWEEP_S = 300
+_ALARMS_S = 5
 
 
 class Monitoring:
@@ -30,6 +31,7 @@ class Monitoring:
         self.journal.start()
         self.meter.start()
         timers.every(_SWEEP_S, self._sweep, first_s=1)
+        timers.every(_ALARMS_S, self._look)
 
     async def stop(self) -> None:
         await self.journal.stop()
@@ -39,3 +41,8 @@ class Monitoring:
         now_ms = self.cloud.config.now_ms()
         await self.cloud.database.write(lambda tx: ingestion.sweep(tx, now_ms))
         await self.cloud.database.write(lambda tx: points.roll_up(tx, now_ms))
+        await self.cloud.database.write(lambda tx: alarm_states.forget(tx, now_ms))
+
+    async def _look(self) -> None:
+        await self.meter.flush()
+        await alarm_evaluation.evaluate_due(self.cloud)
