@@ -159,8 +159,6 @@ def test_the_account_in_one_answer(server: Server, name: str) -> None:
     document = users[name]["UserPolicyList"][0]["PolicyDocument"]
     assert document["Statement"][0]["Action"] == "s3:*"
     assert iam.get_account_summary()["SummaryMap"]["Users"] == len(users)
-    given = json.dumps(
-        {"Version": "2012-10-17", "Statement": allow("s3:*", "arn:aws:s3:::${aws:userid}")}
-    )
+    given = policy(allow("s3:*", "arn:aws:s3:::${aws:userid}"))
     keys = iam.get_context_keys_for_custom_policy(PolicyInputList=[given])["ContextKeyNames"]
     assert keys == ["aws:userid"]

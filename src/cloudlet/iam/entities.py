@@ -120,21 +120,36 @@ def shown(call: Call, kind: Kind, row: Row, full: bool = True) -> dict[str, Any]
     return output
 
 
-def rename(tx: Transaction, kind: Kind, old: str, new: str) -> None:
-    """Everything follows the new name; references are looked at again at the commit."""
-    if new.lower() != old.lower() and tx.one(f"SELECT 1 FROM {kind.table} WHERE name = ?", (new,)):
-        raise faults.exists(kind.title, new)
-    tx.run("PRAGMA defer_foreign_keys = 1")
-    tx.run(f"UPDATE {kind.table} SET name = ? WHERE name = ?", (new, old))
-    for table in ("iam_inline", "iam_attached"):
-        sql = f"UPDATE {table} SET owner = ? WHERE kind = ? AND owner = ?"
-        tx.run(sql, (new, kind.name, old))
-    tx.run(f"UPDATE iam_member SET {kind.name}_name = ?1 WHERE {kind.name}_name = ?2", (new, old))
-    if kind is USER:
-        tx.run("UPDATE iam_access_key SET owner = ? WHERE owner = ?", (new, old))
+# --- Names, tags and boundaries
 
 
-# --- Tags and boundaries
+def _renaming(kind: Kind) -> Operation:
+    def update(call: Call, tx: Transaction) -> Output:
+        """Everything follows the new name; references are looked at again at the commit."""
+        old, params = named(call, tx, kind)["name"], call.params
+        new = params.get(f"New{kind.member}") or old
+        table = kind.table
+        if new.lower() != old.lower() and tx.one(f"SELECT 1 FROM {table} WHERE name = ?", (new,)):
+            raise faults.exists(kind.title, new)
+        if "NewPath" in params:
+            tx.run(f"UPDATE {table} SET path = ? WHERE name = ?", (params["NewPath"], old))
+        tx.run("PRAGMA defer_foreign_keys = 1")
+        for sql in (*_FOLLOWING, *_FOLLOWING_USER * (kind is USER)):
+            tx.run(sql.format(kind=kind.name), {"new": new, "old": old})
+        changed(call, tx)
+        return {}
+
+    return update
+
+
+_FOLLOWING = (
+    "UPDATE iam_{kind} SET name = :new WHERE name = :old",
+    "UPDATE iam_inline SET owner = :new WHERE kind = '{kind}' AND owner = :old",
+    "UPDATE iam_attached SET owner = :new WHERE kind = '{kind}' AND owner = :old",
+    "UPDATE iam_member SET {kind}_name = :new WHERE {kind}_name = :old",
+)
+_FOLLOWING_USER = ("UPDATE iam_access_key SET owner = :new WHERE owner = :old",)
+update_user, update_group = _renaming(USER), _renaming(GROUP)
 
 
 def _tagging(kind: Kind) -> tuple[Operation, Operation, Reading]:

@@ -16,7 +16,6 @@ from cloudlet.iam.entities import (
     find,
     insert,
     named,
-    rename,
     rows,
     shown,
 )
@@ -43,16 +42,6 @@ def get_group(call: Call, view: View) -> Output:
 def list_groups(call: Call, view: View) -> Output:
     found = rows(call, view, GROUP)
     return page(found, call.params, "Groups", lambda row: shown(call, GROUP, row))
-
-
-def update_group(call: Call, tx: Transaction) -> Output:
-    params, name = call.params, named(call, tx, GROUP)["name"]
-    if "NewPath" in params:
-        tx.run("UPDATE iam_group SET path = ? WHERE name = ?", (params["NewPath"], name))
-    if "NewGroupName" in params:
-        rename(tx, GROUP, name, params["NewGroupName"])
-    changed(call, tx)
-    return {}
 
 
 def delete_group(call: Call, tx: Transaction) -> Output:

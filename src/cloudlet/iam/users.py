@@ -8,7 +8,7 @@ from typing import Any
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError
 from cloudlet.iam import attachments, faults
-from cloudlet.iam.entities import USER, find, insert, named, rename, rows, shown
+from cloudlet.iam.entities import USER, find, insert, named, rows, shown
 from cloudlet.iam.identifiers import access_key_id, changed, page, secret_key
 from cloudlet.store.database import Row, Transaction, View
 
@@ -33,16 +33,6 @@ def get_user(call: Call, view: View) -> Output:
 def list_users(call: Call, view: View) -> Output:
     found = rows(call, view, USER)
     return page(found, call.params, "Users", lambda row: shown(call, USER, row, full=False))
-
-
-def update_user(call: Call, tx: Transaction) -> Output:
-    params, name = call.params, named(call, tx, USER)["name"]
-    if "NewPath" in params:
-        tx.run("UPDATE iam_user SET path = ? WHERE name = ?", (params["NewPath"], name))
-    if "NewUserName" in params:
-        rename(tx, USER, name, params["NewUserName"])
-    changed(call, tx)
-    return {}
 
 
 def delete_user(call: Call, tx: Transaction) -> Output:
