@@ -4,11 +4,19 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.parsers import create_parser
+from botocore.serialize import create_serializer
 from click.testing import CliRunner
 
 from cloudlet import cli
@@ -110,3 +118,126 @@ def handler(event, context):
     (tmp_path / "endpoint.json").write_text(f'{{"aws_port": {free_port()}}}')
     result = command(server, "logs", data=str(tmp_path))
     assert result.exit_code == 1 and "is not running" in result.stderr
+
+
+def test_metrics_through_boto3(server: Server) -> None:
+    client = server.client("cloudwatch")
+    client.put_metric_data(
+        Namespace="Shop",
+        MetricData=[{"MetricName": "Orders", "Values": [1, 2, 7], "Unit": "Count",
+                     "Dimensions": [{"Name": "Region", "Value": "eu"}]}],
+    )  # fmt: skip
+    (metric,) = client.list_metrics(Namespace="Shop")["Metrics"]
+    assert metric["Dimensions"] == [{"Name": "Region", "Value": "eu"}]
+    span = {"StartTime": time.time() - 600, "EndTime": time.time() + 60}
+    stat = {"Metric": metric, "Period": 60, "Stat": "p50"}
+    (found,) = client.get_metric_data(
+        MetricDataQueries=[{"Id": "m", "MetricStat": stat, "ReturnData": False},
+                           {"Id": "e", "Expression": "m * 2", "Label": "twice"}],
+        **span,
+    )["MetricDataResults"]  # fmt: skip
+    assert (found["Label"], found["Values"]) == ("twice", [4.0])
+    assert abs(found["Timestamps"][0].timestamp() - time.time()) < 180
+    (point,) = client.get_metric_statistics(
+        **metric, Period=300, Statistics=["Sum", "Maximum"], **span
+    )["Datapoints"]
+    assert (point["Sum"], point["Maximum"], point["Unit"]) == (10, 7, "Count")
+    with pytest.raises(client.exceptions.InvalidParameterValueException) as caught:
+        client.put_metric_data(Namespace="AWS/x", MetricData=[{"MetricName": "a", "Value": 1}])
+    assert caught.value.response["Error"]["Code"] == "InvalidParameterValue"
+    with pytest.raises(client.exceptions.ClientError) as refused:
+        client.put_metric_data(Namespace="x" * 300, MetricData=[])
+    assert refused.value.response["Error"]["Code"] == "ValidationError"
+
+
+@pytest.mark.parametrize("dialect", ["smithy-rpc-v2-cbor", "json", "query"])
+def test_metrics_over_each_protocol(server: Server, dialect: str) -> None:
+    """Which one a client speaks is a matter of its language and its year."""
+
+    def call(name: str, **params: Any) -> Any:
+        operation = client.meta.service_model.operation_model(name)
+        serialized = create_serializer(dialect).serialize_to_request(params, operation)
+        body = serialized["body"]
+        data = urlencode(body) if isinstance(body, dict) else body
+        headers = {k: v for k, v in serialized["headers"].items()}
+        request = AWSRequest(
+            "POST", server.endpoint + serialized["url_path"], headers=headers, data=data
+        )
+        key = server.root_key
+        credentials = Credentials(key["AccessKeyId"], key["SecretAccessKey"])
+        SigV4Auth(credentials, "monitoring", "us-east-1").add_auth(request)
+        answer = server.http.request(
+            "POST", request.url, body=data, headers=dict(request.headers.items())
+        )
+        response = {"status_code": answer.status, "headers": dict(answer.headers.items()),
+                    "body": answer.data}  # fmt: skip
+        return create_parser(dialect).parse(response, operation.output_shape)
+
+    client = server.client("cloudwatch")
+    namespace = f"Old/{dialect}"
+    data = [{"MetricName": "m", "Value": 2.5, "Dimensions": [{"Name": "a", "Value": "b"}]}]
+    call("PutMetricData", Namespace=namespace, MetricData=data)
+    (metric,) = call("ListMetrics", Namespace=namespace)["Metrics"]
+    assert metric["Dimensions"] == [{"Name": "a", "Value": "b"}]
+    now = datetime.now(UTC)
+    (point,) = call(
+        "GetMetricStatistics", **metric, Period=60, Statistics=["Average"],
+        StartTime=now - timedelta(minutes=5), EndTime=now + timedelta(minutes=1),
+    )["Datapoints"]  # fmt: skip
+    assert point["Average"] == 2.5 and (now - point["Timestamp"]).total_seconds() < 180
+    error = call("GetDashboard", DashboardName="absent")["Error"]
+    assert error["Code"] == "ResourceNotFound"
+
+
+def test_logs_become_metrics_become_alarms_become_calls(server: Server) -> None:
+    """A line with an embedded metric; an alarm on it; its action, a function, which logs; a
+    subscription to that log, a second function."""
+    logs, cloudwatch = server.client("logs"), server.client("cloudwatch")
+    function(server, "alarmed", """
+def handler(event, context):
+    print("ALARMED", event["alarmData"]["alarmName"], event["alarmData"]["state"]["value"])
+""")  # fmt: skip
+    function(server, "reader", """
+import base64, gzip, json
+def handler(event, context):
+    data = json.loads(gzip.decompress(base64.b64decode(event["awslogs"]["data"])))
+    print("READ", data["logGroup"], data["logEvents"][0]["message"])
+""")  # fmt: skip
+    function(server, "measures", """
+import json, time
+def handler(event, context):
+    print(json.dumps({"_aws": {"Timestamp": int(time.time() * 1000) - 60_000, "CloudWatchMetrics": [
+        {"Namespace": "Embedded", "Dimensions": [["Stage"]], "Metrics": [{"Name": "Broken"}]}
+    ]}, "Stage": "test", "Broken": 1}))
+""")  # fmt: skip
+    functions = server.client("lambda")
+    arns = {}
+    for name, principal in (
+        ("alarmed", "lambda.alarms.cloudwatch.amazonaws.com"), ("reader", "logs.amazonaws.com")
+    ):  # fmt: skip
+        functions.add_permission(FunctionName=name, StatementId="s", Principal=principal,
+                                 Action="lambda:InvokeFunction")  # fmt: skip
+        arns[name] = functions.get_function(FunctionName=name)["Configuration"]["FunctionArn"]
+    logs.create_log_group(logGroupName="/aws/lambda/alarmed")
+    logs.put_subscription_filter(
+        logGroupName="/aws/lambda/alarmed", filterName="all", filterPattern="ALARMED",
+        destinationArn=arns["reader"],
+    )  # fmt: skip
+    functions.invoke(FunctionName="measures")
+    until(lambda: cloudwatch.list_metrics(Namespace="Embedded")["Metrics"])
+    cloudwatch.put_metric_alarm(
+        AlarmName="broken", Namespace="Embedded", MetricName="Broken", Statistic="Sum", Period=60,
+        Dimensions=[{"Name": "Stage", "Value": "test"}], EvaluationPeriods=1, Threshold=1,
+        ComparisonOperator="GreaterThanOrEqualToThreshold", AlarmActions=[arns["alarmed"]],
+    )  # fmt: skip
+
+    def lines(name: str) -> str:
+        with suppress(logs.exceptions.ResourceNotFoundException):
+            found = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+            return "".join(event["message"] for event in found)
+        return ""
+
+    until(lambda: "READ /aws/lambda/alarmed ALARMED broken ALARM" in lines("reader"), 30)
+    assert "ALARMED broken ALARM" in lines("alarmed")
+    (alarm,) = cloudwatch.describe_alarms(AlarmNames=["broken"])["MetricAlarms"]
+    assert alarm["StateValue"] == "ALARM" and alarm["Threshold"] == 1.0
