@@ -6,7 +6,6 @@ from typing import Any
 import orjson
 
 from cloudlet.exchange import Request, Response
-from cloudlet.gateway.rest.serving import RestGateway
 from tests.harness import Bench
 
 API, STAGE = "abc123", "dev"
@@ -83,8 +82,8 @@ def _save(tx: Any, api: Document, stage: Document, deployments: dict[str, Docume
     tx.touch(f"rest:{API}")
 
 
-def ask(rest: RestGateway, asked: Request) -> Response:
-    return asyncio.run(rest.answer(asked, API, f"/{STAGE}{asked.raw_path}"))
+def ask(bench: Bench, asked: Request) -> Response:
+    return asyncio.run(bench.state.rest.answer(asked, API, f"/{STAGE}{asked.raw_path}"))
 
 
 def text(response: Response) -> str:

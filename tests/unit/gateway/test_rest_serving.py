@@ -4,19 +4,12 @@ from typing import Any
 
 import pytest
 
-from cloudlet.gateway.rest.serving import RestGateway
-from cloudlet.gateway.service import GatewayState
 from tests.harness import Bench
 from tests.unit.gateway.cloud import answers, document, event, request
 from tests.unit.gateway.rest_cloud import ask, deploy, method, text
 
 
-@pytest.fixture
-def rest(bench: Bench) -> RestGateway:
-    return GatewayState.of(bench.cloud).gateway.rest
-
-
-def test_proxy_event(bench: Bench, rest: RestGateway) -> None:
+def test_proxy_event(bench: Bench) -> None:
     deploy(bench, {"ANY /pets/{proxy+}": method()}, stage={"variables": {"colour": "red"}})
     answers(bench, {"statusCode": 201, "headers": {"X-A": "1"}, "body": "made"})
     headers = {
@@ -25,7 +18,7 @@ def test_proxy_event(bench: Bench, rest: RestGateway) -> None:
         "x-custom": "a",
     }
     asked = request("POST", "/pets/a%20b/c/?x=1&x=2&y=%26", headers, b'{"n":1}')
-    response = ask(rest, asked)
+    response = ask(bench, asked)
     assert (response.status, response.body) == (201, b"made")
     sent = dict(response.headers)
     assert sent["x-a"] == "1"
@@ -100,18 +93,18 @@ def test_proxy_event(bench: Bench, rest: RestGateway) -> None:
         ("/", "/"),
     ],
 )
-def test_routes(bench: Bench, rest: RestGateway, asked: str, resource: str) -> None:
+def test_routes(bench: Bench, asked: str, resource: str) -> None:
     paths = ("/", "/pets", "/pets/{id}", "/pets/mine", "/{proxy+}")
     deploy(bench, {f"GET {path}": method() for path in paths})
     answers(bench, {})
-    assert ask(rest, request("GET", asked)).status == 200
+    assert ask(bench, request("GET", asked)).status == 200
     assert event(bench)["resource"] == resource
 
 
-def test_what_is_not_there(bench: Bench, rest: RestGateway) -> None:
+def test_what_is_not_there(bench: Bench) -> None:
     deploy(bench, {"GET /pets": method()})
     for asked in (request("GET", "/cats"), request("POST", "/pets")):
-        response = ask(rest, asked)
+        response = ask(bench, asked)
         assert response.status == 403
         assert document(response) == {"message": "Missing Authentication Token"}
         assert ("x-amzn-errortype", "MissingAuthenticationTokenException") in response.headers
@@ -133,16 +126,14 @@ def test_what_is_not_there(bench: Bench, rest: RestGateway) -> None:
         ({"multiValueHeaders": {"x": "a"}}, 502, '{"message":"Internal server error"}'),
     ],
 )
-def test_proxy_answers(
-    bench: Bench, rest: RestGateway, answer: Any, status: int, body: str
-) -> None:
+def test_proxy_answers(bench: Bench, answer: Any, status: int, body: str) -> None:
     deploy(bench, {"GET /": method()})
     answers(bench, answer)
-    response = ask(rest, request("GET", "/"))
+    response = ask(bench, request("GET", "/"))
     assert (response.status, text(response)) == (status, body)
 
 
-def test_headers_of_a_proxy_answer(bench: Bench, rest: RestGateway) -> None:
+def test_headers_of_a_proxy_answer(bench: Bench) -> None:
     """gateway-058: of a header that is given twice, the single value comes behind the many."""
     deploy(bench, {"GET /": method()})
     answer = {
@@ -150,33 +141,33 @@ def test_headers_of_a_proxy_answer(bench: Bench, rest: RestGateway) -> None:
         "multiValueHeaders": {"tesT-Multi": ["one", "two"], "set-cookie": ["a=1", "b=2"]},
     }
     answers(bench, answer)
-    headers = ask(rest, request("GET", "/")).headers
+    headers = ask(bench, request("GET", "/")).headers
     assert [v for n, v in headers if n == "test-multi"] == ["one", "two", "solo"]
     assert [v for n, v in headers if n == "set-cookie"] == ["a=1", "b=2"]
     assert ("x-amzn-remapped-date", "now") in headers
     assert ("flag", "true") in headers
 
 
-def test_a_failing_function(bench: Bench, rest: RestGateway) -> None:
+def test_a_failing_function(bench: Bench) -> None:
     deploy(bench, {"GET /": method()})
     answers(bench, {"errorMessage": "boom"}, error="Unhandled")
-    response = ask(rest, request("GET", "/"))
+    response = ask(bench, request("GET", "/"))
     assert (response.status, document(response)) == (502, {"message": "Internal server error"})
 
 
-def test_binary_media_types(bench: Bench, rest: RestGateway) -> None:
+def test_binary_media_types(bench: Bench) -> None:
     deploy(bench, {"POST /": method()}, api={"binaryMediaTypes": ["image/*"]})
     answers(bench, {"statusCode": 200, "body": "AAE=", "isBase64Encoded": True})
     headers = {"content-type": "image/png", "accept": "image/png,*/*"}
-    response = ask(rest, request("POST", "/", headers, b"\xff\x00"))
+    response = ask(bench, request("POST", "/", headers, b"\xff\x00"))
     assert response.body == b"\x00\x01"
     assert (event(bench)["body"], event(bench)["isBase64Encoded"]) == ("/wA=", True)
-    response = ask(rest, request("POST", "/", {"content-type": "text/plain"}, b"\xff"))
+    response = ask(bench, request("POST", "/", {"content-type": "text/plain"}, b"\xff"))
     assert text(response) == "AAE="
     assert (event(bench)["body"], event(bench)["isBase64Encoded"]) == ("�", False)
 
 
-def test_mock_with_cors(bench: Bench, rest: RestGateway) -> None:
+def test_mock_with_cors(bench: Bench) -> None:
     """gateway-060: AWS reads `{statusCode: 200}`, too, which is no JSON."""
     parameters = {
         "method.response.header.Access-Control-Allow-Origin": "'*'",
@@ -197,14 +188,14 @@ def test_mock_with_cors(bench: Bench, rest: RestGateway) -> None:
         },
     )
     deploy(bench, {"OPTIONS /pets": mock})
-    response = ask(rest, request("OPTIONS", "/pets"))
+    response = ask(bench, request("OPTIONS", "/pets"))
     assert response.status == 204
     assert ("access-control-allow-origin", "*") in response.headers
     assert ("x-path", "/pets") in response.headers
     assert not any(name == "x-amzn-trace-id" for name, _ in response.headers)
 
 
-def test_overrides_outlive_the_request_template(bench: Bench, rest: RestGateway) -> None:
+def test_overrides_outlive_the_request_template(bench: Bench) -> None:
     """gateway-057: an override that is no status from 200 to 599 is ignored."""
     ask_for = "#set($context.responseOverride.status = $input.params('s')){\"statusCode\": 200}"
     answer = (
@@ -221,8 +212,8 @@ def test_overrides_outlive_the_request_template(bench: Bench, rest: RestGateway)
         },
     )
     deploy(bench, {"GET /": mock})
-    response = ask(rest, request("GET", "/?s=444"))
+    response = ask(bench, request("GET", "/?s=444"))
     assert response.status == 444
     assert document(response) == {"status": "444", "path": "/dev/"}
     assert ("x-seen", "444") in response.headers
-    assert ask(rest, request("GET", "/?s=9444")).status == 200
+    assert ask(bench, request("GET", "/?s=9444")).status == 200

@@ -96,7 +96,7 @@ class Admissions:
             await self._cloud.database.write(partial(_store, counts, self._cloud.config.now_ms()))
 
     async def stop(self) -> None:
-        if self._flushing is not None:
+        if self._flushing is not None and not self._flushing.done():
             await self._flushing
 
 

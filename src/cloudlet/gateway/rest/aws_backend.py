@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 import orjson
 
 from cloudlet.call import ANONYMOUS, Caller, Cloud, Result
-from cloudlet.errors import AwsError
+from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.exchange import Body, Request, Response
 from cloudlet.gateway.invocation import FunctionFailed, Roles, invoke, service
 from cloudlet.gateway.rest.compiled import function_of
@@ -83,6 +83,8 @@ class AwsBackend:
             parsed = await spoken.parse(request)
             output = await self._cloud.invoke(name, parsed.operation, parsed.params, caller)
             answer = spoken.response(parsed.operation, Result(output), request.id)
+        except NotImplementedByCloudlet as error:
+            raise misconfigured(error.message) from error
         except AwsError as error:
             answer = spoken.fault(error, request)
         headers = [(name.lower(), value) for name, value in answer.headers]
@@ -96,6 +98,8 @@ class AwsBackend:
         try:
             shape, params = _form(spoken, action, fields, request.raw_path)
             output = await self._cloud.invoke(spoken.model.name, action, params, caller)
+        except NotImplementedByCloudlet:
+            raise
         except AwsError as error:
             kind = "Sender" if error.status < 500 else "Receiver"
             told = {"Code": error.code, "Message": error.message, "Type": kind}

@@ -6,6 +6,8 @@ wrong on it is a `Fault`, which the API's gateway responses word.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-rest-api.html
 """
 
+import logging
+
 from cloudlet.call import Cloud
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Request, Response
@@ -21,6 +23,7 @@ from cloudlet.gateway.rest.integrations import Integrations
 from cloudlet.gateway.rest.passage import Passage, context_of, extended_id, trace_of
 from cloudlet.gateway.rest.response_cache import ResponseCache
 
+_log = logging.getLogger(__name__)
 BODY_MAX_BYTES = 10 * 1024 * 1024
 _UNTRACED = frozenset((None, "MOCK", "HTTP_PROXY"))
 _IGNORED = "199 Cache-control headers were ignored because the caller was unauthorized."
@@ -84,6 +87,8 @@ class RestGateway:
             response = await self._serve(passage)
         except Fault as raised:
             fault = raised
+            if fault.reason:
+                _log.warning("%s %s: %s", request.method, passage.method_arn, fault.reason)
             response = faults.answer(fault, passage)
         if fault is None and passage.method.integration.get("type") not in _UNTRACED:
             response.headers.append(("x-amzn-trace-id", passage.trace))
