@@ -1,7 +1,7 @@
-"""AWS::SQS::*, AWS::Events::Rule, AWS::Scheduler::* and AWS::Logs::LogGroup.
+"""AWS::SQS::*, AWS::Events::Rule and AWS::Scheduler::*.
 
 See https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_SQS.html,
-…/AWS_Events.html, …/AWS_Scheduler.html and …/AWS_Logs.html.
+…/AWS_Events.html and …/AWS_Scheduler.html.
 """
 
 from typing import Any
@@ -14,7 +14,6 @@ from cloudlet.template.words import words
 
 _RULE_TAGS = Tagging("events", arn="ResourceARN", is_list=True)
 _GROUP_TAGS = Tagging("scheduler", is_list=True)
-_LOG_TAGS = Tagging("logs", arn="resourceArn", tags="tags", keys="tagKeys")
 _QUEUE_ATTRIBUTES = words(
     "ContentBasedDeduplication DeduplicationScope DelaySeconds FifoQueue FifoThroughputLimit"
     " KmsDataKeyReusePeriodSeconds KmsMasterKeyId MaximumMessageSize MessageRetentionPeriod"
@@ -199,37 +198,6 @@ async def _delete_group(ctx: Context, name: str, properties: Properties) -> None
     await ctx.call("scheduler", "DeleteScheduleGroup", Name=name)
 
 
-async def _create_log_group(ctx: Context, properties: Properties) -> Known:
-    name = ctx.name(properties.get("LogGroupName"), 512)
-    settings: dict[str, Any] = {}
-    if "LogGroupClass" in properties:
-        settings["logGroupClass"] = properties["LogGroupClass"]
-    if properties.get("Tags"):
-        settings["tags"] = tag_list(properties["Tags"])
-    await ctx.call("logs", "CreateLogGroup", logGroupName=name, **settings)
-    await ctx.begin(name)
-    await _retention(ctx, name, properties, {})
-    return Known(name, {"Arn": ctx.cloud.config.arn("logs", f"log-group:{name}:*")})
-
-
-async def _retention(ctx: Context, name: str, new: Properties, old: Properties) -> None:
-    days = new.get("RetentionInDays")
-    if days is not None:
-        await ctx.call("logs", "PutRetentionPolicy", logGroupName=name, retentionInDays=int(days))
-    elif "RetentionInDays" in old:
-        await ctx.call("logs", "DeleteRetentionPolicy", logGroupName=name)
-
-
-async def _update_log_group(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-    await _retention(ctx, known.physical_id, new, old)
-    await _LOG_TAGS.update(ctx, str(known.attributes["Arn"]).removesuffix(":*"), new, old)
-    return known
-
-
-async def _delete_log_group(ctx: Context, name: str, properties: Properties) -> None:
-    await ctx.call("logs", "DeleteLogGroup", logGroupName=name)
-
-
 KINDS = (
     Kind(
         "AWS::SQS::Queue",
@@ -283,14 +251,5 @@ KINDS = (
         _update_group,
         fixed=words("Name"),
         name="Name",
-    ),
-    Kind(
-        "AWS::Logs::LogGroup",
-        words("LogGroupClass LogGroupName RetentionInDays Tags"),
-        _create_log_group,
-        _delete_log_group,
-        _update_log_group,
-        fixed=words("LogGroupName LogGroupClass"),
-        name="LogGroupName",
     ),
 )

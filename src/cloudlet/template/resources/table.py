@@ -10,6 +10,7 @@ from cloudlet.template.resources import (
     gateway,
     iam,
     messaging,
+    monitoring,
     rest,
     rest_stages,
     s3,
@@ -21,7 +22,7 @@ KINDS: Mapping[str, Kind] = {
     kind.type: kind
     for module in (
         *(s3, dynamodb, functions, iam, gateway, rest, rest_stages),
-        *(messaging, cloudfront, custom, stacks),
+        *(messaging, monitoring, cloudfront, custom, stacks),
     )
     for kind in module.KINDS
 }
