@@ -241,3 +241,68 @@ def handler(event, context):
     assert "ALARMED broken ALARM" in lines("alarmed")
     (alarm,) = cloudwatch.describe_alarms(AlarmNames=["broken"])["MetricAlarms"]
     assert alarm["StateValue"] == "ALARM" and alarm["Threshold"] == 1.0
+
+
+TEMPLATE = """
+Parameters: {Limit: {Type: Number, Default: 3}}
+Resources:
+  Group: {Type: AWS::Logs::LogGroup, Properties: {LogGroupName: /stack, RetentionInDays: 7,
+    Tags: [{Key: team, Value: web}]}}
+  Stream: {Type: AWS::Logs::LogStream, Properties: {LogGroupName: !Ref Group}}
+  Filter:
+    Type: AWS::Logs::MetricFilter
+    Properties:
+      LogGroupName: !Ref Group
+      FilterPattern: '{ $.level = "ERROR" }'
+      MetricTransformations:
+        - {MetricName: Errors, MetricNamespace: Stack, MetricValue: 1,
+           Dimensions: [{Key: Path, Value: $.path}]}
+  Alarm:
+    Type: AWS::CloudWatch::Alarm
+    Properties:
+      {Namespace: Stack, MetricName: Errors, Statistic: Sum, Period: "60", EvaluationPeriods: "1",
+       Threshold: !Ref Limit, ComparisonOperator: GreaterThanThreshold,
+       Dimensions: [{Name: Path, Value: /a}], Tags: [{Key: team, Value: web}]}
+  Top:
+    Type: AWS::CloudWatch::CompositeAlarm
+    Properties: {AlarmRule: !Sub 'ALARM("${Alarm}")'}
+  Board:
+    Type: AWS::CloudWatch::Dashboard
+    Properties: {DashboardName: board, DashboardBody: '{"widgets": []}'}
+Outputs: {Alarm: {Value: !GetAtt Alarm.Arn}, Top: {Value: !Ref Top}}
+"""
+
+
+def test_a_stack_of_filters_alarms_and_dashboards(server: Server) -> None:
+    stacks, cloudwatch = server.client("cloudformation"), server.client("cloudwatch")
+    logs = server.client("logs")
+
+    def settled() -> Any:
+        (stack,) = stacks.describe_stacks(StackName="watch")["Stacks"]
+        return None if stack["StackStatus"].endswith("IN_PROGRESS") else stack
+
+    stacks.create_stack(StackName="watch", TemplateBody=TEMPLATE)
+    stack = until(settled)
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    name = outputs["Alarm"].rsplit(":", 1)[1]
+    (alarm,) = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    assert (alarm["Threshold"], alarm["Period"]) == (3, 60)
+    assert {"Key": "team", "Value": "web"} in cloudwatch.list_tags_for_resource(
+        ResourceARN=alarm["AlarmArn"]
+    )["Tags"]
+    (found,) = logs.describe_metric_filters(logGroupName="/stack")["metricFilters"]
+    assert found["metricTransformations"][0]["dimensions"] == {"Path": "$.path"}
+    stacks.update_stack(
+        StackName="watch", UsePreviousTemplate=True,
+        Parameters=[{"ParameterKey": "Limit", "ParameterValue": "5"}],
+    )  # fmt: skip
+    assert until(settled)["StackStatus"] == "UPDATE_COMPLETE"
+    assert cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]["Threshold"] == 5
+    stacks.delete_stack(StackName="watch")
+
+    def gone() -> bool:
+        return not logs.describe_log_groups(logGroupNamePrefix="/stack")["logGroups"]
+
+    until(gone)
+    assert not cloudwatch.list_dashboards(DashboardNamePrefix="board")["DashboardEntries"]
