@@ -32,9 +32,17 @@ def policy(*statements: dict[str, Any]) -> str:
 
 
 def zipped(source: str) -> bytes:
+    return zipped_files({"app.py": source})
+
+
+def zipped_files(files: dict[str, str]) -> bytes:
+    """All of them executable."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("app.py", source)
+        for name, text in files.items():
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = 0o755 << 16
+            archive.writestr(entry, text)
     return buffer.getvalue()
 
 

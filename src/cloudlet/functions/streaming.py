@@ -100,6 +100,7 @@ async def invoke_with_response_stream(call: Call) -> Output:
     begun.cancel()
     if running.done():
         running.result()  # or its refusal
+    if not stream.begun.is_set():
         stream.begin("application/json")
     return {
         "StatusCode": 200,
