@@ -15,33 +15,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from cloudlet.gateway.rest import vtl_values
+from cloudlet.gateway.rest.vtl_expressions import Expression, Reader, Variables, walk
 from cloudlet.gateway.rest.vtl_values import VtlError
 
 __all__ = ["Template", "VtlError"]
 
-Variables = dict[str, Any]
-Expression = Callable[[Variables], Any]
 Node = Callable[[Variables, list[str]], None]
 
 _ITERATIONS_MAX = 1000  # of one loop
 _SPECIAL = re.compile(r"[$#\\]")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_LINE_END = re.compile(r"[ \t]*(?:\r\n|\n|\r)")
-_BLANK = re.compile(r"\s*")
 _DIRECTIVE = re.compile(r"#(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
-_OPERATORS: tuple[tuple[re.Pattern[str], dict[str, str]], ...] = tuple(
-    (re.compile(pattern), words)
-    for pattern, words in (
-        (r"\|\||or\b", {"or": "||"}),
-        (r"&&|and\b", {"and": "&&"}),
-        (r"==|!=|eq\b|ne\b", {"eq": "==", "ne": "!="}),
-        (r"<=|>=|<|>|l[te]\b|g[te]\b", {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}),
-        (r"[+-]", {}),
-        (r"[*/%]", {}),
-    )
-)
-_WORDS = {"true": True, "false": False, "null": None}
 _ENDS = frozenset(("else", "elseif", "end"))
 
 
@@ -81,12 +64,11 @@ def _run(nodes: list[Node], variables: Variables, out: list[str]) -> None:
         node(variables, out)
 
 
-class _Parser:
-    """One pass over the source; `at` is where it stands."""
+class _Parser(Reader):
+    """One pass over the source: text, references and directives become nodes."""
 
     def __init__(self, source: str) -> None:
-        self.source = source
-        self.at = 0
+        super().__init__(source)
         self.macros: dict[str, tuple[list[str], list[Node]]] = {}
         self._directives: dict[str, Callable[[int], Node]] = {
             "set": self._set,
@@ -97,6 +79,9 @@ class _Parser:
             "stop": self._leave,
             "return": self._leave,
         }
+
+    def template(self, source: str) -> Expression:
+        return Template(source).render
 
     # Blocks
 
@@ -148,7 +133,7 @@ class _Parser:
         self.at = found.end()
         if name in _ENDS:
             if name != "elseif":
-                self._swallow_line_end()
+                self.swallow_line_end()
             return name
         if name == "set":
             _strip_blanks(nodes, self.source, start)
@@ -157,27 +142,22 @@ class _Parser:
         nodes.append(make(depth))
         return ""
 
-    def _swallow_line_end(self) -> None:
-        found = _LINE_END.match(self.source, self.at)
-        if found:
-            self.at = found.end()
-
     def _set(self, depth: int) -> Node:
-        self._expect("(")
-        self._skip()
+        self.expect("(")
+        self.skip()
         if not self.source.startswith("$", self.at):
             raise VtlError("#set needs a reference")
-        name, steps = self._reference()
-        self._expect("=")
-        value = self._expression()
-        self._close()
+        name, steps = self.reference()
+        self.expect("=")
+        value = self.expression()
+        self.close()
 
         def node(variables: Variables, out: list[str]) -> None:
             result = value(variables)
             if not steps:
                 variables[name] = result  # null too: as if it had never been set
                 return
-            target = _walk(variables.get(name), steps[:-1], variables)
+            target = walk(variables.get(name), steps[:-1], variables)
             kind, key, _ = steps[-1]
             vtl_values.put(target, key if kind == "property" else key(variables), result)
 
@@ -188,9 +168,9 @@ class _Parser:
         otherwise: list[Node] = []
         ended = "elseif"
         while ended == "elseif":
-            self._expect("(")
-            test = self._expression()
-            self._close()
+            self.expect("(")
+            test = self.expression()
+            self.close()
             nodes, ended = self.block(depth + 1)
             branches.append((test, nodes))
         if ended == "else":
@@ -207,15 +187,15 @@ class _Parser:
         return node
 
     def _foreach(self, depth: int) -> Node:
-        self._expect("(")
-        self._skip()
-        name, steps = self._reference()
-        self._skip()
+        self.expect("(")
+        self.skip()
+        name, steps = self.reference()
+        self.skip()
         if steps or not self.source.startswith("in", self.at):
             raise VtlError("#foreach needs `$item in …`")
         self.at += 2
-        items = self._expression()
-        self._close()
+        items = self.expression()
+        self.close()
         nodes, ended = self.block(depth + 1)
         if ended != "end":
             raise VtlError(f"#{ended} in #foreach")
@@ -236,7 +216,7 @@ class _Parser:
 
     def _leave(self, depth: int) -> Node:
         error = _Broken if self._called == "break" else _Stopped
-        self._swallow_line_end()
+        self.swallow_line_end()
 
         def node(variables: Variables, out: list[str]) -> None:
             raise error
@@ -244,15 +224,15 @@ class _Parser:
         return node
 
     def _macro(self, depth: int) -> Node:
-        self._expect("(")
-        self._skip()
-        name = self._name()
+        self.expect("(")
+        self.skip()
+        name = self.name()
         names = []
-        self._skip()
+        self.skip()
         while not self.source.startswith(")", self.at):
-            names.append(self._reference()[0])
-            self._skip_comma()
-        self._close()
+            names.append(self.reference()[0])
+            self.skip_comma()
+        self.close()
         nodes: list[Node] = []
         self.macros[name] = (names, nodes)  # before its body: it may call itself
         body, ended = self.block(depth + 1)
@@ -266,8 +246,8 @@ class _Parser:
         arguments: list[Expression] = []
         if self.source.startswith("(", self.at):
             self.at += 1
-            arguments = self._list(")")
-        self._swallow_line_end()
+            arguments = self.items(")")
+        self.swallow_line_end()
 
         def node(variables: Variables, out: list[str]) -> None:
             outer = {name: variables.get(name) for name in names}
@@ -284,13 +264,13 @@ class _Parser:
     def _reference_node(self) -> Node:
         start = self.at
         try:
-            name, steps = self._reference()
+            name, steps = self.reference()
         except VtlError:
             self.at = start + 1
             return _text("$")
 
         def node(variables: Variables, out: list[str]) -> None:
-            value = _walk(variables.get(name), steps, variables)
+            value = walk(variables.get(name), steps, variables)
             if value is not None:
                 out.append(vtl_values.text(value))
 
@@ -303,208 +283,17 @@ class _Parser:
         if not self.source.startswith("$", self.at):
             return _text("\\")
         try:
-            name, steps = self._reference()
+            name, steps = self.reference()
         except VtlError:
             self.at = start + 1
             return _text("\\")
         source = self.source[start : self.at]
 
         def node(variables: Variables, out: list[str]) -> None:
-            known = _walk(variables.get(name), steps, variables) is not None
+            known = walk(variables.get(name), steps, variables) is not None
             out.append(source[1:] if known else source)
 
         return node
-
-    def _reference(self) -> tuple[str, list["Step"]]:
-        """Variable and steps; raises VtlError where there is none."""
-        if not self.source.startswith("$", self.at):
-            raise VtlError("a reference begins with $")
-        self.at += 1
-        self.at += self.source.startswith("!", self.at)
-        is_formal = self.source.startswith("{", self.at)
-        self.at += is_formal
-        name = self._name()
-        steps = list(self._steps())
-        if is_formal:
-            if not self.source.startswith("}", self.at):
-                raise VtlError("} is missing")
-            self.at += 1
-        return name, steps
-
-    def _steps(self) -> Iterator["Step"]:
-        while True:
-            found = (
-                _NAME.match(self.source, self.at + 1)
-                if self.source.startswith(".", self.at)
-                else None
-            )
-            if found:
-                self.at = found.end()
-                if self.source.startswith("(", self.at):
-                    self.at += 1
-                    yield "method", found.group(), self._list(")")
-                else:
-                    yield "property", found.group(), []
-            elif self.source.startswith("[", self.at):
-                before = self.at
-                try:
-                    self.at += 1
-                    index = self._expression()
-                    self._expect("]")
-                except VtlError:  # text in brackets behind a reference
-                    self.at = before
-                    return
-                yield "index", index, []
-            else:
-                return
-
-    # Expressions
-
-    def _expression(self, level: int = 0) -> Expression:
-        if level == len(_OPERATORS):
-            return self._unary()
-        left = self._expression(level + 1)
-        pattern, words = _OPERATORS[level]
-        while True:
-            self._skip()
-            found = pattern.match(self.source, self.at)
-            if found is None:
-                return left
-            self.at = found.end()
-            operator = words.get(found.group(), found.group())
-            left = _binary(operator, left, self._expression(level + 1))
-
-    def _unary(self) -> Expression:
-        self._skip()
-        negation = re.compile(r"!|not\b").match(self.source, self.at)
-        if negation:
-            self.at = negation.end()
-            negated = self._unary()
-            return lambda variables: not vtl_values.is_true(negated(variables))
-        return self._primary()
-
-    def _primary(self) -> Expression:
-        character = self.source[self.at : self.at + 1]
-        if character == "$":
-            name, steps = self._reference()
-            return lambda variables: _walk(variables.get(name), steps, variables)
-        number = _NUMBER.match(self.source, self.at)
-        if number:
-            self.at = number.end()
-            return _constant(_number(number.group()))
-        self.at += 1
-        if character == "(":
-            inner = self._expression()
-            self._expect(")")
-            return inner
-        if character in ("'", '"') and character:
-            return self._string(character)
-        if character == "[":
-            return self._array()
-        if character == "{":
-            return self._map()
-        self.at -= 1
-        name = self._name()
-        if name not in _WORDS:
-            raise VtlError(f"{name!r} is no value")
-        return _constant(_WORDS[name])
-
-    def _string(self, quote: str) -> Expression:
-        end = self.source.find(quote, self.at)
-        text = ""
-        while end >= 0 and self.source.startswith(quote, end + 1):  # a doubled quote is one
-            text += self.source[self.at : end + 1]
-            self.at = end + 2
-            end = self.source.find(quote, self.at)
-        if end < 0:
-            raise VtlError("a string has no end")
-        text += self.source[self.at : end]
-        self.at = end + 1
-        if quote == "'" or not _SPECIAL.search(text):
-            return _constant(text)
-        template = Template(text)
-        return template.render
-
-    def _array(self) -> Expression:
-        self._skip()
-        before = self.at
-        first = self._expression() if not self.source.startswith("]", self.at) else None
-        self._skip()
-        if first is not None and self.source.startswith("..", self.at):
-            self.at += 2
-            last = self._expression()
-            self._expect("]")
-            start = first
-            return lambda variables: vtl_values.numbers(start(variables), last(variables))
-        self.at = before
-        items = self._list("]")
-        return lambda variables: [item(variables) for item in items]
-
-    def _map(self) -> Expression:
-        pairs: list[tuple[Expression, Expression]] = []
-        self._skip()
-        while not self.source.startswith("}", self.at):
-            key = self._expression()
-            self._expect(":")
-            pairs.append((key, self._expression()))
-            self._skip_comma()
-        self.at += 1
-        return lambda variables: {key(variables): value(variables) for key, value in pairs}
-
-    def _list(self, end: str) -> list[Expression]:
-        items = []
-        self._skip()
-        while not self.source.startswith(end, self.at):
-            items.append(self._expression())
-            self._skip_comma()
-        self.at += 1
-        return items
-
-    # Characters
-
-    def _skip(self) -> None:
-        found = _BLANK.match(self.source, self.at)
-        assert found is not None
-        self.at = found.end()
-
-    def _skip_comma(self) -> None:
-        self._skip()
-        if self.source.startswith(",", self.at):
-            self.at += 1
-            self._skip()
-        elif self.source[self.at : self.at + 1] not in (")", "]", "}"):
-            raise VtlError(f"a comma is missing before {self.source[self.at : self.at + 20]!r}")
-
-    def _expect(self, text: str) -> None:
-        self._skip()
-        if not self.source.startswith(text, self.at):
-            raise VtlError(f"{text!r} expected before {self.source[self.at : self.at + 20]!r}")
-        self.at += len(text)
-
-    def _close(self) -> None:
-        self._expect(")")
-        self._swallow_line_end()
-
-    def _name(self) -> str:
-        found = _NAME.match(self.source, self.at)
-        if found is None:
-            raise VtlError(f"a name expected before {self.source[self.at : self.at + 20]!r}")
-        self.at = found.end()
-        return found.group()
-
-
-Step = tuple[str, Any, list[Expression]]  # (property|method|index, name or index, arguments)
-
-
-def _walk(value: Any, steps: list[Step], variables: Variables) -> Any:
-    for kind, name, arguments in steps:
-        if value is None:
-            return None
-        if kind == "method":
-            value = vtl_values.call(value, name, [argument(variables) for argument in arguments])
-        else:
-            value = vtl_values.get(value, name if kind == "property" else name(variables))
-    return value
 
 
 def _iterations(items: Any, parent: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
@@ -523,15 +312,6 @@ def _iterations(items: Any, parent: Any) -> Iterator[tuple[Any, dict[str, Any]]]
         )
 
 
-def _binary(operator: str, left: Expression, right: Expression) -> Expression:
-    if operator == "||":
-        return lambda v: vtl_values.is_true(left(v)) or vtl_values.is_true(right(v))
-    if operator == "&&":
-        return lambda v: vtl_values.is_true(left(v)) and vtl_values.is_true(right(v))
-    operate = vtl_values.OPERATORS[operator]
-    return lambda v: operate(left(v), right(v))
-
-
 def _text(text: str) -> Node:
     def node(variables: Variables, out: list[str]) -> None:
         out.append(text)
@@ -545,11 +325,3 @@ def _strip_blanks(nodes: list[Node], source: str, at: int) -> None:
     text = getattr(nodes[-1], "text", None) if nodes else None
     if text and text[-1] in " \t":
         nodes[-1] = _text(text.rstrip(" \t"))
-
-
-def _constant(value: Any) -> Expression:
-    return lambda variables: value
-
-
-def _number(text: str) -> int | float:
-    return int(text) if text.lstrip("-").isdigit() else float(text)
