@@ -31,7 +31,7 @@ class Account:
     """An account, by its root or by a user of it."""
 
     def __init__(self, server: Server, id_: str, key: str, secret: str, token: str = "") -> None:
-        self.server, self.id, self.key = server, id_, key
+        self.server, self.id, self.key, self.secret = server, id_, key, secret
         self._settings = {"aws_access_key_id": key, "aws_secret_access_key": secret}
         if token:
             self._settings["aws_session_token"] = token

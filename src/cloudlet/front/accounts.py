@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Protocol
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from cloudlet.auth.sigv4 import Credential
 from cloudlet.call import Call, Caller, Cloud
@@ -38,6 +38,9 @@ from cloudlet.store.database import Transaction
 _log = logging.getLogger(__name__)
 _SWEEP_S = 0.5
 _KEY = re.compile(r"(?:Credential=|AWSAccessKeyId=|AWS )([A-Za-z0-9]{12,128})")
+_OWN_HOST = re.compile(
+    r"[^.]+|[\d.]+|\[.*\]?|.*\.(?:localhost|localdomain|amazonaws\.com|on\.aws)", re.IGNORECASE
+)
 _ACCOUNT = re.compile(r"(?:arn:[\w-]+:[\w-]+:[\w-]*:|https?://[^/]+/|)(\d{12})(?:[:/].*)?")
 _TOLD = ("lambda", "sqs")  # whose handlers ask the policy of the target
 # Members that name a resource which another account may have shared
@@ -178,10 +181,19 @@ class Accounts:
 
     def gateway_of_host(self, host: str) -> GatewayState:
         """Of the front door: another account's only under a name of its distribution."""
-        for name in self._others():
-            if self.opened[name].gateway.edge.serves(host):
-                return self.opened[name].gateway
+        for universe in self.of_host(host):
+            if universe.gateway.edge.serves(host):
+                return universe.gateway
         return self.default.gateway
+
+    def of_host(self, host: str) -> list[Universe]:
+        """Who may answer under a name of their own choice. Names that requests to this machine or
+        to AWS have are nobody's but the default account's: others would read along."""
+        name = host.rpartition(":")[0] or host
+        own = (urlsplit(self._config.public_url).hostname, self._config.host)
+        if name.lower() in own or _OWN_HOST.fullmatch(name):
+            return [self.default]
+        return list(self._from(""))
 
     def _from(self, first: str) -> Iterator[Universe]:
         own = self.opened.get(first, self.default)

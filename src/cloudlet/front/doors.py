@@ -69,14 +69,14 @@ class Doors:
 
     async def _by_domain(self, request: Request) -> Response | None:
         """The answer of a custom domain's API; None: the host is no account's custom domain."""
-        for universe in list(self._accounts.opened.values()):
+        for universe in self._accounts.of_host(request.host):
             response = await universe.gateway.gateway.answer_domain(request)
             if response is not None:
                 return response
         return None
 
     async def _socket_by_domain(self, socket: Socket) -> bool:
-        for universe in list(self._accounts.opened.values()):
+        for universe in self._accounts.of_host(socket.request.host):
             if await universe.gateway.connections.connect_domain(socket):
                 return True
         return False
