@@ -54,7 +54,7 @@ class Gateway:
 
     def has(self, api_id: str) -> bool:
         """Whether an HTTP, WebSocket or REST API has this id."""
-        return self.stages.api(api_id) is not None or self.rest.has(api_id)
+        return self.rest.has(api_id) or self.stages.api(api_id) is not None
 
     async def answer_domain(self, request: Request) -> Response | None:
         """The answer of the API that a custom domain maps the request to; None: no such domain."""
@@ -73,9 +73,9 @@ class Gateway:
         custom domain's mapping named the stage."""
         if not request.id:
             request.id = self.cloud.config.new_id()
-        api = self.stages.api(api_id)
-        if api is None and self.rest.has(api_id):
+        if self.rest.has(api_id):
             return await self.rest.answer(request, api_id, raw_path, custom)
+        api = self.stages.api(api_id)
         if api is None or api.protocol != "HTTP" or (api.is_closed and custom is None):
             response = message(404, "Not Found")
         else:

@@ -135,6 +135,11 @@ def test_limits() -> None:
         render("#set($a = [1..999999999])")
     with pytest.raises(VtlError):
         render("#macro(a)#a()#end#a()")
+    with pytest.raises(VtlError):
+        render("#macro(a)#foreach($i in [1..9])#a()#end#end#a()")
+    loops = "#foreach($i in [1..1000])" * 3
+    with pytest.raises(VtlError):
+        render(f"{loops}{'#end' * 3}")
     assert len(render("#foreach($i in [1..5000])x#end")) == 1000
     with pytest.raises(VtlError):
         Template("#set($a = " + "(" * 5000)

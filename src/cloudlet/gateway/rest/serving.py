@@ -25,6 +25,7 @@ from cloudlet.gateway.rest.response_cache import ResponseCache
 
 _log = logging.getLogger(__name__)
 BODY_MAX_BYTES = 10 * 1024 * 1024
+_KNOWN_MAX = 1000
 _UNTRACED = frozenset((None, "MOCK", "HTTP_PROXY"))
 _IGNORED = "199 Cache-control headers were ignored because the caller was unauthorized."
 
@@ -37,6 +38,7 @@ class RestGateway:
         self.stages = CompiledStages(cloud)
         self.cache = ResponseCache()
         self._authorizers = authorizers
+        self._known: dict[str, bool] = {}  # ids that were asked for: are they REST APIs?
         self._access = Access(cloud, authorizers)
         self._admissions = Admissions(cloud)
         self.integrations = Integrations(cloud, roles)
@@ -45,7 +47,9 @@ class RestGateway:
         cloud.database.subscribe(snapshots.FLUSH_TOPIC, self._flushed)
 
     def _changed(self, topic: str) -> None:
-        self.stages.forget(topic.removeprefix(snapshots.TOPIC))
+        api_id = topic.removeprefix(snapshots.TOPIC)
+        self.stages.forget(api_id)
+        self._known.pop(api_id, None)
 
     def _flushed(self, topic: str) -> None:
         """`rest-flush:data:API/STAGE` or `rest-flush:authorizers:API/STAGE`."""
@@ -57,8 +61,14 @@ class RestGateway:
             self._authorizers.forget(self.cloud.config.arn("execute-api", f"{api_id}/"))
 
     def has(self, api_id: str) -> bool:
-        sql = "SELECT 1 FROM rest_apis WHERE api_id = ?"
-        return self.cloud.database.view().value(sql, (api_id,)) is not None
+        known = self._known.get(api_id)
+        if known is None:
+            if len(self._known) >= _KNOWN_MAX:
+                self._known.clear()
+            sql = "SELECT 1 FROM rest_apis WHERE api_id = ?"
+            known = self.cloud.database.view().value(sql, (api_id,)) is not None
+            self._known[api_id] = known
+        return known
 
     def oldest(self) -> str | None:
         sql = "SELECT api_id FROM rest_apis ORDER BY created_ms, api_id LIMIT 1"

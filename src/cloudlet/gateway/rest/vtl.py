@@ -23,6 +23,7 @@ __all__ = ["Template", "VtlError"]
 Node = Callable[[Variables, list[str]], None]
 
 _ITERATIONS_MAX = 1000  # of one loop
+_ROUNDS_MAX = 100_000  # of all loops and macros of a template
 _SPECIAL = re.compile(r"[$#\\]")
 _DIRECTIVE = re.compile(r"#(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 _ENDS = frozenset(("else", "elseif", "end"))
@@ -57,6 +58,13 @@ class Template:
         except RecursionError:
             raise VtlError("the template calls itself too deep") from None
         return vtl_values.limited("".join(out))
+
+
+def _spend(variables: Variables) -> None:
+    """Counts rounds of loops and calls of macros: a template holds up everybody else."""
+    variables[""] = variables.get("", 0) + 1
+    if variables[""] > _ROUNDS_MAX:
+        raise VtlError("the template takes too long")
 
 
 def _run(nodes: list[Node], variables: Variables, out: list[str]) -> None:
@@ -204,6 +212,7 @@ class _Parser(Reader):
             outer = {key: variables.get(key) for key in (name, "foreach", "velocityCount")}
             try:
                 for item, state in _iterations(items(variables), outer["foreach"]):
+                    _spend(variables)
                     variables.update(
                         {name: item, "foreach": state, "velocityCount": state["count"]}
                     )
@@ -250,6 +259,7 @@ class _Parser(Reader):
         self.swallow_line_end()
 
         def node(variables: Variables, out: list[str]) -> None:
+            _spend(variables)
             outer = {name: variables.get(name) for name in names}
             values = [argument(variables) for argument in arguments]
             values += [None] * (len(names) - len(values))
