@@ -9,7 +9,7 @@ import orjson
 
 from cloudlet.call import Call, Output
 from cloudlet.dynamodb import definitions, expressions, keys, writes
-from cloudlet.dynamodb.capacity import Consumed, read_units
+from cloudlet.dynamodb.capacity import Consumed, read_units, settle_all
 from cloudlet.dynamodb.definitions import Table
 from cloudlet.dynamodb.keys import Key
 from cloudlet.dynamodb.numerics import invalid
@@ -28,7 +28,6 @@ def batch_get_item(call: Call, view: View) -> Output:
     requests = call.params["RequestItems"]
     if sum(len(request["Keys"]) for request in requests.values()) > _GETS_MAX:
         raise invalid("Too many items requested for the BatchGetItem call")
-    mode = call.params.get("ReturnConsumedCapacity")
     output: Output = {"Responses": {}, "UnprocessedKeys": {}}
     capacities = []
     budget_bytes = _ANSWER_BYTES
@@ -36,7 +35,8 @@ def batch_get_item(call: Call, view: View) -> Output:
         writes.refuse_legacy(request, "AttributesToGet")
         found = expressions.of(request, "ProjectionExpression")
         table = definitions.get(view, call.config, name)
-        consumed = Consumed(table, mode)
+        consumed = Consumed(table)
+        capacities.append(consumed)
         items: list[Item] = []
         left: list[Any] = []
         for key, given in _distinct(table, request["Keys"]):
@@ -55,9 +55,7 @@ def batch_get_item(call: Call, view: View) -> Output:
         output["Responses"][name] = items
         if left:
             output["UnprocessedKeys"][name] = {**request, "Keys": left}
-        capacities.append(consumed.shown())
-    if mode in ("TOTAL", "INDEXES"):
-        output["ConsumedCapacity"] = capacities
+    settle_all(call, "Read", output, capacities)
     return output
 
 
@@ -105,22 +103,20 @@ def _prepare(call: Call, tx: Transaction, name: str, request: dict[str, Any]) ->
 
 def _perform(call: Call, tx: Transaction, prepared: dict[str, list[Write]]) -> Output:
     output: Output = {"UnprocessedItems": {}}
-    mode = call.params.get("ReturnConsumedCapacity")
     capacities = []
     metrics: dict[str, list[dict[str, Any]]] = {}
     for name, group in prepared.items():
         if not group:
             continue
-        consumed = Consumed(group[0].table, mode)
+        consumed = Consumed(group[0].table)
+        capacities.append(consumed)
         for write in group:
             writes.read_and_check(tx, write)
             consumed.add_write(writes.perform(tx, call.config, write))
             collection = writes.collection(write, call.params)
             if collection and collection not in metrics.setdefault(name, []):
                 metrics[name].append(collection)
-        capacities.append(consumed.shown())
-    if mode in ("TOTAL", "INDEXES"):
-        output["ConsumedCapacity"] = capacities
+    settle_all(call, "Write", output, capacities)
     if metrics:
         output["ItemCollectionMetrics"] = metrics
     return output

@@ -3,8 +3,10 @@
 See https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
 """
 
+from collections.abc import Collection
 from typing import Any
 
+from cloudlet.call import Call, Meter, Output
 from cloudlet.dynamodb.definitions import Index, Table
 from cloudlet.dynamodb.storage import Change
 
@@ -31,9 +33,8 @@ def write_units(size_bytes: int, is_transaction: bool = False) -> float:
 class Consumed:
     """Adds up the units of one request for one table."""
 
-    def __init__(self, table: Table, mode: str | None) -> None:
+    def __init__(self, table: Table) -> None:
         self.table = table
-        self.mode = mode
         self.units = 0.0
         self.global_units: dict[str, float] = {}
         self.local_units: dict[str, float] = {}
@@ -57,13 +58,22 @@ class Consumed:
         else:
             self.add_index(index.name, index.is_global, units)
 
-    def shown(self) -> dict[str, Any]:
+    def measure(self, meter: Meter, kind: str) -> None:
+        """A local index spends its table's units."""
+        name, table = f"Consumed{kind}CapacityUnits", ("TableName", self.table.name)
+        own = self.units + sum(self.local_units.values())
+        if own:
+            meter.add("AWS/DynamoDB", name, (table,), own)
+        for index, units in self.global_units.items():
+            meter.add("AWS/DynamoDB", name, (("GlobalSecondaryIndexName", index), table), units)
+
+    def shown(self, mode: str) -> dict[str, Any]:
         indexes = (*self.global_units.values(), *self.local_units.values())
         document: dict[str, Any] = {
             "TableName": self.table.name,
             "CapacityUnits": self.units + sum(indexes),
         }
-        if self.mode == "INDEXES":
+        if mode == "INDEXES":
             document["Table"] = {"CapacityUnits": self.units}
             for member, by_name in (
                 ("GlobalSecondaryIndexes", self.global_units),
@@ -75,6 +85,19 @@ class Consumed:
                     }
         return document
 
-    def answer(self) -> dict[str, Any]:
-        """To be merged into an output."""
-        return {"ConsumedCapacity": self.shown()} if self.mode in ("TOTAL", "INDEXES") else {}
+
+def settle(call: Call, kind: str, output: Output, consumed: Consumed) -> None:
+    """Measures what was consumed ("Read", "Write") and shows it where the call wants that."""
+    consumed.measure(call.cloud.meter, kind)
+    mode = call.params.get("ReturnConsumedCapacity")
+    if mode in ("TOTAL", "INDEXES"):
+        output["ConsumedCapacity"] = consumed.shown(mode)
+
+
+def settle_all(call: Call, kind: str, output: Output, consumed: Collection[Consumed]) -> None:
+    """The same for calls on several tables."""
+    for each in consumed:
+        each.measure(call.cloud.meter, kind)
+    mode = call.params.get("ReturnConsumedCapacity")
+    if mode in ("TOTAL", "INDEXES"):
+        output["ConsumedCapacity"] = [each.shown(mode) for each in consumed]

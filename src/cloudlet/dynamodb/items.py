@@ -7,7 +7,7 @@ import orjson
 
 from cloudlet.call import Call, Output
 from cloudlet.dynamodb import definitions, expressions, keys, paths, updates, writes
-from cloudlet.dynamodb.capacity import Consumed, read_units
+from cloudlet.dynamodb.capacity import Consumed, read_units, settle
 from cloudlet.dynamodb.numerics import invalid
 from cloudlet.dynamodb.writes import Write
 from cloudlet.store.database import Transaction, View
@@ -26,11 +26,9 @@ def get_item(call: Call, view: View) -> Output:
     output: Output = {}
     if row is not None:
         output["Item"] = found.project(orjson.loads(row[0]))
-    mode = params.get("ReturnConsumedCapacity")
-    if mode in ("TOTAL", "INDEXES"):
-        consumed = Consumed(table, mode)
-        consumed.add(read_units(row[1] if row else 0, params.get("ConsistentRead") is True))
-        output.update(consumed.answer())
+    consumed = Consumed(table)
+    consumed.add(read_units(row[1] if row else 0, params.get("ConsistentRead") is True))
+    settle(call, "Read", output, consumed)
     return output
 
 
@@ -60,11 +58,9 @@ def _perform(call: Call, tx: Transaction, write: Write) -> Output:
     writes.read_and_check(tx, write)
     change = writes.perform(tx, call.config, write)
     output = _returned(write, call.params.get("ReturnValues", "NONE"))
-    mode = call.params.get("ReturnConsumedCapacity")
-    if mode in ("TOTAL", "INDEXES"):
-        consumed = Consumed(write.table, mode)
-        consumed.add_write(change)
-        output.update(consumed.answer())
+    consumed = Consumed(write.table)
+    consumed.add_write(change)
+    settle(call, "Write", output, consumed)
     output.update(writes.collection_metrics(write, call.params))
     return output
 

@@ -13,7 +13,7 @@ import orjson
 
 from cloudlet.call import Call, Output, Params
 from cloudlet.dynamodb import definitions, expressions, keys, ranges, values, writes
-from cloudlet.dynamodb.capacity import Consumed
+from cloudlet.dynamodb.capacity import Consumed, settle
 from cloudlet.dynamodb.definitions import Index, Table
 from cloudlet.dynamodb.expressions import Expressions
 from cloudlet.dynamodb.numerics import invalid
@@ -32,12 +32,16 @@ _BAD_START = "The provided starting key is invalid"
 class Search:
     """One query or scan: where it reads, and what it keeps."""
 
+    call: Call
     table: Table
     index: Index | None
     found: Expressions
-    params: Params
     where: list[str] = field(default_factory=list)
     arguments: list[Any] = field(default_factory=list)
+
+    @property
+    def params(self) -> Params:
+        return self.call.params
 
     def key_names(self) -> tuple[str, ...]:
         names = self.table.key_names()
@@ -110,7 +114,7 @@ def _search(call: Call, view: View, *kinds: str) -> Search:
     index = table.index(name) if name is not None else None
     if index is not None and index.is_global:
         _check_global(params, index, found)
-    return Search(table, index, found, params)
+    return Search(call, table, index, found)
 
 
 def _check_select(params: Params) -> None:
@@ -285,9 +289,7 @@ def _output(search: Search, kept: list[Item], scanned: int, total_bytes: int) ->
     if params.get("Select") != "COUNT":
         wanted = search.found.projection
         output["Items"] = kept if wanted is None else [search.found.project(each) for each in kept]
-    mode = params.get("ReturnConsumedCapacity")
-    if mode in ("TOTAL", "INDEXES"):
-        consumed = Consumed(search.table, mode)
-        consumed.add_page(search.index, total_bytes, params.get("ConsistentRead") is True)
-        output.update(consumed.answer())
+    consumed = Consumed(search.table)
+    consumed.add_page(search.index, total_bytes, params.get("ConsistentRead") is True)
+    settle(search.call, "Read", output, consumed)
     return output

@@ -3,6 +3,7 @@
 from cloudlet.dynamodb import (
     batches,
     items,
+    metrics,
     permissions,
     search,
     settings,
@@ -21,7 +22,10 @@ def service() -> list[Service]:
 
     return [
         Service(
-            "dynamodb", operations(operation_names("dynamodb"), *_MODULES), permissions.requirements
+            "dynamodb",
+            operations(operation_names("dynamodb"), *_MODULES),
+            permissions.requirements,
+            observe=metrics.observe,
         ),
         Service(
             "dynamodbstreams",

@@ -13,7 +13,7 @@ import orjson
 
 from cloudlet.call import Call, Output, Params
 from cloudlet.dynamodb import definitions, expressions, keys, storage, writes
-from cloudlet.dynamodb.capacity import Consumed, read_units
+from cloudlet.dynamodb.capacity import Consumed, read_units, settle_all
 from cloudlet.dynamodb.numerics import invalid
 from cloudlet.dynamodb.writes import Write
 from cloudlet.errors import AwsError
@@ -104,13 +104,12 @@ def _cancelled(reasons: list[dict[str, Any]]) -> AwsError:
 
 def _answer(call: Call, changes: list[tuple[Write, storage.Change]], is_repeated: bool) -> Output:
     output: Output = {}
-    mode = call.params.get("ReturnConsumedCapacity")
-    if mode in ("TOTAL", "INDEXES") and not is_repeated:
+    if not is_repeated:
         by_table: dict[int, Consumed] = {}
         for write, change in changes:
-            consumed = by_table.setdefault(write.table.id, Consumed(write.table, mode))
+            consumed = by_table.setdefault(write.table.id, Consumed(write.table))
             consumed.add_write(change, is_transaction=True)
-        output["ConsumedCapacity"] = [consumed.shown() for consumed in by_table.values()]
+        settle_all(call, "Write", output, by_table.values())
     metrics: dict[str, list[dict[str, Any]]] = {}
     for write, _ in changes:
         collection = writes.collection(write, call.params)
@@ -125,7 +124,6 @@ def transact_get_items(call: Call, view: View) -> Output:
     """Up to 100 items as they are at one moment."""
     responses = []
     by_table: dict[int, Consumed] = {}
-    mode = call.params.get("ReturnConsumedCapacity")
     seen = set()
     total_bytes = 0
     for action in call.params["TransactItems"]:
@@ -139,12 +137,11 @@ def transact_get_items(call: Call, view: View) -> Output:
         stored = storage.get(view, table, key)
         size_bytes = stored.size_bytes if stored else 0
         total_bytes += size_bytes
-        consumed = by_table.setdefault(table.id, Consumed(table, mode))
+        consumed = by_table.setdefault(table.id, Consumed(table))
         consumed.add(read_units(size_bytes, True, is_transaction=True))
         responses.append({"Item": found.project(stored.item)} if stored else {})
     if total_bytes > _REQUEST_BYTES:
         raise invalid("Transaction request exceeds the maximum size of 4 MB")
     output: Output = {"Responses": responses}
-    if mode in ("TOTAL", "INDEXES"):
-        output["ConsumedCapacity"] = [consumed.shown() for consumed in by_table.values()]
+    settle_all(call, "Read", output, by_table.values())
     return output

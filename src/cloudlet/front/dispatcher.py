@@ -4,6 +4,7 @@ The one way into a service, for requests from the network and for calls inside t
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 
 from cloudlet.auth.guard import authorize
 from cloudlet.call import Call, Caller, Cloud, Output, Params, Result
-from cloudlet.errors import NotImplementedByCloudlet
+from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.exchange import Body, Request
 from cloudlet.policy.evaluation import INTERNAL
 from cloudlet.wire.service import Operation, Service
@@ -75,22 +76,16 @@ class Dispatcher:
     async def _perform(self, call: Call, trusted: bool) -> Result:
         service, operation = self.operation(call.service, call.operation)
         call.state = service.state
-        database = call.cloud.database
-        if operation.mode == "view":  # permission and reading on one snapshot
-            with database.snapshot() as view:
-                if not trusted:
-                    authorize(call, service, view)
-                return _result(operation.run(call, view))
-        if not trusted:
-            with database.snapshot() as view:
-                authorize(call, service, view)
-        if operation.mode == "async":
-            output = await operation.run(call)
-        elif operation.mode == "write":
-            output = await database.write(lambda tx: operation.run(call, tx))
-        else:
-            output = await asyncio.to_thread(_read, call, operation)
-        return _result(output)
+        if service.observe is None:
+            return await _run(call, service, operation, trusted)
+        began_s = time.perf_counter()
+        try:
+            result = await _run(call, service, operation, trusted)
+        except AwsError as error:
+            service.observe(call, error, (time.perf_counter() - began_s) * 1000)
+            raise
+        service.observe(call, result.output, (time.perf_counter() - began_s) * 1000)
+        return result
 
     async def invoke(
         self, service: str, operation: str, params: Params, caller: Caller | None = None
@@ -105,6 +100,25 @@ class Dispatcher:
         request = _internal_request(params, config.new_id())
         call = Call(self.cloud, service, operation, params, acting, request)
         return (await self.perform(call, trusted=caller is None)).output
+
+
+async def _run(call: Call, service: Service, operation: Operation, trusted: bool) -> Result:
+    database = call.cloud.database
+    if operation.mode == "view":  # permission and reading on one snapshot
+        with database.snapshot() as view:
+            if not trusted:
+                authorize(call, service, view)
+            return _result(operation.run(call, view))
+    if not trusted:
+        with database.snapshot() as view:
+            authorize(call, service, view)
+    if operation.mode == "async":
+        output = await operation.run(call)
+    elif operation.mode == "write":
+        output = await database.write(lambda tx: operation.run(call, tx))
+    else:
+        output = await asyncio.to_thread(_read, call, operation)
+    return _result(output)
 
 
 def _result(output: Output | Result | None) -> Result:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from cloudlet.call import Cloud
 from cloudlet.events.delivery import Delivery
 from cloudlet.events.timers import Timers
-from cloudlet.messaging import messages, permissions, publishing, queues, rules, scheduler
+from cloudlet.messaging import messages, metrics, permissions, publishing, queues, rules, scheduler
 from cloudlet.messaging.arrivals import Arrivals
 from cloudlet.messaging.firing import Firing
 from cloudlet.messaging.targets import Targets
@@ -13,6 +13,7 @@ from cloudlet.wire import models
 from cloudlet.wire.service import Service, operations
 
 _SWEEP_S = 3600
+_MEASURE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class MessagingState:
         self.arrivals.start()
         self.firing.start()
         self.timers.every(_SWEEP_S, self._sweep)
+        self.timers.every(_MEASURE_S, lambda: metrics.measure(self.cloud))
 
     async def _sweep(self) -> None:
         await self.cloud.database.write(lambda tx: messages.sweep(tx, self.cloud.config.now_ms()))
@@ -53,6 +55,7 @@ def service(state: MessagingState | None = None) -> list[Service]:
             permissions.sqs,
             permissions.queue_policies,
             state=state.arrivals if state else None,
+            observe=metrics.observe,
         ),
         Service(
             "events",

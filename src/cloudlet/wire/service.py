@@ -19,12 +19,14 @@ from typing import Any, TypeVar
 
 from botocore import xform_name
 
-from cloudlet.call import Call, Requirement
+from cloudlet.call import Call, Output, Requirement
+from cloudlet.errors import AwsError
 from cloudlet.store.database import Transaction, View
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Requirements = Callable[[Call], list[Requirement]]
 ResourcePolicies = Callable[[Call, View], list[Mapping[str, Any]]]
+Observe = Callable[[Call, Output | AwsError, float], None]  # the outcome, after milliseconds
 
 
 def in_thread(function: Function) -> Function:
@@ -51,6 +53,7 @@ class Service:
     requirements: Requirements
     resource_policies: ResourcePolicies = field(default=lambda call, view: [])
     state: Any = None
+    observe: Observe | None = None  # measures each call
     own_checks: frozenset[str] = frozenset()
 
 
