@@ -55,6 +55,7 @@ from cloudlet.messaging.service import MessagingState
 from cloudlet.monitoring import service as monitoring_service
 from cloudlet.monitoring.state import Monitoring
 from cloudlet.s3 import service as s3_service
+from cloudlet.s3 import metrics as s3_metrics
 from cloudlet.s3 import sweep as s3_sweep
 from cloudlet.s3.records import known_blobs
 from cloudlet.s3.schema import SCHEMA as S3_SCHEMA
@@ -80,6 +81,7 @@ _SCHEMAS = (
 )
 _SWEEP_TTL_S = 10
 _SWEEP_S = 300
+_MEASURE_S = 3600
 _STOP_S = 5  # for a deployment to end when a signal comes
 _ABLE_S = 2.0
 _SWITCH_S = 0.001  # the writer thread waits so long for a busy loop's GIL; Python's 5 ms are felt
@@ -163,6 +165,7 @@ class App:
         self.timers.every(_SWEEP_TTL_S, lambda: dynamodb_sweep.sweep_ttl(self.cloud))
         self.timers.every(_SWEEP_S, lambda: dynamodb_sweep.trim_streams(self.cloud))
         self.timers.every(_SWEEP_S, lambda: s3_sweep.sweep_lifecycle(self.cloud))
+        self.timers.every(_MEASURE_S, lambda: s3_metrics.measure(self.cloud), first_s=60)
         self.timers.every(_SWEEP_S, self.credentials.collect)
         self._backfill_when_asked()
         self.timers.start()

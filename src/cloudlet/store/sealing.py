@@ -1,0 +1,106 @@
+"""Encryption at rest: AES-256-GCM in chunks, so that any range can be read by itself.
+
+Every blob has a data key of its own; its chunks' numbers therefore are nonces that are never used
+twice. Data keys are kept beside the metadata, wrapped by another key: the data directory's master
+key, one derived from it, or one that a client brings with each request.
+https://csrc.nist.gov/pubs/sp/800/38/d/final
+"""
+
+import base64
+import hmac
+import os
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from cloudlet.errors import AwsError
+
+CHUNK_BYTES = 256 << 10
+SEALED_BYTES = CHUNK_BYTES + 16  # with its tag
+KEY_BYTES = 32
+_NONCE_BYTES = 12
+
+
+class Wrapper:
+    """A key that wraps data keys."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
+
+    def new_key(self) -> "DataKey":
+        key = os.urandom(KEY_BYTES)
+        return DataKey(key, self.wrap(key))
+
+    def wrap(self, key: bytes) -> str:
+        nonce = os.urandom(_NONCE_BYTES)
+        return base64.b64encode(nonce + self._cipher.encrypt(nonce, key, None)).decode()
+
+    def unwrap(self, wrapped: str) -> "DataKey":
+        sealed = base64.b64decode(wrapped)
+        try:
+            key = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None)
+        except InvalidTag as error:
+            raise damaged("was encrypted under another key") from error
+        return DataKey(key, wrapped)
+
+
+class DataKey:
+    """Seals and opens the chunks of one blob. `wrapped` is what metadata keeps of it."""
+
+    def __init__(self, key: bytes, wrapped: str) -> None:
+        self.key = key
+        self.wrapped = wrapped
+        self._cipher = AESGCM(key)
+
+    def seal(self, number: int, chunk: bytes | memoryview) -> bytes:
+        return self._cipher.encrypt(number.to_bytes(_NONCE_BYTES, "big"), chunk, None)
+
+    def open(self, number: int, sealed: bytes | bytearray) -> bytes:
+        try:
+            return self._cipher.decrypt(number.to_bytes(_NONCE_BYTES, "big"), sealed, None)
+        except InvalidTag as error:
+            raise damaged("is damaged") from error
+
+
+def damaged(how: str) -> AwsError:
+    return AwsError("InternalError", f"A stored object {how}.", 500)
+
+
+class Master:
+    """The key that everything else rests on, in a file that only its owner reads."""
+
+    def __init__(self, path: Path) -> None:
+        self._key = _load(path)
+        self.wrapper = Wrapper(self._key)
+
+    def derived(self, name: str) -> Wrapper:
+        return Wrapper(hmac.digest(self._key, name.encode(), "sha256"))
+
+
+def _load(path: Path) -> bytes:
+    """Makes the file where there is none: durable before anything is sealed with it."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".new")
+        draft.unlink(missing_ok=True)
+        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(file, os.urandom(KEY_BYTES).hex().encode())
+            os.fsync(file)
+        finally:
+            os.close(file)
+        draft.rename(path)
+        sync_folder(path.parent)
+    key = bytes.fromhex(path.read_text())
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"{path} is not a key of {KEY_BYTES} bytes")
+    return key
+
+
+def sync_folder(folder: Path) -> None:
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

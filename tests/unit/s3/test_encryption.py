@@ -1,0 +1,258 @@
+"""Encryption at rest: what lies on the disk, who may read it, what answers say."""
+
+import base64
+import hashlib
+import itertools
+import stat
+from typing import Any
+
+import pytest
+
+from cloudlet.call import ANONYMOUS
+from cloudlet.errors import AwsError
+from cloudlet.s3 import copying, encryption, objects, reading
+from cloudlet.s3.schema import SCHEMA
+from cloudlet.store import sealing
+from cloudlet.store.blobs import Blobs
+from tests.unit.s3.conftest import Shelf
+
+CHUNK = sealing.CHUNK_BYTES
+WORD = b"secret words "
+SMALL, LARGE = WORD * 10, (WORD * (CHUNK // 4))[: 3 * CHUNK + 17]
+S3 = {"ServerSideEncryption": "AES256"}
+KMS = {"ServerSideEncryption": "aws:kms"}
+
+
+def customer(letter: bytes, prefix: str = "") -> dict[str, str]:
+    key = letter * 32
+    return {
+        f"{prefix}SSECustomerAlgorithm": "AES256",
+        f"{prefix}SSECustomerKey": base64.b64encode(key).decode(),
+        f"{prefix}SSECustomerKeyMD5": base64.b64encode(hashlib.md5(key).digest()).decode(),
+    }
+
+
+OURS, OTHERS = customer(b"o"), customer(b"x")
+METHODS: list[dict[str, str]] = [{}, S3, KMS, OURS]
+
+
+def needed(method: dict[str, str], prefix: str = "") -> dict[str, str]:
+    """What reading needs of what writing said."""
+    return customer(b"o", prefix) if "SSECustomerKey" in method else {}
+
+
+def on_disk(shelf: Shelf) -> bytes:
+    """Everything in the data directory, the database's pages included."""
+    shelf.database.write_now(lambda tx: None)
+    files = [file for file in shelf.config.data.rglob("*") if file.is_file()]
+    return b"".join(file.read_bytes() for file in files)
+
+
+def shown(output: Any) -> dict[str, Any]:
+    return {k: v for k, v in output.items() if k.startswith(("SSE", "ServerSide", "BucketKey"))}
+
+
+@pytest.mark.parametrize(
+    "body", [b"", SMALL, LARGE, LARGE * 4], ids=["none", "row", "blob", "threads"]
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_bytes_are_sealed_and_come_back(shelf: Shelf, method: dict[str, str], body: bytes) -> None:
+    put = shelf.put("k", body, **method)
+    got = shelf.get("k", **needed(method))
+    assert got["Body"] == body
+    assert shown(got) == shown(put)
+    head = shelf.call(reading.head_object, Bucket="shelf", Key="k", **needed(method))
+    assert shown(head) == shown(put)
+    stored = on_disk(shelf)
+    assert WORD not in stored
+    assert b"o" * 32 not in stored and OURS["SSECustomerKey"].encode() not in stored
+
+
+def test_any_range_opens_its_chunks_only(shelf: Shelf) -> None:
+    shelf.put("k", LARGE)
+    edges = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK, len(LARGE) - 1]
+    for first, last in itertools.combinations_with_replacement(edges, 2):
+        got = shelf.get("k", Range=f"bytes={first}-{last}")["Body"]
+        assert got == LARGE[first : last + 1], (first, last)
+
+
+def test_parts_are_sealed_each_and_never_rewritten(shelf: Shelf) -> None:
+    bodies = [WORD * 500_000, LARGE]
+    upload = shelf.start("k", **OURS)
+    parts = []
+    for number, body in enumerate(bodies, 1):
+        part = shelf.part("k", upload, number, body, **OURS)
+        assert part["SSECustomerKeyMD5"] == OURS["SSECustomerKeyMD5"]
+        parts.append({"PartNumber": number, "ETag": part["ETag"]})
+    with pytest.raises(AwsError, match="Subsequent part requests must include"):
+        shelf.part("k", upload, 3, SMALL)
+    with pytest.raises(AwsError, match="did not match the ones used originally"):
+        shelf.part("k", upload, 3, SMALL, **OTHERS)
+    before = {file.name: file.stat().st_ino for file in shelf.files()}
+    done = shelf.complete("k", upload, parts)
+    assert done["SSECustomerAlgorithm"] == "AES256" and "ServerSideEncryption" not in done
+    assert {file.name: file.stat().st_ino for file in shelf.files()} == before
+    whole = b"".join(bodies)
+    got = shelf.get("k", Range=f"bytes={len(bodies[0]) - 5}-{len(bodies[0]) + 5}", **OURS)
+    assert got["Body"] == whole[len(bodies[0]) - 5 : len(bodies[0]) + 6]
+    assert WORD not in on_disk(shelf)
+
+
+@pytest.mark.parametrize("body", [b"", SMALL, LARGE], ids=["none", "row", "blob"])
+@pytest.mark.parametrize(("old", "new"), [*itertools.product(METHODS[1:], METHODS)])
+def test_copies(shelf: Shelf, old: dict[str, str], new: dict[str, str], body: bytes) -> None:
+    shelf.put("k", body, **old)
+    source = {"CopySource": "shelf/k", **needed(old, "CopySource")}
+    copied = shelf.call(copying.copy_object, Bucket="shelf", Key="copy", **source, **new)
+    got = shelf.get("copy", **needed(new))
+    assert got["Body"] == body
+    assert shown(got) == shown(copied)
+    assert got.get("ServerSideEncryption") == (new or S3).get("ServerSideEncryption")
+    upload = shelf.start("parts", **new)
+    part = shelf.call(
+        copying.upload_part_copy, Bucket="shelf", Key="parts", UploadId=upload, PartNumber=1,
+        **source, **needed(new),
+    )["CopyPartResult"]  # fmt: skip
+    shelf.complete("parts", upload, [{"PartNumber": 1, "ETag": part["ETag"]}])
+    assert shelf.get("parts", **needed(new))["Body"] == body
+    assert WORD not in on_disk(shelf)
+    for key in ("k", "copy", "parts"):
+        shelf.call(objects.delete_object, Bucket="shelf", Key=key)
+    assert shelf.files() == []
+
+
+def test_a_clients_key_is_needed_and_the_right_one(shelf: Shelf) -> None:
+    shelf.put("k", SMALL, **OURS)
+    shelf.put("plain", SMALL)
+    for operation in (reading.get_object, reading.head_object):
+        with pytest.raises(AwsError, match="InvalidRequest: The object was stored using a form"):
+            shelf.call(operation, Bucket="shelf", Key="k")
+        with pytest.raises(AwsError, match="AccessDenied"):
+            shelf.call(operation, Bucket="shelf", Key="k", **OTHERS)
+        with pytest.raises(AwsError, match="are not applicable to this object"):
+            shelf.call(operation, Bucket="shelf", Key="plain", **OURS)
+    with pytest.raises(AwsError, match="InvalidRequest"):
+        shelf.call(copying.copy_object, Bucket="shelf", Key="copy", CopySource="shelf/k")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"SSECustomerAlgorithm": ""}, "InvalidArgument: .* a valid encryption algorithm"),
+        ({"SSECustomerAlgorithm": "DES"}, "InvalidEncryptionAlgorithmError"),
+        ({"SSECustomerKey": ""}, "an appropriate secret key"),
+        ({"SSECustomerKey": base64.b64encode(b"short").decode()}, "was invalid for the specified"),
+        ({"SSECustomerKeyMD5": ""}, "the client calculated MD5"),
+        ({"SSECustomerKeyMD5": OTHERS["SSECustomerKeyMD5"]}, "did not match the hash"),
+        ({"ServerSideEncryption": "AES256"}, "is incompatible with the encryption method"),
+    ],
+)
+def test_clients_keys_are_checked(shelf: Shelf, changes: dict[str, str], code: str) -> None:
+    with pytest.raises(AwsError, match=code):
+        shelf.put("k", SMALL, **{**OURS, **changes})
+
+
+def test_kms_has_the_accounts_own_key(shelf: Shelf) -> None:
+    put = shelf.put("k", SMALL, **KMS)
+    arn = put["SSEKMSKeyId"]
+    assert arn.startswith("arn:aws:kms:us-east-1:000000000000:key/")
+    assert put["ServerSideEncryption"] == "aws:kms" and "BucketKeyEnabled" not in put
+    for name in (arn, arn.rpartition("/")[2], "alias/aws/s3"):
+        assert shelf.put("k", SMALL, **KMS, SSEKMSKeyId=name)["SSEKMSKeyId"] == arn
+    assert shelf.put("k", SMALL, **KMS, BucketKeyEnabled=True)["BucketKeyEnabled"] is True
+    with pytest.raises(AwsError, match=r"KMS\.NotFoundException"):
+        shelf.put("k", SMALL, **KMS, SSEKMSKeyId="mine")
+    with pytest.raises(AwsError, match="requires HTTP header"):
+        shelf.put("k", SMALL, **S3, SSEKMSKeyId=arn)
+    with pytest.raises(AwsError, match="require AWS Signature Version 4"):
+        shelf.call(reading.get_object, caller=ANONYMOUS, Bucket="shelf", Key="k")
+
+
+def put_default(shelf: Shelf, **rule: Any) -> None:
+    has_bucket_key = rule.pop("BucketKeyEnabled", False)
+    whole = {"ApplyServerSideEncryptionByDefault": rule, "BucketKeyEnabled": has_bucket_key}
+    shelf.call(
+        encryption.put_bucket_encryption,
+        Bucket="shelf",
+        ServerSideEncryptionConfiguration={"Rules": [whole]},
+    )
+
+
+def test_a_buckets_default(shelf: Shelf) -> None:
+    def rule() -> Any:
+        answer = shelf.call(encryption.get_bucket_encryption, Bucket="shelf")
+        return answer["ServerSideEncryptionConfiguration"]["Rules"][0]
+
+    default = {"SSEAlgorithm": "AES256"}
+    assert rule() == {"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": False}
+    put_default(shelf, SSEAlgorithm="aws:kms", BucketKeyEnabled=True)
+    assert rule() == {
+        "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"},
+        "BucketKeyEnabled": True,
+    }
+    put = shelf.put("k", SMALL)
+    assert (put["ServerSideEncryption"], put["BucketKeyEnabled"]) == ("aws:kms", True)
+    assert shown(shelf.get("k")) == shown(put)
+    assert shelf.put("k", SMALL, **S3)["ServerSideEncryption"] == "AES256"
+    upload = shelf.start("parts")
+    part = shelf.part("parts", upload, 1, LARGE)
+    shelf.complete("parts", upload, [{"PartNumber": 1, "ETag": part["ETag"]}])
+    assert shelf.get("parts")["ServerSideEncryption"] == "aws:kms"
+    shelf.call(encryption.delete_bucket_encryption, Bucket="shelf")
+    assert shelf.put("k", SMALL)["ServerSideEncryption"] == "AES256"
+    for wrong, code in (
+        ({"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "mine"}, "NotFoundException"),
+        ({"SSEAlgorithm": "AES256", "KMSMasterKeyID": "mine"}, "InvalidArgument"),
+        ({"SSEAlgorithm": "aws:kms:dsse"}, "NotImplemented"),
+        ({"SSEAlgorithm": "rot13"}, "MalformedXML"),
+    ):
+        with pytest.raises(AwsError, match=code):
+            put_default(shelf, **wrong)
+
+
+def test_a_flipped_bit_is_never_served(shelf: Shelf) -> None:
+    shelf.put("k", LARGE)
+    (file,) = shelf.files()
+    spoilt = bytearray(file.read_bytes())
+    spoilt[CHUNK + 100] ^= 1
+    file.write_bytes(spoilt)
+    assert shelf.get("k", Range="bytes=0-9")["Body"] == LARGE[:10]
+    with pytest.raises(AwsError, match="is damaged"):
+        shelf.get("k")
+    file.write_bytes(spoilt[:CHUNK])
+    with pytest.raises(AwsError, match="is damaged"):
+        shelf.get("k", Range="bytes=0-9")
+
+
+def test_the_master_key_is_its_owners_and_stays(shelf: Shelf) -> None:
+    file = shelf.config.data / "master-key"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    text = file.read_text()
+    Blobs(shelf.config.data / "blobs", shelf.config.new_id)
+    assert file.read_text() == text and len(bytes.fromhex(text)) == 32
+    shelf.put("k", SMALL)
+    file.write_text("00" * 32)
+    other = Shelf(shelf.config.data, SCHEMA)
+    with pytest.raises(AwsError, match="was encrypted under another key"):
+        other.get("k")
+    other.close()
+
+
+def test_plain_blobs_of_older_days_stay_readable(shelf: Shelf) -> None:
+    writer = shelf.blobs.create()
+    writer.write(LARGE)
+    writer.finish()
+    shelf.put("k", LARGE)
+    plain = f'[["{writer.blob}", 0, {len(LARGE)}]]'
+    shelf.database.write_now(
+        lambda tx: [
+            tx.run("INSERT INTO s3_blob (blob, uses) VALUES (?, 1)", (writer.blob,)),
+            tx.run("UPDATE s3_object SET segments = ?", (plain,)),
+        ]
+    )
+    assert shelf.get("k", Range="bytes=5-9")["Body"] == LARGE[5:10]
+    source = {"CopySource": "shelf/k", "ServerSideEncryption": "AES256"}
+    shelf.call(copying.copy_object, Bucket="shelf", Key="k", **source)
+    assert shelf.get("k")["Body"] == LARGE
+    assert len(shelf.files()) == 2  # the plain one is gone; a first one's row was overwritten above
+    assert not shelf.blobs.path(writer.blob).exists()
