@@ -169,6 +169,17 @@ def _listed(document: dict[str, Any]) -> Document:
     return {key: value for key, value in document.items() if key not in hidden}
 
 
+def get_function_code_signing_config(call: Call, view: View) -> Output:
+    """No function has one: settings that ask for it are refused."""
+    return {"FunctionName": _found(call, view).name, "CodeSigningConfigArn": ""}
+
+
+def get_runtime_management_config(call: Call, view: View) -> Output:
+    """Runtimes are what this machine has: they change when it is updated."""
+    arn = names.function_arn(call.config, _found(call, view).name, call.params.get("Qualifier", ""))
+    return {"UpdateRuntimeOn": "Auto", "FunctionArn": arn}
+
+
 def get_account_settings(call: Call, view: View) -> Output:
     reserved = view.value("SELECT coalesce(sum(reserved), 0) FROM functions")
     count = view.value("SELECT count(*) FROM functions")

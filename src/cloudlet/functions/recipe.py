@@ -84,7 +84,14 @@ def _program(config: Config, spec: Spec, interpreter: Interpreter) -> _Program:
     if interpreter.kind == "provided":
         return _Program([_bootstrap(spec)], [])
     if interpreter.kind == "node":
-        return _Program([interpreter.command, str(_NODE_RUNTIME)], [], [str(_NODE_RUNTIME)])
+        # V8 would let its heap grow with the machine's memory, past the function's
+        heap = f"--max-old-space-size={spec.memory_mb * 3 // 4}"
+        return _Program(
+            [interpreter.command, heap, str(_NODE_RUNTIME)],
+            [],
+            [str(_NODE_RUNTIME)],
+            {"AWS_EXECUTION_ENV": f"AWS_Lambda_{spec.runtime}"},
+        )
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     if interpreter.kind == "python":
         version = spec.runtime
@@ -113,7 +120,7 @@ def _bootstrap(spec: Spec) -> str:
 
 
 def _environment(config: Config, process: WorkerProcess, runtime_port: int) -> dict[str, str]:
-    """AWS_EXECUTION_ENV is left out: awslambdaric then polls in a thread, three times slower."""
+    """Python gets no AWS_EXECUTION_ENV: awslambdaric then polls in a thread, thrice slower."""
     spec = process.spec
     libraries = [spec.folder, f"{spec.folder}/lib", *(f"{layer}/lib" for layer in spec.layers)]
     programs = [f"{layer}/bin" for layer in spec.layers]

@@ -1,7 +1,7 @@
 """AWS::Lambda::*: functions, versions, aliases, layers, permissions, mappings.
 
 Local code arrives as a place in `cloudlet-folder`; inline code is zipped here as Lambda does, with
-the `cfnresponse` module beside it that AWS documents for custom resources.
+the `cfnresponse` module (for Node.js `cfn-response`) beside it that AWS has for custom resources.
 See https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_Lambda.html.
 """
 
@@ -52,14 +52,43 @@ def send(event, context, responseStatus, responseData, physicalResourceId=None, 
 '''
 
 
+_CFN_RESPONSE = """\
+// Answers CloudFormation from a custom resource's function.
+exports.SUCCESS = "SUCCESS";
+exports.FAILED = "FAILED";
+exports.send = (event, context, status, data, physicalId, noEcho) => {
+  const body = JSON.stringify({
+    Status: status,
+    Reason: `See the details in CloudWatch Log Stream: ${context.logStreamName}`,
+    PhysicalResourceId: physicalId || context.logStreamName,
+    StackId: event.StackId,
+    RequestId: event.RequestId,
+    LogicalResourceId: event.LogicalResourceId,
+    NoEcho: noEcho || false,
+    Data: data,
+  });
+  const headers = { "content-type": "", "content-length": Buffer.byteLength(body) };
+  const url = new URL(event.ResponseURL);
+  const request = require(url.protocol.slice(0, -1)).request(url, { method: "PUT", headers });
+  request.on("response", (response) => { response.resume(); context.done(); });
+  request.on("error", (error) => { console.log(error); context.done(); });
+  request.end(body);
+};
+"""
+
+
 def _inline(source: str, runtime: str) -> bytes:
     """CloudFormation's `ZipFile` is source text: Lambda gets a zip with one `index` file."""
-    extension = "py" if runtime.startswith("python") else "js"
+    is_python = runtime.startswith("python")
+    files = {f"index.{'py' if is_python else 'js'}": source}
+    if is_python:
+        files["cfnresponse.py"] = _CFNRESPONSE
+    else:
+        files["node_modules/cfn-response/index.js"] = _CFN_RESPONSE
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in ((f"index.{extension}", source), ("cfnresponse.py", _CFNRESPONSE)):
-            if name.endswith(extension):
-                archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)
+        for name, text in files.items():
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)
     return buffer.getvalue()
 
 
