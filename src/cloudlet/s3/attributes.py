@@ -1,4 +1,4 @@
-"""What a request says about an object to be: key, headers, user metadata, tags, encryption.
+"""What a request says about an object to be: key, headers, user metadata, tags.
 
 Options that would change how the object is kept and aren't implemented are refused here.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
@@ -16,7 +16,6 @@ from cloudlet.s3 import acl, faults, settings
 
 KEY_BYTES_MAX = 1024
 METADATA_BYTES_MAX = 2048
-SSE = {"ServerSideEncryption": "AES256"}
 _HEADERS = (
     "CacheControl",
     "ContentDisposition",
@@ -36,12 +35,7 @@ _STORAGE_CLASSES = (
     "GLACIER_IR",
 )
 _ABSENT = {
-    "SSECustomerAlgorithm": "S3 encryption with customer keys (SSE-C)",
-    "SSECustomerKey": "S3 encryption with customer keys (SSE-C)",
-    "CopySourceSSECustomerAlgorithm": "S3 encryption with customer keys (SSE-C)",
-    "CopySourceSSECustomerKey": "S3 encryption with customer keys (SSE-C)",
-    "SSEKMSKeyId": "S3 encryption with KMS keys",
-    "SSEKMSEncryptionContext": "S3 encryption with KMS keys",
+    "SSEKMSEncryptionContext": "S3 encryption contexts",
     "ObjectLockMode": "S3 Object Lock",
     "ObjectLockRetainUntilDate": "S3 Object Lock",
     "ObjectLockLegalHoldStatus": "S3 Object Lock",
@@ -91,15 +85,6 @@ def refuse_absent(params: Params) -> None:
 
 
 def _check_keeping(params: Params) -> None:
-    encryption = params.get("ServerSideEncryption", "AES256")
-    if encryption in ("aws:kms", "aws:kms:dsse", "aws:fsx"):
-        raise NotImplementedByCloudlet("S3 encryption with KMS keys")
-    if encryption != "AES256":
-        raise faults.invalid_argument(
-            "The encryption method specified is not supported",
-            "x-amz-server-side-encryption",
-            encryption,
-        )
     storage = params.get("StorageClass", "STANDARD")
     if storage in _STORAGE_CLASSES:
         raise NotImplementedByCloudlet(f"S3 storage class {storage}")

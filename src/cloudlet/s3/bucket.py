@@ -15,13 +15,14 @@ class Bucket(NamedTuple):
     region: str
     created_ms: int
     versioning: str  # "" (never), "Enabled" or "Suspended"
+    encryption: str  # JSON, "" where none was put
 
     def version(self, version_id: str, member: str = "VersionId") -> dict[str, str]:
         """The output member that names a version; buckets that never had any don't tell."""
         return {member: version_id or "null"} if self.versioning else {}
 
 
-COLUMNS = "id, s3_bucket.name, region, created_ms, versioning"
+COLUMNS = "id, s3_bucket.name, region, created_ms, versioning, encryption"
 
 
 def of_name(view: View, name: str) -> Bucket | None:

@@ -7,8 +7,8 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -19,6 +19,7 @@ from cloudlet.s3 import (
     attributes,
     checksums,
     conditions,
+    encryption,
     faults,
     multipart,
     ranges,
@@ -26,11 +27,12 @@ from cloudlet.s3 import (
     versions,
 )
 from cloudlet.s3.attributes import Attributes
-from cloudlet.s3.bucket import Bucket, of_name
+from cloudlet.s3.bucket import Bucket, of_call, of_name
+from cloudlet.s3.encryption import Seal
 from cloudlet.s3.intake import BODY_BYTES_MAX
 from cloudlet.s3.objects import place
 from cloudlet.s3.records import Record
-from cloudlet.store.blobs import BlobReader, Segment
+from cloudlet.store.blobs import BlobReader, Blobs, BlobWriter, Segment
 from cloudlet.store.database import Transaction, View
 
 
@@ -41,6 +43,7 @@ class _Source(NamedTuple):
     data: bytes | None
     segments: list[Segment]
     shown: dict[str, str]  # its version, as an output member
+    seal: Seal
 
 
 class _Changed(Exception):
@@ -89,6 +92,7 @@ def _check_directives(call: Call) -> None:
         params.get("MetadataDirective") == "REPLACE"
         or params.get("TaggingDirective") == "REPLACE"
         or params.get("ServerSideEncryption")
+        or params.get("SSECustomerAlgorithm")
         or params.get("StorageClass")
         or params.get("WebsiteRedirectLocation")
         or params.get("ChecksumAlgorithm")
@@ -108,12 +112,13 @@ def _pinned(call: Call, wanted: str | None) -> Iterator[_Source]:
         bucket, record = _load(call, view)
         conditions.check_source(call.params, record)
         part = _range(wanted, record.size)
-        data = None if record.segments else records.data(view, record)[slice(*part)]
+        seal = encryption.of_kept(call, record.encryption, "CopySource")
+        data = None if record.segments else records.data(view, record, seal.wrapper)[slice(*part)]
     segments = ranges.cut(record.segments, part)
     reader = call.cloud.blobs.reader(segments)
     try:
         shown = bucket.version(record.version_id, "CopySourceVersionId")
-        yield _Source(record, data, segments, shown)
+        yield _Source(record, data, segments, shown, seal)
     finally:
         reader.close()
 
@@ -192,25 +197,82 @@ async def _copy(call: Call, said: Attributes, source: _Source) -> Output:
         metadata=said.metadata if replaces else record.metadata,
         tags=said.tags if retags else record.tags,
         parts=[],
-        segments=list(source.segments),
         content=None,
         upload="",
     )
+    seal = encryption.wanted(call, of_call(call, call.cloud.database.view()))
+    copy.encryption = seal.shown
+    inline = None if source.data is None else records.sealed(source.data, seal.wrapper)
+    async with _kept(call, source, seal, inline=True) as copy.segments:
 
-    def change(tx: Transaction) -> Output:
-        _check_unchanged(call, tx, source.record)
-        records.hold(tx, copy.segments)
-        return place(call, tx, copy, source.data, "Copy")
+        def change(tx: Transaction) -> Output:
+            _check_unchanged(call, tx, source.record)
+            records.hold(tx, copy.segments)
+            return place(call, tx, copy, inline, "Copy")
 
-    more = await call.cloud.database.write(change)
+        more = await call.cloud.database.write(change)
+    more = {**encryption.shown(seal.shown), **source.shown, **more}
     result = {"ETag": conditions.quoted(etag), "LastModified": call.now_ms / 1000}
     result.update(checksums.output(checksum))
-    return {"CopyObjectResult": result, **attributes.SSE, **source.shown, **more}
+    return {"CopyObjectResult": result, **more}
 
 
-def _check_unchanged(call: Call, tx: Transaction, record: Record) -> None:
+@asynccontextmanager
+async def _kept(
+    call: Call, source: _Source, seal: Seal, *, inline: bool
+) -> AsyncIterator[list[Segment]]:
+    """The source's segments as the copy keeps them: the same bytes, their keys wrapped anew.
+
+    Bytes that aren't sealed, or that are to rest on a client's own key, are written again. What was
+    written goes when the copy fails.
+    """
+    has_keys = bool(source.segments) and all(segment.key for segment in source.segments)
+    if not source.segments and (inline or not source.data):
+        yield []
+        return
+    if has_keys and (seal.shown == source.seal.shown or "SSECustomerKeyMD5" not in seal.shown):
+        yield encryption.rewrapped(source.segments, source.seal, seal)
+        return
+    writing = asyncio.ensure_future(asyncio.to_thread(_rewritten, call.cloud.blobs, source, seal))
+    try:
+        writer = await asyncio.shield(writing)
+    except asyncio.CancelledError:  # a thread can't be cancelled
+        writing.add_done_callback(_forget)
+        raise
+    except FileNotFoundError as error:
+        _check_unchanged(call, call.cloud.database.view(), source.record)
+        raise
+    try:
+        yield [writer.segment]
+    except (AwsError, _Changed):
+        writer.discard()
+        raise
+
+
+def _rewritten(blobs: Blobs, source: _Source, seal: Seal) -> BlobWriter:
+    writer = blobs.create(seal.wrapper.new_key())
+    reader = blobs.reader(source.segments, source.seal.wrapper)
+    try:
+        writer.write(source.data or b"")
+        while data := reader.read():
+            writer.write(data)
+        writer.finish()
+    except BaseException:
+        writer.discard()
+        raise
+    finally:
+        reader.close()
+    return writer
+
+
+def _forget(writing: "asyncio.Future[BlobWriter]") -> None:
+    if not writing.cancelled() and writing.exception() is None:
+        writing.result().discard()
+
+
+def _check_unchanged(call: Call, view: View, record: Record) -> None:
     """Its blobs may be gone if it isn't the object any more."""
-    if not records.is_there(tx, record):
+    if not records.is_there(view, record):
         raise _Changed
 
 
@@ -221,7 +283,7 @@ async def _sums(call: Call, source: _Source, algorithm: str) -> tuple[bytes, str
         md5.update(source.data)
         digest.update(source.data)
     else:
-        reader = call.cloud.blobs.reader(source.segments)
+        reader = call.cloud.blobs.reader(source.segments, source.seal.wrapper)
         try:
             while data := await _block(call, reader, source):
                 await asyncio.to_thread(_update, (md5, digest), data)
@@ -258,25 +320,17 @@ async def upload_part_copy(call: Call) -> Output:
 
 async def _copy_part(call: Call, number: int, upload: multipart.Upload, source: _Source) -> Output:
     md5, value = await _sums(call, source, upload.kept_algorithm)
-    segments, writer = list(source.segments), None
-    if source.data:
-        writer = call.cloud.blobs.create()
-        writer.write(source.data)
-        segments = [Segment(await asyncio.to_thread(writer.finish), 0, len(source.data))]
-    size_bytes = sum(segment.length for segment in segments)
+    seal = encryption.of_upload(call, upload.encryption)
+    async with _kept(call, source, seal, inline=False) as segments:
 
-    def change(tx: Transaction) -> None:
-        _check_unchanged(call, tx, source.record)
-        part = (number, size_bytes, md5.hex(), call.now_ms, value)
-        multipart.put_part(tx, call.cloud.blobs, multipart.of_id(call, tx), part, segments)
+        def change(tx: Transaction) -> None:
+            _check_unchanged(call, tx, source.record)
+            size_bytes = sum(segment.length for segment in segments)
+            part = (number, size_bytes, md5.hex(), call.now_ms, value)
+            multipart.put_part(tx, call.cloud.blobs, multipart.of_id(call, tx), part, segments)
 
-    try:
         await call.cloud.database.write(change)
-    except (AwsError, _Changed):
-        if writer is not None:
-            writer.discard()
-        raise
     result: Output = {"ETag": conditions.quoted(md5.hex()), "LastModified": call.now_ms / 1000}
     if upload.algorithm:
         result[checksums.member(upload.algorithm)] = value
-    return {"CopyPartResult": result, **attributes.SSE, **source.shown}
+    return {"CopyPartResult": result, **encryption.shown(seal.shown), **source.shown}

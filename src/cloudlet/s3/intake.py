@@ -13,14 +13,17 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from cloudlet.call import Call
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body
 from cloudlet.s3 import checksums
+from cloudlet.s3.encryption import Seal
+from cloudlet.s3.records import Inline, sealed
 from cloudlet.store.blobs import Blobs, BlobWriter, Segment
 from cloudlet.store.database import Database, Transaction
+from cloudlet.store.sealing import Wrapper
 from cloudlet.wire import digests as bodies
 
 T = TypeVar("T")
@@ -33,12 +36,13 @@ Block = list[bytes]
 
 @dataclass(slots=True)
 class Contents:
-    """Bytes that arrived, and what they hash to. `data` is None when they are in segments."""
+    """Bytes that arrived, and what they hash to. `data` is None when they are in segments.
+    However they are kept, they are sealed."""
 
     size: int
     md5: bytes
     checksums: dict[str, bytes]
-    data: bytes | None = None
+    data: Inline | None = None
     segments: tuple[Segment, ...] = ()
     writer: BlobWriter | None = None
 
@@ -65,7 +69,7 @@ class Contents:
             self.discard()
 
 
-async def receive(call: Call, algorithms: Iterable[str], *, inline: bool) -> Contents:
+async def receive(call: Call, algorithms: Iterable[str], seal: Seal, *, inline: bool) -> Contents:
     """Takes the call's body, verified against all that the request says of it."""
     body = _body(call)
     if body.length is None:
@@ -83,7 +87,7 @@ async def receive(call: Call, algorithms: Iterable[str], *, inline: bool) -> Con
     wanted_md5 = bodies.of_content_md5(call.params.get("ContentMD5"))
     brought = checksums.announced(call)
     names = tuple(dict.fromkeys([*algorithms, *([brought] if brought else [])]))
-    contents = await _take(call.cloud.blobs, body, names, inline)
+    contents = await _take(_Place(call.cloud.blobs, seal.wrapper, inline), body, names)
     try:
         _verify(call, body, contents, wanted_md5, brought)
     except BaseException:
@@ -113,7 +117,18 @@ def _verify(
             raise bodies.mismatch(brought)
 
 
-async def _take(blobs: Blobs, body: Body, algorithms: tuple[str, ...], inline: bool) -> Contents:
+class _Place(NamedTuple):
+    """Where bytes go, and what seals them."""
+
+    blobs: Blobs
+    wrapper: Wrapper
+    inline: bool  # small ones stay in memory
+
+    def create(self) -> BlobWriter:
+        return self.blobs.create(self.wrapper.new_key())
+
+
+async def _take(place: _Place, body: Body, algorithms: tuple[str, ...]) -> Contents:
     chunks: Block = []
     size_bytes = 0
     stream = aiter(body)
@@ -121,12 +136,13 @@ async def _take(blobs: Blobs, body: Body, algorithms: tuple[str, ...], inline: b
         chunks.append(chunk)
         size_bytes += len(chunk)
         if size_bytes >= _BLOCK_BYTES:
-            return await _pipeline(blobs, chunks, stream, algorithms)
-    if inline and size_bytes <= INLINE_BYTES_MAX:
+            return await _pipeline(place, chunks, stream, algorithms)
+    if place.inline and size_bytes <= INLINE_BYTES_MAX:
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        return Contents(size_bytes, *_digests([data], algorithms), data=data)
+        kept = sealed(data, place.wrapper)
+        return Contents(size_bytes, *_digests([data], algorithms), data=kept)
     # One shielded hop: a thread can't be cancelled, and it must not outlive the answer's decision.
-    storing = asyncio.ensure_future(asyncio.to_thread(_store, blobs, chunks, algorithms))
+    storing = asyncio.ensure_future(asyncio.to_thread(_store, place, chunks, algorithms))
     try:
         return await asyncio.shield(storing)
     except asyncio.CancelledError:
@@ -149,28 +165,28 @@ def _digests(chunks: Block, algorithms: tuple[str, ...]) -> tuple[bytes, dict[st
     return md5.digest(), {name: digest.digest() for name, digest in digests.items()}
 
 
-def _store(blobs: Blobs, chunks: Block, algorithms: tuple[str, ...]) -> Contents:
+def _store(place: _Place, chunks: Block, algorithms: tuple[str, ...]) -> Contents:
     md5, digests = _digests(chunks, algorithms)
     if not any(chunks):
         return Contents(0, md5, digests)  # an empty part needs no blob
-    writer = blobs.create()
+    writer = place.create()
     try:
         for chunk in chunks:
             writer.write(chunk)
-        blob = writer.finish()
+        writer.finish()
     except BaseException:
         writer.discard()
         raise
-    segments = (Segment(blob, 0, writer.size_bytes),)
+    segments = (writer.segment,)
     return Contents(writer.size_bytes, md5, digests, segments=segments, writer=writer)
 
 
 async def _pipeline(
-    blobs: Blobs, first: Block, rest: AsyncIterator[bytes], algorithms: tuple[str, ...]
+    place: _Place, first: Block, rest: AsyncIterator[bytes], algorithms: tuple[str, ...]
 ) -> Contents:
     md5 = hashlib.md5(usedforsecurity=False)
     digests = {name: checksums.new(name) for name in algorithms}
-    writer = blobs.create()
+    writer = place.create()
 
     def write(chunk: bytes) -> None:
         writer.write(chunk)
@@ -196,7 +212,7 @@ async def _pipeline(
         hashing.abandon()
         writing.abandon()
         raise
-    segments = (Segment(writer.blob, 0, writer.size_bytes),)
+    segments = (writer.segment,)
     values = {name: digest.digest() for name, digest in digests.items()}
     return Contents(writer.size_bytes, md5.digest(), values, segments=segments, writer=writer)
 

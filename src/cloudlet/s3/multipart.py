@@ -11,7 +11,16 @@ from typing import Any
 
 from cloudlet.call import Call, Output, Result
 from cloudlet.errors import AwsError
-from cloudlet.s3 import attributes, checksums, conditions, faults, intake, lifecycle, records
+from cloudlet.s3 import (
+    attributes,
+    checksums,
+    conditions,
+    encryption,
+    faults,
+    intake,
+    lifecycle,
+    records,
+)
 from cloudlet.s3.bucket import of_call
 from cloudlet.s3.objects import made, place, written
 from cloudlet.s3.records import Record
@@ -36,6 +45,7 @@ class Upload:
     tags: str
     headers: str
     metadata: str
+    encryption: dict[str, Any]
 
     @property
     def kept_algorithm(self) -> str:
@@ -45,13 +55,13 @@ class Upload:
 def of_id(call: Call, view: View) -> Upload:
     bucket, upload_id = of_call(call, view), call.params["UploadId"]
     row = view.one(
-        "SELECT id, bucket, key, created_ms, algorithm, type, tags, headers, metadata"
+        "SELECT id, bucket, key, created_ms, algorithm, type, tags, headers, metadata, encryption"
         " FROM s3_upload WHERE id = ? AND bucket = ? AND key = ?",
         (upload_id, bucket.id, call.params["Key"]),
     )
     if row is None:
         raise faults.no_such_upload(upload_id)
-    return Upload(*row)
+    return Upload(**{**dict(row), "encryption": json.loads(row["encryption"])})
 
 
 def create_multipart_upload(call: Call, tx: Transaction) -> Output:
@@ -62,10 +72,11 @@ def create_multipart_upload(call: Call, tx: Transaction) -> Output:
     if algorithm:
         algorithm = checksums.known(algorithm)
     kind = checksums.type_of_upload(algorithm, params.get("ChecksumType"))
+    kept = encryption.wanted(call, bucket).shown
     upload_id = call.config.new_id().replace("-", "")
     tx.run(
         "INSERT INTO s3_upload (id, bucket, key, created_ms, initiator, algorithm, type, tags,"
-        " headers, metadata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " headers, metadata, encryption) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             upload_id,
             bucket.id,
@@ -77,9 +88,11 @@ def create_multipart_upload(call: Call, tx: Transaction) -> Output:
             json.dumps(said.tags),
             json.dumps(said.headers),
             json.dumps(said.metadata),
+            json.dumps(kept),
         ),
     )
-    output: Output = {"Bucket": bucket.name, "Key": key, "UploadId": upload_id, **attributes.SSE}
+    output: Output = {"Bucket": bucket.name, "Key": key, "UploadId": upload_id}
+    output.update(encryption.shown(kept))
     if algorithm:
         output.update(ChecksumAlgorithm=algorithm, ChecksumType=kind)
     return {**output, **lifecycle.abort_due(tx, bucket.id, key, call.now_ms)}
@@ -91,7 +104,8 @@ async def upload_part(call: Call) -> Output:
     upload = of_id(call, call.cloud.database.view())
     brought = checksums.announced(call)
     _check_algorithm(upload, brought)
-    contents = await intake.receive(call, (upload.kept_algorithm,), inline=False)
+    seal = encryption.of_upload(call, upload.encryption)
+    contents = await intake.receive(call, (upload.kept_algorithm,), seal, inline=False)
     etag, value = contents.md5.hex(), contents.value(upload.kept_algorithm)
     segments = list(contents.segments)
 
@@ -100,7 +114,7 @@ async def upload_part(call: Call) -> Output:
         put_part(tx, call.cloud.blobs, of_id(call, tx), part, segments)
 
     await contents.keep(call.cloud.database, change)
-    output: Output = {"ETag": conditions.quoted(etag), **attributes.SSE}
+    output: Output = {"ETag": conditions.quoted(etag), **encryption.shown(seal.shown)}
     if shown := upload.algorithm or brought:
         output[checksums.member(shown)] = contents.value(shown)
     return output
@@ -259,6 +273,7 @@ def _assembled(call: Call, upload: Upload, rows: list[Row]) -> Record:
         [(row["number"], row["size"], row["checksum"]) for row in rows],
         [piece for row in rows for piece in records.segments_of(row["segments"])],
         upload=upload.id,
+        encryption=upload.encryption,
     )
 
 

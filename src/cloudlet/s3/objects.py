@@ -8,6 +8,7 @@ from cloudlet.s3 import (
     attributes,
     checksums,
     conditions,
+    encryption,
     faults,
     intake,
     lifecycle,
@@ -16,7 +17,7 @@ from cloudlet.s3 import (
 )
 from cloudlet.s3.announce import Actor, Event, announce
 from cloudlet.s3.bucket import Bucket, of_call
-from cloudlet.s3.records import Record
+from cloudlet.s3.records import Inline, Record
 from cloudlet.store.database import Transaction
 
 
@@ -24,9 +25,10 @@ async def put_object(call: Call) -> Output:
     """Takes the body in a stream; the object appears, whole, when all of it is on the disk."""
     said = attributes.of_call(call)
     conditions.check_write_header(call.params)
-    of_call(call, call.cloud.database.view())  # refuse before the body is taken
+    bucket = of_call(call, call.cloud.database.view())  # refuse before the body is taken
+    seal = encryption.wanted(call, bucket)
     algorithm = checksums.announced(call) or checksums.DEFAULT
-    contents = await intake.receive(call, (algorithm,), inline=True)
+    contents = await intake.receive(call, (algorithm,), seal, inline=True)
     record = Record(
         0,
         call.params["Key"],
@@ -38,6 +40,7 @@ async def put_object(call: Call) -> Output:
         said.headers,
         said.metadata,
         segments=list(contents.segments),
+        encryption=seal.shown,
     )
 
     def change(tx: Transaction) -> Output:
@@ -48,7 +51,7 @@ async def put_object(call: Call) -> Output:
     return {**written(record), **more}
 
 
-def place(call: Call, tx: Transaction, record: Record, data: bytes | None, how: str) -> Output:
+def place(call: Call, tx: Transaction, record: Record, data: Inline | None, how: str) -> Output:
     """Makes the record the object at its key, if conditions hold, and tells of it.
 
     Answers the output members that come of it: version, expiration.
@@ -79,7 +82,7 @@ def written(record: Record) -> Output:
     return {
         "ETag": conditions.quoted(record.etag),
         **checksums.output(record.checksum),
-        **attributes.SSE,
+        **encryption.shown(record.encryption),
     }
 
 

@@ -65,10 +65,10 @@ def cut(segments: Sequence[Segment], wanted: Range) -> list[Segment]:
     start, end = wanted
     pieces = []
     position = 0
-    for blob, offset, length in segments:
+    for blob, offset, length, key in segments:
         first, last = max(start, position), min(end, position + length)
         if first < last:
-            pieces.append(Segment(blob, offset + first - position, last - first))
+            pieces.append(Segment(blob, offset + first - position, last - first, key))
         position += length
         if position >= end:
             break

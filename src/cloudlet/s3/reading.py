@@ -16,6 +16,7 @@ from cloudlet.s3 import (
     attributes,
     checksums,
     conditions,
+    encryption,
     faults,
     lifecycle,
     ranges,
@@ -23,13 +24,14 @@ from cloudlet.s3 import (
     versions,
 )
 from cloudlet.s3.bucket import Bucket, of_call
+from cloudlet.s3.encryption import Seal
 from cloudlet.s3.ranges import Range
 from cloudlet.s3.records import Record
 from cloudlet.store.blobs import BlobReader
 from cloudlet.store.database import View
 
 READ_BYTES = 256 << 10
-Found = tuple[Bucket, Record]
+Found = tuple[Bucket, Record, Seal]
 _OVERRIDES = {
     "ResponseCacheControl": "CacheControl",
     "ResponseContentDisposition": "ContentDisposition",
@@ -62,7 +64,7 @@ class BlobStream:
 
 async def get_object(call: Call) -> Result:
     """The whole object, a range of it or one of its parts."""
-    (bucket, record), data, reader = await _open(call)
+    (bucket, record, seal), data, reader = await _open(call)
     try:
         wanted = _wanted(call, record)
         result = _answer(call, bucket, record, wanted)
@@ -75,7 +77,7 @@ async def get_object(call: Call) -> Result:
         result.output["Body"] = data[start:end] if wanted else data
         return result
     if wanted is not None:
-        ranged = call.cloud.blobs.reader(ranges.cut(record.segments, wanted))
+        ranged = call.cloud.blobs.reader(ranges.cut(record.segments, wanted), seal.wrapper)
         reader.close()
         reader = ranged
     body: Streamed = BlobStream(reader)
@@ -88,7 +90,7 @@ async def head_object(call: Call) -> Result:
         found = _found(call, view)
     if found is None:
         raise await _missing(call)
-    bucket, record = found
+    bucket, record, _ = found
     conditions.check_read(call.params, record)
     return _answer(call, bucket, record, _wanted(call, record))
 
@@ -99,11 +101,11 @@ async def _open(call: Call) -> tuple[Found, bytes, BlobReader | None]:
             found = _found(call, view)
             if found is None:
                 break
-            record = found[1]
+            _, record, seal = found
             conditions.check_read(call.params, record)
             if not record.segments:
-                return found, records.data(view, record), None
-        reader = call.cloud.blobs.reader(record.segments)
+                return found, records.data(view, record, seal.wrapper), None
+        reader = call.cloud.blobs.reader(record.segments, seal.wrapper)
         with call.cloud.database.snapshot() as view:
             if records.is_there(view, record):
                 return found, b"", reader
@@ -122,7 +124,9 @@ def _found(call: Call, view: View) -> Found | None:
         )
     bucket = of_call(call, view)
     record = versions.chosen(call, view, bucket)
-    return None if record is None else (bucket, record)
+    if record is None:
+        return None
+    return bucket, record, encryption.of_kept(call, record.encryption)
 
 
 async def _missing(call: Call) -> AwsError:
@@ -164,7 +168,7 @@ def _answer(call: Call, bucket: Bucket, record: Record, wanted: Range | None) ->
         "LastModified": record.modified_ms // 1000,
         "ETag": conditions.quoted(record.etag),
         **record.headers,
-        **attributes.SSE,
+        **encryption.shown(record.encryption),
         **bucket.version(record.version_id),
         "Metadata": record.metadata,
     }
@@ -200,7 +204,7 @@ async def get_object_attributes(call: Call) -> Output:
         found = _found(call, view)
     if found is None:
         raise await _missing(call)
-    bucket, record = found
+    bucket, record, _ = found
     asked = call.params.get("ObjectAttributes") or []
     if isinstance(asked, str):
         asked = [each.strip() for each in asked.split(",")]

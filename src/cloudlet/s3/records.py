@@ -12,14 +12,16 @@ from typing import Any
 
 from cloudlet.store.blobs import Blobs, Segment
 from cloudlet.store.database import Row, Transaction, View
+from cloudlet.store.sealing import Wrapper
 
 Checksum = tuple[str, str, str]  # algorithm, type, value
 Part = tuple[int, int, str]  # number, size, checksum value
+Inline = tuple[bytes, str]  # a small object's bytes, sealed, and their wrapped key
 COLUMNS = (
     "bucket, key, size, etag, modified_ms, version, checksum, content, tags, upload, headers,"
-    " metadata, parts, segments, version_id"
+    " metadata, parts, segments, version_id, encryption"
 )
-_INSERT = f"INSERT OR REPLACE INTO s3_object ({COLUMNS}) VALUES ({', '.join('?' * 15)})"
+_INSERT = f"INSERT OR REPLACE INTO s3_object ({COLUMNS}) VALUES ({', '.join('?' * 16)})"
 
 
 @dataclass(slots=True)
@@ -42,6 +44,7 @@ class Record:
     upload: str = ""
     version: int = 0
     version_id: str = ""
+    encryption: dict[str, Any] = field(default_factory=dict)  # output members; {} = SSE-S3
 
     @property
     def is_marker(self) -> bool:
@@ -66,6 +69,7 @@ class Record:
             row["upload"],
             row["version"],
             row["version_id"],
+            _object(row["encryption"]),
         )
 
 
@@ -103,17 +107,27 @@ def next_version(tx: Transaction) -> int:
     return value
 
 
-def data(view: View, record: Record) -> bytes:
+def data(view: View, record: Record, wrapper: Wrapper) -> bytes:
     """The bytes of a small object."""
     if record.content is None:
         return b""
-    return bytes(view.value("SELECT data FROM s3_content WHERE id = ?", (record.content,)) or b"")
+    row = view.one("SELECT data, key FROM s3_content WHERE id = ?", (record.content,))
+    assert row is not None
+    return wrapper.unwrap(row["key"]).open(0, row["data"]) if row["key"] else bytes(row["data"])
 
 
-def store(tx: Transaction, record: Record, inline: bytes | None) -> None:
+def sealed(data: bytes, wrapper: Wrapper) -> Inline | None:
+    """A small object's bytes as they are kept; nothing is kept of nothing."""
+    if not data:
+        return None
+    key = wrapper.new_key()
+    return key.seal(0, data), key.wrapped
+
+
+def store(tx: Transaction, record: Record, inline: Inline | None) -> None:
     """Makes the record its key's current version. Its segments must be held already."""
     if inline:
-        cursor = tx.run("INSERT INTO s3_content (data) VALUES (?)", (inline,))
+        cursor = tx.run("INSERT INTO s3_content (data, key) VALUES (?, ?)", inline)
         record.content = cursor.lastrowid
     tx.run(
         _INSERT,
@@ -133,6 +147,7 @@ def store(tx: Transaction, record: Record, inline: bytes | None) -> None:
             json.dumps(record.parts),
             json.dumps(record.segments),
             record.version_id,
+            json.dumps(record.encryption),
         ),
     )
 

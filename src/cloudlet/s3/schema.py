@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS s3_setting (
 ) WITHOUT ROWID;
 
 ALTER TABLE s3_bucket ADD COLUMN versioning TEXT NOT NULL DEFAULT ''; -- Enabled, Suspended
+ALTER TABLE s3_bucket ADD COLUMN encryption TEXT NOT NULL DEFAULT ''; -- JSON: the default's rule
 
 CREATE TABLE IF NOT EXISTS s3_object (
     bucket      INTEGER NOT NULL REFERENCES s3_bucket (id),
@@ -40,11 +41,12 @@ CREATE TABLE IF NOT EXISTS s3_object (
     headers     TEXT NOT NULL,          -- JSON: ContentType, CacheControl, …
     metadata    TEXT NOT NULL,          -- JSON: {name: value}
     parts       TEXT NOT NULL,          -- JSON: [[number, size, checksum value], …]
-    segments    TEXT NOT NULL,          -- JSON: [[blob, offset, length], …]
+    segments    TEXT NOT NULL,          -- JSON: [[blob, offset, length, wrapped key], …]
     PRIMARY KEY (bucket, key)
 ) WITHOUT ROWID;
 
 ALTER TABLE s3_object ADD COLUMN version_id TEXT NOT NULL DEFAULT ''; -- '' = null
+ALTER TABLE s3_object ADD COLUMN encryption TEXT NOT NULL DEFAULT '{}'; -- JSON: output members
 
 -- Versions that aren't current, and delete markers (etag ''), current ones too (noncurrent_ms 0).
 CREATE TABLE IF NOT EXISTS s3_version (
@@ -66,6 +68,7 @@ CREATE TABLE IF NOT EXISTS s3_version (
     segments      TEXT NOT NULL,
     PRIMARY KEY (bucket, key, version DESC)
 ) WITHOUT ROWID;
+ALTER TABLE s3_version ADD COLUMN encryption TEXT NOT NULL DEFAULT '{}';
 CREATE UNIQUE INDEX IF NOT EXISTS s3_version_null ON s3_version (bucket, key)
     WHERE version_id = '';
 
@@ -73,6 +76,7 @@ CREATE TABLE IF NOT EXISTS s3_content (
     id   INTEGER PRIMARY KEY AUTOINCREMENT,
     data BLOB NOT NULL
 );
+ALTER TABLE s3_content ADD COLUMN key TEXT NOT NULL DEFAULT ''; -- wrapped; '' = data is plain
 
 -- How many rows (objects, parts) hold a blob: copies share the bytes of their source.
 CREATE TABLE IF NOT EXISTS s3_blob (
@@ -92,6 +96,7 @@ CREATE TABLE IF NOT EXISTS s3_upload (
     headers    TEXT NOT NULL,
     metadata   TEXT NOT NULL
 );
+ALTER TABLE s3_upload ADD COLUMN encryption TEXT NOT NULL DEFAULT '{}';
 CREATE INDEX IF NOT EXISTS s3_upload_order ON s3_upload (bucket, key, created_ms, id);
 CREATE INDEX IF NOT EXISTS s3_upload_age ON s3_upload (bucket, created_ms);
 

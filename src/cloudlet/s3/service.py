@@ -7,6 +7,7 @@ from cloudlet.s3 import (
     bulk,
     copying,
     cors,
+    encryption,
     lifecycle,
     listing,
     multipart,
@@ -25,7 +26,7 @@ from cloudlet.wire.service import Service, operations
 
 
 def service() -> Service:
-    modules = (access, acl, buckets, bulk, copying, cors, lifecycle, listing, multipart)
+    modules = (access, acl, buckets, bulk, copying, cors, encryption, lifecycle, listing, multipart)
     more = (notifications, objects, reading, settings, tagging, uploads, version_listing, website)
     table = operations(operation_names("s3"), *modules, *more)
     return Service(

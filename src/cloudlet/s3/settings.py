@@ -1,9 +1,7 @@
-"""Bucket settings that are kept and answered: tags, ownership, versioning, encryption.
+"""Bucket settings that are kept and answered: tags, ownership, versioning.
 
 What a setting other than the default would mean isn't implemented here is refused, never stored.
 """
-
-from typing import Any
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
@@ -13,14 +11,6 @@ from cloudlet.store.database import Transaction, View
 
 OWNERSHIP = "BucketOwnerEnforced"
 BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
-_ENCRYPTION = {
-    "Rules": [
-        {
-            "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"},
-            "BucketKeyEnabled": False,
-        }
-    ]
-}
 
 
 def checked_tags(tags: list[dict[str, str]], tags_max: int) -> dict[str, str]:
@@ -106,28 +96,3 @@ def put_bucket_versioning(call: Call, tx: Transaction) -> None:
             400,
         )
     tx.run("UPDATE s3_bucket SET versioning = ? WHERE id = ?", (status, bucket.id))
-
-
-def get_bucket_encryption(call: Call, view: View) -> Output:
-    of_call(call, view)
-    return {"ServerSideEncryptionConfiguration": _ENCRYPTION}
-
-
-def put_bucket_encryption(call: Call, tx: Transaction) -> None:
-    of_call(call, tx)
-    configuration: dict[str, Any] = call.params.get("ServerSideEncryptionConfiguration") or {}
-    rules = configuration.get("Rules") or []
-    if len(rules) != 1:
-        raise faults.malformed_xml()
-    if rules[0].get("BlockedEncryptionTypes"):
-        raise NotImplementedByCloudlet("Blocking encryption types")
-    default = rules[0].get("ApplyServerSideEncryptionByDefault") or {"SSEAlgorithm": "AES256"}
-    if default.get("SSEAlgorithm") in ("aws:kms", "aws:kms:dsse"):
-        raise NotImplementedByCloudlet("S3 encryption with KMS keys")
-    if default.get("SSEAlgorithm") != "AES256" or default.get("KMSMasterKeyID"):
-        raise faults.malformed_xml()
-
-
-def delete_bucket_encryption(call: Call, tx: Transaction) -> None:
-    """Back to the default, which is what there is."""
-    of_call(call, tx)

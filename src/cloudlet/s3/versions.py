@@ -15,7 +15,7 @@ from cloudlet.errors import AwsError
 from cloudlet.s3 import faults, records
 from cloudlet.s3.bucket import Bucket, of_call
 from cloudlet.s3.conditions import http_date
-from cloudlet.s3.records import Record
+from cloudlet.s3.records import Inline, Record
 from cloudlet.store.database import Transaction, View
 
 _ID = re.compile("[0-9a-f]{32}")
@@ -134,7 +134,7 @@ def _newest(view: View, bucket: int, key: str) -> Record | None:
 
 
 def store(
-    cloud: Cloud, tx: Transaction, bucket: Bucket, record: Record, data: bytes | None
+    cloud: Cloud, tx: Transaction, bucket: Bucket, record: Record, data: Inline | None
 ) -> None:
     """Makes the record the current version at its key, beside the others or in their place."""
     _displace(cloud, tx, bucket, record.key)
@@ -214,7 +214,7 @@ def _mark(cloud: Cloud, tx: Transaction, bucket: Bucket, key: str) -> Erased:
     version_id = new_id(cloud.config, version) if _keeps(bucket) else ""
     tx.run(
         f"INSERT INTO s3_version ({_KEPT}, noncurrent_ms)"
-        " VALUES (?, ?, 0, '', ?, ?, ?, NULL, '{}', '', '{}', '{}', '[]', '[]', ?, 0)",
+        " VALUES (?, ?, 0, '', ?, ?, ?, NULL, '{}', '', '{}', '{}', '[]', '[]', ?, '{}', 0)",
         (bucket.id, key, cloud.config.now_ms(), version, _MARKER, version_id),
     )
     return Erased(version, version_id, True, True)

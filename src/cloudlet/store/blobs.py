@@ -3,7 +3,8 @@
 A blob is written under a temporary name, fsynced, then renamed and its folder fsynced, all before
 the metadata that refers to it commits. So a crash leaves at most an orphan, which `collect` deletes
 at the next start; nothing half-written ever has a final name. Readers pin blobs, and a deletion
-waits for the last pin.
+waits for the last pin. Blobs are sealed under data keys (`sealing`); plain ones, older than that,
+stay readable.
 """
 
 import contextlib
@@ -15,22 +16,27 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cloudlet.errors import AwsError
+from cloudlet.store import sealing
+from cloudlet.store.sealing import DataKey, Master, Wrapper
 
 READ_BYTES = 1 << 20
 _NO_WAIT: int = getattr(os, "RWF_NOWAIT", 0)  # Linux
 
 
 class Segment(NamedTuple):
-    """A run of bytes in a blob; objects of several uploaded parts have several."""
+    """A run of bytes in a blob; objects of several uploaded parts have several. Offsets count
+    bytes before sealing; `key` is the blob's wrapped data key, "" where it is plain."""
 
     blob: str
     offset: int
     length: int
+    key: str = ""
 
 
 class Blobs:
     def __init__(self, directory: Path, new_id: Callable[[], str]) -> None:
         self.directory = directory
+        self.master = Master(directory.parent / "master-key")
         self._temporary = directory / "tmp"
         self._new_id = new_id
         self._pins: Counter[str] = Counter()
@@ -40,8 +46,8 @@ class Blobs:
         for leftover in self._temporary.iterdir():
             leftover.unlink()
 
-    def create(self) -> "BlobWriter":
-        return BlobWriter(self, self._new_id().replace("-", ""))
+    def create(self, key: DataKey | None = None) -> "BlobWriter":
+        return BlobWriter(self, self._new_id().replace("-", ""), key)
 
     def path(self, blob: str) -> Path:
         return self.directory / blob[:2] / blob
@@ -49,10 +55,11 @@ class Blobs:
     def temporary(self, blob: str) -> Path:
         return self._temporary / blob
 
-    def reader(self, segments: Sequence[Segment]) -> "BlobReader":
+    def reader(self, segments: Sequence[Segment], wrapper: Wrapper | None = None) -> "BlobReader":
+        """`wrapper` opens the segments' keys; by default they are the master key's."""
         with self._lock:
             self._pins.update(segment.blob for segment in segments)
-        return BlobReader(self, segments)
+        return BlobReader(self, segments, wrapper or self.master.wrapper)
 
     def unpin(self, blobs: Iterable[str]) -> None:
         gone = []
@@ -89,35 +96,69 @@ class Blobs:
 
 
 class BlobWriter:
-    """Writes one blob. All methods block: call them off the event loop. Abandon with `discard`."""
+    """Writes one blob. All methods block: call them off the event loop. Abandon with `discard`.
+    `size_bytes` counts what was written, before sealing."""
 
-    def __init__(self, blobs: Blobs, blob: str) -> None:
+    def __init__(self, blobs: Blobs, blob: str, key: DataKey | None) -> None:
         self.blob = blob
         self.size_bytes = 0
+        self._key = key
+        self._chunks = 0
+        self._waiting = bytearray()  # for the rest of a chunk
         self._blobs = blobs
         self._file = os.open(blobs.temporary(blob), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
+    @property
+    def segment(self) -> Segment:
+        """The whole blob."""
+        return Segment(self.blob, 0, self.size_bytes, self._key.wrapped if self._key else "")
+
     def write(self, data: bytes | memoryview) -> None:
+        self.size_bytes += len(data)
+        if self._key is None:
+            self._put(data)
+            return
+        view = memoryview(data)
+        if self._waiting:
+            missing = sealing.CHUNK_BYTES - len(self._waiting)
+            self._waiting += view[:missing]
+            view = view[missing:]
+            if len(self._waiting) < sealing.CHUNK_BYTES:
+                return
+            self._seal(memoryview(self._waiting))
+            self._waiting = bytearray()
+        while len(view) >= sealing.CHUNK_BYTES:
+            self._seal(view[: sealing.CHUNK_BYTES])
+            view = view[sealing.CHUNK_BYTES :]
+        self._waiting += view
+
+    def _seal(self, chunk: memoryview) -> None:
+        assert self._key is not None
+        self._put(self._key.seal(self._chunks, chunk))
+        self._chunks += 1
+
+    def _put(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
         while view:
             try:
-                written = os.write(self._file, view)
+                view = view[os.write(self._file, view) :]
             except OSError as error:
                 raise AwsError("ServiceUnavailable", f"The store is full: {error}.", 503) from error
-            view = view[written:]
-            self.size_bytes += written
 
     def finish(self) -> str:
         """Makes the blob durable under its final name and returns its id."""
         final = self._blobs.path(self.blob)
+        if self._waiting:
+            self._seal(memoryview(self._waiting))
+            self._waiting = bytearray()
         try:
             os.fsync(self._file)
             self._close()
             if not final.parent.exists():
                 final.parent.mkdir(exist_ok=True)
-                _sync_folder(self._blobs.directory)
+                sealing.sync_folder(self._blobs.directory)
             self._blobs.temporary(self.blob).rename(final)
-            _sync_folder(final.parent)
+            sealing.sync_folder(final.parent)
         except OSError as error:
             raise AwsError("ServiceUnavailable", f"The store is full: {error}.", 503) from error
         return self.blob
@@ -138,8 +179,10 @@ class BlobWriter:
 class BlobReader:
     """Reads segments one after the other; blocking `read`, b"" at the end."""
 
-    def __init__(self, blobs: Blobs, segments: Sequence[Segment]) -> None:
+    def __init__(self, blobs: Blobs, segments: Sequence[Segment], wrapper: Wrapper) -> None:
         self._blobs = blobs
+        self._wrapper = wrapper
+        self._key: DataKey | None = None  # of the segment that is read
         self._names = [segment.blob for segment in segments]
         self._waiting = list(reversed(segments))
         self._file: int | None = None
@@ -154,28 +197,44 @@ class BlobReader:
             segment = self._waiting.pop()
             self._file = os.open(self._blobs.path(segment.blob), os.O_RDONLY)
             self._position, self._left = segment.offset, segment.length
+            self._key = self._wrapper.unwrap(segment.key) if segment.key else None
         assert self._file is not None
-        data = os.pread(self._file, min(size_bytes, self._left), self._position)
+        if self._key is None:
+            return self._taken(os.pread(self._file, min(size_bytes, self._left), self._position))
+        place = self._position // sealing.CHUNK_BYTES * sealing.SEALED_BYTES
+        return self._opened(os.pread(self._file, sealing.SEALED_BYTES, place))
+
+    def _taken(self, data: bytes) -> bytes:
         if not data:
-            raise AwsError("InternalError", "A stored object is shorter than its metadata.", 500)
+            raise sealing.damaged("is shorter than its metadata")
         self._position += len(data)
         self._left -= len(data)
         return data
+
+    def _opened(self, sealed: bytes | bytearray) -> bytes:
+        """What is wanted of the chunk at the position."""
+        assert self._key is not None
+        number, offset = divmod(self._position, sealing.CHUNK_BYTES)
+        chunk = self._key.open(number, sealed)
+        wanted = min(len(chunk) - offset, self._left)
+        return self._taken(chunk if wanted == len(chunk) else chunk[offset : offset + wanted])
 
     def read_cached(self, size_bytes: int) -> bytes | None:
         """The next bytes if they are in the page cache; None where `read` would wait."""
         if not _NO_WAIT or self._file is None or self._left == 0:
             return None
-        buffer = bytearray(min(size_bytes, self._left))
+        place, wanted = self._position, min(size_bytes, self._left)
+        if self._key is not None:
+            place = self._position // sealing.CHUNK_BYTES * sealing.SEALED_BYTES
+            wanted = min(sealing.SEALED_BYTES, os.fstat(self._file).st_size - place)
+        buffer = bytearray(max(0, wanted))
         try:
-            got = os.preadv(self._file, [buffer], self._position, _NO_WAIT)
+            got = os.preadv(self._file, [buffer], place, _NO_WAIT)
         except OSError:  # not cached, or a file system that can't tell
             return None
-        if got <= 0:
-            return None
-        self._position += got
-        self._left -= got
-        return bytes(memoryview(buffer)[:got])
+        if self._key is not None:
+            return self._opened(buffer) if got == wanted > 0 else None
+        return self._taken(bytes(memoryview(buffer)[:got])) if got > 0 else None
 
     def close(self) -> None:
         self._close_file()
@@ -186,11 +245,3 @@ class BlobReader:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-
-
-def _sync_folder(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

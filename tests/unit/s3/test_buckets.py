@@ -114,18 +114,6 @@ def test_tags(shelf: Shelf) -> None:
     shelf.call(settings.delete_bucket_tagging, Bucket="shelf")
 
 
-def test_encryption_is_aes256_and_nothing_else(shelf: Shelf) -> None:
-    answer = shelf.call(settings.get_bucket_encryption, Bucket="shelf")
-    shelf.call(settings.put_bucket_encryption, Bucket="shelf", **answer)
-    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}
-    with pytest.raises(AwsError, match="NotImplemented"):
-        shelf.call(
-            settings.put_bucket_encryption,
-            Bucket="shelf",
-            ServerSideEncryptionConfiguration={"Rules": [rule]},
-        )
-
-
 def test_ownership_is_enforced(shelf: Shelf) -> None:
     answer = shelf.call(settings.get_bucket_ownership_controls, Bucket="shelf")
     shelf.call(settings.put_bucket_ownership_controls, Bucket="shelf", **answer)

@@ -6,6 +6,7 @@ import pytest
 
 from cloudlet.errors import AwsError
 from cloudlet.s3 import listing
+from tests.property.test_s3 import insert
 from tests.unit.s3.conftest import Shelf
 
 KEYS = ["a", "b/1", "b/2", "b/c/3", "c", "d/", "e", "ä", "\U0001f600", "\ue000"]
@@ -122,14 +123,7 @@ def test_the_end_of_a_prefix(prefix: str, following: str | None) -> None:
 def test_a_thousand_prefixes_cost_a_seek_each(shelf: Shelf) -> None:
     """Rows below a common prefix are passed over, however many there are."""
 
-    def fill(tx: Any) -> None:
-        row = (
-            "INSERT INTO s3_object SELECT 1, ?, 0, '', 0, 0, '[\"\",\"\",\"\"]', NULL, '', '', '',"
-        )
-        names = [(f"{folder:02}/{number:03}",) for folder in range(20) for number in range(500)]
-        tx.run_many(row + " '', '', '', ''", names)
-
-    shelf.database.write_now(fill)
+    insert(shelf, (f"{folder:02}/{number:03}" for folder in range(20) for number in range(500)))
     steps: list[int] = []
     connection = shelf.database.view().connection
     connection.set_progress_handler(lambda: steps.append(1) and None, 100)

@@ -88,13 +88,13 @@ def test_a_reader_that_comes_too_late_looks_again(
     pin = shelf.blobs.reader
     replaced: list[str] = []
 
-    def late(segments: Any) -> Any:
+    def late(*segments: Any) -> Any:
         if not replaced:
             replaced.append("k")
             writing = threading.Thread(target=shelf.put, args=("k", HUGE))
             writing.start()
             writing.join()
-        return pin(segments)
+        return pin(*segments)
 
     monkeypatch.setattr(shelf.blobs, "reader", late)
     assert shelf.get("k")["Body"] == HUGE
@@ -226,8 +226,9 @@ def test_who_may_not_list_learns_nothing(shelf: Shelf) -> None:
         ("k", {"ChecksumXXHASH64": "x"}, "NotImplemented"),
         ("k", {"StorageClass": "GLACIER"}, "NotImplemented"),
         ("k", {"StorageClass": "CUPBOARD"}, "InvalidStorageClass"),
-        ("k", {"ServerSideEncryption": "aws:kms"}, "NotImplemented"),
-        ("k", {"SSECustomerAlgorithm": "AES256"}, "NotImplemented"),
+        ("k", {"ServerSideEncryption": "aws:kms:dsse"}, "NotImplemented"),
+        ("k", {"ServerSideEncryption": "AES"}, "InvalidArgument"),
+        ("k", {"SSECustomerAlgorithm": "AES256"}, "an appropriate secret key"),
         ("k", {"ObjectLockMode": "GOVERNANCE"}, "NotImplemented"),
         ("k", {"ACL": "public-read"}, "AccessControlListNotSupported"),
         ("k", {"WebsiteRedirectLocation": "elsewhere"}, "InvalidRedirectLocation"),
@@ -338,8 +339,8 @@ def test_a_failing_store_refuses_and_leaves_nothing(
 ) -> None:
     create = shelf.blobs.create
 
-    def failing() -> Any:
-        writer = create()
+    def failing(*key: Any) -> Any:
+        writer = create(*key)
         monkeypatch.setattr(writer, "write", lambda data: (_ for _ in ()).throw(full))
         return writer
 
