@@ -39,6 +39,7 @@ from cloudlet.front.doors import Doors
 from cloudlet.front.server import Listener
 from cloudlet.functions import service as functions_service
 from cloudlet.functions.failures import Failures
+from cloudlet.functions.pool import PoolSettings
 from cloudlet.functions.state import Functions, FunctionsSettings
 from cloudlet.gateway import service as gateway_service
 from cloudlet.gateway.function_urls import FunctionUrls
@@ -54,8 +55,8 @@ from cloudlet.messaging.schema import SCHEMA as MESSAGING_SCHEMA
 from cloudlet.messaging.service import MessagingState
 from cloudlet.monitoring import service as monitoring_service
 from cloudlet.monitoring.state import Monitoring
-from cloudlet.s3 import service as s3_service
 from cloudlet.s3 import metrics as s3_metrics
+from cloudlet.s3 import service as s3_service
 from cloudlet.s3 import sweep as s3_sweep
 from cloudlet.s3.records import known_blobs
 from cloudlet.s3.schema import SCHEMA as S3_SCHEMA
@@ -109,7 +110,9 @@ class App:
         self.credentials = Credentials(config, self.database)
         self.cloud.caller_of = self._caller_of
         self.monitoring = Monitoring(self.cloud)
-        settings = FunctionsSettings(retry_s=(config.retry_s, 2 * config.retry_s))
+        lender = accounts.default.functions.pool.staff if accounts else None
+        pool = PoolSettings(launcher=lender.launcher if lender else None)
+        settings = FunctionsSettings(pool, retry_s=(config.retry_s, 2 * config.retry_s))
         self.functions = Functions(self.cloud, {"dynamodb": Source()}, settings)
         self.gateway = GatewayState.of(self.cloud)
         self.messaging = MessagingState.of(self.cloud, self.timers)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cloudlet.errors import AwsError
+from cloudlet.functions.launch import Launcher
 from cloudlet.functions.worker_process import Answer, Invocation, Spec, WorkerProcess
 
 _MB_PER_WORKER = 48
@@ -33,6 +34,7 @@ class PoolSettings:
     watch_s: float = 0.05
     freeze_s: float = 0.02  # how long a worker may go on by itself after an answer
     without: tuple[str, ...] = ()  # measures of isolation to leave alone, for tests
+    launcher: Launcher | None = None  # another pool's, which started it and will stop it
 
 
 class Fleet:

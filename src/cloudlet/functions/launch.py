@@ -24,19 +24,18 @@ Exited = Callable[[int, int], None]  # pid, exit code (negative: the signal)
 
 
 class Launcher:
-    """`spawn` returns a pid; `exited` is called once for each, on the event loop."""
+    """`spawn` returns a pid; its `exited` is called once, on the event loop."""
 
-    def __init__(self, exited: Exited, without: Collection[str] = ()) -> None:
+    def __init__(self, without: Collection[str] = ()) -> None:
         """`without`: measures of isolation to leave alone, for tests of the other ones."""
         self.abilities: dict[str, bool] = {}
-        self._exited = exited
         self._without = tuple(without)
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._able = asyncio.Event()
         self._ready = asyncio.Event()
-        self._spawning: dict[int, asyncio.Future[int]] = {}
-        self._alive: set[int] = set()
+        self._spawning: dict[int, tuple[asyncio.Future[int], Exited]] = {}
+        self._alive: dict[int, Exited] = {}
         self._number = 0
 
     def start(self) -> None:
@@ -76,14 +75,15 @@ class Launcher:
         await self._able.wait()
         return dict(self.abilities)
 
-    async def spawn(self, request: dict[str, Any]) -> tuple[int, int]:
+    async def spawn(self, request: dict[str, Any], exited: Exited) -> tuple[int, int]:
         """Starts a worker; returns its pid and the reading end of its log pipe."""
         await self._ready.wait()
         self._number += 1
         key = self._number
         log_in, log_out = os.pipe()
         os.set_blocking(log_in, False)
-        spawned = self._spawning[key] = asyncio.get_running_loop().create_future()
+        spawned: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._spawning[key] = (spawned, exited)
         try:
             await self._send({**request, "spawn": key}, [log_out])
             return await spawned, log_in
@@ -131,17 +131,16 @@ class Launcher:
         elif "ready" in message:
             self._ready.set()
         elif "spawned" in message:
-            self._alive.add(message["pid"])
-            future = self._spawning.get(message["spawned"])
+            future, exited = self._spawning.get(message["spawned"], (None, _unheard))
+            self._alive[message["pid"]] = exited
             if future is not None and not future.done():
                 future.set_result(message["pid"])
         elif "failed" in message:
-            future = self._spawning.get(message["failed"])
+            future, _ = self._spawning.get(message["failed"], (None, _unheard))
             if future is not None and not future.done():
                 future.set_exception(OSError(message["reason"]))
         elif "exited" in message:
-            self._alive.discard(message["exited"])
-            self._exited(message["exited"], message["status"])
+            self._alive.pop(message["exited"], _unheard)(message["exited"], message["status"])
 
     def _close(self) -> None:
         if self._channel is not None:
@@ -151,12 +150,12 @@ class Launcher:
 
     def _lost(self) -> None:
         self._close()
-        for future in self._spawning.values():
+        for future, _ in self._spawning.values():
             if not future.done():
                 future.set_exception(ConnectionError("the zygote died"))
-        dead, self._alive = self._alive, set()
-        for pid in dead:
-            self._exited(pid, _KILLED)
+        dead, self._alive = self._alive, {}
+        for pid, exited in dead.items():
+            exited(pid, _KILLED)
         process = self._process
         if process is not None:
             process.kill()
@@ -170,6 +169,10 @@ class Launcher:
     def _restart(self) -> None:
         if self._process is not None and self._channel is None:
             self.start()
+
+
+def _unheard(pid: int, status: int) -> None:
+    """For a worker that nobody waits for any more."""
 
 
 def _channel() -> tuple[socket.socket, socket.socket]:

@@ -41,7 +41,7 @@ class Staff:
         self.by_pid: dict[int, WorkerProcess] = {}
         self.starting = 0
         self.settings = settings
-        self.launcher = Launcher(self._exited, settings.without)
+        self.launcher = settings.launcher or Launcher(settings.without)
         self._config = config
         self._credentials = credentials
         self._log = log
@@ -54,7 +54,8 @@ class Staff:
         self._owner = owner
         self._port = runtime_port
         shutil.rmtree(self._config.data / "worker-tmp", ignore_errors=True)
-        self.launcher.start()
+        if self.settings.launcher is None:
+            self.launcher.start()
 
     async def stop(self) -> None:
         for worker in list(self.fleets):
@@ -64,7 +65,11 @@ class Staff:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.launcher.stop()
+        if self.settings.launcher is None:
+            await self.launcher.stop()  # and all workers with it
+            return
+        for pid in list(self.by_pid):
+            await self.launcher.kill(pid)
 
     def spawn_task(self, job: Awaitable[None]) -> None:
         task = asyncio.ensure_future(job)
@@ -98,7 +103,7 @@ class Staff:
             is_quick = interpreters.is_own(fleet.spec.runtime)
             request = order() if is_quick else await asyncio.to_thread(order)
             worker.born_s = time.monotonic()
-            worker.pid, pipe = await self.launcher.spawn(request)
+            worker.pid, pipe = await self.launcher.spawn(request, self._exited)
         except (AwsError, OSError) as error:
             self._forget(worker)
             if not isinstance(error, AwsError):
