@@ -5,7 +5,7 @@ asynchronous iterator that the front drains as fast as the client reads. A body 
 has `aclose()`, which the front always calls.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import parse_qsl, unquote
@@ -56,6 +56,7 @@ class Request:
 
     `raw_path` and `query` are exactly as received (percent-encoded), because signatures cover
     them. `headers` has lower-case names; repeated headers are joined with "," ("; " for cookies).
+    `sent` has them as the client spelled and repeated them, where they came over the network.
     """
 
     method: str
@@ -66,6 +67,7 @@ class Request:
     client: str = "127.0.0.1"
     scheme: str = "http"
     id: str = ""
+    sent: Sequence[tuple[bytes, bytes]] = ()
 
     @property
     def path(self) -> str:

@@ -49,8 +49,17 @@ class Connection(HttpToolsProtocol):
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
+        self.sent: list[tuple[bytes, bytes]] = []
         upgrade: Any = {"headers": self.headers}  # all that an upgrade asks for, with the method
         self.scope = upgrade
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """As uvicorn's; the names as they were spelled are kept, too."""
+        lower = name.lower()
+        if lower == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((lower, value))
+        self.sent.append((name, value))
 
     def on_headers_complete(self) -> None:
         method = self.parser.get_method().decode("ascii")
@@ -125,7 +134,8 @@ class Exchange(RequestResponseCycle):
         path, query = connection.target()
         client = connection.client[0] if connection.client else ""
         body = Body(self._next, length)
-        return Request(method, path, query, headers, body, client, connection.scheme or "http")
+        scheme = connection.scheme or "http"
+        return Request(method, path, query, headers, body, client, scheme, sent=connection.sent)
 
     # The request's body
 

@@ -217,3 +217,24 @@ def test_overrides_outlive_the_request_template(bench: Bench) -> None:
     assert document(response) == {"status": "444", "path": "/dev/"}
     assert ("x-seen", "444") in response.headers
     assert ask(bench, request("GET", "/?s=9444")).status == 200
+
+
+def test_headers_as_they_were_sent(bench: Bench) -> None:
+    """gateway-054: names as the client spelled them, except what AWS capitalises itself."""
+    deploy(bench, {"GET /": method()})
+    answers(bench, {})
+    asked = request("GET", "/", {"x-mine": "a,b", "authorization": "t", "accept": "changed"})
+    asked.sent = [
+        (b"X-MINE", b"a"),
+        (b"x-mine", b"b"),
+        (b"authorization", b"t"),
+        (b"accept", b"*/*"),
+        (b"Content-Length", b"0"),
+    ]
+    ask(bench, asked)
+    sent = event(bench)
+    assert sent["headers"]["X-MINE"] == "b"
+    assert sent["multiValueHeaders"]["X-MINE"] == ["a", "b"]
+    assert sent["headers"]["Authorization"] == "t"
+    assert sent["multiValueHeaders"]["accept"] == ["changed"]
+    assert "Content-Length" not in sent["headers"]

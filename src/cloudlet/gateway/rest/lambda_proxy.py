@@ -29,7 +29,7 @@ def event(passage: Passage) -> dict[str, Any]:
         "path": passage.path,
         "httpMethod": request.method,
         "headers": headers,
-        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "multiValueHeaders": passage.header_lists,
         "queryStringParameters": {name: values[-1] for name, values in query.items()} or None,
         "multiValueQueryStringParameters": query or None,
         "pathParameters": passage.path_parameters or None,

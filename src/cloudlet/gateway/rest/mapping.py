@@ -82,6 +82,10 @@ def value_of(passage: Passage, source: str, response: Response | None = None) ->
         if not values:
             return None
         return values if len(values) > 1 and place != "querystring" else values[-1]
+    if place == "multivalueheader":
+        lower = name.lower()
+        lists = passage.header_lists.items()
+        return next((values for key, values in lists if key.lower() == lower), None)
     return passage.headers.get(name)
 
 

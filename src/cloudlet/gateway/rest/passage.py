@@ -43,6 +43,7 @@ _STANDARD = frozenset(
         "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto",
     )
 )  # fmt: skip
+_CAPITALISED = frozenset(("authorization", "host", "user-agent"))
 _NOBODY = (
     "accessKey",
     "accountId",
@@ -59,13 +60,40 @@ class Headers(dict[str, str]):
     """By name, whatever its case."""
 
     def get(self, name: str, default: Any = None) -> Any:
-        return super().get(name, super().get(spelled(str(name).lower()), default))
+        found = super().get(name)
+        if found is None:
+            lower = str(name).lower()
+            found = next((value for key, value in self.items() if key.lower() == lower), default)
+        return found
 
 
 @lru_cache(maxsize=1024)
 def spelled(name: str) -> str:
-    """gateway-054: standard names are spelled as usual, others stay as HTTP/2 clients send them."""
-    return name.title() if name in _STANDARD else name
+    """Standard names as they are usually spelled; others as they are."""
+    lower = name.lower()
+    return lower.title() if lower in _STANDARD else name
+
+
+def received(request: Request) -> dict[str, list[str]]:
+    """gateway-054: names as the client spelled them, except what AWS capitalises itself.
+
+    Requests that did not come over the network have lower-case names: the standard ones are
+    spelled as usual.
+    """
+    many: dict[str, tuple[str, list[str]]] = {}
+    for raw_name, raw_value in request.sent:
+        name = raw_name.decode("latin-1")
+        lower = name.lower()
+        shown = name.title() if lower in _CAPITALISED else name
+        many.setdefault(lower, (shown, []))[1].append(raw_value.decode("latin-1"))
+    lists = {}
+    for lower, value in request.headers.items():
+        if lower in _DROPPED:
+            continue
+        shown, values = many.get(lower) or (spelled(lower), [])
+        is_whole = len(values) > 1 and ",".join(values) == value
+        lists[shown] = values if is_whole else [value]
+    return lists
 
 
 @dataclass(slots=True)
@@ -86,27 +114,36 @@ class Passage:
     status: int = 0  # of the integration
     caller: Caller | None = None  # who signed
     is_cached: bool | None = None  # None: nothing is cached here
+    _header_lists: dict[str, list[str]] | None = None
     _headers: Headers | None = None
     _query: dict[str, list[str]] | None = None
     _scope: dict[str, Any] | None = None
 
     @property
-    def headers(self) -> Headers:
-        if self._headers is None:
+    def header_lists(self) -> dict[str, list[str]]:
+        if self._header_lists is None:
             request = self.request
-            found = Headers(
-                (spelled(name), value)
-                for name, value in request.headers.items()
-                if name not in _DROPPED
-            )
-            forwarded = found.get("X-Forwarded-For")
-            found["X-Forwarded-For"] = (
-                f"{forwarded}, {request.client}" if forwarded else (request.client)
-            )
-            found.setdefault("X-Forwarded-Proto", request.scheme)
-            found.setdefault("X-Forwarded-Port", "443" if request.scheme == "https" else "80")
-            found["X-Amzn-Trace-Id"] = self.trace
-            self._headers = found
+            lists = received(request)
+            forwarded = request.headers.get("x-forwarded-for")
+            if forwarded is not None:
+                lists = {n: v for n, v in lists.items() if n.lower() != "x-forwarded-for"}
+            client = f"{forwarded}, {request.client}" if forwarded else request.client
+            lists["X-Forwarded-For"] = [client]
+            if "x-forwarded-proto" not in request.headers:
+                lists["X-Forwarded-Proto"] = [request.scheme]
+            if "x-forwarded-port" not in request.headers:
+                lists["X-Forwarded-Port"] = ["443" if request.scheme == "https" else "80"]
+            if "x-amzn-trace-id" in request.headers:
+                lists = {n: v for n, v in lists.items() if n.lower() != "x-amzn-trace-id"}
+            lists["X-Amzn-Trace-Id"] = [self.trace]
+            self._header_lists = lists
+        return self._header_lists
+
+    @property
+    def headers(self) -> Headers:
+        """The last value of each."""
+        if self._headers is None:
+            self._headers = Headers((n, values[-1]) for n, values in self.header_lists.items())
         return self._headers
 
     @property
