@@ -39,6 +39,19 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
+class Caching:
+    """A cache policy: for how long, and what is in the key besides the path."""
+
+    min_s: int
+    default_s: int
+    max_s: int
+    headers: Selection
+    cookies: Selection
+    queries: Selection
+    encodes: bool  # Accept-Encoding is in the key, so that the edge may compress
+
+
+@dataclass(frozen=True, slots=True)
 class Behavior:
     pattern: re.Pattern[str] | None  # None: the default
     origin: Origin
@@ -48,6 +61,13 @@ class Behavior:
     queries: tuple[Selection, ...]
     response_policy: Document | None
     wants_https: bool
+    caching: Caching | None  # None: nothing is kept
+    compresses: bool
+
+    @property
+    def drops_cookies(self) -> bool:
+        """Where no cookies go to the origin, none come back."""
+        return all(selection.mode == "none" for selection in self.cookies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +154,27 @@ def _behavior(
         tuple(f[2] for f in forwards),
         policies.document(view, "response-headers-policy", response_id) if response_id else None,
         behavior.get("ViewerProtocolPolicy", "allow-all") != "allow-all",
+        _caching(view, behavior),
+        bool(behavior.get("Compress")),
     )
+
+
+def _caching(view: View, behavior: Document) -> Caching | None:
+    if not behavior.get("CachePolicyId"):
+        selections = _legacy(behavior["ForwardedValues"])
+        limits, encodes = behavior, bool(behavior.get("Compress"))
+        if selections[0].mode == "all":
+            return None
+    else:
+        limits = policies.document(view, "cache-policy", behavior["CachePolicyId"]) or {}
+        parameters = limits["ParametersInCacheKeyAndForwardedToOrigin"]
+        selections = _selections(parameters)
+        encodes = bool(parameters.get("EnableAcceptEncodingGzip"))
+    least = limits.get("MinTTL") or 0
+    usual = 86_400 if limits.get("DefaultTTL") is None else limits["DefaultTTL"]
+    most = 31_536_000 if limits.get("MaxTTL") is None else limits["MaxTTL"]
+    usual, most = max(usual, least), max(most, usual, least)
+    return Caching(least, usual, most, *selections, encodes) if most else None
 
 
 def _forwarding(view: View, behavior: Document) -> list[tuple[Selection, Selection, Selection]]:

@@ -1,7 +1,7 @@
 """CloudFront distributions: create, read, change, delete, tag. What the edge cannot do is refused.
 
-cloudlet caches nothing at the edge, which every cache policy allows; TLS is for whoever stands in
-front of it. https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_DistributionConfig.html
+TLS is for whoever stands in front of cloudlet.
+https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_DistributionConfig.html
 """
 
 from collections.abc import Callable
@@ -58,17 +58,17 @@ def create_distribution_with_tags(call: Call, tx: Transaction) -> Output:
 
 
 def get_distribution(call: Call, view: View) -> Output:
-    item = _item(view, call.params["Id"])
+    item = named(view, call.params["Id"])
     return {"Distribution": _describe(call, item), "ETag": item.etag}
 
 
 def get_distribution_config(call: Call, view: View) -> Output:
-    item = _item(view, call.params["Id"])
+    item = named(view, call.params["Id"])
     return {"DistributionConfig": item.document, "ETag": item.etag}
 
 
 def update_distribution(call: Call, tx: Transaction) -> Output:
-    item = _item(tx, call.params["Id"])
+    item = named(tx, call.params["Id"])
     items.check_etag(item, call.params.get("IfMatch"))
     config = call.params["DistributionConfig"]
     if config["CallerReference"] != item.document["CallerReference"]:
@@ -80,7 +80,7 @@ def update_distribution(call: Call, tx: Transaction) -> Output:
 
 
 def delete_distribution(call: Call, tx: Transaction) -> None:
-    item = _item(tx, call.params["Id"])
+    item = named(tx, call.params["Id"])
     items.check_etag(item, call.params.get("IfMatch"))
     if item.document["Enabled"]:
         raise AwsError(
@@ -111,18 +111,18 @@ def list_distributions(call: Call, view: View) -> Output:
 
 
 def list_tags_for_resource(call: Call, view: View) -> Output:
-    item = _item(view, call.params["Resource"].rsplit("/", 1)[-1])
+    item = named(view, call.params["Resource"].rsplit("/", 1)[-1])
     return {"Tags": {"Items": [{"Key": k, "Value": v} for k, v in item.tags.items()]}}
 
 
 def tag_resource(call: Call, tx: Transaction) -> None:
-    item = _item(tx, call.params["Resource"].rsplit("/", 1)[-1])
+    item = named(tx, call.params["Resource"].rsplit("/", 1)[-1])
     added = {tag["Key"]: tag.get("Value", "") for tag in members(call.params["Tags"])}
     items.tag(tx, item, {**item.tags, **added})
 
 
 def untag_resource(call: Call, tx: Transaction) -> None:
-    item = _item(tx, call.params["Resource"].rsplit("/", 1)[-1])
+    item = named(tx, call.params["Resource"].rsplit("/", 1)[-1])
     gone = set(members(call.params["TagKeys"]))
     items.tag(tx, item, {k: v for k, v in item.tags.items() if k not in gone})
 
@@ -257,11 +257,11 @@ def _forget(call: Call, tx: Transaction) -> None:
         tx.after_commit(forget)
 
 
-def _item(view: View, identifier: str) -> Item:
-    item = items.find(view, _KIND, identifier)
-    if item is None:
+def named(view: View, identifier: str) -> Item:
+    found = items.find(view, _KIND, identifier)
+    if found is None:
         raise AwsError("NoSuchDistribution", "The specified distribution does not exist.", 404)
-    return item
+    return found
 
 
 def _describe(call: Call, item: Item) -> Document:

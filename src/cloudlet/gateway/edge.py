@@ -6,17 +6,16 @@ https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HowCloudFront
 """
 
 import logging
-from contextlib import suppress
-from dataclasses import replace
 
 import orjson
 
 from cloudlet.call import Cloud
-from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.exchange import Body, Request, Response, Socket
-from cloudlet.gateway import behaviors, forwarding, response_headers, s3_origin
+from cloudlet.gateway import behaviors, forwarding, response_headers
 from cloudlet.gateway.behaviors import Behavior, Distribution
 from cloudlet.gateway.connections import Connections
+from cloudlet.gateway.edge_cache import EdgeCache
+from cloudlet.gateway.edge_origins import Origins, discard, without_conditions
 from cloudlet.gateway.http_api import Gateway
 
 _log = logging.getLogger(__name__)
@@ -34,9 +33,14 @@ class Edge:
         self.cloud: Cloud = gateway.cloud
         self._gateway = gateway
         self._connections = connections
+        self._origins = Origins(gateway)
         self._known: list[Distribution] | None = None
         self._generation = 0
         self._warned: set[str] = set()
+
+    @property
+    def cache(self) -> EdgeCache:
+        return self._origins.cache
 
     def forget_distributions(self) -> None:
         self._generation += 1
@@ -57,7 +61,8 @@ class Edge:
             response = await self._error_page(distribution, request, response)
         response.headers.append(("x-amz-cf-id", request.id))
         outcome = "Error" if response.status >= 400 else "Miss"
-        response.headers.append(("x-cache", f"{outcome} from cloudfront"))
+        if not any(name == "x-cache" for name, _ in response.headers):
+            response.headers.append(("x-cache", f"{outcome} from cloudfront"))
         return response
 
     async def connect(self, socket: Socket) -> None:
@@ -78,26 +83,12 @@ class Edge:
         behavior = distribution.behavior(path)
         self._note_protocol(distribution, behavior, request)
         if request.method in behavior.methods:
-            response = await self._fetch(distribution, behavior, request, raw_path)
+            response = await self._origins.fetch(distribution, behavior, request, raw_path)
         else:
             response = _error(request, 403, _METHOD_REFUSED)
         if behavior.response_policy is not None:
             response_headers.apply(behavior.response_policy, request, response)
         return response
-
-    async def _fetch(
-        self, distribution: Distribution, behavior: Behavior, request: Request, raw_path: str
-    ) -> Response:
-        origin = behavior.origin
-        sent = forwarding.to_origin(request, behavior)
-        try:
-            if origin.bucket is not None:
-                return await s3_origin.fetch(self.cloud, origin, sent, raw_path, distribution.arn)
-            if origin.api_id is not None:
-                return await self._gateway.answer(sent, origin.api_id, origin.path + raw_path)
-            raise NotImplementedByCloudlet(f"The origin {origin.domain} of a distribution")
-        except AwsError as error:
-            return _error(request, error.status, error.message)
 
     async def _error_page(
         self, distribution: Distribution, request: Request, response: Response
@@ -105,18 +96,13 @@ class Edge:
         """The page that a custom error response names, or the original answer if it has none."""
         custom = distribution.errors[response.status]
         path = custom["ResponsePagePath"]
-        method = "HEAD" if request.method == "HEAD" else "GET"
-        asked = replace(request, method=method, query="", body=Body.of(b""), raw_path=path)
-        asked.headers = {
-            name: value
-            for name, value in request.headers.items()
-            if not name.startswith(("if-", "range", "content-"))
-        }
-        page = await self._fetch(distribution, distribution.behavior(path), asked, path)
+        asked = without_conditions(request, path)
+        asked.body = Body.of(b"")
+        page = await self._origins.fetch(distribution, distribution.behavior(path), asked, path)
         if page.status != 200:
-            await _discard(page)
+            await discard(page)
             return response
-        await _discard(response)
+        await discard(response)
         page.status = int(custom["ResponseCode"])
         policy = distribution.behavior(request.path).response_policy
         if policy is not None:
@@ -178,9 +164,3 @@ def _error(request: Request, status: int, text: str) -> Response:
         return Response(status, [("content-type", "text/html; charset=utf-8")], body.encode())
     body_json = orjson.dumps({"message": text, "requestId": request.id})
     return Response(status, [("content-type", "application/json")], body_json)
-
-
-async def _discard(response: Response) -> None:
-    if not isinstance(response.body, bytes):
-        with suppress(Exception):
-            await response.body.aclose()

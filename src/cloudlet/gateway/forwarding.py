@@ -7,7 +7,7 @@ from dataclasses import replace
 from urllib.parse import unquote_plus
 
 from cloudlet.exchange import Request
-from cloudlet.gateway.behaviors import Behavior
+from cloudlet.gateway.behaviors import Behavior, Selection
 
 # passed on whatever the policies say
 _ALWAYS = frozenset(
@@ -43,7 +43,7 @@ def to_origin(request: Request, behavior: Behavior) -> Request:
     if cookies:
         headers["cookie"] = cookies
     headers.update(behavior.origin.headers)
-    return replace(request, headers=headers, query=_query(request, behavior))
+    return replace(request, headers=headers, query=query(request, behavior.queries))
 
 
 def _takes_header(behavior: Behavior, name: str) -> bool:
@@ -61,11 +61,12 @@ def _cookies(request: Request, behavior: Behavior) -> str:
     )
 
 
-def _query(request: Request, behavior: Behavior) -> str:
-    if not request.query or any(selection.mode == "all" for selection in behavior.queries):
+def query(request: Request, selections: tuple[Selection, ...]) -> str:
+    """The arguments that one of the selections takes, as they came."""
+    if not request.query or any(selection.mode == "all" for selection in selections):
         return request.query
     return "&".join(
         argument
         for argument in request.query.split("&")
-        if any(s.takes(unquote_plus(argument.split("=", 1)[0])) for s in behavior.queries)
+        if any(s.takes(unquote_plus(argument.split("=", 1)[0])) for s in selections)
     )

@@ -52,7 +52,9 @@ def every(view: View, kind: str) -> list[Item]:
 def add(
     tx: Transaction, kind: str, document: Document, now_ms: int, tags: dict[str, str] | None = None
 ) -> Item:
-    identifier = str(uuid.uuid4()) if kind.endswith("-policy") else f"E{new_id(13).upper()}"
+    letter = "I" if kind == "invalidation" else "E"
+    own = f"{letter}{new_id(13).upper()}"
+    identifier = str(uuid.uuid4()) if kind.endswith("-policy") else own
     item = Item(kind, identifier, _etag(), now_ms, now_ms, document, tags or {})
     tx.run(
         "INSERT INTO cloudfront_items (kind, id, etag, created_ms, modified_ms, document, tags)"

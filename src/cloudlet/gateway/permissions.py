@@ -88,6 +88,9 @@ def cloudfront(call: Call) -> list[Requirement]:
     action = call.operation.removesuffix("WithTags")
     if "Resource" in call.params:
         return [Requirement(f"cloudfront:{action}", call.params["Resource"])]
+    if "DistributionId" in call.params:
+        place = f"{root}distribution/{call.params['DistributionId']}"
+        return [Requirement(f"cloudfront:{action}", place)]
     kind = next((kind for name, kind in kinds.items() if name in call.operation), "*")
     identifier = call.params.get("Id")
     resource = f"{root}{kind}/{identifier}" if identifier else f"{root}{kind}/*"

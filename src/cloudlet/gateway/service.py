@@ -8,6 +8,7 @@ from cloudlet.gateway import (
     authorizers,
     distributions,
     domain_names,
+    invalidations,
     management,
     permissions,
     policies,
@@ -64,7 +65,9 @@ def service(state: GatewayState | None = None) -> list[Service]:
         ),
         Service(
             "cloudfront",
-            operations(models.operation_names("cloudfront"), distributions, policies),
+            operations(
+                models.operation_names("cloudfront"), distributions, policies, invalidations
+            ),
             permissions.cloudfront,
             state=state.edge if state else None,
         ),
