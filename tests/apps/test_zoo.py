@@ -54,6 +54,7 @@ def _request(server: Server, method: str, path: str, **settings: Any) -> Any:
 
 
 def test_everything_is_made_as_declared(zoo: Server) -> None:
+    """gateway-302: a template writes `~1` for the slash of a media type."""
     client = zoo.client("apigateway")
     ids = _ids(client)
     assert set(ids) == {"app", "included", "plain"}

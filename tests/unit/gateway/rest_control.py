@@ -1,5 +1,6 @@
 """What the tests of REST APIs' control plane share: calls by operation name, a small API."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -31,7 +32,9 @@ class Rest:
         request = Request("POST", "/", "", {}, Body.of(b""), id="test-request")
         call = Call(self.bench.cloud, "apigateway", name, params, ROOT, request)
         assert self._service.requirements(call)
-        if operation.mode == "write":
+        if operation.mode == "async":
+            output = asyncio.run(operation.run(call))
+        elif operation.mode == "write":
             output = self.bench.database.write_now(lambda tx: operation.run(call, tx))
         else:
             with self.bench.database.snapshot() as view:

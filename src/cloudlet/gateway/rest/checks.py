@@ -208,6 +208,7 @@ def _request_parameters(document: Document, owner: Document) -> None:
 
 def integration_response(document: Document, owner: Document) -> None:
     """`owner` is the method."""
+    status(document.get("statusCode") or "")
     declared = (owner.get("methodResponses") or {}).get(document["statusCode"])
     if declared is None:
         raise documents.not_found("status")

@@ -7,15 +7,20 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
+import orjson
 import yaml
 
+from cloudlet.errors import AwsError
 from cloudlet.gateway.rest import documents
 from cloudlet.gateway.rest.documents import Document, bad_request
+from cloudlet.wire import models
+from cloudlet.wire.json_codec import Parser
 
 VENDOR = "x-amazon-apigateway-"
 _VERBS = ("get", "put", "post", "delete", "options", "head", "patch", f"{VENDOR}any-method")
@@ -30,12 +35,17 @@ _AUTHORIZER = (
 )
 _LOCATIONS = {"query": "querystring", "path": "path", "header": "header"}
 _INTEGRATION = (
-    "httpMethod uri credentials requestParameters requestTemplates contentHandling timeoutInMillis"
+    "uri credentials requestParameters requestTemplates contentHandling timeoutInMillis"
     " cacheNamespace cacheKeyParameters connectionId tlsConfig integrationTarget"
 )
+_TEXT_MAPS = {"requestParameters", "requestTemplates", "responseParameters", "responseTemplates"}
 _RESPONSE = "statusCode responseParameters responseTemplates contentHandling"
 _REFERENCE = re.compile(r'"\$ref":\s*"#/(?:definitions|components/schemas)/([^"]+)"')
-_DEPTH_MAX = 50
+_DEPTH_MAX = 100
+_NODES_MAX = 500_000
+_BYTES_MAX = 6 * 1024 * 1024
+_MALFORMED = "Unable to parse API definition because of a malformed document"
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML may lack libyaml
 
 
 @dataclass(slots=True)
@@ -66,17 +76,26 @@ class Definition:
 
 
 def read(body: bytes) -> Definition:
-    return _Reader(parse(body)).read()
+    """Slow for large documents: to be called in a thread."""
+    document = parse(body)
+    try:
+        _count(document, 0)
+        return _Reader(document).read()
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise bad_request(_MALFORMED) from error
 
 
 def parse(body: bytes) -> Document:
+    if len(body) > _BYTES_MAX:
+        raise bad_request(f"API definition is larger than {_BYTES_MAX} bytes")
     try:
         text = body.decode()
-        document = json.loads(text) if text.lstrip()[:1] == "{" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError):
+        is_json = text.lstrip()[:1] == "{"
+        document = orjson.loads(text) if is_json else yaml.load(text, Loader=_Loader)
+    except (ValueError, RecursionError, yaml.YAMLError):
         document = None
     if not isinstance(document, dict):
-        raise bad_request("Unable to parse API definition because of a malformed document")
+        raise bad_request(_MALFORMED)
     version = str(document.get("swagger") or document.get("openapi") or "")
     if version != "2.0" and not version.startswith("3."):
         raise bad_request(
@@ -84,6 +103,32 @@ def parse(body: bytes) -> Document:
             " 2.0 or openapi 3.x is required"
         )
     return document
+
+
+def _count(value: Any, depth: int, seen: int = 0) -> int:
+    """Refuses what YAML's aliases blow up: the document counts as if it was written out."""
+    seen += 1
+    if depth > _DEPTH_MAX or seen > _NODES_MAX:
+        raise bad_request("API definition is too large or too deep")
+    members = value.values() if isinstance(value, dict) else value
+    if isinstance(value, (dict, list)):
+        for member in members:
+            seen = _count(member, depth + 1, seen)
+    return seen
+
+
+@cache
+def _parser(shape: str) -> Callable[[Any], Any]:
+    return Parser().of(models.load("apigateway").service.shape_for(shape))
+
+
+def _fitting(shape: str, members: Document) -> Document:
+    """The members as the API's model wants them; raises where they are of a wrong kind."""
+    try:
+        fitting: Document = _parser(shape)(members)
+    except AwsError as error:
+        raise bad_request(f"Unable to parse API definition: {shape}: {error.message}") from error
+    return fitting
 
 
 def model_name(name: str) -> str:
@@ -116,11 +161,11 @@ class _Reader:
             if f"{VENDOR}authorizer" in scheme:
                 found.authorizers[name] = _authorizer(name, scheme)
         found.validators = {
-            str(name): dict(members)
+            str(name): _fitting("RequestValidator", members)
             for name, members in (document.get(f"{VENDOR}request-validators") or {}).items()
         }
         for kind, members in (document.get(f"{VENDOR}gateway-responses") or {}).items():
-            found.responses[kind] = _as_text(members, "statusCode")
+            found.responses[str(kind)] = _fitting("GatewayResponse", _with_texts(members))
         documentation = document.get(f"{VENDOR}documentation") or {}
         found.documentation = list(documentation.get("documentationParts") or [])
         for path, item in (document.get("paths") or {}).items():
@@ -154,7 +199,7 @@ class _Reader:
         members["disableExecuteApiEndpoint"] = endpoint.get("disableExecuteApiEndpoint")
         if kept := {k: endpoint[k] for k in ("types", "vpcEndpointIds") if endpoint.get(k)}:
             members["endpointConfiguration"] = kept
-        return {name: value for name, value in members.items() if value is not None}
+        return _fitting("RestApi", members)
 
     def _base_path(self) -> str:
         if not self.is_v3:
@@ -265,12 +310,16 @@ class _Reader:
     def _integration(self, method: Method, given: Document) -> None:
         members = documents.chosen(given, _INTEGRATION)
         members["type"] = str(given.get("type", "")).upper()
-        for name in ("passthroughBehavior", "connectionType", "responseTransferMode"):
+        for name in ("httpMethod", "passthroughBehavior", "connectionType", "responseTransferMode"):
             if given.get(name):
                 members[name] = str(given[name]).upper()
+        if "timeoutInMillis" in members:
+            members["timeoutInMillis"] = int(members["timeoutInMillis"])
+        members = _fitting("Integration", _with_texts(members))
         method.integration = members
         for pattern, response in (given.get("responses") or {}).items():
-            one = _as_text(documents.chosen(response, _RESPONSE), "statusCode")
+            one = _with_texts(documents.chosen(response, _RESPONSE))
+            one = _fitting("IntegrationResponse", one)
             if pattern != "default":
                 one["selectionPattern"] = str(pattern)
             method.integration_responses.append(one)
@@ -291,17 +340,27 @@ def _authorizer(name: str, scheme: Document) -> Document:
     given = scheme[f"{VENDOR}authorizer"]
     kind = str(given.get("type", "")).upper()
     members = documents.chosen(given, _AUTHORIZER)
+    if "authorizerResultTtlInSeconds" in members:
+        members["authorizerResultTtlInSeconds"] = int(members["authorizerResultTtlInSeconds"])
     if kind == "TOKEN":
         members.setdefault("identitySource", f"method.request.header.{scheme.get('name')}")
-    return {"name": name, "type": kind, **members, "authType": _auth_type(scheme)}
+    auth = str(scheme.get(f"{VENDOR}authtype") or "custom")
+    return _fitting("Authorizer", {"name": name, "type": kind, **members, "authType": auth})
 
 
-def _auth_type(scheme: Document) -> str:
-    return str(scheme.get(f"{VENDOR}authtype") or "custom")
+def _with_texts(members: Document) -> Document:
+    """What must be text may be a number in YAML."""
+    fixed = dict(members)
+    if fixed.get("statusCode") is not None:
+        fixed["statusCode"] = str(fixed["statusCode"])
+    for name in fixed.keys() & _TEXT_MAPS:
+        given = fixed[name] or {}
+        fixed[name] = {str(key): _text(value) for key, value in given.items()}
+    return fixed
 
 
-def _as_text(members: Document, name: str) -> Document:
-    return {**members, name: str(members[name])} if members.get(name) is not None else members
+def _text(value: Any) -> Any:
+    return str(value) if isinstance(value, int | float) else value
 
 
 def _extensions(value: Any) -> Iterator[str]:

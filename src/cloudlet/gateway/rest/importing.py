@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-import-api.html
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,15 +28,23 @@ _SETTINGS = {"description", "version", "binaryMediaTypes", "minimumCompressionSi
 _PARAMETERS = {"basepath", "endpointConfigurationTypes", "ignore", "mode"}
 
 
-def import_rest_api(call: Call, tx: Transaction) -> Output:
-    found = _read(call)
-    api = apis.new_api(call, tx, found.api)
-    return _fill(call, tx, api, found)
+async def import_rest_api(call: Call) -> Output:
+    found = await asyncio.to_thread(_read, call)
+
+    def create(tx: Transaction) -> Output:
+        return _fill(call, tx, apis.new_api(call, tx, found.api), found)
+
+    return await call.cloud.database.write(create)
 
 
-def put_rest_api(call: Call, tx: Transaction) -> Output:
+async def put_rest_api(call: Call) -> Output:
     """`merge` adds and replaces what the document has; `overwrite` leaves nothing else."""
-    before, found = documents.api(call, tx), _read(call)
+    found = await asyncio.to_thread(_read, call)
+    return await call.cloud.database.write(lambda tx: _put_api(call, tx, found))
+
+
+def _put_api(call: Call, tx: Transaction, found: Definition) -> Output:
+    before = documents.api(call, tx)
     mode = call.params.get("mode") or "merge"
     if mode not in ("merge", "overwrite"):
         raise bad_request("Invalid mode specified. Must be one of [merge, overwrite]")
@@ -51,11 +60,16 @@ def put_rest_api(call: Call, tx: Transaction) -> Output:
     return _fill(call, tx, api, found, overwrite=mode == "overwrite")
 
 
-def import_documentation_parts(call: Call, tx: Transaction) -> Output:
-    api, found = documents.api(call, tx), definitions.read(call.params["body"])
-    if (call.params.get("mode") or "merge") == "overwrite":
-        documents.delete_parts(tx, api["id"], "documentationpart")
-    return {"ids": _save_documentation(tx, api["id"], found, call.now_ms), "warnings": []}
+async def import_documentation_parts(call: Call) -> Output:
+    found = await asyncio.to_thread(definitions.read, call.params["body"])
+
+    def change(tx: Transaction) -> Output:
+        api_id = documents.api(call, tx)["id"]
+        if (call.params.get("mode") or "merge") == "overwrite":
+            documents.delete_parts(tx, api_id, "documentationpart")
+        return {"ids": _save_documentation(tx, api_id, found, call.now_ms), "warnings": []}
+
+    return await call.cloud.database.write(change)
 
 
 def _read(call: Call) -> Definition:

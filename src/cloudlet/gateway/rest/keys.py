@@ -27,8 +27,6 @@ def create_api_key(call: Call, tx: Transaction) -> Output:
     members["stageKeys"] = [
         _stage_key(call, tx, stage) for stage in call.params.get("stageKeys") or []
     ]
-    if call.params.get("generateDistinctId"):
-        members["id"] = new_id()
     return _new(call, tx, members)
 
 
