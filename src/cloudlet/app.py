@@ -55,6 +55,8 @@ from cloudlet.messaging.schema import SCHEMA as MESSAGING_SCHEMA
 from cloudlet.messaging.service import MessagingState
 from cloudlet.monitoring import service as monitoring_service
 from cloudlet.monitoring.state import Monitoring
+from cloudlet.registry import service as registry_service
+from cloudlet.registry.schema import SCHEMA as REGISTRY_SCHEMA
 from cloudlet.s3 import metrics as s3_metrics
 from cloudlet.s3 import service as s3_service
 from cloudlet.s3 import sweep as s3_sweep
@@ -78,6 +80,7 @@ _SCHEMAS = (
     GATEWAY_SCHEMA,
     REST_SCHEMA,
     MESSAGING_SCHEMA,
+    REGISTRY_SCHEMA,
     TEMPLATE_SCHEMA,
 )
 _SWEEP_TTL_S = 10
@@ -133,6 +136,7 @@ class App:
             rest_service.service(self.gateway.gateway.rest),
             *messaging_service.service(self.messaging),
             *iam_service.service(self.credentials),
+            *registry_service.service(),
             template_service.service(self.stacks),
         )
         self.delivery.register("lambda", self.functions.deliver)
@@ -261,6 +265,7 @@ def services_table() -> dict[str, tuple[list[str], list[str]]]:
         rest_service.service(),
         *messaging_service.service(),
         *iam_service.service(),
+        *registry_service.service(),
         template_service.service(),
     ]
     return {

@@ -62,7 +62,7 @@ def condition_keys(
     now_ms = config.now_ms()
     values: dict[str, Any] = {
         "aws:sourceip": request.client,
-        "aws:securetransport": request.scheme in ("https", "wss"),
+        "aws:securetransport": _is_secure(request),
         "aws:currenttime": datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(),
         "aws:epochtime": now_ms // 1000,
         "aws:requestedregion": config.region,
@@ -82,6 +82,14 @@ def _owner(config: Config, caller: Caller, requirement: Requirement) -> str:
     if caller.account and caller.account != config.account:
         return config.account
     return resource_account(requirement.resource, config.account)
+
+
+def _is_secure(request: Request) -> bool:
+    """policy-001: what never leaves this machine needs no TLS. Else AWS's tools at
+    http://localhost could not use buckets whose policies ask for it, as the CDK's do."""
+    is_here = request.client == "::1" or request.client.startswith("127.")
+    is_forwarded = request.headers.get("x-forwarded-proto") == "http"
+    return request.scheme in ("https", "wss") or (is_here and not is_forwarded)
 
 
 def resource_account(arn: str, default: str) -> str:

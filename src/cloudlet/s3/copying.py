@@ -239,7 +239,7 @@ async def _kept(
     except asyncio.CancelledError:  # a thread can't be cancelled
         writing.add_done_callback(_forget)
         raise
-    except FileNotFoundError as error:
+    except FileNotFoundError:
         _check_unchanged(call, call.cloud.database.view(), source.record)
         raise
     try:

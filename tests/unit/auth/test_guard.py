@@ -1,11 +1,13 @@
 """The guard: all requirements, and refusals in each service's words."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cloudlet.auth import guard
 from cloudlet.call import ANONYMOUS, Call, Caller, Requirement
+from cloudlet.config import Config
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Request
 from cloudlet.policy.context import Context, condition_keys
@@ -149,3 +151,21 @@ def test_who_is_who(bench: Bench) -> None:
     assert keys(service)["aws:sourcearn"] == "arn:x"
     context = Context(bench.cloud.config, user, request, GET)
     assert len(context) == len(list(context)) and context["aws:userid"] == "AIDA"
+
+
+@pytest.mark.parametrize(
+    ("client", "scheme", "headers", "is_secure"),
+    [
+        ("127.0.0.1", "http", {}, True),
+        ("::1", "http", {}, True),
+        ("10.0.0.1", "http", {}, False),
+        ("10.0.0.1", "https", {}, True),
+        ("127.0.0.1", "http", {"x-forwarded-proto": "http"}, False),
+    ],
+)
+def test_policy_001_this_machine_needs_no_tls(
+    client: str, scheme: str, headers: dict[str, str], is_secure: bool
+) -> None:
+    request = Request("GET", "/", "", headers, Body.of(b""), client, scheme)
+    keys = condition_keys(Config(Path()), ROOT, request, Requirement("s3:GetObject", "*"))
+    assert keys["aws:securetransport"] is is_secure

@@ -11,6 +11,7 @@ from cloudlet.template.resources import (
     iam,
     messaging,
     monitoring,
+    registry,
     rest,
     rest_stages,
     s3,
@@ -22,7 +23,7 @@ KINDS: Mapping[str, Kind] = {
     kind.type: kind
     for module in (
         *(s3, dynamodb, functions, iam, gateway, rest, rest_stages),
-        *(messaging, monitoring, cloudfront, custom, stacks),
+        *(messaging, monitoring, cloudfront, custom, registry, stacks),
     )
     for kind in module.KINDS
 }

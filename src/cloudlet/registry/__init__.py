@@ -1,0 +1,1 @@
+"""Named things that tools look up: Systems Manager's parameters, and ECR's repositories."""
