@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.conformance.building import ACCOUNT, allow, policy, zipped
+from tests.conformance.building import ACCOUNT, allow, eventually, policy, zipped
 from tests.server import Server
 
 HANDLER = """
@@ -248,6 +248,69 @@ def test_a_role_of_another_account(one: Account, two: Account) -> None:
     assert guest.client("iam").list_users()["Users"] == two.client("iam").list_users()["Users"]
     outsider = one.user("outsider", allow("dynamodb:*")).client("sts")
     assert refusal(outsider.assume_role, ExternalId="agreed", **asked) == "AccessDenied"
+
+
+def test_addresses_lead_to_their_account(server: Server, two: Account) -> None:
+    function = make_function(two, "site", "site ")
+    anybody = {"StatementId": "s", "Action": "lambda:InvokeFunction"}
+    gateway = {**anybody, "Principal": "apigateway.amazonaws.com"}
+    two.client("lambda").add_permission(FunctionName="site", **gateway)
+    api = two.client("apigatewayv2").create_api(Name="a", ProtocolType="HTTP", Target=function)
+    answer = server.http.request("GET", f"{server.endpoint}/_aws/execute-api/{api['ApiId']}/")
+    assert answer.data.decode() == f"site {two.id}"
+    host = api["ApiEndpoint"].removeprefix("https://")
+    answer = server.http.request("GET", server.endpoint, headers={"Host": host})
+    assert answer.data.decode() == f"site {two.id}"
+
+    s3 = two.client("s3")
+    s3.create_bucket(Bucket="two-site")
+    s3.delete_public_access_block(Bucket="two-site")
+    public = {**allow("s3:GetObject", "arn:aws:s3:::two-site/*"), "Principal": "*"}
+    s3.put_bucket_policy(Bucket="two-site", Policy=policy(public))
+    s3.put_object(Bucket="two-site", Key="index.html", Body=b"<p>two</p>")
+    s3.put_bucket_website(
+        Bucket="two-site", WebsiteConfiguration={"IndexDocument": {"Suffix": "index.html"}}
+    )
+    rules = [{"AllowedOrigins": ["*"], "AllowedMethods": ["GET"]}]
+    s3.put_bucket_cors(Bucket="two-site", CORSConfiguration={"CORSRules": rules})
+    headers = {"Host": "two-site.s3-website.localhost"}
+    answer = server.http.request("GET", server.endpoint, headers=headers)
+    assert answer.data == b"<p>two</p>"
+    url = f"{server.endpoint}/two-site/index.html"
+    answer = server.http.request("GET", url, headers={"Origin": "https://a.example"})
+    assert answer.data == b"<p>two</p>"
+    assert answer.headers["access-control-allow-origin"] == "*"
+    signed = s3.generate_presigned_url(
+        "get_object", Params={"Bucket": "two-site", "Key": "index.html"}
+    )
+    assert server.http.request("GET", signed).status == 200
+
+
+def test_events_cross_where_the_target_lets_them(one: Account, two: Account) -> None:
+    """A bucket of one account tells a function of the other, whose policy names the account."""
+    function = make_function(two, "told", "told ")
+    two.client("lambda").add_permission(
+        FunctionName="told", StatementId="s", Action="lambda:InvokeFunction",
+        Principal="s3.amazonaws.com", SourceAccount=one.id,
+    )  # fmt: skip
+    one.client("s3").create_bucket(Bucket="telling")
+    told = [{"LambdaFunctionArn": function, "Events": ["s3:ObjectCreated:*"]}]
+    one.client("s3").put_bucket_notification_configuration(
+        Bucket="telling",
+        NotificationConfiguration={"LambdaFunctionConfigurations": told},
+        SkipDestinationValidation=True,
+    )
+    one.client("s3").put_object(Bucket="telling", Key="k", Body=b"x")
+    logs = two.client("logs")
+
+    def was_invoked() -> bool:
+        try:
+            found = logs.filter_log_events(logGroupName="/aws/lambda/told")["events"]
+        except ClientError:
+            return False
+        return any("REPORT" in event["message"] for event in found)
+
+    eventually(was_invoked)
 
 
 def test_all_is_there_after_a_kill(tmp_path: Path) -> None:

@@ -91,7 +91,10 @@ class Accounts:
         await asyncio.to_thread(folders.sweep, self._config)
         for account in folders.known(self._config):
             if folders.is_used(self._config, account.id):
-                await self.open(account.id)
+                try:
+                    await self.open(account.id)
+                except Exception:  # damaged, perhaps: the others must not miss their work for it
+                    _log.exception("account %s cannot be opened", account.id)
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
 
     async def stop(self) -> None:

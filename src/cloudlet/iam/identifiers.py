@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -26,6 +27,7 @@ def access_key_id(config: Config, prefix: str) -> str:
     return prefix + base64.b32encode(number.to_bytes(10, "big")).decode()
 
 
+@lru_cache(maxsize=4096)
 def account_of_key(access_key: str) -> str | None:
     """The account an access key was made in, if it tells."""
     try:

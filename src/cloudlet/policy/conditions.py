@@ -146,13 +146,14 @@ def _date(compare: Callable[[float, float], bool]) -> Comparison:
 
 
 def _epoch_s(text: str) -> float:
-    """ISO 8601, or epoch seconds."""
+    """One of W3C's ISO 8601 profiles, or epoch seconds."""
     if text.replace(".", "", 1).isdecimal() and len(text) != 4:
         return float(text)
-    moment = datetime.fromisoformat(f"{text}-01-01" if len(text) == 4 else text)
+    moment = datetime.fromisoformat(text + _REST_OF_DATE.get(len(text), ""))
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
+_REST_OF_DATE = {4: "-01-01", 7: "-01"}  # of "2026" and "2026-11"
 _ORDERS: Mapping[str, Callable[[float, float], bool]] = {
     "equals": lambda a, b: a == b,
     "lessthan": lambda a, b: a < b,
