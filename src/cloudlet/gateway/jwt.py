@@ -129,7 +129,7 @@ def _check_signature(key: Claims, algorithm: str, signed: bytes, signature: byte
         elif key.get("kty") == "EC" and _CURVES.get(key.get("crv", ""), ("", ""))[1] == algorithm:
             _verify_ec(key, _HASHES[algorithm[2:]], signed, signature)
         else:
-            raise InvalidToken(f"signing method {algorithm} is invalid")
+            raise InvalidToken("the signing method of the token is invalid")
     except (InvalidSignature, ValueError, KeyError):
         raise InvalidToken("invalid signature") from None
 

@@ -65,3 +65,25 @@ def ask(state: GatewayState, api_id: str, asked: Request) -> Response:
 def document(response: Response) -> Any:
     assert isinstance(response.body, bytes)
     return orjson.loads(response.body)
+
+
+class Written:
+    """Journal and meter of a cloud."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.measured: dict[tuple[str, int], list[float]] = {}
+
+    def line(self, group: str, stream: str, message: str) -> None:
+        self.lines.append(message)
+
+    def add(
+        self,
+        namespace: str,
+        name: str,
+        dimensions: tuple[tuple[str, str], ...],
+        value: float = 1.0,
+        unit: str = "Count",
+    ) -> None:
+        assert namespace == "AWS/ApiGateway"
+        self.measured.setdefault((name, len(dimensions)), []).append(value)

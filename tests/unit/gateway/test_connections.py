@@ -13,7 +13,7 @@ from cloudlet.exchange import Body, Request, Response
 from cloudlet.gateway import apis, authorizers, connections, management, resources, responses
 from cloudlet.gateway.service import GatewayState
 from tests.harness import ROOT, Bench
-from tests.unit.gateway.cloud import FUNCTION, add_route, answers, event, make_api
+from tests.unit.gateway.cloud import FUNCTION, Written, add_route, answers, event, make_api
 
 
 class FakeSocket:
@@ -371,3 +371,76 @@ def test_authorizer(bench: Bench, state: GatewayState) -> None:
     assert refused is not None and refused.status == 403
     with pytest.raises(AwsError, match="connect"):
         add_route(bench, api_id, "other", "1.0", AuthorizationType="AWS_IAM")
+
+
+def test_idle_connections_end(
+    bench: Bench, state: GatewayState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten minutes without a message: 1001, as AWS."""
+    monkeypatch.setattr(connections, "IDLE_MAX_S", 0.01)
+    api_id = make(bench, "$disconnect")
+
+    async def scene(socket: FakeSocket) -> None:
+        await connected(state)
+        bench.clock.advance(1)
+        while socket.closed is None:
+            await asyncio.sleep(0.001)
+
+    assert play(state, api_id, scene).closed == (1001, "Going away")
+    assert event(bench)["requestContext"]["disconnectStatusCode"] == 1001
+
+
+def test_connections_do_not_live_for_ever(
+    bench: Bench, state: GatewayState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two hours after it was opened, whatever is said on it: 1001."""
+    monkeypatch.setattr(connections, "LIFETIME_MAX_S", 0.01)
+    api_id = make(bench)
+
+    async def scene(socket: FakeSocket) -> None:
+        while socket.closed is None:
+            await asyncio.sleep(0.001)
+
+    assert play(state, api_id, scene).closed == (1001, "Going away")
+
+
+def test_log_and_metrics(bench: Bench, state: GatewayState) -> None:
+    written = bench.cloud.journal = bench.cloud.meter = Written()
+    api_id = make(bench, "$connect", "ask", "fail")
+    names = "eventType routeKey status connectionId integration.status authorizer.x"
+    logs = {
+        "DestinationArn": "arn:aws:logs:us-east-1:000000000000:log-group:/live",
+        "Format": " ".join(f"$context.{name}" for name in f"requestId {names}".split()),
+    }
+    bench.call(resources.update_stage, ApiId=api_id, StageName="ws", AccessLogSettings=logs)
+
+    def invoke(params: dict[str, Any]) -> dict[str, Any]:
+        key = orjson.loads(params["Payload"])["requestContext"]["routeKey"]
+        failed = {"FunctionError": "Unhandled"} if key == "fail" else {}
+        return {"StatusCode": 200, "Payload": b'{"statusCode": 200, "body": "x"}', **failed}
+
+    bench.answers["Invoke"] = invoke
+    identifiers = []
+
+    async def scene(socket: FakeSocket) -> None:
+        identifiers.append(await connected(state))
+        for action in ("ask", "fail", "nothing"):
+            socket.say(f'{{"action": "{action}"}}')
+            await socket.heard.get()
+
+    play(state, api_id, scene)
+    assert [line.split()[1:] for line in written.lines] == [
+        ["CONNECT", "$connect", "200", identifiers[0], "200", "-"],
+        ["MESSAGE", "ask", "200", identifiers[0], "200", "-"],
+        ["MESSAGE", "fail", "500", identifiers[0], "500", "-"],
+        ["MESSAGE", "$default", "403", identifiers[0], "-", "-"],
+        ["DISCONNECT", "$disconnect", "200", identifiers[0], "-", "-"],
+    ]
+    counts = {name: len(values) for (name, size), values in written.measured.items() if size == 2}
+    assert counts == {
+        "ConnectCount": 1,
+        "MessageCount": 3,
+        "IntegrationLatency": 3,
+        "IntegrationError": 1,
+        "ClientError": 1,
+    }

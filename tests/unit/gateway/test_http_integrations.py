@@ -14,7 +14,16 @@ from cloudlet.gateway.payloads import Matched
 from cloudlet.gateway.service import GatewayState
 from cloudlet.gateway.stages import Route
 from tests.harness import Bench
-from tests.unit.gateway.cloud import FUNCTION, answers, ask, document, event, make_api, request
+from tests.unit.gateway.cloud import (
+    FUNCTION,
+    Written,
+    answers,
+    ask,
+    document,
+    event,
+    make_api,
+    request,
+)
 
 ROLE = "arn:aws:iam::000000000000:role/gateway"
 
@@ -173,26 +182,6 @@ def test_calls_of_services(bench: Bench, state: GatewayState) -> None:
         serve(bench, **call_of("Kinesis-PutRecord"))
     with pytest.raises(AwsError, match="required"):
         serve(bench, **call_of("SQS-SendMessage", QueueUrl=queue))
-
-
-class Written:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.measured: dict[tuple[str, int], list[float]] = {}
-
-    def line(self, group: str, stream: str, message: str) -> None:
-        self.lines.append(message)
-
-    def add(
-        self,
-        namespace: str,
-        name: str,
-        dimensions: tuple[tuple[str, str], ...],
-        value: float = 1.0,
-        unit: str = "Count",
-    ) -> None:
-        assert namespace == "AWS/ApiGateway"
-        self.measured.setdefault((name, len(dimensions)), []).append(value)
 
 
 def test_log_and_metrics(bench: Bench, state: GatewayState) -> None:
