@@ -14,7 +14,14 @@ from cloudlet.exchange import Request, Response
 from cloudlet.gateway.domains import Found
 from cloudlet.gateway.invocation import Roles
 from cloudlet.gateway.lambda_authorizers import LambdaAuthorizers
-from cloudlet.gateway.rest import faults, observing, response_cache, snapshots, validation
+from cloudlet.gateway.rest import (
+    compression,
+    faults,
+    observing,
+    response_cache,
+    snapshots,
+    validation,
+)
 from cloudlet.gateway.rest.access import Access
 from cloudlet.gateway.rest.admission import Admissions
 from cloudlet.gateway.rest.compiled import CompiledStages, Method, Served
@@ -104,6 +111,7 @@ class RestGateway:
             response.headers.append(("x-amzn-trace-id", passage.trace))
         if passage.lines is not None:
             observing.conclude(passage, response, fault)
+        compression.deflate(passage, response)
         observing.record(self.cloud, stage, passage, response)
         return _finished(response, request)
 
@@ -127,6 +135,7 @@ class RestGateway:
         if not method.bucket.take(passage.now_ms):
             raise Fault("THROTTLED")
         passage.body = await _body(passage.request)
+        compression.inflate(passage, BODY_MAX_BYTES)
         validation.check(passage)
         if method.settings.cache_ttl_s:
             return await self._cached(passage)
