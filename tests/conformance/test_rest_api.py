@@ -372,6 +372,11 @@ def test_authorizer(server: Server, echo: str) -> None:
         identitySource="method.request.header.Authorization",
         authorizerResultTtlInSeconds=300,
     )
+    tried = api.client.test_invoke_authorizer(
+        restApiId=api.id, authorizerId=authorizer["id"], headers={"Authorization": "tried"}
+    )
+    assert (tried["clientStatus"], tried["principalId"]) == (200, "me")
+    assert json.loads(tried["policy"])["Statement"][0]["Effect"] == "Deny"
     guard = {"authorizationType": "CUSTOM", "authorizerId": authorizer["id"]}
     api.method("GET /", for_function(echo), **guard)
     api.client.put_gateway_response(
@@ -385,7 +390,7 @@ def test_authorizer(server: Server, echo: str) -> None:
     for _ in range(2):
         event = api.ask("GET", "/", headers={"authorization": "let-me-in"}).json()
         found = event["requestContext"]["authorizer"]
-        assert (found["principalId"], found["calls"], found["good"]) == ("me", "1", "true")
+        assert (found["principalId"], found["calls"], found["good"]) == ("me", "2", "true")
     answer = api.ask("GET", "/", headers={"authorization": "other"})
     assert answer.status == 403
     assert (

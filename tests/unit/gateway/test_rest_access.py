@@ -74,6 +74,7 @@ def test_token_authorizer(bench: Bench) -> None:
 
 
 def test_a_kept_verdict_is_for_its_resources(bench: Bench) -> None:
+    """gateway-055: AWS's refusals begin with a capital letter."""
     guarded(bench)
     verdict(bench, resource=f"arn:aws:execute-api:*:*:{API}/*/GET/pets")
     assert get(bench, authorization="a").status == 200

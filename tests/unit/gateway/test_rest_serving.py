@@ -1,12 +1,14 @@
 """REST APIs: routes, proxy events and answers, mocks, mappings."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from cloudlet.gateway.domains import Found, Mapping
 from tests.harness import Bench
 from tests.unit.gateway.cloud import answers, document, event, request
-from tests.unit.gateway.rest_cloud import ask, deploy, method, text
+from tests.unit.gateway.rest_cloud import API, ask, deploy, method, text
 
 
 def test_proxy_event(bench: Bench) -> None:
@@ -238,3 +240,24 @@ def test_headers_as_they_were_sent(bench: Bench) -> None:
     assert sent["headers"]["Authorization"] == "t"
     assert sent["multiValueHeaders"]["accept"] == ["changed"]
     assert "Content-Length" not in sent["headers"]
+
+
+def test_custom_domain(bench: Bench) -> None:
+    """The mapping names the stage; the request's path keeps the base path."""
+    deploy(bench, {"GET /pets": method()})
+    answers(bench, {})
+    mapping = Mapping("m1", "api.example.com", "v1", API, "dev")
+    asked = request("GET", "/v1/pets", {"host": "api.example.com"})
+    found = Found(mapping, "api.example.com", "/pets")
+    asyncio.run(bench.state.rest.answer(asked, API, "/pets", found))
+    sent = event(bench)
+    assert (sent["path"], sent["resource"]) == ("/pets", "/pets")
+    context = sent["requestContext"]
+    assert (context["path"], context["domainName"]) == ("/v1/pets", "api.example.com")
+
+
+def test_a_change_is_served_at_once(bench: Bench) -> None:
+    deploy(bench, {"GET /": method("MOCK")})
+    assert ask(bench, request("GET", "/")).status == 200
+    deploy(bench, {"GET /": method("MOCK", integration={"integrationResponses": {}})})
+    assert ask(bench, request("GET", "/")).status == 500

@@ -85,10 +85,10 @@ class Access:
         authorizer, document = passage.method.authorizer, passage.method.authorizer_document
         if authorizer is None or document is None:
             raise Fault("AUTHORIZER_CONFIGURATION_ERROR", reason="There is no such authorizer")
-        identity = _identity(passage, document)
+        identity = identity_of(passage, document)
         verdict = self._authorizers.kept(authorizer, identity)
         if verdict is None:
-            verdict = await self._ask(passage, authorizer, identity)
+            verdict = await self.ask(passage, authorizer, identity)
             latency_ms = verdict.latency_ms
         else:
             latency_ms = 0
@@ -105,7 +105,7 @@ class Access:
             raise Fault("ACCESS_DENIED", message)
         return verdict.usage_key
 
-    async def _ask(
+    async def ask(
         self, passage: Passage, authorizer: LambdaAuthorizer, identity: _Identity
     ) -> Verdict:
         document = passage.method.authorizer_document or {}
@@ -123,7 +123,7 @@ class Access:
             raise Fault("AUTHORIZER_FAILURE", reason=str(error)) from error
 
 
-def _identity(passage: Passage, document: dict[str, Any]) -> _Identity:
+def identity_of(passage: Passage, document: dict[str, Any]) -> _Identity:
     """The stage and the values of the identity sources; without one nobody is asked: 401."""
     sources = [s.strip() for s in (document.get("identitySource") or "").split(",") if s.strip()]
     if not sources and document["type"] == "TOKEN":

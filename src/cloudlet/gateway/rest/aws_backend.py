@@ -59,6 +59,17 @@ class AwsBackend:
         except FunctionFailed as failed:
             return failed.payload, str(failed)
         except AwsError as error:
+            if error.status == 413:
+                raise Fault("REQUEST_TOO_LARGE") from error
+            raise misconfigured(f"Lambda invocation failed: {error.message}") from error
+
+    async def event(self, passage: Passage, payload: bytes) -> None:
+        """Invokes the function without waiting for it."""
+        name = function_of(passage.served.with_variables(passage.method.integration["uri"]))
+        params = {"FunctionName": name, "InvocationType": "Event", "Payload": payload}
+        try:
+            await self._cloud.invoke("lambda", "Invoke", params, await self.caller(passage))
+        except AwsError as error:
             raise misconfigured(f"Lambda invocation failed: {error.message}") from error
 
     async def send(self, passage: Passage, mapped: Mapped) -> Response:

@@ -257,15 +257,18 @@ def _settings(stage: Document, path: str, verb: str, now_ms: int) -> tuple[Setti
 
 
 def _set_authorizer(served: Served, method: Method) -> None:
-    document = served.snapshot.get("authorizers", {}).get(method.document.get("authorizerId") or "")
-    if document is None or method.document.get("authorizationType") != "CUSTOM":
-        return
-    uri = served.with_variables(document.get("authorizerUri") or "")
+    identifier = method.document.get("authorizerId") or ""
+    document = (served.snapshot.get("authorizers") or {}).get(identifier)
+    if document is not None and method.document.get("authorizationType") == "CUSTOM":
+        method.authorizer_document = document
+        method.authorizer = authorizer_of(served, document)
+
+
+def authorizer_of(served: Served, document: Document) -> LambdaAuthorizer:
     ttl_s = document.get("authorizerResultTtlInSeconds")
-    method.authorizer_document = document
-    method.authorizer = LambdaAuthorizer(
+    return LambdaAuthorizer(
         document["id"],
-        function_of(uri),
+        function_of(served.with_variables(document.get("authorizerUri") or "")),
         served.arn(f"authorizers/{document['id']}"),
         AUTHORIZER_TTL_S if ttl_s is None else ttl_s,
         document.get("authorizerCredentials") or None,

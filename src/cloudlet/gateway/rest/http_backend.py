@@ -99,12 +99,13 @@ def _send(
         headers=headers,
         redirect=False,
         preload_content=False,
-        decode_content=False,
+        decode_content=True,
         timeout=urllib3.Timeout(total=timeout_s),
     )
     try:
         data = answer.read(ANSWER_MAX_BYTES + 1)
         received = [(name.lower(), value) for name, value in answer.headers.items()]
+        received = [header for header in received if header[0] != "content-encoding"]
     finally:
         answer.drain_conn()
         answer.release_conn()

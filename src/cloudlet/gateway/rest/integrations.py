@@ -15,7 +15,6 @@ from cloudlet.exchange import Response
 from cloudlet.gateway.invocation import Roles
 from cloudlet.gateway.rest import http_backend, lambda_proxy, mapping
 from cloudlet.gateway.rest.aws_backend import AwsBackend
-from cloudlet.gateway.rest.compiled import function_of
 from cloudlet.gateway.rest.faults import Fault, misconfigured
 from cloudlet.gateway.rest.mapping import Mapped
 from cloudlet.gateway.rest.passage import Passage
@@ -83,10 +82,7 @@ class Integrations:
         """The event is the mapped body; the function's error message selects the response."""
         body = mapped.body or b"{}"
         if mapped.headers.get("x-amz-invocation-type") == "Event":
-            name = function_of(passage.served.with_variables(passage.method.integration["uri"]))
-            params = {"FunctionName": name, "InvocationType": "Event", "Payload": body}
-            caller = await self._aws.caller(passage)
-            await self._timed(passage, self._cloud.invoke("lambda", "Invoke", params, caller))
+            await self._timed(passage, self._aws.event(passage, body))
             passage.status = 202
             return Response(202), "202"
         payload, error = await self._timed(passage, self._aws.function(passage, body))

@@ -20,7 +20,9 @@ from cloudlet.gateway.variables import lookup, text
 Values = dict[str, str | list[str]]
 _BODY = ("method.request.body", "integration.response.body")
 # named so, since the connection to the client has its own
-_REMAPPED = frozenset(("connection", "content-length", "date", "server", "www-authenticate"))
+_REMAPPED = frozenset(
+    ("connection", "content-length", "date", "server", "www-authenticate", "x-amzn-requestid")
+)
 _DROPPED = frozenset(("transfer-encoding", "keep-alive", "upgrade", "trailer", "te"))
 
 

@@ -46,7 +46,7 @@ class RestGateway:
         self.cache = ResponseCache()
         self._authorizers = authorizers
         self._known: dict[str, bool] = {}  # ids that were asked for: are they REST APIs?
-        self._access = Access(cloud, authorizers)
+        self.access = Access(cloud, authorizers)
         self._admissions = Admissions(cloud)
         self.integrations = Integrations(cloud, roles)
         self._nowhere = Method({}, "", "")
@@ -129,7 +129,7 @@ class RestGateway:
         self._route(passage)
         method = passage.method
         observing.begin(passage)
-        usage_key = await self._access.check(passage)
+        usage_key = await self.access.check(passage)
         if method.document.get("apiKeyRequired"):
             await self._admissions.check(passage, usage_key)
         if not method.bucket.take(passage.now_ms):
@@ -156,7 +156,7 @@ class RestGateway:
         settings, key = passage.method.settings, response_cache.key_of(passage)
         is_warned = False
         if response_cache.renews(passage):
-            if not settings.checks_cache_control or self._access.may_invalidate(passage):
+            if not settings.checks_cache_control or self.access.may_invalidate(passage):
                 self.cache.drop(key)
             elif settings.cache_strategy == "FAIL_WITH_403":
                 raise Fault("ACCESS_DENIED")

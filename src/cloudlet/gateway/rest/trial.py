@@ -1,16 +1,19 @@
-"""TestInvokeMethod: a method as it is configured now, without stage, access checks or limits.
+"""TestInvokeMethod and TestInvokeAuthorizer: as it is configured now, without stage and limits.
 
 https://docs.aws.amazon.com/apigateway/latest/api/API_TestInvokeMethod.html
 """
 
 import time
-from typing import Any
+from dataclasses import replace
+
+import orjson
 
 from cloudlet.call import Call, Output
 from cloudlet.exchange import Body, Request, Response
 from cloudlet.gateway.matching import RouteTable
 from cloudlet.gateway.rest import deployments, documents, faults, observing, validation
-from cloudlet.gateway.rest.compiled import Method, lone
+from cloudlet.gateway.rest.access import identity_of
+from cloudlet.gateway.rest.compiled import Method, Served, authorizer_of, lone
 from cloudlet.gateway.rest.faults import Fault
 from cloudlet.gateway.rest.passage import Passage, context_of, spelled, trace_of
 from cloudlet.gateway.rest.serving import RestGateway
@@ -20,9 +23,8 @@ async def test_invoke_method(call: Call) -> Output:
     """The response, and the execution log of its making."""
     params, rest = call.params, call.state
     assert isinstance(rest, RestGateway)
-    with call.cloud.database.snapshot() as view:
-        snapshot = deployments.freeze(view, documents.api(call, view))
-    passage = _passage(call, snapshot)
+    served = _served(call)
+    passage = _passage(call, served, _method(served, params["resourceId"], params["httpMethod"]))
     passage.lines = []
     observing.describe(passage)
     passage.note(f"Method request body before transformations: {params.get('body') or ''}")
@@ -37,42 +39,72 @@ async def test_invoke_method(call: Call) -> Output:
     return _output(passage, response, call.now_ms - passage.now_ms)
 
 
-def _passage(call: Call, snapshot: dict[str, Any]) -> Passage:
+async def test_invoke_authorizer(call: Call) -> Output:
+    """What a Lambda authorizer says, asked anew."""
+    params, rest = call.params, call.state
+    assert isinstance(rest, RestGateway)
+    served = _served(call)
+    document = (served.snapshot.get("authorizers") or {}).get(params["authorizerId"])
+    if document is None:
+        raise documents.not_found("authorizer")
+    authorizer = replace(authorizer_of(served, document), ttl_s=0)
+    method = Method({"httpMethod": "GET"}, "", "/", authorizer_document=document)
+    passage = _passage(call, served, method)
+    passage.lines = []
+    output: Output = {"clientStatus": 200}
+    try:
+        identity = identity_of(passage, document)
+        verdict = await rest.access.ask(passage, authorizer, identity)
+        policy = orjson.dumps(verdict.policy).decode()
+        output |= {"principalId": verdict.principal, "policy": policy}
+    except Fault as fault:
+        output["clientStatus"] = fault.status
+        passage.note(f"{fault.kind} {fault.reason}".strip())
+    output |= {"log": _log(passage), "latency": call.now_ms - passage.now_ms}
+    return output
+
+
+def _served(call: Call) -> Served:
+    with call.cloud.database.snapshot() as view:
+        snapshot = deployments.freeze(view, documents.api(call, view))
+    variables = call.params.get("stageVariables") or {}
+    return lone(call.config, call.params["restApiId"], snapshot, variables)
+
+
+def _method(served: Served, resource_id: str, verb: str) -> Method:
+    for resource in served.snapshot["resources"]:
+        if resource["id"] == resource_id:
+            if verb not in (resource.get("resourceMethods") or {}):
+                raise documents.not_found("method")
+            return served.method(resource, verb)
+    raise documents.not_found("resource")
+
+
+def _passage(call: Call, served: Served, method: Method) -> Passage:
     params = call.params
-    served = lone(call.config, params["restApiId"], snapshot, params.get("stageVariables") or {})
-    resource = next((r for r in snapshot["resources"] if r["id"] == params["resourceId"]), None)
-    if resource is None:
-        raise documents.not_found("resource")
-    verb = params["httpMethod"]
-    methods = resource.get("resourceMethods") or {}
-    if verb not in methods:
-        raise documents.not_found("method")
-    raw_path, _, query = (params.get("pathWithQueryString") or resource["path"]).partition("?")
+    raw_path, _, query = (params.get("pathWithQueryString") or method.path).partition("?")
     given = params.get("multiValueHeaders") or {}
     headers = {name.lower(): ",".join(values) for name, values in given.items()}
     headers |= {name.lower(): value for name, value in (params.get("headers") or {}).items()}
     body = (params.get("body") or "").encode()
-    method = "POST" if verb == "ANY" else verb
-    request = Request(
-        method, raw_path, query, headers, Body.of(body), "test-invoke-source-ip", "https"
-    )
+    verb = method.document["httpMethod"]
+    verb, client = ("POST" if verb == "ANY" else verb), "test-invoke-source-ip"
+    request = Request(verb, raw_path, query, headers, Body.of(body), client, "https")
     request.id = call.config.new_id()
-    now_ms = call.now_ms
     table: RouteTable[Method] = RouteTable()
-    chosen = served.method(resource, verb)
-    table.add(f"ANY {resource['path']}", chosen)
+    table.add(f"ANY {method.path}", method)
     found = table.match("ANY", raw_path)
-    values = found[1] if found else {}
-    context = context_of(request, served, now_ms, raw_path)
-    context |= {"resourcePath": resource["path"], "resourceId": resource["id"]}
+    context = context_of(request, served, call.now_ms, raw_path)
+    context |= {"resourcePath": method.path, "resourceId": method.resource_id}
     context["identity"] |= {"apiKey": "test-invoke-api-key", "apiKeyId": "test-invoke-api-key-id"}
-    trace = trace_of(request, now_ms)
-    return Passage(request, served, chosen, raw_path, values, now_ms, context, body, trace)
+    passage = Passage(
+        request, served, method, raw_path, found[1] if found else {}, call.now_ms, context, body
+    )
+    passage.trace = trace_of(request, call.now_ms)
+    return passage
 
 
 def _output(passage: Passage, response: Response, latency_ms: int) -> Output:
-    at = time.strftime("%a %b %d %H:%M:%S UTC %Y", time.gmtime(passage.now_ms / 1000))
-    lines = [f"{at} : {line}" for line in passage.lines or ()]
     many: dict[str, list[str]] = {}
     for name, value in response.headers:
         many.setdefault(spelled(name), []).append(value)
@@ -82,6 +114,12 @@ def _output(passage: Passage, response: Response, latency_ms: int) -> Output:
         "body": body.decode(errors="replace"),
         "headers": {name: values[-1] for name, values in many.items()},
         "multiValueHeaders": many,
-        "log": "\n".join([f"Execution log for request {passage.request.id}", *lines, ""]),
+        "log": _log(passage),
         "latency": latency_ms,
     }
+
+
+def _log(passage: Passage) -> str:
+    at = time.strftime("%a %b %d %H:%M:%S UTC %Y", time.gmtime(passage.now_ms / 1000))
+    lines = [f"{at} : {line}" for line in passage.lines or ()]
+    return "\n".join([f"Execution log for request {passage.request.id}", *lines, ""])
