@@ -311,6 +311,21 @@ def test_events_cross_where_the_target_lets_them(one: Account, two: Account) -> 
         return any("REPORT" in event["message"] for event in found)
 
     eventually(was_invoked)
+    queue = two.client("sqs").create_queue(QueueName="told")["QueueUrl"]
+    arn = f"arn:aws:sqs:us-east-1:{two.id}:told"
+    grant = {
+        **allow("sqs:SendMessage", arn),
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Condition": {"StringEquals": {"aws:SourceAccount": one.id}},
+    }
+    settings = {"Policy": policy(grant)}
+    two.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes=settings)
+    events = one.client("events")
+    events.put_rule(Name="tell", EventPattern='{"source": ["app"]}')
+    events.put_targets(Rule="tell", Targets=[{"Id": "q", "Arn": arn}])
+    events.put_events(Entries=[{"Source": "app", "DetailType": "d", "Detail": "{}"}])
+    received = two.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=20)
+    assert f'"account":"{one.id}"' in received["Messages"][0]["Body"].replace(" ", "")
 
 
 def test_all_is_there_after_a_kill(tmp_path: Path) -> None:

@@ -57,8 +57,8 @@ class Queue:
         return policy["deadLetterTargetArn"], int(policy["maxReceiveCount"])
 
 
-def url(config: Config, name: str) -> str:
-    return f"{config.aws_endpoint}/{config.account}/{name}"
+def url(config: Config, name: str, account: str = "") -> str:
+    return f"{config.aws_endpoint}/{account or config.account}/{name}"
 
 
 def find(view: View, name: str) -> Queue | None:

@@ -111,7 +111,8 @@ class Targets:
             )
 
     async def _send(self, arn: str, body: str, caller: Caller) -> None:
-        params = {"QueueUrl": queues.url(self._cloud.config, _name(arn)), "MessageBody": body}
+        url = queues.url(self._cloud.config, _name(arn), arn.split(":")[4])
+        params = {"QueueUrl": url, "MessageBody": body}
         await self._cloud.invoke("sqs", "SendMessage", params, caller)
 
     async def _caller(self, fact: Fact) -> Caller:
