@@ -9,6 +9,7 @@ from cloudlet.monitoring import (
     log_events,
     log_filters,
     log_groups,
+    log_queries,
     log_streams,
     measurements,
     metric_queries,
@@ -21,7 +22,7 @@ def service(state: Any = None) -> list[Service]:
     """`state` is the process's `Monitoring`."""
     from cloudlet.wire.models import operation_names
 
-    logs = (live_tail, log_events, log_filters, log_groups, log_streams)
+    logs = (live_tail, log_events, log_filters, log_groups, log_queries, log_streams)
     metrics = (alarms, dashboards, measurements, metric_queries)
     return [
         Service(

@@ -9,6 +9,7 @@ from cloudlet.events.timers import Timers
 from cloudlet.monitoring import alarm_evaluation, alarm_states, ingestion, points
 from cloudlet.monitoring.journal import Journal
 from cloudlet.monitoring.live_tail import LiveTail
+from cloudlet.monitoring.log_queries import Queries
 from cloudlet.monitoring.meter import Meter
 from cloudlet.monitoring.schema import SCHEMA
 
@@ -23,6 +24,7 @@ class Monitoring:
         self.meter = Meter(cloud)
         self.intake = ingestion.Intake(cloud.config, self.meter)
         self.journal = Journal(cloud, self.intake)
+        self.queries = Queries(cloud)
         self.live_tails: set[LiveTail] = set()
         cloud.journal = self.journal
         cloud.meter = self.meter
@@ -34,6 +36,7 @@ class Monitoring:
         timers.every(_ALARMS_S, self._look)
 
     async def stop(self) -> None:
+        await self.queries.stop()
         await self.journal.stop()
         await self.meter.stop()
 
