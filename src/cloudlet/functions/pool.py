@@ -30,7 +30,7 @@ from cloudlet.functions.staff import Credentials, Staff
 from cloudlet.functions.worker_process import Answer, Invocation, LogLine, Spec, WorkerProcess
 
 __all__ = ["Pool", "PoolSettings"]
-_UNSEEN_S = 0.002  # one that idles for less cannot have died unnoticed, or next to never
+_UNSEEN_S = 0.005  # one that idles for less cannot have died unnoticed, or next to never
 
 
 class Pool:

@@ -169,7 +169,6 @@ class Functions:
             {
                 "Invocations": 1.0,
                 "Errors": float(answer.is_error),
-                "Throttles": 0.0,
                 "Duration": duration_ms,
                 "ConcurrentExecutions": float(concurrency),
             },
