@@ -59,7 +59,7 @@ def _run(clone: Path, each: Pattern) -> str:
     copy = shutil.copytree(clone / each.folder, folder / each.folder)
     template = next(path for path in copy.iterdir() if path.stem == "template")
     parameters = [f"--parameter={name}={value}" for name, value in each.parameters.items()]
-    server = Server(folder / "data", template, "--no-watch", *parameters)
+    server = Server(folder / "data", template, "--no-watch", "--retry-seconds=0", *parameters)
     try:
         server.start()
         each.check(Deployed(server, template.parent.name))

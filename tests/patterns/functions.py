@@ -65,21 +65,6 @@ def to_function(stack: Deployed) -> None:
     stack.logged("AsynchronousFunction", "Async invoke event")
 
 
-@pattern("lambda-sqs")
-def to_queue(stack: Deployed) -> None:
-    """The function's message is in the queue."""
-    stack.invoke("QueuePublisherFunction")
-    assert stack.received(stack.outputs["SQSqueueURL"])["Body"]
-
-
-@pattern("lambda-dynamodb")
-def to_table(stack: Deployed) -> None:
-    """The function puts an item."""
-    _told(stack, "LambdaPutDynamoDB", {"Metadata": "Hello"})
-    table = stack.resources["DynamoTable"]
-    stack.until(lambda: stack.client("dynamodb").scan(TableName=table)["Items"], "the item")
-
-
 @pattern("lambda-ssm-parameter")
 def parameter(stack: Deployed) -> None:
     """The function puts and gets a parameter."""
@@ -87,15 +72,6 @@ def parameter(stack: Deployed) -> None:
     assert stack.invoke("LambdaFunction", put)["statusCode"] == 200
     got = stack.invoke("LambdaFunction", {"method": "GET", "body": ""})
     assert "value1" in got["body"]
-
-
-@pattern("lambda-lambda")
-def destinations(stack: Deployed) -> None:
-    """Success and failure of an asynchronous invocation reach their functions."""
-    _told(stack, "ProducerFunction", {"Success": True})
-    stack.logged("OnSuccessFunction", "Further processing for successful")
-    _told(stack, "ProducerFunction", {"Success": False})
-    stack.logged("OnFailureFunction", "Further Processing for failed")
 
 
 @pattern("lambda-destinations-sam")

@@ -31,12 +31,6 @@ def mock(stack: Deployed) -> None:
     assert stack.http("GET", stack.outputs["AppApiEndpoint"]).status == 200
 
 
-@pattern("apigw-rest-api-lambda-python")
-def proxy_python(stack: Deployed) -> None:
-    """GET /hello answers the function's message."""
-    assert "hello" in stack.http("GET", stack.outputs["HelloWorldApi"]).data.decode().lower()
-
-
 @pattern("apigw-rest-api-lambda-node")
 def proxy_node(stack: Deployed) -> None:
     """GET /hello answers the function's message."""
@@ -209,7 +203,7 @@ def to_stream(stack: Deployed) -> None:
 @pattern("apigw-lambda-json-xml-vtl-transformation")
 def to_xml(stack: Deployed) -> None:
     """The function's JSON arrives as XML by a mapping template."""
-    answer = stack.http("GET", _address(stack))
+    answer = stack.http("GET", _address(stack, "/details"))
     assert answer.status == 200 and answer.data.strip().startswith(b"<"), answer.data
 
 
