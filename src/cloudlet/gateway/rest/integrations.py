@@ -42,9 +42,9 @@ class Integrations:
         if kind is None:
             raise misconfigured("No integration defined for method")
         mapped = mapping.request(passage)
-        passage.note(f"Endpoint request body after transformations: {_shown(mapped.body)}")
+        passage.show("Endpoint request body after transformations", mapped.body)
         answer, selected_by = await self._ask(passage, kind, mapped)
-        passage.note(f"Endpoint response body before transformations: {_shown(answer.body)}")
+        passage.show("Endpoint response body before transformations", _bytes(answer))
         return mapping.response(passage, answer, selected_by)
 
     async def _ask(self, passage: Passage, kind: str, mapped: Mapped) -> tuple[Response, str]:
@@ -67,10 +67,10 @@ class Integrations:
             raise misconfigured("Lambda functions are invoked by POST")
         event = orjson.dumps(lambda_proxy.event(passage))
         passage.note(f"Endpoint request URI: {uri}")
-        passage.note(f"Endpoint request body after transformations: {_shown(event)}")
+        passage.show("Endpoint request body after transformations", event)
         payload, error = await self._timed(passage, self._aws.function(passage, event))
         passage.status = 200
-        passage.note(f"Endpoint response body before transformations: {_shown(payload)}")
+        passage.show("Endpoint response body before transformations", payload)
         if error:
             reason = (
                 f"Lambda execution failed with status 200 due to customer function error: {error}"
@@ -124,7 +124,5 @@ def _error_message(payload: bytes) -> str:
     return str(document.get("errorMessage") or "") if isinstance(document, dict) else ""
 
 
-def _shown(body: object) -> str:
-    """At most 1 KiB, as in AWS's execution logs."""
-    text = body.decode(errors="replace") if isinstance(body, bytes) else ""
-    return text if len(text) <= 1024 else f"{text[:1024]} [TRUNCATED]"
+def _bytes(response: Response) -> bytes:
+    return response.body if isinstance(response.body, bytes) else b""

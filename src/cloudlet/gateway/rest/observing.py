@@ -20,6 +20,7 @@ def begin(passage: Passage) -> None:
     if passage.method.settings.logging == "OFF":
         return
     passage.lines = []
+    passage.shows_data = passage.method.settings.traces_data
     describe(passage)
 
 
@@ -31,7 +32,7 @@ def describe(passage: Passage) -> None:
     passage.note(f"Method request path: {_listed(passage.path_parameters)}")
     query = {name: ",".join(values) for name, values in passage.query.items()}
     passage.note(f"Method request query string: {_listed(query)}")
-    passage.note(f"Method request headers: {_listed(passage.headers)}")
+    passage.show("Method request headers", _listed(passage.headers))
 
 
 def conclude(passage: Passage, response: Response, fault: Fault | None) -> None:
@@ -41,9 +42,9 @@ def conclude(passage: Passage, response: Response, fault: Fault | None) -> None:
     elif fault is not None:
         passage.note(f"{fault.message} ({fault.kind})")
     else:
-        body = response.body.decode(errors="replace") if isinstance(response.body, bytes) else ""
-        passage.note(f"Method response body after transformations: {body[:1024]}")
-        passage.note(f"Method response headers: {_listed(dict(response.headers))}")
+        body = response.body if isinstance(response.body, bytes) else b""
+        passage.show("Method response body after transformations", body)
+        passage.show("Method response headers", _listed(dict(response.headers)))
         passage.note("Successfully completed execution")
     passage.note(f"Method completed with status: {response.status}")
 

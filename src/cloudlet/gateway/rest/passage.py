@@ -43,6 +43,7 @@ _STANDARD = frozenset(
         "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto",
     )
 )  # fmt: skip
+_SHOWN_MAX = 1024
 _CAPITALISED = frozenset(("authorization", "host", "user-agent"))
 _NOBODY = (
     "accessKey",
@@ -110,6 +111,7 @@ class Passage:
     body: bytes = b""
     trace: str = ""
     lines: list[str] | None = None  # the execution log, where one is kept
+    shows_data: bool = False  # bodies and headers are in it, too
     integration_ms: int | None = None
     status: int = 0  # of the integration
     caller: Caller | None = None  # who signed
@@ -176,6 +178,13 @@ class Passage:
     def note(self, line: str) -> None:
         if self.lines is not None:
             self.lines.append(line)
+
+    def show(self, what: str, data: bytes | str) -> None:
+        """At most 1 KiB of what is sent to and fro, as AWS's execution logs have it."""
+        if self.lines is not None and self.shows_data:
+            shown = data.decode(errors="replace") if isinstance(data, bytes) else data
+            end = " [TRUNCATED]" if len(shown) > _SHOWN_MAX else ""
+            self.lines.append(f"{what}: {shown[:_SHOWN_MAX]}{end}")
 
 
 def trace_of(request: Request, now_ms: int) -> str:

@@ -25,9 +25,9 @@ async def test_invoke_method(call: Call) -> Output:
     assert isinstance(rest, RestGateway)
     served = _served(call)
     passage = _passage(call, served, _method(served, params["resourceId"], params["httpMethod"]))
-    passage.lines = []
+    passage.lines, passage.shows_data = [], True
     observing.describe(passage)
-    passage.note(f"Method request body before transformations: {params.get('body') or ''}")
+    passage.show("Method request body before transformations", params.get("body") or "")
     fault: Fault | None = None
     try:
         validation.check(passage)
@@ -50,7 +50,7 @@ async def test_invoke_authorizer(call: Call) -> Output:
     authorizer = replace(authorizer_of(served, document), ttl_s=0)
     method = Method({"httpMethod": "GET"}, "", "/", authorizer_document=document)
     passage = _passage(call, served, method)
-    passage.lines = []
+    passage.lines, passage.shows_data = [], True
     output: Output = {"clientStatus": 200}
     try:
         identity = identity_of(passage, document)
