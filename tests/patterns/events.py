@@ -25,18 +25,6 @@ def stream(stack: Deployed) -> None:
     stack.logged("DynamoDBProcessStreamFunction", "a new item")
 
 
-@pattern("dynamodb-streams-lambda-event-filters")
-def filtered_stream(stack: Deployed) -> None:
-    """Insertions reach one function, deletions the other."""
-    client, table = stack.client("dynamodb"), stack.resources["DynamoDBTable"]
-    schema = client.describe_table(TableName=table)["Table"]["KeySchema"]
-    key = {each["AttributeName"]: {"S": "filtered"} for each in schema}
-    client.put_item(TableName=table, Item=key)
-    stack.logged("putItemTriggerFunction", "filtered")
-    client.delete_item(TableName=table, Key=key)
-    stack.logged("deleteItemTriggerFunction", "filtered")
-
-
 @pattern("dynamodb-eventbridge")
 def stream_to_bus(stack: Deployed) -> None:
     """Stream → function → bus → the functions subscribed to insertions and removals."""
