@@ -133,6 +133,16 @@ def of_kept(call: Call, kept: Shown, prefix: str = "") -> Seal:
     return brought
 
 
+def refuse_for_reads(call: Call) -> None:
+    """s3-020: how an object is kept is not for its readers to say."""
+    if _HEADER in call.request.headers:
+        raise faults.invalid_argument(
+            f"{_HEADER} header is not supported for this operation.",
+            _HEADER,
+            call.request.headers[_HEADER],
+        )
+
+
 def of_upload(call: Call, kept: Shown) -> Seal:
     """The same for a part of an upload."""
     brought = _customer(call.params, "")

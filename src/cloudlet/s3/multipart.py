@@ -183,6 +183,8 @@ def complete_multipart_upload(call: Call, tx: Transaction) -> Output:
     if done is not None:
         return done
     upload = of_id(call, tx)
+    if upload.algorithm or call.params.get("SSECustomerAlgorithm"):
+        encryption.of_upload(call, upload.encryption)
     rows = _chosen(tx, upload, wanted)
     record = _assembled(call, upload, rows)
     _check_whole(call, upload, record)

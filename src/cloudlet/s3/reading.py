@@ -117,6 +117,7 @@ def _found(call: Call, view: View) -> Found | None:
     """The object, or None; what is wrong with the request itself is refused first."""
     attributes.refuse_absent(call.params)
     attributes.check_key(call.params["Key"])
+    encryption.refuse_for_reads(call)
     overrides = [name for name in _OVERRIDES if call.params.get(name) is not None]
     if overrides and call.caller.kind == "anonymous":
         raise faults.invalid_request(

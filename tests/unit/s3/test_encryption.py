@@ -135,6 +135,26 @@ def test_a_clients_key_is_needed_and_the_right_one(shelf: Shelf) -> None:
         shelf.call(copying.copy_object, Bucket="shelf", Key="copy", CopySource="shelf/k")
 
 
+def test_readers_say_nothing_of_encryption(shelf: Shelf) -> None:
+    """s3-020: the header of writes is refused."""
+    shelf.put("k", SMALL)
+    headers = {"x-amz-server-side-encryption": "AES256"}
+    with pytest.raises(AwsError, match="is not supported for this operation"):
+        shelf.call(reading.get_object, headers=headers, Bucket="shelf", Key="k")
+
+
+def test_completing_an_upload_with_checksums_needs_the_clients_key(shelf: Shelf) -> None:
+    upload = shelf.start("k", ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT", **OURS)
+    part = shelf.part("k", upload, 1, SMALL, **OURS)
+    parts = [{"PartNumber": 1, "ETag": part["ETag"]}]
+    with pytest.raises(AwsError, match="InvalidRequest"):
+        shelf.complete("k", upload, parts)
+    with pytest.raises(AwsError, match="InvalidRequest"):
+        shelf.complete("k", upload, parts, **OTHERS)
+    shelf.complete("k", upload, parts, **OURS)
+    assert shelf.get("k", **OURS)["Body"] == SMALL
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
