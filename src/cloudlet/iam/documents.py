@@ -23,7 +23,7 @@ _OPERATOR = re.compile(
     r"(ForAllValues:|ForAnyValue:)?"
     r"(String(Not)?Equals(IgnoreCase)?|String(Not)?Like|(Numeric|Date)(Not)?Equals"
     r"|(Numeric|Date)(Less|Greater)Than(Equals)?|Bool|BinaryEquals|(Not)?IpAddress"
-    r"|Arn(Not)?(Equals|Like)|Null)(IfExists)?",
+    r"|Arn(Not)?(Equals|Like)|Null(?!IfExists))(IfExists)?",
     re.IGNORECASE,
 )
 _SID = re.compile(r"[0-9A-Za-z]*")

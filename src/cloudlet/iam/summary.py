@@ -7,7 +7,7 @@ from typing import Any
 
 from cloudlet.call import Call, Output
 from cloudlet.iam import attachments, documents, faults, policies, roles
-from cloudlet.iam.entities import GROUP, ROLE, USER, Kind, rows, shown
+from cloudlet.iam.entities import GROUP, ROLE, USER, Kind, Reading, named, rows, shown
 from cloudlet.iam.groups import groups_of, profile, profiles_of
 from cloudlet.iam.identifiers import page
 from cloudlet.store.database import Row, Transaction, View
@@ -69,6 +69,37 @@ def list_account_aliases(call: Call, view: View) -> Output:
 def get_account_summary(call: Call, view: View) -> Output:
     counts = {name: view.value(f"SELECT count(*) FROM {table}") for name, table in _COUNTED.items()}
     return {"SummaryMap": {**counts, **_QUOTAS}}
+
+
+# --- What nobody has here, because nothing can make it: tools ask before they delete a user
+
+
+def get_login_profile(call: Call, view: View) -> Output:
+    name = named(call, view, USER)["name"]
+    raise faults.no_entity(f"Login Profile for User {name} cannot be found.")
+
+
+def get_account_password_policy(call: Call, view: View) -> Output:
+    account = call.config.account
+    raise faults.no_entity(f"The Password Policy with domain name {account} cannot be found.")
+
+
+def _nothing(*members: str) -> Reading:
+    def none(call: Call, view: View) -> Output:
+        if "UserName" in call.params:
+            named(call, view, USER)
+        return {member: [] for member in members} | {"IsTruncated": False}
+
+    return none
+
+
+list_mfa_devices = _nothing("MFADevices")
+list_ssh_public_keys = _nothing("SSHPublicKeys")
+list_signing_certificates = _nothing("Certificates")
+list_service_specific_credentials = _nothing("ServiceSpecificCredentials")
+
+
+# --- All of it
 
 
 _WANTED = ("User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from urllib.parse import unquote
 
 import pytest
@@ -241,8 +242,6 @@ def test_account_aliases(cloud: Iam) -> None:
 
 @pytest.mark.parametrize("account", ["000000000000", "123456789012", "999999999999"])
 def test_keys_tell_their_account(cloud: Iam, account: str) -> None:
-    from dataclasses import replace
-
     config = replace(cloud.config, account=account)
     for prefix in ("AKIA", "ASIA"):
         key = access_key_id(config, prefix)
@@ -254,12 +253,18 @@ def test_keys_tell_their_account(cloud: Iam, account: str) -> None:
 
 def test_managed_policies_are_awss(cloud: Iam) -> None:
     names = {arn.removeprefix(managed.PREFIX) for arn in managed.policies()}
-    assert {
-        "PowerUserAccess",
-        "ReadOnlyAccess",
-        "service-role/AWSLambdaVPCAccessExecutionRole",
-    } < names
+    assert {"PowerUserAccess", "service-role/AWSLambdaVPCAccessExecutionRole"} < names
     for policy_ in managed.policies().values():
         assert policy_.document["Version"] == "2012-10-17" and policy_.document["Statement"]
     power = managed.document(f"{managed.PREFIX}PowerUserAccess")
     assert power is not None and "iam:*" in power["Statement"][0]["NotAction"]
+
+
+def test_what_nobody_has_here(cloud: Iam) -> None:
+    ann = {"UserName": "ann"}
+    assert "NoSuchEntity" in refused(cloud.iam, "ListMFADevices", **ann)
+    cloud.iam("CreateUser", **ann)
+    assert cloud.iam("ListMFADevices", **ann)["MFADevices"] == []
+    assert cloud.iam("ListSSHPublicKeys", **ann)["SSHPublicKeys"] == []
+    assert "NoSuchEntity" in refused(cloud.iam, "GetLoginProfile", **ann)
+    assert "NoSuchEntity" in refused(cloud.iam, "GetAccountPasswordPolicy")

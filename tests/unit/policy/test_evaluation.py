@@ -206,6 +206,8 @@ def test_an_unreadable_deny_denies() -> None:
         ("NumericNotEquals", "1", "2", True),
         ("DateLessThan", "2026-12-01T00:00:00Z", "2026-11-01T00:00:00Z", True),
         ("DateGreaterThan", "2026", "1795000000", True),
+        ("DateGreaterThanEquals", "2026-11", "2026-11-01T00:00:00Z", True),
+        ("DateLessThanEquals", "2026-11-01T00:00:00.5Z", "2026-11-01T00:00:01Z", False),
         ("DateEquals", "2026-01-01", "2026-01-01T00:00:00+00:00", True),
         ("DateNotEquals", "2026-01-01", "2026-01-02", True),
         ("Bool", "true", True, True),
@@ -242,6 +244,20 @@ def test_conditions(operator: str, wanted: Any, given: Any, holds: bool) -> None
     values = {"x": "X*"} | ({} if given is None else {"the:key": given})
     tests = conditions.tests({operator: {"The:Key": wanted}})
     assert all(test.holds(values) for test in tests) == holds
+
+
+@pytest.mark.parametrize("operator", [*conditions._OPERATORS, *conditions._NEGATED])
+def test_a_missing_key_and_every_operator(operator: str) -> None:
+    """Of AWS's table: a negated operator holds, …IfExists holds, ForAllValues holds; no other."""
+
+    def holds(name: str) -> bool:
+        (test,) = conditions.tests({name: {"a": "1"}})
+        return test.holds({})
+
+    assert holds(operator) == (operator in conditions._NEGATED)
+    assert holds(f"{operator}IfExists")
+    assert holds(f"ForAllValues:{operator}")
+    assert not holds(f"ForAnyValue:{operator}")
 
 
 @pytest.mark.parametrize("operator", ["Odd", "NullIfExists", "ForAnyValue:Odd", "StringLess"])
