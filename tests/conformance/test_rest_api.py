@@ -118,7 +118,8 @@ def role(server: Server) -> str:
     service = {"Service": "apigateway.amazonaws.com"}
     trust = {"Effect": "Allow", "Principal": service, "Action": "sts:AssumeRole"}
     made = iam.create_role(RoleName="gateway", AssumeRolePolicyDocument=policy(trust))
-    allowed = allow(["dynamodb:PutItem", "dynamodb:Query", "sqs:SendMessage", "s3:GetObject"])
+    actions = ["dynamodb:PutItem", "sqs:SendMessage", "s3:GetObject", "s3:PutObject"]
+    allowed = allow(actions)
     iam.put_role_policy(RoleName="gateway", PolicyName="own", PolicyDocument=policy(allowed))
     return str(made["Role"]["Arn"])
 
@@ -191,7 +192,7 @@ def test_services(server: Server, role: str) -> None:
     url, queue = make_queue(server, "rest-jobs")
     s3.create_bucket(Bucket="rest-files")
     s3.put_object(Bucket="rest-files", Key="a/b.txt", Body=b"stored", ContentType="text/css")
-    api = Rest.make(server, "services")
+    api = Rest.make(server, "services", binaryMediaTypes=["image/png"])
     put = '{"TableName": "rest", "Item": {"id": {"S": "$input.path(\'$.id\')"}}}'
     api.method(
         "POST /items",
@@ -236,7 +237,26 @@ def test_services(server: Server, role: str) -> None:
         ),
         requestParameters={"method.request.path.key": True},
     )
+    kind = {"integration.request.header.Content-Type": "method.request.header.Content-Type"}
+    api.method(
+        "PUT /files/{key+}",
+        for_service(
+            "s3:path/rest-files/{key}",
+            role,
+            integrationHttpMethod="PUT",
+            requestParameters={"integration.request.path.key": "method.request.path.key"} | kind,
+            responses={"200": {}},
+        ),
+        requestParameters={
+            "method.request.path.key": True,
+            "method.request.header.Content-Type": False,
+        },
+    )
     api.deploy()
+    headers = {"content-type": "image/png"}
+    assert api.ask("PUT", "/files/new%20one", body=b"\xff\x00", headers=headers).status == 200
+    stored = s3.get_object(Bucket="rest-files", Key="new one")
+    assert (stored["Body"].read(), stored["ContentType"]) == (b"\xff\x00", "image/png")
     assert api.ask("POST", "/items", json={"id": "one"}).status == 200
     assert dynamodb.scan(TableName="rest")["Items"] == [{"id": {"S": "one"}}]
     answer = api.ask("POST", "/items", json={"id": ""})

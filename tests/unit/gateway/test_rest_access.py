@@ -190,7 +190,8 @@ def test_resource_policy(bench: Bench) -> None:
 
 def keyed(bench: Bench, plan: Any, **more: Any) -> None:
     """A method that wants a key, and the key "secret" with a plan."""
-    deploy(bench, {"GET /pets": method(apiKeyRequired=True), "GET /free": method()}, **more)
+    routes = {"GET /pets": method(apiKeyRequired=True), "GET /free": method()}
+    deploy(bench, more.pop("routes", routes), **more)
     plan = {"id": "plan1", "apiStages": [{"apiId": API, "stage": STAGE}], **plan}
     key = {"id": "key1", "value": "secret", "enabled": True}
 
@@ -218,6 +219,18 @@ def test_api_keys(bench: Bench) -> None:
     assert get(bench, x_api_key="secret").status == 200
     used = bench.database.view().all("SELECT day, used FROM rest_usage ORDER BY day")
     assert [tuple(row) for row in used] == [("2026-11-18", 2), ("2026-11-19", 1)]
+
+
+def test_the_key_that_an_authorizer_finds(bench: Bench) -> None:
+    authorizer = {"id": "auth1", "type": "TOKEN", "authorizerUri": AUTHORIZER}
+    authorizer["identitySource"] = "method.request.header.Authorization"
+    made = method(authorizationType="CUSTOM", authorizerId="auth1", apiKeyRequired=True)
+    more = {"api": {"apiKeySource": "AUTHORIZER"}, "authorizers": {"auth1": authorizer}}
+    keyed(bench, {}, **more, routes={"GET /pets": made})
+    verdict(bench, usageIdentifierKey="secret")
+    assert get(bench, authorization="a").status == 200
+    verdict(bench)
+    assert get(bench, authorization="b", x_api_key="secret").status == 403
 
 
 def test_throttles_of_a_plan(bench: Bench) -> None:

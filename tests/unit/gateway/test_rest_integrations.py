@@ -268,6 +268,22 @@ def test_cache(bench: Bench) -> None:
     assert get("/?q=a") == "6"
 
 
+def test_who_may_have_a_fresh_answer(bench: Bench) -> None:
+    statement = {"Effect": "Allow", "Action": "execute-api:*", "Resource": "*"}
+    arn, policies = "arn:aws:iam::000000000000:user/ann", ({"Statement": [statement]},)
+
+    async def authenticate(*_: Any) -> Caller:
+        return Caller("user", arn, "000000000000", policies=policies)
+
+    bench.cloud.authenticate = authenticate
+    settings = {"*/*": {"cachingEnabled": True, "cacheTtlInSeconds": 60}}
+    stage = {"cacheClusterEnabled": True, "methodSettings": settings}
+    deploy(bench, {"GET /": method(authorizationType="AWS_IAM")}, stage=stage)
+    numbered(bench)
+    headers = [{}, {"cache-control": "no-cache, max-age=0"}, {}]
+    assert [text(ask(bench, request("GET", "/", h))) for h in headers] == ["1", "2", "2"]
+
+
 @pytest.mark.parametrize(
     ("settings", "status", "body", "warns"),
     [
