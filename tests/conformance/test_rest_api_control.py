@@ -185,3 +185,53 @@ def test_permissions_are_verbs_on_paths(
         with pytest.raises(ClientError) as error:
             refused()
         assert code(error)[1] == 403
+
+
+INCLUDED = """
+openapi: 3.0.1
+info: {title: from-s3, version: '1'}
+paths:
+  /mock:
+    get: {responses: {}, x-amazon-apigateway-integration: {type: mock}}
+"""
+BODIES = """
+Resources:
+  Api:
+    Type: AWS::ApiGateway::RestApi
+    Properties: {BodyS3Location: {Bucket: BUCKET, Key: openapi.yaml}, MinimumCompressionSize: 1}
+  Included:
+    Type: AWS::ApiGateway::RestApi
+    Properties:
+      Name: renamed
+      Body: {Fn::Transform: {Name: AWS::Include, Parameters: {Location: s3://BUCKET/openapi.yaml}}}
+Outputs:
+  Api: {Value: !GetAtt Api.RestApiId}
+  Included: {Value: !Ref Included}
+"""
+
+
+def test_bodies_of_templates_come_from_s3(
+    server: Server, client: Any, bucket: str, names: Iterator[str]
+) -> None:
+    server.client("s3").put_object(Bucket=bucket, Key="openapi.yaml", Body=INCLUDED.encode())
+    cloudformation, stack = server.client("cloudformation"), next(names)
+    body = BODIES.replace("BUCKET", bucket)
+    cloudformation.create_stack(
+        StackName=stack, TemplateBody=body, Capabilities=["CAPABILITY_AUTO_EXPAND"]
+    )
+    cloudformation.get_waiter("stack_create_complete").wait(
+        StackName=stack, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300}
+    )
+    (described,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    ids = {each["OutputKey"]: each["OutputValue"] for each in described["Outputs"]}
+    apis = {key: client.get_rest_api(restApiId=api_id) for key, api_id in ids.items()}
+    assert apis["Api"]["name"] == "from-s3"
+    assert apis["Api"]["minimumCompressionSize"] == 1
+    assert apis["Included"]["name"] == "renamed"
+    for api_id in ids.values():
+        paths = [r["path"] for r in client.get_resources(restApiId=api_id)["items"]]
+        assert paths == ["/", "/mock"]
+    cloudformation.delete_stack(StackName=stack)
+    cloudformation.get_waiter("stack_delete_complete").wait(
+        StackName=stack, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300}
+    )
