@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from cloudlet.gateway.domains import Found, Mapping
+from cloudlet.gateway.service import GatewayState
 from tests.harness import Bench
 from tests.unit.gateway.cloud import answers, document, event, request
 from tests.unit.gateway.rest_cloud import API, ask, deploy, method, text
+from tests.unit.gateway.test_edge import listed, make
 
 
 def test_proxy_event(bench: Bench) -> None:
@@ -261,3 +263,26 @@ def test_a_change_is_served_at_once(bench: Bench) -> None:
     assert ask(bench, request("GET", "/")).status == 200
     deploy(bench, {"GET /": method("MOCK", integration={"integrationResponses": {}})})
     assert ask(bench, request("GET", "/")).status == 500
+
+
+def test_the_front_door(bench: Bench, state: GatewayState) -> None:
+    """Without a distribution the oldest API answers; with one, an origin's path counts."""
+    deploy(bench, {"ANY /v1/{proxy+}": method()})
+    answers(bench, {"statusCode": 200, "body": "x"})
+    asked = request("GET", "/dev/v1/a", {"host": "localhost:8000"})
+    assert asyncio.run(state.edge.answer(asked)).body == b"x"
+    domain = f"{API}.execute-api.us-east-1.amazonaws.com"
+    site = {
+        "Id": "site",
+        "DomainName": "site.s3.us-east-1.amazonaws.com",
+        "S3OriginConfig": {"OriginAccessIdentity": ""},
+    }
+    make(
+        bench,
+        state,
+        Origins=listed(site, {"Id": "api", "DomainName": domain, "OriginPath": "/dev"}),
+    )
+    response = asyncio.run(state.edge.answer(request("GET", "/v1/a", {"host": "localhost:8000"})))
+    assert (response.status, response.body) == (200, b"x")
+    context = event(bench)["requestContext"]
+    assert (context["path"], context["resourcePath"]) == ("/dev/v1/a", "/v1/{proxy+}")
