@@ -54,7 +54,17 @@ class Doors:
         await self._edge(socket.request).connect(socket)
 
     def _edge(self, request: Request) -> Edge:
-        return self._accounts.gateway_of_host(request.host).edge
+        edge = self._accounts.gateway_of_host(request.host).edge
+        edge.origins.inside = self._inside
+        return edge
+
+    async def _inside(self, request: Request) -> Response | None:
+        """What another address of this cloud answers: origins of a distribution ask."""
+        for special in self._aws.specials:
+            response = await special(request)
+            if response is not None:
+                return response
+        return None
 
     async def _special(self, request: Request) -> Response | None:
         if request.raw_path == HEALTH_PATH:

@@ -23,6 +23,19 @@ class Origin:
     api_id: str | None
     is_signed: bool  # an origin access control signs requests as CloudFront
     headers: tuple[tuple[str, str], ...]
+    protocol: str = "http-only"  # of other services: "https-only", "match-viewer"
+    ports: tuple[int, int] = (80, 443)
+    connect_s: float = 10
+    read_s: float = 30
+
+    def address(self, viewers: str) -> str:
+        """Of a service that is not in this cloud."""
+        is_tls = self.protocol == "https-only" or (
+            self.protocol == "match-viewer" and viewers == "https"
+        )
+        port = self.ports[is_tls]
+        name = self.domain if port in (80, 443) else f"{self.domain}:{port}"
+        return f"{'https' if is_tls else 'http'}://{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +137,7 @@ def _distribution(view: View, item: Item, account: str) -> Distribution:
 def _origin(origin: Document) -> Origin:
     domain = origin["DomainName"].lower()
     bucket, api = _S3.fullmatch(domain), _API.fullmatch(domain)
+    own = origin.get("CustomOriginConfig") or {}
     return Origin(
         domain,
         origin.get("OriginPath") or "",
@@ -134,6 +148,10 @@ def _origin(origin: Document) -> Origin:
             (h["HeaderName"].lower(), h["HeaderValue"])
             for h in members(origin.get("CustomHeaders"))
         ),
+        own.get("OriginProtocolPolicy") or "http-only",
+        (own.get("HTTPPort") or 80, own.get("HTTPSPort") or 443),
+        origin.get("ConnectionTimeout") or 10,
+        own.get("OriginReadTimeout") or 30,
     )
 
 

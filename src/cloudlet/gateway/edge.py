@@ -33,14 +33,14 @@ class Edge:
         self.cloud: Cloud = gateway.cloud
         self._gateway = gateway
         self._connections = connections
-        self._origins = Origins(gateway)
+        self.origins = Origins(gateway)
         self._known: list[Distribution] | None = None
         self._generation = 0
         self._warned: set[str] = set()
 
     @property
     def cache(self) -> EdgeCache:
-        return self._origins.cache
+        return self.origins.cache
 
     def forget_distributions(self) -> None:
         self._generation += 1
@@ -83,7 +83,7 @@ class Edge:
         behavior = distribution.behavior(path)
         self._note_protocol(distribution, behavior, request)
         if request.method in behavior.methods:
-            response = await self._origins.fetch(distribution, behavior, request, raw_path)
+            response = await self.origins.fetch(distribution, behavior, request, raw_path)
         else:
             response = _error(request, 403, _METHOD_REFUSED)
         if behavior.response_policy is not None:
@@ -98,7 +98,7 @@ class Edge:
         path = custom["ResponsePagePath"]
         asked = without_conditions(request, path)
         asked.body = Body.of(b"")
-        page = await self._origins.fetch(distribution, distribution.behavior(path), asked, path)
+        page = await self.origins.fetch(distribution, distribution.behavior(path), asked, path)
         if page.status != 200:
             await discard(page)
             return response

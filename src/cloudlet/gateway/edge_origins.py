@@ -6,19 +6,21 @@ https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/ServingCompre
 import asyncio
 import re
 import zlib
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 
 from cloudlet.call import Cloud
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.exchange import Request, Response
-from cloudlet.gateway import edge_cache, forwarding, s3_origin
-from cloudlet.gateway.behaviors import Behavior, Caching, Distribution
+from cloudlet.gateway import edge_cache, forwarding, http_origin, s3_origin
+from cloudlet.gateway.behaviors import Behavior, Caching, Distribution, Origin
 from cloudlet.gateway.edge_cache import OBJECT_MAX_BYTES, EdgeCache, Entry
 from cloudlet.gateway.http_api import Gateway, message
 
 _COMPRESSED_MIN_BYTES, _COMPRESSED_MAX_BYTES = 1000, 10_000_000
 _IN_THREAD_BYTES = 64 << 10
+Inside = Callable[[Request], Awaitable[Response | None]]
 _CONDITIONS = frozenset(
     ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range")
 )
@@ -40,6 +42,7 @@ class Origins:
         self._cloud: Cloud = gateway.cloud
         self._gateway = gateway
         self.cache = EdgeCache()
+        self.inside: Inside = _nothing_inside  # answers for other hosts of this cloud
 
     async def fetch(
         self, distribution: Distribution, behavior: Behavior, request: Request, raw_path: str
@@ -104,12 +107,27 @@ class Origins:
                 path = origin.path + raw_path
                 response = await self._gateway.answer(sent, origin.api_id, path)
             else:
-                raise NotImplementedByCloudlet(f"The origin {origin.domain} of a distribution")
+                response = await self._custom(origin, sent, raw_path)
         except AwsError as error:
             response = message(error.status, error.message)
         if behavior.drops_cookies:
             response.headers = [h for h in response.headers if h[0] != "set-cookie"]
         return response
+
+    async def _custom(self, origin: Origin, sent: Request, raw_path: str) -> Response:
+        """A website, function URL or custom domain of this cloud, or anybody's HTTP service."""
+        headers = {**sent.headers, "host": origin.domain}
+        inside = replace(sent, raw_path=origin.path + raw_path, headers=headers)
+        response = await self.inside(inside)
+        if response is not None:
+            return response
+        if origin.domain.endswith((".amazonaws.com", ".on.aws")):
+            raise NotImplementedByCloudlet(f"The origin {origin.domain} of a distribution")
+        return await http_origin.fetch(origin, sent, raw_path)
+
+
+async def _nothing_inside(request: Request) -> Response | None:
+    return None
 
 
 def _told(entry: Entry, request: Request, now_ms: int, outcome: str) -> Response:
