@@ -101,7 +101,7 @@ class Access:
         if not decision.is_allowed:
             message = "User is not authorized to access this resource"
             if decision.denied_by:
-                message += f" with an explicit deny in an {decision.denied_by}"
+                message += " with an explicit deny"
             raise Fault("ACCESS_DENIED", message)
         return verdict.usage_key
 
