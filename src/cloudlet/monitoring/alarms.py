@@ -270,6 +270,8 @@ def _switch(call: Call, tx: Transaction, *, is_enabled: bool) -> None:
 
 def describe_alarm_history(call: Call, view: View) -> Output:
     params = call.params
+    if params.get("AlarmContributorId"):
+        raise NotImplementedByCloudlet("AlarmContributorId")
     is_up = params.get("ScanBy") == "TimestampAscending"
     limit, offset = params.get("MaxRecords") or 50, params.get("NextToken") or "0"
     if not (offset.isascii() and offset.isdigit() and len(offset) < 10):

@@ -30,6 +30,7 @@ _TOKEN = re.compile(
 )
 _ORDER = {"<": lt, "<=": le, ">": gt, ">=": ge}
 _REGEX_MAX = 2  # in one pattern
+_SEARCHED_MAX = 10_000  # letters of a value
 _DEPTH_MAX = 50  # of parentheses, all of them counted
 
 
@@ -41,7 +42,8 @@ def expression(text: str) -> Callable[[str], bool]:
         search = re.compile(text, re.ASCII).search
     except re.error as error:
         raise _invalid(f"Invalid regular expression: %{text}%") from error
-    return lambda value: search(value) is not None
+    # of a longer text the beginning: a line of a function must not keep everybody waiting
+    return lambda value: search(value[:_SEARCHED_MAX]) is not None
 
 
 def unescaped(text: str) -> str:

@@ -57,15 +57,24 @@ class Journal:
         now_ms = self._cloud.config.now_ms()
         for (group, stream), count in dropped.items():
             lines.append(Line(group, stream, now_ms, f"[cloudlet] {count} lines were dropped"))
-        if lines:
-            await self._cloud.database.write(lambda tx: self._intake.write(tx, lines))
+        if not lines:
+            return
+        try:
+            # a cancelled flush is still written: nothing is lost, nothing twice
+            await asyncio.shield(
+                self._cloud.database.write(lambda tx: self._intake.write(tx, lines))
+            )
+        except Exception:
+            self._lines = lines + self._lines
+            self._size_bytes += sum(len(line.message) + 100 for line in lines)
+            raise
 
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
             await asyncio.sleep(WINDOW_S)
             self._wake.clear()
-            self._is_woken = False
+            self._is_woken = False  # from here on a new line wakes again
             try:
                 await self.flush()
             except Exception:  # a full disk must not end logging for ever

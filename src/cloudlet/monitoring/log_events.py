@@ -8,6 +8,7 @@ import heapq
 from collections.abc import Iterator
 
 from cloudlet.call import Call, Output
+from cloudlet.errors import NotImplementedByCloudlet
 from cloudlet.monitoring.filter_patterns import compile_pattern
 from cloudlet.monitoring.ingestion import EVENT_BYTES, Line, event_id
 from cloudlet.monitoring.log_groups import invalid, require_group
@@ -28,6 +29,8 @@ Place = tuple[int, int]  # time, id
 
 
 def put_log_events(call: Call, tx: Transaction) -> Output:
+    if call.params.get("entity"):
+        raise NotImplementedByCloudlet("entity")
     stream, events = require_stream(call, tx), call.params["logEvents"]
     sizes = [len(event["message"].encode()) + EVENT_BYTES for event in events]
     if sum(sizes) > _BATCH_BYTES_MAX:
@@ -108,6 +111,8 @@ def filter_log_events(call: Call, view: View) -> Output:
     params = call.params
     if params.get("logStreamNames") and params.get("logStreamNamePrefix"):
         raise invalid("logStreamNamePrefix and logStreamNames are mutually exclusive.")
+    if params.get("startFromHead") is False:
+        raise NotImplementedByCloudlet("A search from the end")
     group = require_group(call, view)
     pattern = compile_pattern(params.get("filterPattern") or "")
     limit = min(int(params.get("limit") or _EVENTS_MAX), _EVENTS_MAX)

@@ -74,6 +74,9 @@ def list_log_groups(call: Call, view: View) -> Output:
 def _page(
     call: Call, view: View, prefix: str, part: str, limit: int
 ) -> tuple[list[Row], str | None]:
+    for option in ("accountIdentifiers", "includeLinkedAccounts"):
+        if call.params.get(option):
+            raise NotImplementedByCloudlet(option)
     names = [_name_of(each) for each in call.params.get("logGroupIdentifiers") or []]
     if call.params.get("logGroupClass", "STANDARD") != "STANDARD":
         return [], None

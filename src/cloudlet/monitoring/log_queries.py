@@ -175,19 +175,23 @@ async def start_query(call: Call) -> Output:
 
 
 async def get_query_results(call: Call) -> Output:
-    running = _required(call)
-    names = running.query.shown
+    running, names = _required(call), _required(call).query.shown
+    token, size = call.params.get("nextToken") or "0", call.params.get("maxItems") or LIMIT
+    if not (token.isascii() and token.isdigit() and len(token) < 9):
+        raise invalid("The specified nextToken is invalid.")
+    end = int(token) + size
     results = [
         [
             *({"field": n, "value": _shown(row[n])} for n in names if row.get(n) is not None),
             *([{"field": "@ptr", "value": row["@ptr"]}] if "@ptr" in row else []),
         ]
-        for row in running.rows
+        for row in running.rows[int(token) : end]
     ]
     return {
         "queryLanguage": "CWLI",
         "results": results,
         "status": running.status,
+        "nextToken": str(end) if len(running.rows) > end else None,
         "statistics": {
             "recordsMatched": float(len(running.rows)),
             "recordsScanned": float(running.scanned),

@@ -73,12 +73,12 @@ class Meter:
             return
         with self._lock:
             known = self._open.get(series)
-            if known is not None:
-                known.merge(summary)
-            elif len(self._open) < _OPEN_MAX:
-                self._open[series] = summary
-            else:
-                self._lost += 1
+            if known is None:
+                if len(self._open) >= _OPEN_MAX:
+                    self._lost += 1
+                    return
+                known = self._open[series] = Summary()  # not the caller's, who may put it again
+            known.merge(summary)
 
     async def flush(self) -> None:
         with self._lock:
@@ -89,8 +89,9 @@ class Meter:
         if not taken:
             return
         try:
-            await self._cloud.database.write(lambda tx: write_points(tx, taken))
-        except BaseException:
+            # a cancelled flush is still written: nothing is lost, nothing twice
+            await asyncio.shield(self._cloud.database.write(lambda tx: write_points(tx, taken)))
+        except Exception:
             self._put_back(taken)
             raise
 

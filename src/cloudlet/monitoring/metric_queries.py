@@ -4,6 +4,7 @@ What is still in the meter is written first, so that a client sees what it has m
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html
 """
 
+import asyncio
 import re
 from collections import defaultdict
 from dataclasses import dataclass
@@ -31,8 +32,11 @@ _DAY_MS = 24 * _HOUR_MS
 
 
 async def list_metrics(call: Call) -> Output:
-    await call.state.meter.flush()
     params, view = call.params, call.cloud.database.view()
+    for option in ("IncludeLinkedAccounts", "OwningAccount"):
+        if params.get(option):
+            raise NotImplementedByCloudlet(option)
+    await call.state.meter.flush()
     active_ms = 3 * _HOUR_MS if params.get("RecentlyActive") else 14 * _DAY_MS
     token = params.get("NextToken") or ""
     after = _token(token) if token else 0
@@ -85,7 +89,7 @@ async def get_metric_statistics(call: Call) -> Output:
         )
         raise AwsError("InvalidParameterCombination", message)
     await call.state.meter.flush()
-    buckets = _buckets(call.cloud.database.view(), params, grid)
+    buckets = await asyncio.to_thread(lambda: _buckets(call.cloud.database.view(), params, grid))
     return {
         "Label": params["MetricName"],
         "Datapoints": [
@@ -143,7 +147,14 @@ async def get_metric_data(call: Call) -> Output:
     for query in queries:
         if "${" in (query.get("Label") or ""):
             raise NotImplementedByCloudlet("A label with dynamic values")
+        if query.get("AccountId"):
+            raise NotImplementedByCloudlet("AccountId")
     await call.state.meter.flush()
+    return await asyncio.to_thread(_data, call)
+
+
+def _data(call: Call) -> Output:
+    params, queries = call.params, call.params["MetricDataQueries"]
     reading = Reading(call.cloud.database.view(), queries, params["StartTime"], params["EndTime"])
     series = [(query, each) for query in queries if query.get("ReturnData", True)
               for each in reading.series(query["Id"])]  # fmt: skip

@@ -26,6 +26,7 @@ _COMPARE = {"=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operato
             ">": operator.gt, ">=": operator.ge}  # fmt: skip
 _SPANS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _DEPTH_MAX = 40
+SEARCHED_MAX = 10_000  # letters of a value that a regular expression sees
 
 
 class Moment(float):
@@ -175,7 +176,7 @@ class Scanner:
                 raise self.wrong()
             part = _unquoted(word)
             return lambda record: part in text(left(record))
-        return lambda record: pattern.search(text(left(record))) is not None
+        return lambda record: pattern.search(text(left(record))[:SEARCHED_MAX]) is not None
 
     def _among(self, left: Expression) -> Expression:
         self.need("[")

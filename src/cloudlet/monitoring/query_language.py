@@ -12,6 +12,7 @@ from typing import Any
 
 from cloudlet.monitoring.distribution import Summary
 from cloudlet.monitoring.query_expressions import (
+    SEARCHED_MAX,
     Expression,
     Record,
     Scanner,
@@ -130,7 +131,7 @@ class Query:
 
         def parse(records: Iterable[Record]) -> Iterator[Record]:
             for record in records:
-                match = found.search(text(record.get(source)))
+                match = found.search(text(record.get(source))[:SEARCHED_MAX])
                 values = match.groups() if match else ()
                 yield {**record, **dict(zip(names, values, strict=False))}
 

@@ -121,7 +121,7 @@ class Protocol:
         return Parsed(name, self._json_in.of(shape)(document))
 
     async def _parse_form(self, request: Request) -> Parsed:
-        body = await request.body.read(self._body_bytes_max)
+        body = await self._read(request)
         fields = parse_qsl(request.query, keep_blank_values=True)
         try:
             fields += parse_qsl(body.decode(), keep_blank_values=True)

@@ -265,10 +265,10 @@ def embedded(**changes: Any) -> str:
 
 
 def test_embedded_metrics_are_measured(stream: Bench) -> None:
-    put(stream, embedded())
+    put(stream, embedded(), embedded())
     assert [row[2:] for row in points(stream)] == [
-        ('[["Region","eu"],["Service","web"]]', 1_794_999_960_000, 3, 2),
-        ('[["Service","web"]]', 1_794_999_960_000, 3, 2),
+        ('[["Region","eu"],["Service","web"]]', 1_794_999_960_000, 6, 4),
+        ('[["Service","web"]]', 1_794_999_960_000, 6, 4),
     ]
 
 
