@@ -178,6 +178,26 @@ def test_usage_is_told_and_granted(rest: Rest) -> None:
     rest.fails("BadRequestException", "GetUsage", **{**wrong, "startDate": "soon"})
 
 
+def test_odd_values_are_refused_not_stored(rest: Rest) -> None:
+    plan = _plan(rest, rest.deployed())
+    for path, value in (
+        ("/throttle/rateLimit", "nan"),
+        ("/throttle/rateLimit", "1e999"),
+        ("/throttle/burstLimit", "9" * 30),
+        ("/quota/limit", "1.5"),
+    ):
+        with pytest.raises(Exception, match="Invalid value specified for path"):
+            rest.patch("UpdateUsagePlan", "replace", path, value, usagePlanId=plan["id"])
+    nothing: list[Document] = [{}]
+    rest.fails("NotFoundException", "CreateUsagePlan", name="x", apiStages=nothing)
+    rest.fails("NotFoundException", "CreateApiKey", stageKeys=nothing)
+    rest.fails("BadRequestException", "GetApiKeys", position="\u00b2")
+    deep = {"restApiId": rest.api()["id"], "contentType": "application/json", "name": "Deep"}
+    for depth in (200, 5000):
+        schema = '{"a":' * depth + "1" + "}" * depth
+        rest.fails("BadRequestException", "CreateModel", **deep, schema=schema)
+
+
 def test_tags(rest: Rest) -> None:
     api = rest.deployed()
     key, plan = rest("CreateApiKey"), _plan(rest, api)

@@ -59,6 +59,13 @@ def test_authorizers_that_cannot_be(rest: Rest, members: Document, code: str) ->
     rest.fails(code, "CreateAuthorizer", restApiId=api_id, **{**TOKEN, **members})
 
 
+def test_an_api_has_at_most_ten_authorizers(rest: Rest) -> None:
+    api_id = rest.api()["id"]
+    for number in range(10):
+        rest("CreateAuthorizer", restApiId=api_id, **{**TOKEN, "name": f"a{number}"})
+    rest.fails("LimitExceededException", "CreateAuthorizer", restApiId=api_id, **TOKEN)
+
+
 def test_models_refer_to_each_other(rest: Rest) -> None:
     api_id = rest.api()["id"]
     pet = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}}

@@ -3,13 +3,14 @@
 What the data plane cannot honour is refused here, by name.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
-from cloudlet.gateway.rest import documents
+from cloudlet.gateway.rest import definitions, documents
 from cloudlet.gateway.rest.documents import Document, bad_request
 from cloudlet.store.database import View
 
@@ -55,8 +56,9 @@ def policy(text: str | None) -> Document | None:
     if not text:
         return None
     try:
-        document = json.loads(text)
+        document = orjson.loads(text)
         if isinstance(document, dict) and document.get("Statement"):
+            definitions.bound(document)
             return document
     except ValueError:
         pass
@@ -256,8 +258,9 @@ def model(document: Document) -> None:
     if not document.get("schema"):
         raise bad_request("Model schema must have at least 1 property or array items defined")
     try:
-        schema: Any = json.loads(document["schema"])
+        schema: Any = orjson.loads(document["schema"])
     except ValueError:
         schema = None
+    definitions.bound(schema)
     if not isinstance(schema, dict):
         raise bad_request("Invalid model schema specified: it must be a JSON schema")

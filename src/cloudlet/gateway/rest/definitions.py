@@ -79,7 +79,7 @@ def read(body: bytes) -> Definition:
     """Slow for large documents: to be called in a thread."""
     document = parse(body)
     try:
-        _count(document, 0)
+        bound(document)
         return _Reader(document).read()
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise bad_request(_MALFORMED) from error
@@ -105,7 +105,7 @@ def parse(body: bytes) -> Document:
     return document
 
 
-def _count(value: Any, depth: int, seen: int = 0) -> int:
+def bound(value: Any, depth: int = 0, seen: int = 0) -> int:
     """Refuses what YAML's aliases blow up: the document counts as if it was written out."""
     seen += 1
     if depth > _DEPTH_MAX or seen > _NODES_MAX:
@@ -113,7 +113,7 @@ def _count(value: Any, depth: int, seen: int = 0) -> int:
     members = value.values() if isinstance(value, dict) else value
     if isinstance(value, (dict, list)):
         for member in members:
-            seen = _count(member, depth + 1, seen)
+            seen = bound(member, depth + 1, seen)
     return seen
 
 

@@ -189,7 +189,7 @@ def page(found: list[Document], params: Document) -> Document:
     if not 1 <= limit <= PAGE_MAX:
         raise bad_request(f"Invalid limit parameter: must be between 1 and {PAGE_MAX}")
     position = params.get("position") or "0"
-    if not position.isdigit():
+    if not position.isdecimal():
         raise bad_request("Invalid position parameter")
     start, end = int(position), int(position) + limit
     output: Document = {"items": found[start:end]}

@@ -55,9 +55,10 @@ def _new(call: Call, tx: Transaction, members: Document) -> Document:
 
 def _stage_key(call: Call, tx: Transaction, stage: Any) -> str:
     """Kept and shown; only a usage plan lets a key in, as on AWS."""
-    if not documents.find_part(tx, stage["restApiId"], "stage", stage["stageName"]):
+    api_id, name = stage.get("restApiId", ""), stage.get("stageName", "")
+    if not documents.find_part(tx, api_id, "stage", name):
         raise documents.not_found("stage")
-    return f"{stage['restApiId']}/{stage['stageName']}"
+    return f"{api_id}/{name}"
 
 
 def get_api_key(call: Call, view: View) -> Output:
@@ -127,7 +128,8 @@ def _rows(body: bytes) -> list[dict[str, str]]:
 
 
 def _import(call: Call, tx: Transaction, row: dict[str, str]) -> str:
-    plans = [plan for plan in row.get("usageplanids", "").replace(" ", "").split(",") if plan]
+    named = row.get("usageplanids", "").replace(" ", "").split(",")
+    plans = list(filter(None, dict.fromkeys(named)))
     for plan in plans:
         documents.item(tx, "usageplan", plan)
     members: Document = {

@@ -34,6 +34,7 @@ class Part:
     check: Callable[[Document], None]
     key: str = "id"
     unique: str = ""  # a member whose value no two parts share
+    most: int = 2000  # of them in an API
 
     def create(self, call: Call, tx: Transaction) -> Output:
         api_id = documents.api(call, tx)["id"]
@@ -73,8 +74,10 @@ def save_new(tx: Transaction, api_id: str, part: Part, members: Document, now_ms
         document["createdDate"] = now_ms // 1000
         del document["id"]
     part.check(document)
-    others = documents.parts(tx, api_id, part.kind) if part.unique else []
-    if any(other[part.unique] == document[part.unique] for other in others):
+    others = documents.parts(tx, api_id, part.kind)
+    if len(others) >= part.most:
+        raise documents.limit_exceeded(f"Maximum number of {part.noun}s for this API is reached")
+    if part.unique and any(other[part.unique] == document[part.unique] for other in others):
         name = document[part.unique]
         raise documents.conflict(
             f"{part.noun} {part.unique} already exists for this REST API: {name}"
@@ -95,6 +98,7 @@ AUTHORIZER = Part(
     {"authType": "custom", "authorizerResultTtlInSeconds": 300},
     checks.authorizer,
     unique="name",
+    most=10,
 )
 MODEL = Part(
     "model",

@@ -69,6 +69,7 @@ RULES: Mapping[str, str] = {
     ),
     "validator": "name:s validateRequestBody:b validateRequestParameters:b",
 }
+_NUMBER_MAX = 2**31
 _OPS = ("add", "remove", "replace", "copy", "move", "test")
 
 
@@ -152,7 +153,7 @@ def _change_list(owner: Document, last: str, rule: str, change: tuple[str, str, 
     found = owner.setdefault(last, [])
     entry = key if by_key else scalar("s", value, last)
     if name == "replace" and by_key:
-        at = int(key) if key.isdigit() and int(key) < len(found) else _index(found, key)
+        at = int(key) if key.isdecimal() and int(key) < len(found) else _index(found, key)
         found[at] = scalar("s", value, last)
     elif name == "replace":
         owner[last] = [entry]
@@ -176,7 +177,10 @@ def scalar(kind: str, value: Any, path: str) -> Any:
     try:
         if kind == "b":
             return {"true": True, "false": False}[str(value).lower()]
-        return (int if kind == "i" else float)(value)
+        number = (int if kind == "i" else float)(value)
+        if not abs(number) < _NUMBER_MAX:  # nan, too
+            raise ValueError(value)
+        return number
     except (KeyError, TypeError, ValueError):
         raise bad_request(f"Invalid value specified for path '{path}': {value}") from None
 

@@ -169,8 +169,9 @@ def forget(call: Call, tx: Transaction, api_id: str, stage_name: str | None = No
 
 def _save(call: Call, tx: Transaction, plan: Document) -> Document:
     for stage in plan["apiStages"]:
-        if not documents.find_part(tx, stage["apiId"], "stage", stage["stage"]):
-            raise _no_stage(f"{stage['apiId']}:{stage['stage']}")
+        api_id, name = stage.get("apiId", ""), stage.get("stage", "")
+        if not documents.find_part(tx, api_id, "stage", name):
+            raise _no_stage(f"{api_id}:{name}")
     if not str(plan.get("name") or "").strip():
         raise bad_request("Usage Plan name must be specified")
     _check_quota(plan.get("quota"))

@@ -133,7 +133,7 @@ def _media_patches(current: list[str], wanted: list[str]) -> Patches:
 
 async def _update_api(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
     api = known.physical_id
-    if _has_body(new):
+    if _has_body(new) and any(new.get(name) != old.get(name) for name in _IMPORTED):
         mode = str(new.get("Mode") or "overwrite")
         await ctx.call(SERVICE, "PutRestApi", restApiId=api, mode=mode, **await _import(ctx, new))
     await _besides_body(ctx, api, new, old)
