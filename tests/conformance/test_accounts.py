@@ -113,6 +113,26 @@ def test_an_account_is_usable_at_once_and_knows_itself(server: Server, one: Acco
     assert f"{ACCOUNT}  (default)\n" in listed
 
 
+def test_the_command(server: Server, one: Account) -> None:
+    words = [sys.executable, "-m", "cloudlet"]
+    data = ["--data", str(server.data)]
+    done = subprocess.run(
+        [*words, "env", "--account", one.id, *data], capture_output=True, text=True, timeout=60
+    )
+    assert f"export AWS_ACCESS_KEY_ID={one.key}\n" in done.stdout
+    for arguments, answer, message in (
+        (["account", "delete", one.id, *data], "n\n", "Aborted!"),
+        (["account", "delete", ACCOUNT, "--yes", *data], "", "cannot be deleted"),
+        (["account", "delete", "123123123123", "--yes", *data], "", "there is no account"),
+        (["env", "--account", "../..", *data], "", "there is no account"),
+    ):
+        done = subprocess.run(
+            [*words, *arguments], capture_output=True, text=True, input=answer, timeout=60
+        )
+        assert done.returncode == 1 and message in done.stderr
+    assert one.client("sts").get_caller_identity()["Account"] == one.id
+
+
 def test_the_same_names_never_cross(server: Server, one: Account, two: Account) -> None:
     for account in (one, two):
         make_table(account, "items")

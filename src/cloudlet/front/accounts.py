@@ -36,7 +36,7 @@ from cloudlet.s3.bucket import of_name
 from cloudlet.store.database import Transaction
 
 _log = logging.getLogger(__name__)
-_SWEEP_S = 0.5
+_SWEEP_S = 1.0
 _KEY = re.compile(r"(?:Credential=|AWSAccessKeyId=|AWS )([A-Za-z0-9]{12,128})")
 _OWN_HOST = re.compile(
     r"[^.]+|[\d.]+|\[.*\]?|.*\.(?:localhost|localdomain|amazonaws\.com|on\.aws)", re.IGNORECASE
@@ -127,10 +127,13 @@ class Accounts:
         """Accounts that are marked as deleted end here."""
         while True:
             await asyncio.sleep(_SWEEP_S)
-            for account in self._others():
-                if folders.is_deleted(self._config, account):
-                    await self._close(account)
-            await asyncio.to_thread(folders.sweep, self._config)
+            try:
+                for account in self._others():
+                    if folders.is_deleted(self._config, account):
+                        await self._close(account)
+                await asyncio.to_thread(folders.sweep, self._config)
+            except Exception:
+                _log.exception("a deleted account cannot be removed")
 
     # Whose request is it?
 
