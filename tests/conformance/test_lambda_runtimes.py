@@ -142,6 +142,21 @@ def test_kinds_of_handlers(
 
 
 @needs_node
+def test_node_is_shut_in_as_python_is(server: Server, role: str, names: Iterator[str]) -> None:
+    name = next(names)
+    source = """
+      const fs = require("fs");
+      const attempt = (action) => { try { return String(action()); } catch (e) { return e.code; } };
+      exports.handler = async ({ data }) => [
+        attempt(() => fs.readFileSync(`${data}/cloudlet.db`)), attempt(() => fs.readdirSync(data)),
+        attempt(() => fs.writeFileSync("/tmp/mine", "x") ?? "written"),
+      ];"""
+    create(server, role, name, {"index.js": source}, Runtime="nodejs20.x")
+    database, listing, own = invoke(server, name, {"data": str(server.data)})[0]
+    assert database in ("EACCES", "ENOENT") and "root-key" not in listing and own == "written"
+
+
+@needs_node
 def test_es_modules(server: Server, role: str, names: Iterator[str]) -> None:
     for files in (
         {"index.mjs": "const found = await Promise.resolve(5);\n"

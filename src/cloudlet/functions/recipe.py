@@ -3,7 +3,9 @@
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 """
 
+import hashlib
 import os
+import shutil
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -47,6 +49,7 @@ def spawn_request(
     }
     if argv and path:
         environment["CLOUDLET_PATH"] = ":".join(path)
+    opt = layers_at_opt(config, spec, interpreter)
     own_tmp = tmp_folder(config, process)
     own_tmp.mkdir(parents=True, exist_ok=True)
     return {
@@ -57,15 +60,45 @@ def spawn_request(
         "readable": [
             spec.folder,
             *spec.layers,
+            *filter(None, [opt]),
             *program.readable,
             *filter(None, [interpreter.home]),
         ],
         "hidden": [str(config.data)],
+        "opt": opt,
         "tmp": str(own_tmp),
         "tmp_mb": spec.tmp_mb,
         "address_space_bytes": None if argv else (spec.memory_mb << 21) + _ADDRESS_SPACE_EXTRA,
         "user_processes": _process_count(),
     }
+
+
+def layers_at_opt(config: Config, spec: Spec, interpreter: Interpreter) -> str:
+    """What a function finds at /opt: its layer, or all of them in one folder of links; "" where
+    it has none, or where this machine keeps at /opt what the function runs on."""
+    homes = (sys.base_prefix, sys.prefix, interpreter.home)
+    if not spec.layers or not Path("/opt").is_dir() or any(h.startswith("/opt/") for h in homes):
+        return ""
+    if len(spec.layers) == 1:
+        return spec.layers[0]
+    name = hashlib.sha256("\0".join(spec.layers).encode()).hexdigest()[:24]
+    folder = config.data / "runtimes" / "opt" / name
+    if not folder.is_dir():
+        new = folder.with_name(f"new-{config.new_secret(4)}")
+        for layer in reversed(spec.layers):  # the first of them wins
+            shutil.copytree(layer, new, copy_function=_link, dirs_exist_ok=True)
+        with suppress(OSError):  # somebody else was faster
+            new.rename(folder)
+        shutil.rmtree(new, ignore_errors=True)
+    return str(folder)
+
+
+def _link(source: str, target: str) -> None:
+    Path(target).unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
 
 
 def tmp_folder(config: Config, process: WorkerProcess) -> Path:

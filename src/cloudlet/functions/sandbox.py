@@ -88,6 +88,8 @@ def _shut_in_by_mounts(
         folders += _homes()
     if not namespaces.cover(folders, readable, message["tmp_mb"]):
         raise PermissionError("The worker gets no /tmp of its own.")
+    if message["opt"] and namespaces.show_at(message["opt"], "/opt"):
+        readable.append("/opt")
     namespaces.own_proc()
 
 

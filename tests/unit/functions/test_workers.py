@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cloudlet.errors import AwsError
-from tests.unit.functions.cloud import ROLE, running, until
+from tests.unit.functions.cloud import ROLE, running, until, zipped
 from tests.unit.functions.cloud import run as run_async
 
 
@@ -268,5 +268,31 @@ done
                 await bed.invoke("lambda", "CreateFunction", params)
             assert document(await bed.run("bash", b'{"a": 1}')) == {"got": {"a": 1}}
             assert (await bed.run("bundled"))["Payload"] == b'"mine"'
+
+    run_async(test)
+
+
+@pytest.mark.skipif(not Path("/opt").is_dir(), reason="there is no /opt")
+def test_layers_are_at_opt(tmp_path: Path) -> None:
+    """One as it is, several laid over each other: the last wins."""
+    source = (
+        "import os\ndef handler(event, context):\n"
+        "    return {name: open(f'/opt/{name}').read() for name in sorted(os.listdir('/opt'))}"
+    )
+
+    async def test() -> None:
+        async with running(tmp_path) as bed:
+            if not (await bed.functions.pool.staff.launcher.able())["private_tmp"]:
+                pytest.skip("workers have no mounts of their own here")
+            layers = []
+            for name, files in (("one", {"a": "1", "both": "1"}), ("two", {"b": "2", "both": "2"})):
+                content = {"ZipFile": zipped(**files)}
+                made = await bed.operate("PublishLayerVersion", LayerName=name, Content=content)
+                layers.append(made["LayerVersionArn"])
+            await bed.create("single", source, Layers=layers[:1])
+            assert document(await bed.run("single")) == {"a.py": "1", "both.py": "1"}
+            await bed.create("several", source, Layers=layers)
+            merged = {"a.py": "1", "b.py": "2", "both.py": "2"}
+            assert document(await bed.run("several")) == merged
 
     run_async(test)
