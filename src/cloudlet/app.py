@@ -341,6 +341,7 @@ async def _serve(
         else:
             await run
     finally:
+        app.monitoring.hang_up()
         await ports.close()
         await app.accounts.stop()
         await app.stop()

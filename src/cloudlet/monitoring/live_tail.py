@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_StartLi
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from cloudlet.call import Call, Output
@@ -39,6 +40,7 @@ class LiveTail:
 
     def __init__(self, call: Call, groups: set[str]) -> None:
         self._call = call
+        self.hung_up = asyncio.Event()  # by us: the process ends
         self._groups = groups
         self._pattern = compile_pattern(call.params.get("logEventFilterPattern") or "")
         self._last_id = self._view.value("SELECT max(id) FROM log_events") or 0
@@ -52,7 +54,9 @@ class LiveTail:
         session = {"requestId": call.request.id, "sessionId": call.config.new_id()}
         yield {"sessionStart": {**call.params, **session}}
         while call.now_ms < end_ms:
-            await asyncio.sleep(_UPDATE_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.hung_up.wait(), _UPDATE_S)
+                return
             yield {"sessionUpdate": self._update()}
         raise AwsError("SessionTimeoutException", "The session has timed out.")
 

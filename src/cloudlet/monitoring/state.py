@@ -35,6 +35,11 @@ class Monitoring:
         timers.every(_SWEEP_S, self._sweep, first_s=1)
         timers.every(_ALARMS_S, self._look)
 
+    def hang_up(self) -> None:
+        """Ends live tails: a listener that stops waits for its answers."""
+        for tail in self.live_tails:
+            tail.hung_up.set()
+
     async def stop(self) -> None:
         await self.queries.stop()
         await self.journal.stop()
