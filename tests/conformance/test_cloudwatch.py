@@ -306,3 +306,26 @@ def test_a_stack_of_filters_alarms_and_dashboards(server: Server) -> None:
 
     until(gone)
     assert not cloudwatch.list_dashboards(DashboardNamePrefix="board")["DashboardEntries"]
+
+
+def test_many_metrics_at_once_and_an_open_tail_do_not_hold_up_the_end(tmp_path: Path) -> None:
+    """A large request comes compressed; what was measured last is there after a restart."""
+    server = Server(tmp_path / "data").start()
+    try:
+        logs = server.client("logs", config=Config(inject_host_prefix=False))
+        logs.create_log_group(logGroupName="/t")
+        tail = logs.start_live_tail(
+            logGroupIdentifiers=[logs.describe_log_groups()["logGroups"][0]["logGroupArn"]]
+        )["responseStream"]
+        next(iter(tail))
+        dimensions = [{"Name": "n", "Value": "v" * 50}]
+        server.client("cloudwatch").put_metric_data(Namespace="Big", MetricData=[
+            {"MetricName": f"m{n}", "Value": n, "Dimensions": dimensions} for n in range(300)
+        ])  # fmt: skip
+        began_s = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began_s < 8  # a listener waits ten for open answers
+        server.start()
+        assert len(server.client("cloudwatch").list_metrics(Namespace="Big")["Metrics"]) == 300
+    finally:
+        server.stop()
