@@ -29,11 +29,14 @@ class Wrapper:
         self._cipher = AESGCM(key)
 
     def new_key(self) -> "DataKey":
-        key = os.urandom(KEY_BYTES)
-        return DataKey(key, self.wrap(key))
+        drawn = os.urandom(KEY_BYTES + _NONCE_BYTES)  # one call: each gives up the GIL
+        key, nonce = drawn[:KEY_BYTES], drawn[KEY_BYTES:]
+        return DataKey(key, self._wrapped(key, nonce))
 
     def wrap(self, key: bytes) -> str:
-        nonce = os.urandom(_NONCE_BYTES)
+        return self._wrapped(key, os.urandom(_NONCE_BYTES))
+
+    def _wrapped(self, key: bytes, nonce: bytes) -> str:
         return base64.b64encode(nonce + self._cipher.encrypt(nonce, key, None)).decode()
 
     def unwrap(self, wrapped: str) -> "DataKey":
