@@ -6,7 +6,6 @@ end within a bound, close the store. What a kill leaves behind, the next start s
 """
 
 import asyncio
-import fcntl
 import gc
 import json
 import logging
@@ -28,7 +27,6 @@ from cloudlet.dynamodb import service as dynamodb_service
 from cloudlet.dynamodb import sweep as dynamodb_sweep
 from cloudlet.dynamodb.schema import SCHEMA as DYNAMODB_SCHEMA
 from cloudlet.dynamodb.source import Source
-from cloudlet.errors import AwsError
 from cloudlet.events.delivery import Delivery
 from cloudlet.events.timers import Timers
 from cloudlet.front.accounts import Accounts
@@ -64,6 +62,7 @@ from cloudlet.s3.records import known_blobs
 from cloudlet.s3.schema import SCHEMA as S3_SCHEMA
 from cloudlet.store.blobs import Blobs
 from cloudlet.store.database import Database
+from cloudlet.store.holding import hold
 from cloudlet.template import service as template_service
 from cloudlet.template import watch
 from cloudlet.template.deploy import SCHEMA as TEMPLATE_SCHEMA
@@ -237,7 +236,7 @@ def serve(
 ) -> int:
     """Runs until a signal; returns the exit code. Raises OSError (port, lock) and AwsError."""
     _make_private(config.data)
-    held = lock(config.data)
+    held = hold(config.data)
     sys.setswitchinterval(_SWITCH_S)
     try:
         return uvloop.run(_serve(config, template, parameters, _Told(watch, say, ready)))
@@ -280,18 +279,6 @@ def _make_private(data: Path) -> None:
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not (data / "cloudlet.db").exists():
         data.chmod(0o700)
-
-
-def lock(data: Path) -> int:
-    """One cloudlet per data directory; the lock goes with the process, however it ends."""
-    file = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(file)
-        message = f"{data} is in use by another cloudlet"
-        raise AwsError("DataDirectoryInUse", message, 409) from error
-    return file
 
 
 class _Ports:

@@ -186,9 +186,9 @@ def list_accounts(data: Path) -> None:
 @data_option
 def delete_account(account_id: str, yes: bool, data: Path) -> None:
     """Deletes an account with all that is in it."""
-    from cloudlet.app import lock
     from cloudlet.errors import AwsError
     from cloudlet.iam import accounts
+    from cloudlet.store.holding import hold
 
     config = Config(data=data.absolute())
     accounts.key_of(config, account_id)
@@ -197,7 +197,7 @@ def delete_account(account_id: str, yes: bool, data: Path) -> None:
     accounts.mark_deleted(config, account_id)
     while accounts.is_deleted(config, account_id):
         try:  # whoever has the data directory removes it
-            held = lock(config.data)
+            held = hold(config.data)
         except AwsError:
             time.sleep(_POLL_S)
         else:

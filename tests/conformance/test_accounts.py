@@ -1,14 +1,14 @@
 """Several accounts on one cloudlet: each is alone, unless policies of both sides say otherwise."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from click.testing import CliRunner
 
+from cloudlet import cli
 from tests.conformance.building import ACCOUNT, allow, eventually, policy, zipped
 from tests.server import Server
 
@@ -20,11 +20,9 @@ def handler(event, context):
 
 
 def command(data: Path, *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "cloudlet", "account", *words, "--data", str(data)],
-        capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
-    return done.stdout
+    result = CliRunner().invoke(cli.cli, ["account", *words, "--data", str(data)])
+    assert result.exit_code == 0, result.output
+    return result.output
 
 
 class Account:
@@ -114,22 +112,18 @@ def test_an_account_is_usable_at_once_and_knows_itself(server: Server, one: Acco
 
 
 def test_the_command(server: Server, one: Account) -> None:
-    words = [sys.executable, "-m", "cloudlet"]
     data = ["--data", str(server.data)]
-    done = subprocess.run(
-        [*words, "env", "--account", one.id, *data], capture_output=True, text=True, timeout=60
-    )
-    assert f"export AWS_ACCESS_KEY_ID={one.key}\n" in done.stdout
-    for arguments, answer, message in (
-        (["account", "delete", one.id, *data], "n\n", "Aborted!"),
-        (["account", "delete", ACCOUNT, "--yes", *data], "", "cannot be deleted"),
-        (["account", "delete", "123123123123", "--yes", *data], "", "there is no account"),
-        (["env", "--account", "../..", *data], "", "there is no account"),
+    shown = CliRunner().invoke(cli.cli, ["env", "--account", one.id, *data]).output
+    assert f"export AWS_ACCESS_KEY_ID={one.key}\n" in shown
+    asked = CliRunner().invoke(cli.cli, ["account", "delete", one.id, *data], input="n\n")
+    assert asked.exit_code == 1 and "Aborted!" in asked.output
+    for words, message in (
+        (["account", "delete", ACCOUNT, "--yes"], "cannot be deleted"),
+        (["account", "delete", "123123123123", "--yes"], "there is no account"),
+        (["env", "--account", "../.."], "there is no account"),
     ):
-        done = subprocess.run(
-            [*words, *arguments], capture_output=True, text=True, input=answer, timeout=60
-        )
-        assert done.returncode == 1 and message in done.stderr
+        refused = CliRunner().invoke(cli.cli, [*words, *data])
+        assert refused.exit_code == 1 and message in str(refused.exception)
     assert one.client("sts").get_caller_identity()["Account"] == one.id
 
 
