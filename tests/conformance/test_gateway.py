@@ -1,6 +1,7 @@
 """API Gateway v2 through boto3: HTTP and WebSocket APIs in front of functions."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -301,3 +302,30 @@ def test_frames_and_messages_have_limits(live: Api) -> None:
             socket.send(said)
             socket.recv(timeout=20)
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
+
+
+def test_a_socket_under_a_custom_domain(live: Api) -> None:
+    client = live.server.client("apigatewayv2")
+    client.create_domain_name(
+        DomainName="live.example.com",
+        DomainNameConfigurations=[{"CertificateArn": arn("acm", "certificate/x")}],
+    )
+    client.create_api_mapping(
+        DomainName="live.example.com", ApiId=live.id, Stage="prod", ApiMappingKey="chat"
+    )
+    for port in (live.server.aws_port, live.server.port):
+        url = "ws://live.example.com/chat"
+        with (
+            socket.create_connection(("127.0.0.1", port)) as opened,
+            connect(url, sock=opened, proxy=None, open_timeout=20) as talking,
+        ):
+            talking.send('{"action": "fail"}')
+            assert told(talking)["message"] == "Internal server error"
+    client.update_api(ApiId=live.id, DisableExecuteApiEndpoint=True)
+    try:
+        with pytest.raises(InvalidStatus) as refused, open_socket(live):
+            pass
+        assert refused.value.response.status_code == 403
+    finally:
+        client.update_api(ApiId=live.id, DisableExecuteApiEndpoint=False)
+        client.delete_domain_name(DomainName="live.example.com")

@@ -110,7 +110,8 @@ class Gateway:
         """Metrics and the access log."""
         cloud = self.cloud
         now_ms = cloud.config.now_ms()
-        metrics.count_http(cloud.meter, stage.dimensions, matched, response, now_ms)
+        dimensions = matched.dimensions or stage.dimensions
+        metrics.count_http(cloud.meter, dimensions, matched, response, now_ms)
         if stage.log is not None:
             stage.log.write(cloud, contexts.of_answer(matched, response, now_ms))
 
@@ -120,7 +121,7 @@ class Gateway:
         if found is None:
             return message(404, "Not Found")
         route, matched.path_parameters = found
-        matched.target = route.target
+        matched.target, matched.dimensions = route.target, route.dimensions
         if not route.bucket.take(matched.now_ms):
             return message(429, "Too Many Requests")
         if route.guard is not None:

@@ -75,6 +75,7 @@ class Matched:
     mapped_path: str | None = None  # … the path with its mapping, as format 1.0 tells it
     mapping: str = ""
     admission: Admission | None = None
+    dimensions: tuple[tuple[tuple[str, str], ...], ...] = ()  # of the route's metrics
     integration_status: int | None = None
     integration_ms: int = 0
     error: str = ""

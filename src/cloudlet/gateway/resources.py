@@ -245,5 +245,3 @@ def _save_stage(call: Call, tx: Transaction, stage: Document) -> Output:
 def _check_settings(settings: Document) -> None:
     if settings.get("DataTraceEnabled") or settings.get("LoggingLevel", "OFF") != "OFF":
         raise NotImplementedByCloudlet("Execution logging of a stage")
-    if settings.get("DetailedMetricsEnabled"):
-        raise NotImplementedByCloudlet("DetailedMetricsEnabled of a stage")

@@ -52,7 +52,7 @@ class SocketRoutes:
             failure, answer = str(error) or "Endpoint request timed out", None
         latency_ms = self._cloud.config.now_ms() - started_ms
         status = 500 if answer is None else answer.status
-        meter, dimensions = self._cloud.meter, origin.stage.dimensions
+        meter, dimensions = self._cloud.meter, route.dimensions
         metrics.time_socket(meter, dimensions, latency_ms)
         if status >= 500:
             metrics.count_socket(meter, dimensions, "IntegrationError")

@@ -35,6 +35,7 @@ class Route:
     guard: Guard | None = None
     integration: Document = field(default_factory=dict)  # as its operations answer it
     responses: list[Document] = field(default_factory=list)  # of the integration (WebSocket)
+    dimensions: tuple[Dimensions, ...] = ()  # of its metrics: the stage's, and its own if detailed
 
     @property
     def maps_requests(self) -> bool:
@@ -160,6 +161,9 @@ def _stage(config: Config, api_id: str, stage: Document, snapshot: Document) -> 
         target = Target(config.account, api_id, domain, compiled.name, compiled.variables, key)
         limits = settings.get(key)
         route = _route(target, integration, Bucket.of(limits, now_ms) if limits else shared)
+        route.dimensions = compiled.dimensions
+        if (limits or stage.get("DefaultRouteSettings") or {}).get("DetailedMetricsEnabled"):
+            route.dimensions += (_detailed(compiled.dimensions[-1], key),)
         if integration is not None:
             route.responses = responses.get(integration["IntegrationId"], [])
         route.guard = http_authorizers.compiled(document, authorizers, root_arn)
@@ -170,6 +174,14 @@ def _stage(config: Config, api_id: str, stage: Document, snapshot: Document) -> 
         if key == "$default" or " /" in key:
             compiled.table.add(key, route)
     return compiled
+
+
+def _detailed(stage: Dimensions, key: str) -> Dimensions:
+    """HTTP routes are measured by method and resource, a WebSocket's by the route's key."""
+    method, _, path = key.partition(" ")
+    if not path:
+        return (*stage, ("Route", key))
+    return (*stage, ("Method", method), ("Resource", path))
 
 
 def _route(target: Target, integration: Document | None, bucket: Bucket) -> Route:

@@ -203,9 +203,14 @@ def test_log_and_metrics(bench: Bench, state: GatewayState) -> None:
     ]
     assert written.measured["4xx", 1] == [1.0, 1.0] and written.measured["5xx", 2] == [0.0, 0.0]
     assert len(written.measured["IntegrationLatency", 2]) == 1
+    settings = {"POST /in/{id}": {"DetailedMetricsEnabled": True}}
+    bench.call(resources.update_stage, ApiId=api_id, StageName="$default", RouteSettings=settings)
+    ask(state, api_id, request("POST", "/in/7"))
+    assert written.measured["Count", 4] == [1.0]
+    written.lines.clear()
     bench.call(resources.delete_access_log_settings, ApiId=api_id, StageName="$default")
     ask(state, api_id, request("GET", "/"))
-    assert len(written.lines) == 2
+    assert written.lines == []
 
 
 @pytest.mark.parametrize(
