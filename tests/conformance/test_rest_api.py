@@ -518,3 +518,31 @@ def test_trial_of_a_method(server: Server) -> None:
     )
     assert (tried["status"], tried["body"]) == (200, '{"id": "9"}')
     assert "Method completed with status: 200" in tried["log"]
+
+
+def test_versions_below_a_custom_domain(server: Server) -> None:
+    template = {"application/json": '{"statusCode": 200}'}
+    for version in ("v1", "v2"):
+        api = Rest.make(server, version)
+        answer = {"responseTemplates": {"application/json": f"{version} $context.path"}}
+        mock = {"type": "MOCK", "requestTemplates": template, "responses": {"200": answer}}
+        api.method("GET /pets", mock)
+        api.deploy()
+        if version == "v1":
+            api.client.create_domain_name(
+                domainName="rest.example.com",
+                regionalCertificateArn=arn("acm", "certificate/1"),
+                endpointConfiguration={"types": ["REGIONAL"]},
+            )
+        api.client.create_base_path_mapping(
+            domainName="rest.example.com", basePath=version, restApiId=api.id, stage="dev"
+        )
+
+    def ask(path: str) -> tuple[int, bytes]:
+        headers = {"host": "rest.example.com"}
+        answer = server.http.request("GET", f"{server.endpoint}{path}", headers=headers)
+        return answer.status, answer.data
+
+    assert ask("/v1/pets") == (200, b"v1 /v1/pets")
+    assert ask("/v2/pets") == (200, b"v2 /v2/pets")
+    assert ask("/v3/pets")[0] == 403

@@ -378,3 +378,35 @@ def test_unknown_stages(bench: Bench) -> None:
     assert (response.status, document(response)) == (403, {"message": "Forbidden"})
     deploy(bench, {"GET /": method()}, api={"disableExecuteApiEndpoint": True})
     assert ask(bench, request("GET", "/")).status == 403
+
+
+def test_clients_do_not_change_what_is_called(bench: Bench, as_role: Caller) -> None:
+    """Neither by a form that names another action, nor by changing a stage's variables."""
+    made = service("sqs:action/SendMessage", passthroughBehavior="WHEN_NO_MATCH")
+    deploy(bench, {"POST /": made})
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    ask(bench, request("POST", "/", form, b"Action=DeleteQueue&QueueUrl=q&MessageBody=x"))
+    assert bench.invoked[-1][1] == "SendMessage"
+    template = {"application/json": "$stageVariables.put('v', '2')$stageVariables.v"}
+    deploy(bench, {"POST /": mapped(requestTemplates=template)}, stage={"variables": {"v": "1"}})
+    answers(bench, {})
+    for _ in range(2):
+        ask(bench, request("POST", "/"))
+        assert bench.invoked[-1][2]["Payload"] == b"12"
+
+
+@pytest.mark.parametrize("path", ["$['" + "a" * 4000, "$[" + "()" * 2000, "$" + "[?(@.a" * 500])
+def test_odd_paths_are_quickly_refused(bench: Bench, path: str) -> None:
+    template = {"application/json": "$input.json($input.params('p'))"}
+    deploy(bench, {"POST /": mapped(requestTemplates=template)})
+    answers(bench, {})
+    asked = request("POST", "/", {"p": path}, b'{"a": 1}')
+    assert ask(bench, asked).status == 500
+
+
+def test_deep_bodies(bench: Bench) -> None:
+    deep = b'{"a":' * 1000 + b"1" + b"}" * 1000
+    template = {"application/json": "$input.path('$') $input.json('$..a')"}
+    deploy(bench, {"POST /": mapped(requestTemplates=template)})
+    answers(bench, {})
+    assert ask(bench, request("POST", "/", {}, deep)).status in (200, 500)

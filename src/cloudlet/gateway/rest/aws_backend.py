@@ -44,9 +44,7 @@ class AwsBackend:
         credentials = passage.method.integration.get("credentials") or ""
         credentials = passage.served.with_variables(credentials)
         if credentials.endswith(":user/*"):  # the client's own
-            return (
-                self._cloud.caller_of(passage.context["identity"]["accessKey"] or "") or ANONYMOUS
-            )
+            return passage.caller or ANONYMOUS
         if credentials:
             return await self._roles.caller(credentials)
         return service(self._cloud, passage.source_arn)
@@ -104,7 +102,8 @@ class AwsBackend:
     async def _query(self, spoken: Protocol, request: Request, caller: Caller) -> Response:
         """gateway-059: services of the query protocol answer API Gateway in JSON."""
         body = (await request.body.read(ANSWER_MAX_BYTES)).decode(errors="replace")
-        fields = [*request.arguments(), *parse_qsl(body, keep_blank_values=True)]
+        # what the integration maps stands against what a client may have put into the body
+        fields = [*parse_qsl(body, keep_blank_values=True), *request.arguments()]
         action = dict(fields).get("Action", "")
         try:
             shape, params = _form(spoken, action, fields, request.raw_path)

@@ -77,6 +77,8 @@ async def send(passage: Passage, mapped: Mapped) -> Response:
         raise misconfigured("Invalid endpoint address") from None
     except urllib3.exceptions.HTTPError as error:
         raise Fault("INTEGRATION_FAILURE", reason=str(error)) from None
+    except ValueError as error:  # a header that HTTP cannot carry
+        raise misconfigured(str(error)) from None
 
 
 def address(passage: Passage, uri: str, mapped: Mapped) -> str:

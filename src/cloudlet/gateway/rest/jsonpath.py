@@ -13,7 +13,7 @@ from typing import Any
 Select = Callable[[Any], Iterator[Any]]
 _TOKEN = re.compile(
     r"\.\.(?P<deep>\*|[\w\-$@]+)|\.\.(?=\[)|\.(?P<function>length|size|min|max|sum|keys)\(\)"
-    r"|\.(?P<name>\*|[\w\-$@:]+)|\[(?P<inner>(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\([^()]*\)"
+    r"|\.(?P<name>\*|[\w\-$@:]+)|\[(?P<inner>(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
     r"|[^\[\]'\"]|\[[^\[\]]*\])*)\]"
 )
 _SLICE = re.compile(r"(-?\d*):(-?\d*)(?::(-?\d+))?")

@@ -18,6 +18,7 @@ from cloudlet.gateway.rest.passage import Passage
 from cloudlet.gateway.variables import lookup, text
 
 Values = dict[str, str | list[str]]
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _BODY = ("method.request.body", "integration.response.body")
 # named so, since the connection to the client has its own
 _REMAPPED = frozenset(
@@ -54,7 +55,7 @@ def _put(mapped: Mapped, place: str, name: str, value: Any) -> None:
         return
     flat = ",".join(map(text, value)) if isinstance(value, list) else text(value)
     if place == "header":
-        mapped.headers[name.lower()] = flat
+        mapped.headers[name.lower()] = _CONTROL.sub(" ", flat)
     else:
         mapped.path[name] = flat
 
@@ -102,7 +103,7 @@ def _in_body(body: bytes, path: str) -> Any:
         return body.decode(errors="replace")
     try:
         found = jsonpath.find(orjson.loads(body), path)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, str) or found is None else orjson.dumps(found).decode()
 

@@ -31,7 +31,7 @@ def render(source: str, passage: Passage, body: str) -> str:
         "input": _Input(body, passage),
         "util": _UTIL,
         "context": passage.scope,
-        "stageVariables": passage.served.variables,
+        "stageVariables": dict(passage.served.variables),
     }
     try:
         return _compiled(source).render(variables)

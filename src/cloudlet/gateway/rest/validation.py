@@ -64,6 +64,8 @@ def _check_body(passage: Passage, model: str) -> None:
 
     try:
         errors = list(validator.iter_errors(document))
+    except RecursionError:
+        raise Fault("BAD_REQUEST_BODY", detail="[The body is nested too deep]") from None
     except Unresolvable as error:
         raise misconfigured(f"Unresolvable reference in a model: {error}") from None
     if errors:
