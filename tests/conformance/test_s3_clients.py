@@ -208,3 +208,33 @@ def test_versions_over_the_network(server: Server, bucket: str) -> None:
     ).Bucket(bucket)
     boto3_bucket.object_versions.delete()
     boto3_bucket.delete()
+
+
+def test_a_clients_own_key(server: Server, bucket: str, tmp_path: Path) -> None:
+    """SSE-C through boto3's transfer manager: parts, ranges and copies need the key."""
+    s3, file, back = server.client("s3"), tmp_path / "file", tmp_path / "back"
+    file.write_bytes(os.urandom(LARGE_BYTES))
+    keys = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
+    s3.upload_file(str(file), bucket, "k", ExtraArgs=keys)
+    s3.download_file(bucket, "k", str(back), ExtraArgs=keys)
+    assert back.read_bytes() == file.read_bytes()
+    with pytest.raises(ClientError, match="400"):
+        s3.head_object(Bucket=bucket, Key="k")
+    with pytest.raises(ClientError, match="403"):
+        s3.head_object(Bucket=bucket, Key="k", **{**keys, "SSECustomerKey": "x" * 32})
+    source = {"Bucket": bucket, "Key": "k"}
+    theirs = {"CopySourceSSECustomerAlgorithm": "AES256", "CopySourceSSECustomerKey": "k" * 32}
+    kms = {"ServerSideEncryption": "aws:kms"}
+    s3.copy(source, bucket, "copy", ExtraArgs={**theirs, **kms}, SourceClient=_keyed(server, keys))
+    got = s3.get_object(Bucket=bucket, Key="copy")
+    assert got["ServerSideEncryption"] == "aws:kms"
+    assert got["Body"].read() == file.read_bytes()
+
+
+def _keyed(server: Server, keys: dict[str, str]) -> Any:
+    """A client that brings the key when it asks for the size of a source."""
+    client = server.client("s3")
+    client.meta.events.register_first(
+        "before-parameter-build.s3.HeadObject", lambda params, **_: params.update(keys)
+    )
+    return client

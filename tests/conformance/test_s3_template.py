@@ -12,6 +12,10 @@ Resources:
       BucketName: assets
       AccessControl: Private
       VersioningConfiguration: {Status: Enabled}
+      BucketEncryption:
+        ServerSideEncryptionConfiguration:
+          - ServerSideEncryptionByDefault: {SSEAlgorithm: aws:kms}
+            BucketKeyEnabled: true
       PublicAccessBlockConfiguration:
         BlockPublicAcls: true
         BlockPublicPolicy: true
@@ -47,7 +51,10 @@ def test_a_bucket_for_assets(tmp_path: Path) -> None:
         }
         assert rules[1]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
         assert rules[2]["Expiration"] == {"ExpiredObjectDeleteMarker": True}
-        version = s3.put_object(Bucket="assets", Key="k", Body=b"asset")["VersionId"]
-        assert s3.head_object(Bucket="assets", Key="k")["VersionId"] == version
+        put = s3.put_object(Bucket="assets", Key="k", Body=b"asset")
+        assert put["ServerSideEncryption"] == "aws:kms" and put["BucketKeyEnabled"] is True
+        head = s3.head_object(Bucket="assets", Key="k")
+        assert head["VersionId"] == put["VersionId"]
+        assert head["SSEKMSKeyId"].startswith("arn:aws:kms:us-east-1:000000000000:key/")
     finally:
         assert server.stop() == 0
