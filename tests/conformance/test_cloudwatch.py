@@ -212,17 +212,21 @@ def handler(event, context):
 """)  # fmt: skip
     functions = server.client("lambda")
     arns = {}
+    logs.create_log_group(logGroupName="/aws/lambda/alarmed")
+    subscription = {
+        "logGroupName": "/aws/lambda/alarmed", "filterName": "all", "filterPattern": "ALARMED",
+        "destinationArn": functions.get_function(FunctionName="reader")["Configuration"][
+            "FunctionArn"],
+    }  # fmt: skip
+    with pytest.raises(logs.exceptions.InvalidParameterException, match="permission"):
+        logs.put_subscription_filter(**subscription)
     for name, principal in (
         ("alarmed", "lambda.alarms.cloudwatch.amazonaws.com"), ("reader", "logs.amazonaws.com")
     ):  # fmt: skip
         functions.add_permission(FunctionName=name, StatementId="s", Principal=principal,
                                  Action="lambda:InvokeFunction")  # fmt: skip
         arns[name] = functions.get_function(FunctionName=name)["Configuration"]["FunctionArn"]
-    logs.create_log_group(logGroupName="/aws/lambda/alarmed")
-    logs.put_subscription_filter(
-        logGroupName="/aws/lambda/alarmed", filterName="all", filterPattern="ALARMED",
-        destinationArn=arns["reader"],
-    )  # fmt: skip
+    logs.put_subscription_filter(**subscription)
     functions.invoke(FunctionName="measures")
     until(lambda: cloudwatch.list_metrics(Namespace="Embedded")["Metrics"])
     cloudwatch.put_metric_alarm(

@@ -9,10 +9,10 @@ from typing import Any
 
 import orjson
 
-from cloudlet.call import Call, Output
+from cloudlet.call import Call, Caller, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.monitoring.filter_patterns import compile_pattern
-from cloudlet.monitoring.log_groups import invalid, require_group
+from cloudlet.monitoring.log_groups import group_arn, invalid, require_group
 from cloudlet.monitoring.metric_filters import Transformation
 from cloudlet.store.database import Row, Transaction, View
 
@@ -72,8 +72,15 @@ async def put_subscription_filter(call: Call) -> None:
         raise invalid("destinationArn for vendor lambda cannot be used with roleArn")
     if params.get("distribution", "ByLogStream") != "ByLogStream":
         raise NotImplementedByCloudlet("The distribution Random")
+    group = require_group(call, call.cloud.database.view())
+    source = {
+        "aws:SourceArn": f"{group_arn(call, group)}:*",
+        "aws:SourceAccount": call.config.account,
+    }
+    logs = Caller("service", "logs.amazonaws.com", call.config.account, context=source)
+    trial = {"FunctionName": arn, "InvocationType": "DryRun", "Payload": b""}
     try:
-        await call.cloud.invoke("lambda", "GetFunction", {"FunctionName": arn})
+        await call.cloud.invoke("lambda", "Invoke", trial, logs)
     except AwsError as error:
         message = "Could not execute the lambda function. Make sure you have given CloudWatch Logs"
         raise invalid(f"{message} permission to execute your function.") from error
