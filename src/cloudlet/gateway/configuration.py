@@ -101,6 +101,7 @@ def snapshot(view: View, api_id: str) -> Document:
         "integrations": parts(view, api_id, "integration"),
         "route_responses": parts(view, api_id, "routeresponse"),
         "authorizers": parts(view, api_id, "authorizer"),
+        "models": parts(view, api_id, "model"),
         "responses": parts(view, api_id, "integrationresponse"),
         "cors": api(view, api_id).get("CorsConfiguration"),
     }

@@ -23,7 +23,7 @@ from cloudlet.gateway import socket_events
 from cloudlet.gateway.http_api import Gateway
 from cloudlet.gateway.http_authorizers import Asked, Refused
 from cloudlet.gateway.socket_events import Origin
-from cloudlet.gateway.socket_routes import SocketRoutes, select
+from cloudlet.gateway.socket_routes import SocketRoutes, is_valid, select
 from cloudlet.gateway.stages import Api, Stage
 
 MESSAGE_MAX_BYTES = 128 * 1024
@@ -253,6 +253,9 @@ class Connections:
         elif not route.bucket.take(now_ms):
             self._routes.record(stage, event, 429)
             connection.post(_json({"message": "Too Many Requests", **failure}))
+        elif not is_valid(route, origin, data):
+            self._routes.record(stage, event, 400)
+            connection.post(_json({"message": "Invalid request body", **failure}))
         else:
             answer = await self._routes.run(route, origin, event)
             if answer is None:

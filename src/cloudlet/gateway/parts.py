@@ -29,15 +29,24 @@ def route(params: Document, protocol: str, existing: Document | None = None) -> 
     """The route's document after `params`; raises on what is wrong or not there."""
     if params.get("ApiKeyRequired"):
         raise NotImplementedByCloudlet("A route with ApiKeyRequired")
-    for name in ("ModelSelectionExpression", "RequestModels", "RequestParameters"):
-        if params.get(name):
-            raise NotImplementedByCloudlet(f"A route with {name}")
+    if params.get("RequestParameters"):
+        raise NotImplementedByCloudlet("A route with RequestParameters")
+    for name in ("ModelSelectionExpression", "RequestModels"):
+        if params.get(name) and protocol == "HTTP":
+            raise bad_request(f"{name} is supported only for WEBSOCKET APIs")
     document: Document = existing or {
         "RouteId": new_id(7),
         "ApiKeyRequired": False,
         "AuthorizationType": "NONE",
     }
-    for name in ("RouteKey", "Target", "OperationName", "RouteResponseSelectionExpression"):
+    for name in (
+        "ModelSelectionExpression",
+        "OperationName",
+        "RequestModels",
+        "RouteKey",
+        "RouteResponseSelectionExpression",
+        "Target",
+    ):
         if params.get(name) is not None:
             document[name] = params[name]
     key = document["RouteKey"]

@@ -27,6 +27,7 @@ _COLLECTIONS = {
     "Route": ("routes", "RouteId"),
     "Stage": ("stages", "StageName"),
     "CorsConfiguration": ("cors", ""),
+    "Model": ("models", "ModelId"),
     "Authorizer": ("authorizers", "AuthorizerId"),
 }
 

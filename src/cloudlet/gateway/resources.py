@@ -7,7 +7,7 @@ import re
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
-from cloudlet.gateway import access_log, authorizers, configuration, parts
+from cloudlet.gateway import access_log, authorizers, configuration, models, parts
 from cloudlet.gateway.configuration import Document, bad_request
 from cloudlet.store.database import Transaction, View
 
@@ -21,6 +21,7 @@ def create_route(call: Call, tx: Transaction) -> Output:
     _check_unique(tx, api_id, route)
     _check_target(tx, api_id, route)
     authorizers.check_route(tx, api_id, route)
+    models.check_route(tx, api_id, route)
     configuration.save_part(tx, api_id, ("route", route["RouteId"]), route)
     configuration.changed(call, tx, api_id)
     return route
@@ -42,6 +43,7 @@ def update_route(call: Call, tx: Transaction) -> Output:
     _check_unique(tx, api_id, route)
     _check_target(tx, api_id, route)
     authorizers.check_route(tx, api_id, route)
+    models.check_route(tx, api_id, route)
     configuration.save_part(tx, api_id, ("route", route["RouteId"]), route)
     configuration.changed(call, tx, api_id)
     return route

@@ -10,6 +10,7 @@ from cloudlet.gateway import (
     domain_names,
     invalidations,
     management,
+    models,
     permissions,
     policies,
     resources,
@@ -18,7 +19,7 @@ from cloudlet.gateway import (
 from cloudlet.gateway.connections import Connections
 from cloudlet.gateway.edge import Edge
 from cloudlet.gateway.http_api import Gateway
-from cloudlet.wire import models
+from cloudlet.wire import models as wire
 from cloudlet.wire.service import Service, operations
 
 
@@ -47,10 +48,11 @@ def service(state: GatewayState | None = None) -> list[Service]:
         Service(
             "apigatewayv2",
             operations(
-                models.operation_names("apigatewayv2"),
+                wire.operation_names("apigatewayv2"),
                 apis,
                 resources,
                 responses,
+                models,
                 authorizers,
                 domain_names,
             ),
@@ -59,15 +61,13 @@ def service(state: GatewayState | None = None) -> list[Service]:
         ),
         Service(
             "apigatewaymanagementapi",
-            operations(models.operation_names("apigatewaymanagementapi"), management),
+            operations(wire.operation_names("apigatewaymanagementapi"), management),
             permissions.management,
             state=state.connections if state else None,
         ),
         Service(
             "cloudfront",
-            operations(
-                models.operation_names("cloudfront"), distributions, policies, invalidations
-            ),
+            operations(wire.operation_names("cloudfront"), distributions, policies, invalidations),
             permissions.cloudfront,
             state=state.edge if state else None,
         ),

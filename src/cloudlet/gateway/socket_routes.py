@@ -15,7 +15,7 @@ import orjson
 from cloudlet.call import Cloud
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Request, Response
-from cloudlet.gateway import mapping, metrics, payloads
+from cloudlet.gateway import mapping, metrics, models, payloads
 from cloudlet.gateway.configuration import Document
 from cloudlet.gateway.invocation import FunctionFailed, Roles, invoke, service
 from cloudlet.gateway.matching import RouteTable
@@ -117,6 +117,16 @@ def select(api: Api, stage: Stage, origin: Origin, data: str | bytes) -> Route |
     if not value.startswith("$") and value in stage.by_key:
         return stage.by_key[value]
     return stage.by_key.get("$default")
+
+
+def is_valid(route: Route, origin: Origin, data: str | bytes) -> bool:
+    """Whether a message fits the route's model, if the selection expression names one."""
+    if not route.models:
+        return True
+    body = data.encode() if isinstance(data, str) else data
+    key = mapping.evaluated(route.model_selection or "$default", resolver(origin, body))
+    schema = route.models.get(key) or route.models.get("$default")
+    return schema is None or models.fits(schema, data)
 
 
 def resolver(origin: Origin, body: bytes, context: Document | None = None) -> mapping.Resolve:

@@ -35,6 +35,8 @@ class Route:
     guard: Guard | None = None
     integration: Document = field(default_factory=dict)  # as its operations answer it
     responses: list[Document] = field(default_factory=list)  # of the integration (WebSocket)
+    models: dict[str, str] = field(default_factory=dict)  # key → schema, of messages
+    model_selection: str = ""
     dimensions: tuple[Dimensions, ...] = ()  # of its metrics: the stage's, and its own if detailed
 
     @property
@@ -151,6 +153,7 @@ def _stage(config: Config, api_id: str, stage: Document, snapshot: Document) -> 
     responses: dict[str, list[Document]] = {}
     for response in snapshot.get("responses") or ():
         responses.setdefault(response["IntegrationId"], []).append(response)
+    schemas = {model["Name"]: model["Schema"] for model in snapshot.get("models") or ()}
     answering = {r["RouteId"] for r in snapshot["route_responses"]}
     now_ms = config.now_ms()
     shared = Bucket.of(stage.get("DefaultRouteSettings") or {}, now_ms)
@@ -164,6 +167,9 @@ def _stage(config: Config, api_id: str, stage: Document, snapshot: Document) -> 
         route.dimensions = compiled.dimensions
         if (limits or stage.get("DefaultRouteSettings") or {}).get("DetailedMetricsEnabled"):
             route.dimensions += (_detailed(compiled.dimensions[-1], key),)
+        wanted = document.get("RequestModels") or {}
+        route.models = {key: schemas[name] for key, name in wanted.items() if name in schemas}
+        route.model_selection = document.get("ModelSelectionExpression") or ""
         if integration is not None:
             route.responses = responses.get(integration["IntegrationId"], [])
         route.guard = http_authorizers.compiled(document, authorizers, root_arn)

@@ -10,7 +10,15 @@ import pytest
 from cloudlet.call import Call
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Request, Response
-from cloudlet.gateway import apis, authorizers, connections, management, resources, responses
+from cloudlet.gateway import (
+    apis,
+    authorizers,
+    connections,
+    management,
+    models,
+    resources,
+    responses,
+)
 from cloudlet.gateway.service import GatewayState
 from tests.harness import ROOT, Bench
 from tests.unit.gateway.cloud import FUNCTION, Written, add_route, answers, event, make_api
@@ -444,3 +452,33 @@ def test_log_and_metrics(bench: Bench, state: GatewayState) -> None:
         "IntegrationError": 1,
         "ClientError": 1,
     }
+
+
+def test_models(bench: Bench, state: GatewayState) -> None:
+    api_id = make_api(bench, "WEBSOCKET")
+    schema = '{"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}'
+    made = bench.call(models.create_model, ApiId=api_id, Name="Numbered", Schema=schema)
+    chosen = {"RequestModels": {"strict": "Numbered"}}
+    expression = {"ModelSelectionExpression": "$request.body.mode"}
+    add_route(bench, api_id, "$default", "1.0", **chosen, **expression)
+    bench.call(resources.create_stage, ApiId=api_id, StageName="ws", AutoDeploy=True)
+    answers(bench, {"statusCode": 200})
+
+    async def scene(socket: FakeSocket) -> None:
+        await connected(state)
+        socket.say('{"mode": "strict", "n": "x"}')
+        assert orjson.loads(await socket.heard.get())["message"] == "Invalid request body"
+        for said in ('{"mode": "strict", "n": 1}', '{"n": "x"}', "no json"):
+            before = len(bench.invoked)
+            socket.say(said)
+            while len(bench.invoked) == before:
+                await asyncio.sleep(0)
+
+    play(state, api_id, scene)
+    for wrong in ({"Name": "Numbered"}, {"Name": "a b"}, {"Name": "b", "Schema": '{"type": 1}'}):
+        with pytest.raises(AwsError):
+            bench.call(models.create_model, ApiId=api_id, **{"Schema": schema, **wrong})
+    with pytest.raises(AwsError, match="referenced"):
+        bench.call(models.delete_model, ApiId=api_id, ModelId=made["ModelId"])
+    with pytest.raises(AwsError, match="Invalid model"):
+        add_route(bench, api_id, "x", "1.0", RequestModels={"$default": "Missing"})

@@ -218,6 +218,7 @@ _PARTS = (
         fixed=words("IntegrationId"),
         parent="IntegrationId",
     ),
+    Part("Model", "ModelId", words("ContentType Description Name Schema")),
     Part("Deployment", "DeploymentId", words("Description StageName"), fixed=words("StageName")),
     Part(
         "Authorizer",
