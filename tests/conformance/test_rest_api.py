@@ -119,6 +119,7 @@ def role(server: Server) -> str:
     trust = {"Effect": "Allow", "Principal": service, "Action": "sts:AssumeRole"}
     made = iam.create_role(RoleName="gateway", AssumeRolePolicyDocument=policy(trust))
     actions = ["dynamodb:PutItem", "sqs:SendMessage", "s3:GetObject", "s3:PutObject"]
+    actions.append("events:PutEvents")
     allowed = allow(actions)
     iam.put_role_policy(RoleName="gateway", PolicyName="own", PolicyDocument=policy(allowed))
     return str(made["Role"]["Arn"])
@@ -189,7 +190,7 @@ def test_services(server: Server, role: str) -> None:
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
-    url, queue = make_queue(server, "rest-jobs")
+    url, _ = make_queue(server, "rest-jobs")
     s3.create_bucket(Bucket="rest-files")
     s3.put_object(Bucket="rest-files", Key="a/b.txt", Body=b"stored", ContentType="text/css")
     api = Rest.make(server, "services", binaryMediaTypes=["image/png"])
@@ -220,6 +221,17 @@ def test_services(server: Server, role: str) -> None:
             requestParameters=form,
             requestTemplates={"application/json": send},
             responses={"200": {"responseTemplates": {"application/json": told}}},
+        ),
+    )
+    entry = '{"Source": "rest", "DetailType": "t", "Detail": "{}"}'
+    put = f'{{"Entries": [{entry}]}}'
+    api.method(
+        "POST /events",
+        for_service(
+            "events:action/PutEvents",
+            role,
+            requestTemplates={"application/json": put},
+            responses={"200": {}},
         ),
     )
     headers = {"method.response.header.Content-Type": "integration.response.header.Content-Type"}
@@ -262,6 +274,7 @@ def test_services(server: Server, role: str) -> None:
     answer = api.ask("POST", "/items", json={"id": ""})
     assert answer.status == 400
     assert "ValidationException" in answer.json()["__type"]
+    assert api.ask("POST", "/events").json()["FailedEntryCount"] == 0
     answer = api.ask("POST", "/jobs", json={"n": 1})
     found = server.client("sqs").receive_message(QueueUrl=url, MessageAttributeNames=["All"])
     message = found["Messages"][0]
@@ -272,7 +285,6 @@ def test_services(server: Server, role: str) -> None:
     assert (answer.status, answer.data) == (200, b"stored")
     assert answer.headers["content-type"] == "text/css"
     assert api.ask("GET", "/files/none").status == 404
-    assert queue
 
 
 class _Backend(BaseHTTPRequestHandler):

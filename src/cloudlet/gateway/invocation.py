@@ -53,13 +53,14 @@ def service(cloud: Cloud, source_arn: str = "") -> Caller:
     return Caller("service", "apigateway.amazonaws.com", account, context=context)
 
 
-async def invoke(cloud: Cloud, function: str, event: bytes, caller: Caller) -> bytes:
-    """The function's answer; raises FunctionFailed, or AwsError if it cannot be called."""
+async def invoke(
+    cloud: Cloud, function: str, event: bytes, caller: Caller, trace: str = ""
+) -> bytes:
+    """The function's answer; raises FunctionFailed, or AwsError if it cannot be called. `trace` is
+    the X-Ray header that goes on."""
+    params = {"FunctionName": function, "InvocationType": "RequestResponse", "Payload": event}
     answer = await cloud.invoke(
-        "lambda",
-        "Invoke",
-        {"FunctionName": function, "InvocationType": "RequestResponse", "Payload": event},
-        caller,
+        "lambda", "Invoke", params | ({"TraceHeader": trace} if trace else {}), caller
     )
     payload: bytes = answer.get("Payload") or b""
     if answer.get("FunctionError"):

@@ -123,6 +123,14 @@ def test_errors_pick_a_response(bench: Bench) -> None:
     assert (response.status, document(response)) == (500, {"message": "Internal server error"})
 
 
+def test_a_function_is_not_waited_for(bench: Bench) -> None:
+    event_header = {"integration.request.header.X-Amz-Invocation-Type": "'Event'"}
+    deploy(bench, {"POST /": mapped(requestParameters=event_header)})
+    assert ask(bench, request("POST", "/", {}, b"[1]")).status == 200
+    _, _, params = bench.invoked[-1]
+    assert (params["InvocationType"], params["Payload"]) == ("Event", b"[1]")
+
+
 @pytest.mark.parametrize(
     ("kind", "handling", "sent"),
     [

@@ -244,6 +244,21 @@ def test_headers_as_they_were_sent(bench: Bench) -> None:
     assert "Content-Length" not in sent["headers"]
 
 
+@pytest.mark.parametrize(
+    ("given", "sampled"),
+    [("", True), ("Root=1-a-b;Lineage=x:1", True), ("Root=1-a-b;Parent=c;Sampled=0", False)],
+)
+def test_trace_header(bench: Bench, given: str, sampled: bool) -> None:
+    deploy(bench, {"GET /": method()}, stage={"tracingEnabled": True})
+    answers(bench, {})
+    headers = {"x-amzn-trace-id": given} if given else {}
+    told = dict(ask(bench, request("GET", "/", headers)).headers)["x-amzn-trace-id"]
+    assert event(bench)["headers"]["X-Amzn-Trace-Id"] == told == bench.invoked[-1][2]["TraceHeader"]
+    assert told.startswith("Root=1-a-b" if given else "Root=1-")
+    assert ("Sampled=1" in told) == sampled
+    assert "Lineage" not in told
+
+
 def test_custom_domain(bench: Bench) -> None:
     """The mapping names the stage; the request's path keeps the base path."""
     deploy(bench, {"GET /pets": method()})

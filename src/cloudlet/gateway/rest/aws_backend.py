@@ -53,7 +53,8 @@ class AwsBackend:
         """(payload, error): the answer of the integration's function; raises Fault."""
         name = function_of(passage.served.with_variables(passage.method.integration["uri"]))
         try:
-            return await invoke(self._cloud, name, payload, await self.caller(passage)), ""
+            caller = await self.caller(passage)
+            return await invoke(self._cloud, name, payload, caller, passage.trace), ""
         except FunctionFailed as failed:
             return failed.payload, str(failed)
         except AwsError as error:
@@ -65,6 +66,7 @@ class AwsBackend:
         """Invokes the function without waiting for it."""
         name = function_of(passage.served.with_variables(passage.method.integration["uri"]))
         params = {"FunctionName": name, "InvocationType": "Event", "Payload": payload}
+        params |= {"TraceHeader": passage.trace}
         try:
             await self._cloud.invoke("lambda", "Invoke", params, await self.caller(passage))
         except AwsError as error:

@@ -75,6 +75,7 @@ class Served:
     policy: Document | None
     is_canary: bool | None = None  # None: the stage has no canary
     uses_stage_cache: bool = True
+    is_traced: bool = False  # by X-Ray
     models: dict[str, Any] = field(default_factory=dict)  # validators, by the models' names
 
     @property
@@ -193,6 +194,7 @@ def _served(
         tuple(kind.lower() for kind in snapshot["restApi"].get("binaryMediaTypes") or ()),
         _expanded(snapshot.get("policy"), config, deployed.api_id),
     )
+    served.is_traced = bool(stage.get("tracingEnabled"))
     shared = Bucket(DEFAULT_RATE, DEFAULT_BURST, config.now_ms())
     for resource in snapshot["resources"]:
         for verb in resource.get("resourceMethods") or {}:

@@ -44,6 +44,7 @@ _STANDARD = frozenset(
     )
 )  # fmt: skip
 _SHOWN_MAX = 1024
+_TRACE = ("Root", "Parent", "Sampled", "Self")
 _CAPITALISED = frozenset(("authorization", "host", "user-agent"))
 _NOBODY = (
     "accessKey",
@@ -187,15 +188,15 @@ class Passage:
             self.lines.append(f"{what}: {shown[:_SHOWN_MAX]}{end}")
 
 
-def trace_of(request: Request, now_ms: int) -> str:
-    """X-Ray's header: the client's trace goes on, or a new one begins."""
-    parts = dict(
-        part.strip().split("=", 1)
-        for part in request.headers.get("x-amzn-trace-id", "").split(";")
-        if "=" in part
-    )
+def trace_of(request: Request, served: Served, now_ms: int) -> str:
+    """X-Ray's header: the client's trace goes on, or a new one begins; traced stages sample it."""
+    given = request.headers.get("x-amzn-trace-id", "")
+    parts = dict(part.strip().split("=", 1) for part in given.split(";") if "=" in part)
+    parts = {name: value for name, value in parts.items() if name in _TRACE}
     if "Root" not in parts:
         parts["Root"] = f"1-{now_ms // 1000:08x}-{token_hex(12)}"
+    if served.is_traced and "Sampled" not in parts:
+        parts |= {"Parent": token_hex(8), "Sampled": "1"}
     return ";".join(f"{name}={value}" for name, value in parts.items())
 
 

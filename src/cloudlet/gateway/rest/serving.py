@@ -122,7 +122,7 @@ class RestGateway:
         shown = request.raw_path if custom is not None else f"/{served.stage}{path}"
         context = context_of(request, served, now_ms, shown)
         path = f"/{path.lstrip('/')}"
-        trace = trace_of(request, now_ms)
+        trace = trace_of(request, served, now_ms)
         return Passage(request, served, self._nowhere, path, {}, now_ms, context, trace=trace)
 
     async def _serve(self, passage: Passage) -> Response:

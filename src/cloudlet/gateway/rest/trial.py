@@ -100,7 +100,7 @@ def _passage(call: Call, served: Served, method: Method) -> Passage:
     passage = Passage(
         request, served, method, raw_path, found[1] if found else {}, call.now_ms, context, body
     )
-    passage.trace = trace_of(request, call.now_ms)
+    passage.trace = trace_of(request, served, call.now_ms)
     return passage
 
 
