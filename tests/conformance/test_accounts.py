@@ -1,5 +1,6 @@
 """Several accounts on one cloudlet: each is alone, unless policies of both sides say otherwise."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -340,6 +341,24 @@ def test_events_cross_where_the_target_lets_them(one: Account, two: Account) -> 
     events.put_events(Entries=[{"Source": "app", "DetailType": "d", "Detail": "{}"}])
     received = two.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=20)
     assert f'"account":"{one.id}"' in received["Messages"][0]["Body"].replace(" ", "")
+
+
+def test_a_directory_from_before_there_were_accounts(tmp_path: Path) -> None:
+    """Its keys do not tell their account, or tell a wrong one."""
+    data = tmp_path / "data"
+    data.mkdir()
+    old = {"AccessKeyId": "AKIAQ7654327765432ZZ", "SecretAccessKey": "s" * 40}
+    (data / "root-key.json").write_text(json.dumps(old))
+    server = Server(data).start()
+    try:
+        assert server.client("sts").get_caller_identity()["Account"] == ACCOUNT
+        other = Account.made(server, "new")
+        assert other.client("s3").list_buckets()["Buckets"] == []
+        assert server.client("s3").list_buckets()["Buckets"] == []
+        made = server.client("iam").create_user(UserName="u")["User"]
+        assert made["Arn"] == f"arn:aws:iam::{ACCOUNT}:user/u"
+    finally:
+        assert server.stop() == 0
 
 
 def test_all_is_there_after_a_kill(tmp_path: Path) -> None:

@@ -80,15 +80,9 @@ def is_deleted(config: Config, account: str) -> bool:
 def sweep(config: Config) -> None:
     """Removes the folders that are marked; nobody may have them open."""
     for mark in (config.data / _FOLDER).glob(f"[0-9]*/{_DELETED}"):
-        remove(config, mark.parent.name)
-
-
-def remove(config: Config, account: str) -> None:
-    """By name first: what a crash leaves doesn't look alive."""
-    folder = config.data / _FOLDER / account
-    dying = folder.with_name(f".{account}-{config.new_secret(4)}")
-    folder.rename(dying)
-    shutil.rmtree(dying, ignore_errors=True)
+        mark.parent.rename(mark.parent.with_name(f".{mark.parent.name}-{config.new_secret(4)}"))
+    for dying in (config.data / _FOLDER).glob(".[0-9]*-*"):  # by name first: a crash may be between
+        shutil.rmtree(dying, ignore_errors=True)
 
 
 def _new_id(config: Config) -> str:
