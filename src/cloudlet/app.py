@@ -55,6 +55,7 @@ from cloudlet.monitoring import service as monitoring_service
 from cloudlet.monitoring.state import Monitoring
 from cloudlet.registry import service as registry_service
 from cloudlet.registry.schema import SCHEMA as REGISTRY_SCHEMA
+from cloudlet.s3 import encryption as s3_encryption
 from cloudlet.s3 import metrics as s3_metrics
 from cloudlet.s3 import service as s3_service
 from cloudlet.s3 import sweep as s3_sweep
@@ -165,6 +166,7 @@ class App:
     async def start(self, runtime_api_port: int) -> None:
         with self.database.snapshot() as view:
             self.blobs.collect(known_blobs(view))
+        await self.database.write(lambda tx: s3_encryption.check_master(tx, self.blobs))
         self.monitoring.start(self.timers)
         await self.functions.start(runtime_api_port)
         self.messaging.start()

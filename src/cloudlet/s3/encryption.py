@@ -38,6 +38,20 @@ class Seal:
     wrapper: Wrapper
 
 
+def check_master(tx: Transaction, blobs: Blobs) -> None:
+    """Refuses to go on with another master key than the one that objects rest on."""
+    known = tx.value("SELECT fingerprint FROM s3_master")
+    if known is None:
+        tx.run("INSERT INTO s3_master VALUES (?)", (blobs.master.fingerprint,))
+    elif known != blobs.master.fingerprint:
+        raise AwsError(
+            "InternalError",
+            "The file master-key in the data folder is not the key that its objects are sealed "
+            "with: put that one back.",
+            500,
+        )
+
+
 def shown(kept: Shown) -> Output:
     return kept or _S3
 

@@ -10,6 +10,8 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS s3_sequence (value INTEGER NOT NULL);
 INSERT INTO s3_sequence SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM s3_sequence);
 
+CREATE TABLE IF NOT EXISTS s3_master (fingerprint TEXT NOT NULL); -- of the key of all keys
+
 CREATE TABLE IF NOT EXISTS s3_bucket (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     name       TEXT NOT NULL UNIQUE,

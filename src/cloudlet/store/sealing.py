@@ -76,6 +76,7 @@ class Master:
     def __init__(self, path: Path) -> None:
         self._key = _load(path)
         self.wrapper = Wrapper(self._key)
+        self.fingerprint = hmac.digest(self._key, b"fingerprint", "sha256").hex()
 
     def derived(self, name: str) -> Wrapper:
         return Wrapper(hmac.digest(self._key, name.encode(), "sha256"))

@@ -255,6 +255,10 @@ def test_the_master_key_is_its_owners_and_stays(shelf: Shelf) -> None:
     other = Shelf(shelf.config.data, SCHEMA)
     with pytest.raises(AwsError, match="was encrypted under another key"):
         other.get("k")
+    for bench in (shelf, shelf):  # the first look remembers it
+        bench.database.write_now(lambda tx: encryption.check_master(tx, shelf.blobs))
+    with pytest.raises(AwsError, match="put that one back"):
+        other.database.write_now(lambda tx: encryption.check_master(tx, other.blobs))
     other.close()
 
 
