@@ -7,8 +7,8 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -20,7 +20,6 @@ DATA = Path(".cloudlet")
 Command = TypeVar("Command", bound=Callable[..., Any])
 _POLL_S = 0.5
 _LATE_MS = 3_000  # lines may arrive so much later than others
-_FUNCTIONS = "/aws/lambda/"
 _SINCE = re.compile(r"(\d+)(s|m|h|d)")
 _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -46,7 +45,7 @@ def invoke(function: str, payload: str, is_async: bool, data: Path) -> None:
 
     Of an error, the end of the function's log goes to standard error; the exit code is 1.
     """
-    name = _function(data, function)
+    name = _function(_functions(data), function)
     options = {"InvocationType": "Event"} if is_async else {"LogType": "Tail"}
     body = _payload(payload)
     client = _client(data, "lambda")
@@ -89,13 +88,14 @@ def logs(name: str | None, follow: bool, pattern: str, since: str | None, data: 
     Without a name, what all functions have, each line after its function's name.
     """
     client, start_ms = _client(data, "logs"), _since_ms(since)
-    groups = [_group(data, name)] if name else None
+    is_group = name is not None and "/" in name
     seen: dict[str, int] = {}
     while True:
+        groups = {name: name} if name and is_group else _groups(data, name)
         for group, event in _events(data, client, groups, _window(pattern, start_ms)):
             if event["eventId"] not in seen:
                 seen[event["eventId"]] = event["timestamp"]
-                label = "" if name else f"[{group.removeprefix(_FUNCTIONS)}] "
+                label = "" if name else f"[{groups[group]}] "
                 click.echo(label + event["message"].rstrip("\n"))
         if not follow:
             return
@@ -118,38 +118,48 @@ def _since_ms(text: str | None) -> int:
     return max(0, Config(Path()).now_ms() - int(match[1]) * _UNITS_MS[match[2]])
 
 
-def _group(data: Path, name: str) -> str:
-    return name if "/" in name else _FUNCTIONS + _function(data, name)
+def _groups(data: Path, name: str | None) -> dict[str, str]:
+    """The log groups that exist of one function or of all → what to call them."""
+    found = _functions(data)
+    names = list(found) if name is None else [_function(found, name)]
+    groups: dict[str, str] = {}
+    for each in names:
+        group = found.get(each, f"/aws/lambda/{each.rsplit(':', 1)[-1]}")
+        groups[group] = f"{groups[group]}, {each}" if group in groups else each
+    pages = _client(data, "logs").get_paginator("describe_log_groups").paginate()
+    known = _ask(data, lambda: [g["logGroupName"] for p in pages for g in p["logGroups"]])
+    return {group: label for group, label in groups.items() if group in known}
 
 
 def _events(
-    data: Path, client: Any, groups: list[str] | None, window: dict[str, Any]
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(group, event) in order of time; without groups, of all that functions have now."""
-    if groups is None:
-        pages = client.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=_FUNCTIONS)
-        found = _ask(data, lambda: [g for page in pages for g in page["logGroups"]])
-        groups = [group["logGroupName"] for group in found]
+    data: Path, client: Any, groups: Iterable[str], window: dict[str, Any]
+) -> list[tuple[str, dict[str, Any]]]:
+    """(group, event) in order of time."""
     pairs: list[tuple[str, dict[str, Any]]] = []
     for group in groups:
         pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, **window)
         pairs += [(group, event) for event in _ask(data, partial(_all, pages))]
-    return iter(sorted(pairs, key=lambda pair: pair[1]["timestamp"]))
+    return sorted(pairs, key=lambda pair: pair[1]["timestamp"])
 
 
 def _all(pages: Any) -> list[dict[str, Any]]:
     return [event for page in pages for event in page["events"]]
 
 
-def _function(data: Path, name: str) -> str:
-    """The function called so, or made for that logical id: STACK-NAME-RANDOM."""
+def _functions(data: Path) -> dict[str, str]:
+    """Functions' names → their log groups."""
     pages = _client(data, "lambda").get_paginator("list_functions").paginate()
-    known = _ask(data, lambda: [f["FunctionName"] for page in pages for f in page["Functions"]])
+    found = _ask(data, lambda: [function for page in pages for function in page["Functions"]])
+    return {each["FunctionName"]: each["LoggingConfig"]["LogGroup"] for each in found}
+
+
+def _function(known: Iterable[str], name: str) -> str:
+    """The function called so, or made for that logical id: STACK-NAME-RANDOM."""
     made = [each for each in known if f"-{name}-" in each]
     if name in known or name.startswith("arn:"):
         return name
     if len(made) == 1:
-        return str(made[0])
+        return made[0]
     fail(f"no function {name!r} here; there are: {', '.join(sorted(known)) or 'none'}")
 
 
@@ -187,6 +197,7 @@ def endpoint(data: Path) -> str:
         return ""
 
 
+@cache
 def _client(data: Path, service: str) -> Any:
     import boto3
     from botocore.config import Config as ClientConfig

@@ -15,6 +15,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
 from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 from click.testing import CliRunner
@@ -333,3 +334,40 @@ def test_many_metrics_at_once_and_an_open_tail_do_not_hold_up_the_end(tmp_path: 
         assert len(server.client("cloudwatch").list_metrics(Namespace="Big")["Metrics"]) == 300
     finally:
         server.stop()
+
+
+def test_permissions_are_asked(server: Server) -> None:
+    """A user who may measure in one namespace and read one log group."""
+    iam, arn = server.client("iam"), "arn:aws:logs:us-east-1:000000000000:log-group"
+    iam.create_user(UserName="agent")
+    iam.put_user_policy(UserName="agent", PolicyName="p", PolicyDocument=json.dumps({
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": "cloudwatch:PutMetricData", "Resource": "*",
+             "Condition": {"StringEquals": {"cloudwatch:namespace": "Agent"}}},
+            {"Effect": "Allow", "Action": ["logs:FilterLogEvents", "logs:StartQuery"],
+             "Resource": f"{arn}:/mine:*"},
+        ],
+    }))  # fmt: skip
+    key = iam.create_access_key(UserName="agent")["AccessKey"]
+    agent = {"aws_access_key_id": key["AccessKeyId"],
+             "aws_secret_access_key": key["SecretAccessKey"]}  # fmt: skip
+    cloudwatch, logs = server.client("cloudwatch", **agent), server.client("logs", **agent)
+    for group in ("/mine", "/yours"):
+        server.client("logs").create_log_group(logGroupName=group)
+    data = [{"MetricName": "m", "Value": 1}]
+    cloudwatch.put_metric_data(Namespace="Agent", MetricData=data)
+    assert logs.filter_log_events(logGroupName="/mine")["events"] == []
+    query = {"startTime": 0, "endTime": 1, "queryString": "fields a"}
+    logs.start_query(logGroupName="/mine", **query)
+    for refused, params in (
+        (cloudwatch.put_metric_data, {"Namespace": "Other", "MetricData": data}),
+        (cloudwatch.list_metrics, {}),
+        (cloudwatch.delete_alarms, {"AlarmNames": ["a"]}),
+        (logs.filter_log_events, {"logGroupName": "/yours"}),
+        (logs.start_query, {"logGroupNames": ["/mine", "/yours"], **query}),
+        (logs.describe_log_groups, {}),
+    ):
+        with pytest.raises(ClientError) as caught:
+            refused(**params)
+        assert caught.value.response["Error"]["Code"].startswith("AccessDenied")
