@@ -198,6 +198,13 @@ def test_nothing_opens_another_account_but_its_own_policies(one: Account, two: A
         assert code == "AccessDeniedException"
         dynamodb = account.client("dynamodb")
         assert refusal(dynamodb.scan, TableName=table) == "AccessDeniedException"
+        stream = f"{table}/stream/2026-01-01T00:00:00.000"
+        code = refusal(account.client("dynamodbstreams").describe_stream, StreamArn=stream)
+        assert code == "AccessDeniedException"
+        bus = f"arn:aws:events:us-east-1:{two.id}:event-bus/default"
+        entry = {"Source": "s", "DetailType": "d", "Detail": "{}", "EventBusName": bus}
+        code = refusal(account.client("events").put_events, Entries=[entry])
+        assert code == "AccessDeniedException"
         sts = account.client("sts")
         assert refusal(sts.assume_role, RoleArn=role, RoleSessionName="theft") == "AccessDenied"
         code = refusal(

@@ -46,6 +46,9 @@ _TOLD = ("lambda", "sqs")  # whose handlers ask the policy of the target
 # Members that name a resource which another account may have shared
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "dynamodb": ("TableName",),
+    "dynamodbstreams": ("StreamArn",),
+    "events": ("EventBusName",),
+    "kinesis": ("StreamARN", "ResourceARN"),
     "lambda": ("FunctionName",),
     "sns": ("TopicArn", "TargetArn"),
     "sqs": ("QueueUrl", "QueueOwnerAWSAccountId"),
@@ -274,8 +277,11 @@ class Accounts:
 
 
 def _named_account(call: Call) -> str | None:
+    params = call.params
+    if call.operation == "PutEvents":  # all of a call go one way
+        params = params["Entries"][0] if params.get("Entries") else {}
     for member in _NAMES.get(call.service, ()):
-        found = _ACCOUNT.fullmatch(str(call.params.get(member, "")))
+        found = _ACCOUNT.fullmatch(str(params.get(member, "")))
         if found:
             return found.group(1)
     return None
