@@ -28,6 +28,10 @@ STREAM = """
 export const handler = awslambda.streamifyResponse(async (event, stream, context) => {
   const meta = { statusCode: 202, headers: { "x-one": "1" }, cookies: ["k=v"] };
   if (event.rawPath === "/early") throw new Error("early");
+  if (event.rawPath === "/hang") {
+    stream.write("first,");
+    await new Promise((resolve) => setTimeout(resolve, 60_000));
+  }
   if (event.rawPath !== "/plain") stream = awslambda.HttpResponseStream.from(stream, meta);
   stream.write("first,");
   if (event.rawPath === "/late") {
@@ -173,7 +177,7 @@ def test_the_configuration(server: Server, names: Iterator[str]) -> None:
 def stream(server: Server) -> str:
     name = "url-stream"
     server.client("lambda").create_function(
-        FunctionName=name, Runtime="nodejs22.x", Handler="index.handler", MemorySize=256,
+        FunctionName=name, Runtime="nodejs22.x", Handler="index.handler", MemorySize=256, Timeout=2,
         Role=make_role(server, name), Code={"ZipFile": zipped_files({"index.mjs": STREAM})},
     )  # fmt: skip
     return open_to_all(server, name, InvokeMode="RESPONSE_STREAM")
@@ -222,3 +226,16 @@ def test_invoke_with_response_stream(server: Server, stream: str) -> None:
     assert json.loads(first["PayloadChunk"]["Payload"])["statusCode"] == 201
     with pytest.raises(ClientError, match="Function not found"):
         client.invoke_with_response_stream(FunctionName="not-there")
+
+
+@needs_node
+def test_a_stream_that_runs_out_of_time(server: Server, stream: str) -> None:
+    client = server.client("lambda")
+    answer = client.invoke_with_response_stream(
+        FunctionName="url-stream", Payload=b'{"rawPath": "/hang"}'
+    )
+    first, last = list(answer["EventStream"])
+    assert first["PayloadChunk"]["Payload"] == b"first,"
+    assert "Task timed out after 2.00 seconds" in last["InvokeComplete"]["ErrorDetails"]
+    reading = server.http.request("GET", f"{stream}plain")
+    assert reading.data == b"first,second"  # by another worker

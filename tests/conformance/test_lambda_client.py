@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -239,3 +240,86 @@ def test_refusals(server: Server, echo: str, names: Iterator[str]) -> None:
     with pytest.raises(ClientError) as refused:
         client.create_function(FunctionName="new", Code={"ZipFile": b"no zip"}, **settings)
     assert code_of(refused) == "InvalidParameterValueException"
+
+
+def test_payload_limits(server: Server, echo: str) -> None:
+    client = server.client("lambda")
+    for kind, size in (("RequestResponse", 6 << 20), ("Event", 1 << 20)):
+        payload = b'"' + b"x" * (size - 2) + b'"'
+        assert client.invoke(FunctionName=echo, InvocationType=kind, Payload=payload)["StatusCode"]
+        with pytest.raises(ClientError) as refused:
+            client.invoke(FunctionName=echo, InvocationType=kind, Payload=payload + b" ")
+        assert code_of(refused) == "RequestTooLargeException"
+        assert f"{size + 1} byte payload is too large for the {kind} invocation type (limit" in str(
+            refused.value
+        )
+
+
+def test_a_trace_goes_in_and_out(server: Server, names: Iterator[str]) -> None:
+    name, client = next(names), server.client("lambda")
+    make_function(
+        server, name, "import os\ndef handler(e, c):\n    return os.environ['_X_AMZN_TRACE_ID']\n"
+    )
+    root = "Root=1-6b043e87-29bba75a0407aa725a51aa86"
+    client.meta.events.register(
+        "before-sign.lambda.Invoke",
+        lambda request, **_: request.headers.add_header("X-Amzn-Trace-Id", f"{root};Sampled=1"),
+    )
+    response = client.invoke(FunctionName=name)
+    assert answer(response).startswith(f"{root};Sampled=1;Lineage=")
+    told = response["ResponseMetadata"]["HTTPHeaders"]["x-amzn-trace-id"]
+    assert told == f"{root};Sampled=1"
+
+
+def test_messages_carry_the_trace_of_what_sent_them(
+    server: Server, names: Iterator[str], bucket: str
+) -> None:
+    url, queue_arn = make_queue(server, next(names), "s3.amazonaws.com")
+    header = "Root=1-6b043e87-29bba75a0407aa725a51aa86;Lineage=1a2b3c4d:3"
+    clients = {name: server.client(name) for name in ("s3", "sqs")}
+    events = [{"QueueArn": queue_arn, "Events": ["s3:ObjectCreated:*"]}]
+    clients["s3"].put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"QueueConfigurations": events}
+    )
+    for client in clients.values():
+        client.meta.events.register(
+            "before-call", lambda params, **_: params["headers"].update({"X-Amzn-Trace-Id": header})
+        )
+    clients["s3"].put_object(Bucket=bucket, Key="k", Body=b"")
+    clients["sqs"].send_message(QueueUrl=url, MessageBody="direct")
+    traced: list[str] = []
+
+    def received() -> bool:
+        got = clients["sqs"].receive_message(
+            QueueUrl=url, MessageSystemAttributeNames=["AWSTraceHeader"], MaxNumberOfMessages=10
+        )
+        for each in got.get("Messages", []):
+            if "s3:TestEvent" not in each["Body"]:
+                traced.append(each["Attributes"]["AWSTraceHeader"])
+        return len(traced) == 2
+
+    eventually(received)
+    assert traced == [header, header]
+
+
+def test_measurements(server: Server, names: Iterator[str]) -> None:
+    name, client = next(names), server.client("lambda")
+    make_function(server, name, "def handler(e, c):\n    return 1 / e['by']\n")
+    for by in (1, 0):
+        client.invoke(FunctionName=name, Payload=json.dumps({"by": by}))
+    client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    with suppress(ClientError):
+        client.invoke(FunctionName=name)
+    now = datetime.now(UTC)
+    cloudwatch = server.client("cloudwatch")
+
+    def total(metric: str) -> float:
+        points = cloudwatch.get_metric_statistics(
+            Namespace="AWS/Lambda", MetricName=metric, Statistics=["Sum"], Period=3600,
+            Dimensions=[{"Name": "FunctionName", "Value": name}],
+            StartTime=now - timedelta(hours=1), EndTime=now + timedelta(hours=1),
+        )["Datapoints"]  # fmt: skip
+        return float(sum(point["Sum"] for point in points))
+
+    eventually(lambda: total("Throttles") >= 1)  # boto3 tries again
+    assert (total("Invocations"), total("Errors")) == (2, 1) and total("Duration") > 0

@@ -42,6 +42,14 @@ async def invoke(call: Call) -> Output | Result:
     return Result(output, headers=[("X-Amzn-Trace-Id", traces.shown(invocation.trace_id))])
 
 
+async def invoke_async(call: Call) -> Output:
+    """What there was before `Invoke` had a kind for events."""
+    call.params["Payload"] = call.params.pop("InvokeArgs", None)
+    _, invocation = await prepare(call, "Event")
+    await _enqueue(call, invocation)
+    return {"Status": 202}
+
+
 async def prepare(call: Call, kind: str) -> tuple[Found, Invocation]:
     """What is invoked, and with what; refused where the payload is not as it must be."""
     params = call.params

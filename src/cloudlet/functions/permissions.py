@@ -14,6 +14,7 @@ from cloudlet.store.database import View
 # operations whose IAM action has another name
 _ACTIONS = {
     "Invoke": "InvokeFunction",
+    "InvokeAsync": "InvokeFunction",
     "InvokeWithResponseStream": "InvokeFunction",
     "GetLayerVersionByArn": "GetLayerVersion",
 }

@@ -53,7 +53,8 @@ class Staff:
     def begin(self, owner: Owner, runtime_port: int) -> None:
         self._owner = owner
         self._port = runtime_port
-        shutil.rmtree(self._config.data / "worker-tmp", ignore_errors=True)
+        for leftover in ("worker-tmp", "runtimes/opt"):
+            shutil.rmtree(self._config.data / leftover, ignore_errors=True)
         if self.settings.launcher is None:
             self.launcher.start()
 

@@ -139,11 +139,13 @@ class Functions:
         policy = grants.policy(view, *names.parse(config["FunctionArn"]))
         return self.cloud, config, [policy] if policy else []
 
-    async def invoke_reference(self, reference: str, payload: bytes) -> Answer:
-        """For mappings: a synchronous invocation without a caller to check."""
+    async def invoke_reference(self, reference: str, payload: bytes, trace_id: str = "") -> Answer:
+        """For mappings: a synchronous invocation without a caller to check. `trace_id`: the trace
+        header that came with what is handed over, if any, so that recursion shows."""
         found = self.find(reference)
         arn = names.function_arn(self.cloud.config, found.name, found.qualifier)
-        return await self.run(found, Invocation(self.cloud.config.new_id(), arn, payload))
+        invocation = Invocation(self.cloud.config.new_id(), arn, payload, trace_id=trace_id)
+        return await self.run(found, invocation)
 
     async def run(self, found: Found, invocation: Invocation) -> Answer:
         """Runs one invocation to its end. Raises TooManyRequestsException over the limits."""

@@ -55,7 +55,7 @@ class Targets:
             }
             caller = Caller("service", principal, self._cloud.config.account, context=source)
             try:
-                await self._send(fact.target, fact.payload.decode(), caller)
+                await self._send(fact.target, fact, caller)
             except AwsError as error:
                 if error.code not in _FINAL:
                     raise
@@ -74,8 +74,6 @@ class Targets:
             "MessageBody": fact.payload.decode(),
             "MessageAttributes": fact.attributes.get("message_attributes") or {},
         }
-        if "trace_id" in fact.attributes:
-            entry["_system"] = {"AWSTraceHeader": fact.attributes["trace_id"]}
         config = self._cloud.config
         messages.insert(tx, queue, entry, config.now_ms(), config.new_id())
 
@@ -98,7 +96,7 @@ class Targets:
             }
             await self._cloud.invoke("lambda", "Invoke", params, caller)
         elif service == "sqs":
-            await self._send(target, fact.payload.decode(), caller)
+            await self._send(target, fact, caller)
         else:
             await self._cloud.database.write(
                 lambda tx: outbox.put(
@@ -110,9 +108,12 @@ class Targets:
                 )
             )
 
-    async def _send(self, arn: str, body: str, caller: Caller) -> None:
+    async def _send(self, arn: str, fact: Fact, caller: Caller) -> None:
         url = queues.url(self._cloud.config, _name(arn), arn.split(":")[4])
-        params = {"QueueUrl": url, "MessageBody": body}
+        params: Params = {"QueueUrl": url, "MessageBody": fact.payload.decode()}
+        if "trace_id" in fact.attributes:
+            trace = {"DataType": "String", "StringValue": fact.attributes["trace_id"]}
+            params["MessageSystemAttributes"] = {"AWSTraceHeader": trace}
         await self._cloud.invoke("sqs", "SendMessage", params, caller)
 
     async def _caller(self, fact: Fact) -> Caller:
