@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cloudlet.gateway.domains import Found, Mapping
 from cloudlet.gateway.service import GatewayState
@@ -301,3 +303,45 @@ def test_the_front_door(bench: Bench, state: GatewayState) -> None:
     assert (response.status, response.body) == (200, b"x")
     context = event(bench)["requestContext"]
     assert (context["path"], context["resourcePath"]) == ("/dev/v1/a", "/v1/{proxy+}")
+
+
+_ECHOED = """{"p": "$input.params('a')", "all": "$input.params()", "b": $input.json('$.x'),
+"e": "$util.escapeJavaScript($input.body)", "u": "$util.urlDecode($input.params('a'))"}"""
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.sampled_from(("GET", "POST", "BREW")),
+    st.text(alphabet="/ab%2.{}é\x00", max_size=20),
+    st.text(alphabet="a=&%+é;", max_size=20),
+    st.dictionaries(
+        st.sampled_from(("content-type", "accept", "cache-control", "x-amzn-trace-id", "cookie")),
+        st.text(alphabet="a/*,;=é \x01", max_size=12),
+    ),
+    st.binary(max_size=20),
+)
+def test_whatever_is_asked_is_answered(
+    bench: Bench, verb: str, path: str, query: str, headers: dict[str, str], body: bytes
+) -> None:
+    mock = method(
+        "MOCK",
+        integration={
+            "requestTemplates": {"application/json": '{"statusCode": 200}'},
+            "requestParameters": {"integration.request.header.x": "method.request.body.x"},
+            "integrationResponses": {
+                "200": {"statusCode": "200", "responseTemplates": {"application/json": _ECHOED}}
+            },
+        },
+    )
+    if not bench.answers:
+        deploy(bench, {"ANY /{proxy+}": method(), "ANY /a": mock, "GET /": mock})
+        answers(bench, {})
+    bench.clock.advance(1)
+    asked = request(verb, f"/{path}", headers, body)
+    asked.raw_path, asked.query = f"/{path}", query
+    response = ask(bench, asked)
+    assert response.status in (200, 403, 500)
+    if response.status == 500:  # a body that no template can be given
+        assert text(response) == '{"message":"Internal server error"}'
