@@ -69,6 +69,7 @@ from cloudlet.template import watch
 from cloudlet.template.deploy import SCHEMA as TEMPLATE_SCHEMA
 from cloudlet.template.deploy import Deployment, deploy
 from cloudlet.template.operations import Operations
+from cloudlet.template.progress import Progress, summary
 from cloudlet.wire import models
 
 Say = Callable[[str], None]
@@ -377,14 +378,20 @@ class _Stack:
         assert self.template is not None
         folder = self.template.resolve().parent.name
         name = re.sub(r"[^A-Za-z0-9-]+", "-", folder).strip("-") or "app"
-        deployment = await deploy(
-            self._app.cloud,
-            self.template,
-            self._parameters,
-            stack_name=name,
-            presign=self._app.presign,
-            say=self._told.say,
-        )
+        told = Progress(self._told.say)
+        try:
+            deployment = await deploy(
+                self._app.cloud,
+                self.template,
+                self._parameters,
+                stack_name=name,
+                presign=self._app.presign,
+                say=told,
+            )
+        finally:
+            told.close()
+        if done := summary(deployment.steps):
+            self._told.say(f"Stack {name}: {done}")
         for warning in deployment.warnings:
             self._told.say(f"warning: {warning}")
         return deployment

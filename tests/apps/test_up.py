@@ -102,7 +102,7 @@ def test_shares_outlive_restarts_and_kills(tmp_path: Path) -> None:
         assert door.request("GET", f"/v1/shares/{share['id']}").json() == view
         location = door.request("GET", f"/s/{share['id']}/1").headers["location"]
         assert HTTP.request("GET", location).data == data
-        assert "create" not in server.log.read_text().rpartition("stopping")[2]
+        assert "created" not in server.log.read_text().rpartition("stopping")[2]
     finally:
         server.stop()
 

@@ -52,7 +52,8 @@ async def planned(run: Run, document: Document) -> tuple[list[Resource], list[St
 
 async def carry_out(run: Run, document: Document, wanted: list[Resource]) -> Outputs:
     """Makes and changes all that is wanted; returns the outputs. Raises where something fails."""
-    await run.cloud.database.write(lambda tx: _import(tx, run.stack, run.scope.imported))
+    if run.scope.imported:
+        await run.cloud.database.write(lambda tx: _import(tx, run.stack, run.scope.imported))
     await execute.apply(run, wanted)
     outputs = await outputs_of(document, run.scope)
     check_exports(run.cloud.database.view(), run.stack, outputs)
