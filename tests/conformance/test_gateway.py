@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 import urllib3
+from botocore.auth import SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -329,3 +332,33 @@ def test_a_socket_under_a_custom_domain(live: Api) -> None:
     finally:
         client.update_api(ApiId=live.id, DisableExecuteApiEndpoint=False)
         client.delete_domain_name(DomainName="live.example.com")
+
+
+def test_a_signed_handshake(server: Server) -> None:
+    client = server.client("apigatewayv2")
+    made = client.create_api(
+        Name="signed", ProtocolType="WEBSOCKET", RouteSelectionExpression="$request.body.action"
+    )["ApiId"]
+    mock = client.create_integration(
+        ApiId=made, IntegrationType="MOCK", RequestTemplates={"$default": '{"statusCode": 200}'}
+    )["IntegrationId"]
+    client.create_route(
+        ApiId=made,
+        RouteKey="$connect",
+        Target=f"integrations/{mock}",
+        AuthorizationType="AWS_IAM",
+    )
+    client.create_stage(ApiId=made, StageName="prod", AutoDeploy=True)
+    url = f"http://127.0.0.1:{server.aws_port}/_aws/execute-api/{made}/prod"
+    key = Credentials(*server.credentials().values())
+    request = AWSRequest("GET", url)
+    SigV4QueryAuth(key, "execute-api", REGION).add_auth(request)
+    with connect(request.url.replace("http", "ws", 1), proxy=None, open_timeout=20) as talking:
+        assert talking.response is not None and talking.response.status_code == 101
+    for address in (url, request.url.replace("Signature=", "Signature=0")):
+        with (
+            pytest.raises(InvalidStatus) as refused,
+            connect(address.replace("http", "ws", 1), proxy=None, open_timeout=20),
+        ):
+            pass
+        assert refused.value.response.status_code == 403

@@ -62,7 +62,7 @@ def of_answer(matched: Matched, response: Response, now_ms: int) -> Document:
         context |= {"integrationStatus": status, "integrationLatency": latency_ms}
         context["integrationErrorMessage"] = matched.error
     if response.status >= 400 and matched.integration_status is None:
-        text = {403: "Forbidden", 404: "Not Found", 429: "Too Many Requests"}
+        text = {401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 429: "Too Many Requests"}
         said = text.get(response.status, matched.error or matched.authorizer_error)
         context["error"] = {"message": said, "messageString": f'"{said}"', "responseType": said}
     return context

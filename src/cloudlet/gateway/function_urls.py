@@ -16,6 +16,7 @@ from cloudlet.call import ANONYMOUS, Caller, Cloud, Requirement
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Interrupted, Request, Response
 from cloudlet.gateway import cors, payloads
+from cloudlet.gateway.http_authorizers import iam_document
 from cloudlet.gateway.payloads import MalformedAnswer, Matched, Target
 from cloudlet.policy.context import Context
 from cloudlet.policy.evaluation import evaluate
@@ -68,7 +69,10 @@ class FunctionUrls:
             caller = await _permitted(cloud, request, config, policies)
             event = _event(cloud, request, url_id, path, await _body(request))
             if config["AuthType"] == "AWS_IAM":
-                identity = {"accountId": caller.account, "authorizer": {"iam": _identity(caller)}}
+                identity = {
+                    "accountId": caller.account,
+                    "authorizer": {"iam": iam_document(caller)},
+                }
                 event["requestContext"] |= identity
             response = await _invoke(cloud, config, event)
         except AwsError as error:
@@ -139,18 +143,6 @@ async def _body(request: Request) -> bytes:
             raise
         message = f"Request must be smaller than {BODY_MAX_BYTES} bytes for the InvokeFunction"
         raise AwsError("RequestEntityTooLargeException", f"{message} operation", 413) from None
-
-
-def _identity(caller: Caller) -> dict[str, Any]:
-    return {
-        "accessKey": caller.access_key,
-        "accountId": caller.account,
-        "callerId": caller.user_id or caller.account,
-        "cognitoIdentity": None,
-        "principalOrgId": None,
-        "userArn": caller.arn,
-        "userId": caller.user_id or caller.account,
-    }
 
 
 async def _streamed(events: Events) -> Response:

@@ -28,6 +28,7 @@ _NAMED = re.compile(
     r"|^\$((?:request|response|context|stageVariables)\b.*)$",
     re.DOTALL,
 )
+_KNOWN = ("context", "stageVariables")
 _BODY_MAX_BYTES = 100 * 1024  # of a body that a JSONPath looks into
 _RESERVED = re.compile(
     r"access-control-.*|apigw-.*|authorization|connection|content-encoding|content-length"
@@ -118,10 +119,8 @@ def resolver(
 
     def resolve(name: str) -> str | None:
         place, _, rest = name.partition(".")
-        if place == "context":
-            return variables.text(variables.lookup(context, rest))
-        if place == "stageVariables":
-            return variables.text(variables.lookup(context.get("stageVariables") or {}, rest))
+        if place in _KNOWN:
+            return _known(place, rest, context)
         if place != "request":
             return None
         part, _, name = rest.partition(".")
@@ -140,10 +139,8 @@ def resolver(
 def response_resolver(response: Response, context: Document) -> Resolve:
     def resolve(name: str) -> str | None:
         place, _, rest = name.partition(".")
-        if place == "context":
-            return variables.text(variables.lookup(context, rest))
-        if place == "stageVariables":
-            return variables.text(variables.lookup(context.get("stageVariables") or {}, rest))
+        if place in _KNOWN:
+            return _known(place, rest, context)
         if rest.startswith("header."):
             wanted = rest[7:].lower()
             return ",".join(v for n, v in response.headers if n == wanted) or None
@@ -151,6 +148,11 @@ def response_resolver(response: Response, context: Document) -> Resolve:
         return in_body(body, rest) if place == "response" and rest.startswith("body") else None
 
     return resolve
+
+
+def _known(place: str, name: str, context: Document) -> str:
+    found = context.get("stageVariables") or {} if place == "stageVariables" else context
+    return variables.text(variables.lookup(found, name))
 
 
 def in_body(body: bytes, expression: str) -> str | None:

@@ -19,18 +19,17 @@ def count_http(
     response: Response,
     now_ms: int,
 ) -> None:
-    """One request, per API and per stage."""
-    status = response.status
+    """One request: per API, per stage, and per route where that is wanted."""
+    add, status = meter.add, response.status
     size = len(matched.body) + (len(response.body) if isinstance(response.body, bytes) else 0)
     for own in dimensions:
-        meter.add(_NAMESPACE, "Count", own)
-        meter.add(_NAMESPACE, "4xx", own, 1.0 if 400 <= status < 500 else 0.0)
-        meter.add(_NAMESPACE, "5xx", own, 1.0 if status >= 500 else 0.0)
-        meter.add(_NAMESPACE, "Latency", own, now_ms - matched.now_ms, "Milliseconds")
-        meter.add(_NAMESPACE, "DataProcessed", own, size, "Bytes")
+        add(_NAMESPACE, "Count", own)
+        add(_NAMESPACE, "4xx", own, 1.0 if 400 <= status < 500 else 0.0)
+        add(_NAMESPACE, "5xx", own, 1.0 if status >= 500 else 0.0)
+        add(_NAMESPACE, "Latency", own, now_ms - matched.now_ms, "Milliseconds")
+        add(_NAMESPACE, "DataProcessed", own, size, "Bytes")
         if matched.integration_status is not None:
-            latency_ms = matched.integration_ms
-            meter.add(_NAMESPACE, "IntegrationLatency", own, latency_ms, "Milliseconds")
+            add(_NAMESPACE, "IntegrationLatency", own, matched.integration_ms, "Milliseconds")
 
 
 def count_socket(

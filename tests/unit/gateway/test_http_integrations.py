@@ -184,6 +184,26 @@ def test_calls_of_services(bench: Bench, state: GatewayState) -> None:
         serve(bench, **call_of("SQS-SendMessage", QueueUrl=queue))
 
 
+def test_functions_are_called_in_a_role(bench: Bench, state: GatewayState) -> None:
+    acting = Caller("role", "arn:aws:sts::000000000000:assumed-role/gateway/x", "000000000000")
+    state.gateway.cloud.caller_of = lambda key: acting if key == "AK" else None
+    bench.answers["AssumeRole"] = {"Credentials": {"AccessKeyId": "AK"}}
+    api_id = serve(bench, CredentialsArn=ROLE)
+    answers(bench, "ok")
+    assert [ask(state, api_id, request("POST", "/in/7")).status for _ in range(2)] == [200] * 2
+    bench.clock.advance(901)
+    ask(state, api_id, request("POST", "/in/7"))
+    names = [operation for _, operation, _ in bench.invoked]
+    assert names == ["AssumeRole", "Invoke", "Invoke", "AssumeRole", "Invoke"]
+    bench.clock.advance(901)
+    bench.answers["AssumeRole"] = lambda _: refuse()
+    assert ask(state, api_id, request("POST", "/in/7")).status == 500
+
+
+def refuse() -> None:
+    raise AwsError("AccessDenied", "no", 403)
+
+
 def test_log_and_metrics(bench: Bench, state: GatewayState) -> None:
     written = Written()
     bench.cloud.journal = bench.cloud.meter = written
