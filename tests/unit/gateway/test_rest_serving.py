@@ -56,7 +56,7 @@ def test_proxy_event(bench: Bench) -> None:
             "accountId": "000000000000",
             "apiId": "abc123",
             "deploymentId": "dep1",
-            "domainName": "abc123.execute-api.us-east-1.localhost",
+            "domainName": "abc123.execute-api.us-east-1.amazonaws.com",
             "domainPrefix": "abc123",
             "extendedRequestId": "request=",
             "httpMethod": "POST",

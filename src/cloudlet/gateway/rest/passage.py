@@ -200,8 +200,10 @@ def trace_of(request: Request, served: Served, now_ms: int) -> str:
     return ";".join(f"{name}={value}" for name, value in parts.items())
 
 
-def context_of(request: Request, served: Served, now_ms: int, path: str) -> dict[str, Any]:
-    """`path` as the client asked for it, with the stage or the base path."""
+def context_of(
+    request: Request, served: Served, now_ms: int, path: str, domain: str = ""
+) -> dict[str, Any]:
+    """`path` as the client asked for it, with the stage or the base path; `domain` if custom."""
     identity: dict[str, Any] = dict.fromkeys(_NOBODY)
     identity |= {
         "sourceIp": request.client,
@@ -209,10 +211,7 @@ def context_of(request: Request, served: Served, now_ms: int, path: str) -> dict
         "userAgent": request.headers.get("user-agent"),
         "userArn": None,
     }
-    domain = request.headers.get("x-forwarded-host") or request.host
-    domain = domain.rsplit(":", 1)[0]
-    if ".execute-api." not in domain and not _is_custom(domain):
-        domain = f"{served.api_id}.execute-api.{served.region}.amazonaws.com"
+    domain = domain or f"{served.api_id}.execute-api.{served.region}.amazonaws.com"
     context: dict[str, Any] = {
         "accountId": served.account,
         "apiId": served.api_id,
@@ -232,10 +231,6 @@ def context_of(request: Request, served: Served, now_ms: int, path: str) -> dict
     if served.is_canary is not None:
         context["isCanaryRequest"] = served.is_canary
     return context
-
-
-def _is_custom(domain: str) -> bool:
-    return "." in domain and not domain.replace(".", "").isdigit() and domain != "localhost"
 
 
 def extended_id(request_id: str) -> str:

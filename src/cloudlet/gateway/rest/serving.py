@@ -120,7 +120,8 @@ class RestGateway:
     ) -> Passage:
         now_ms = self.cloud.config.now_ms()
         shown = request.raw_path if custom is not None else f"/{served.stage}{path}"
-        context = context_of(request, served, now_ms, shown)
+        domain = custom.host if custom is not None else ""
+        context = context_of(request, served, now_ms, shown, domain)
         path = f"/{path.lstrip('/')}"
         trace = trace_of(request, served, now_ms)
         return Passage(request, served, self._nowhere, path, {}, now_ms, context, trace=trace)
