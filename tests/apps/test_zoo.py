@@ -54,7 +54,10 @@ def _request(server: Server, method: str, path: str, **settings: Any) -> Any:
 
 
 def test_everything_is_made_as_declared(zoo: Server) -> None:
-    """gateway-302: a template writes `~1` for the slash of a media type."""
+    """gateway-302: a template writes `~1` for the slash of a media type.
+
+    gateway-303: the integration of `GET /mock` answers 404, which the method does not declare.
+    """
     client = zoo.client("apigateway")
     ids = _ids(client)
     assert set(ids) == {"app", "included", "plain"}
@@ -68,6 +71,9 @@ def test_everything_is_made_as_declared(zoo: Server) -> None:
     assert dev["variables"] == {"x": "y"}
     assert dev["methodSettings"]["*/*"]["throttlingBurstLimit"] == 40
     assert _stage(client, ids["plain"], "live")["tags"] == {"a": "b"}
+    resources = client.get_resources(restApiId=ids["plain"], embed=["methods"])["items"]
+    method = next(each for each in resources if each["path"] == "/mock")["resourceMethods"]["GET"]
+    assert set(method["methodIntegration"]["integrationResponses"]) == {"200", "404"}
     assert client.get_account()["cloudwatchRoleArn"].endswith("role/logs")
     assert _request(zoo, "GET", f"{ids['plain']}/live/mock").headers["x"] == "1"
     assert json.loads(_request(zoo, "GET", f"{ids['included']}/v1/mock").data) == {"mock": True}

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -63,7 +64,7 @@ def test_a_document_with_junk_is_read_or_refused(
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     for text in (body, b"openapi: 3.0.1\n" + body, b'{"swagger": "2.0", ' + body + b"}"):
-        with pytest.raises(AwsError):
+        with suppress(AwsError):
             definitions.read(text)
 
 

@@ -53,7 +53,7 @@ def test_wrong_settings_are_refused(rest: Rest, members: Document) -> None:
 def test_what_cannot_be_served_is_refused_by_name(rest: Rest) -> None:
     private = {"types": ["PRIVATE"]}
     rest.fails("NotImplemented", "CreateRestApi", name="a", endpointConfiguration=private)
-    rest.fails("NotImplemented", "CreateRestApi", name="a", securityPolicy="TLS_1_2")
+    rest.fails("NotImplemented", "CreateRestApi", name="a", endpointAccessMode="STRICT")
     assert "CreateVpcLink" not in rest._service.operations
 
 

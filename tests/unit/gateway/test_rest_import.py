@@ -288,6 +288,31 @@ def test_openapi_3_with_components(rest: Rest) -> None:
     assert method["methodIntegration"]["type"] == "MOCK"
 
 
+def test_aws_variables_are_resolved(rest: Rest) -> None:
+    """An import knows `${AWS::Region}`, `${AWS::AccountId}` and `${AWS::Partition}`."""
+    uri = FUNCTION_URI.replace("us-east-1", "${AWS::Region}").replace("aws:", "${AWS::Partition}:")
+    uri = uri.replace("000000000000", "${AWS::AccountId}")
+    integration = {"type": "aws_proxy", "httpMethod": "POST", "uri": uri}
+    paths = {"/": {"get": {INTEGRATION: integration, "responses": {}}}}
+    api = _import(rest, {"openapi": "3.0.1", "info": {"title": "t"}, "paths": paths})
+    assert _method(rest, api, "/", "GET")["methodIntegration"]["uri"] == FUNCTION_URI
+
+
+def test_gateway_304_servers_that_are_no_list(rest: Rest) -> None:
+    """gateway-304: seen in published applications that AWS imports."""
+    servers = {"variables": {"basePath": {"default": "/v1"}}}
+    document = {"openapi": "3.0.1", "info": {"title": "t"}, "servers": servers, "paths": {}}
+    assert _import(rest, document)["name"] == "t"
+
+
+def test_a_document_without_title_goes_into_an_api_with_a_name(rest: Rest) -> None:
+    body = b'{"openapi": "3.0.1", "info": {}, "paths": {}}'
+    message = rest.fails("BadRequestException", "ImportRestApi", body=body)
+    assert message.endswith("info.title is required")
+    api = rest.api(name="named")
+    assert rest("PutRestApi", restApiId=api["id"], body=body)["name"] == "named"
+
+
 def test_warnings_may_be_failures(rest: Rest) -> None:
     document = {**SWAGGER, "x-amazon-apigateway-cors": {}}
     warnings = _import(rest, document)["warnings"]

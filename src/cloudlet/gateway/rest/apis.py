@@ -9,6 +9,7 @@ from cloudlet.gateway.rest import checks, documents, patches, plans
 from cloudlet.gateway.rest.documents import Document, bad_request, new_id
 from cloudlet.store.database import Transaction, View
 
+# A securityPolicy is kept for whoever stands in front with TLS, as with domain names.
 _MEMBERS = (
     "name description version binaryMediaTypes minimumCompressionSize apiKeySource policy tags"
     " endpointConfiguration disableExecuteApiEndpoint securityPolicy endpointAccessMode"
@@ -60,6 +61,12 @@ def new_api(call: Call, tx: Transaction, members: Document) -> Document:
     documents.save_api(tx, document, call.now_ms)
     root = {"id": document["rootResourceId"], "path": "/", "resourceMethods": {}}
     documents.save_part(tx, document["id"], ("resource", root["id"]), root)
+    add_models(tx, document["id"])
+    return document
+
+
+def add_models(tx: Transaction, api_id: str) -> None:
+    """The two that every API has."""
     for name, description, schema in _MODELS:
         model = {
             "id": new_id(6),
@@ -68,8 +75,7 @@ def new_api(call: Call, tx: Transaction, members: Document) -> Document:
             "contentType": "application/json",
             "schema": _SCHEMA.format(name) + schema,
         }
-        documents.save_part(tx, document["id"], ("model", name), model)
-    return document
+        documents.save_part(tx, api_id, ("model", name), model)
 
 
 def get_rest_api(call: Call, view: View) -> Output:

@@ -26,15 +26,13 @@ _CONSTANT = re.compile(r"'.*'|stageVariables\.\w+|context\.[\w.-]+", re.DOTALL)
 _ANSWERED = re.compile(r"integration\.response\.(header\.|multivalueheader\.|body)\S*")
 _BODY = re.compile(r"method\.request\.body\S*")
 _AWS_URI = re.compile(r"arn:aws[\w-]*:apigateway:([^:]+):([^:]+):(path|action)/(.+)", re.DOTALL)
-_API_MEMBERS = ("securityPolicy", "endpointAccessMode")
 
 
 def rest_api(document: Document) -> None:
     if not str(document.get("name") or "").strip():
         raise bad_request("Name must be specified")
-    for name in _API_MEMBERS:
-        if document.get(name) not in (None, "DEFAULT"):
-            raise NotImplementedByCloudlet(f"A REST API with {name}")
+    if document.get("endpointAccessMode") not in (None, "BASIC"):
+        raise NotImplementedByCloudlet("A REST API with a strict endpointAccessMode")
     endpoint = document["endpointConfiguration"]
     types = endpoint.get("types") or []
     if len(types) != 1 or types[0] not in ("REGIONAL", "EDGE", "PRIVATE"):

@@ -180,12 +180,10 @@ class _Reader:
 
     def _api(self) -> Document:
         document, info = self.document, self.document.get("info") or {}
-        if not info.get("title"):
-            raise bad_request("Unable to parse API definition: info.title is required")
         policy = document.get(f"{VENDOR}policy")
         source = document.get(f"{VENDOR}api-key-source")
         members = {
-            "name": str(info["title"]),
+            "name": str(info["title"]) if info.get("title") else None,
             "description": info.get("description"),
             "version": str(info["version"]) if "version" in info else None,
             "binaryMediaTypes": document.get(f"{VENDOR}binary-media-types"),
@@ -194,17 +192,22 @@ class _Reader:
             "policy": json.dumps(policy) if policy else None,
         }
         endpoint = document.get(f"{VENDOR}endpoint-configuration") or {}
-        for server in document.get("servers") or []:
+        for server in self._servers():
             endpoint = endpoint or server.get(f"{VENDOR}endpoint-configuration") or {}
         members["disableExecuteApiEndpoint"] = endpoint.get("disableExecuteApiEndpoint")
         if kept := {k: endpoint[k] for k in ("types", "vpcEndpointIds") if endpoint.get(k)}:
             members["endpointConfiguration"] = kept
         return _fitting("RestApi", members)
 
+    def _servers(self) -> list[Document]:
+        """gateway-304: servers that are no list are not looked at."""
+        servers = self.document.get("servers")
+        return servers if isinstance(servers, list) else []
+
     def _base_path(self) -> str:
         if not self.is_v3:
             return str(self.document.get("basePath") or "").strip("/")
-        server = (self.document.get("servers") or [{}])[0]
+        server = (self._servers() or [{}])[0]
         url = str(server.get("url") or "")
         for name, variable in (server.get("variables") or {}).items():
             url = url.replace(f"{{{name}}}", str(variable.get("default", "")).lstrip("/"))
@@ -355,12 +358,13 @@ def _with_texts(members: Document) -> Document:
         fixed["statusCode"] = str(fixed["statusCode"])
     for name in fixed.keys() & _TEXT_MAPS:
         given = fixed[name] or {}
-        fixed[name] = {str(key): _text(value) for key, value in given.items()}
+        quote = "'" if name.endswith("Parameters") else ""  # a number there is a constant
+        fixed[name] = {str(key): _text(value, quote) for key, value in given.items()}
     return fixed
 
 
-def _text(value: Any) -> Any:
-    return str(value) if isinstance(value, int | float) else value
+def _text(value: Any, quote: str) -> Any:
+    return f"{quote}{value}{quote}" if isinstance(value, int | float) else value
 
 
 def _extensions(value: Any) -> Iterator[str]:

@@ -30,6 +30,8 @@ _PARAMETERS = {"basepath", "endpointConfigurationTypes", "ignore", "mode"}
 
 async def import_rest_api(call: Call) -> Output:
     found = await asyncio.to_thread(_read, call)
+    if "name" not in found.api:
+        raise bad_request("Unable to parse API definition: info.title is required")
 
     def create(tx: Transaction) -> Output:
         return _fill(call, tx, apis.new_api(call, tx, found.api), found)
@@ -53,6 +55,7 @@ def _put_api(call: Call, tx: Transaction, found: Definition) -> Output:
         kept = {name: value for name, value in before.items() if name not in _SETTINGS}
         for kind in ("model", "authorizer", "validator", "response", "documentationpart"):
             documents.delete_parts(tx, before["id"], kind)
+        apis.add_models(tx, before["id"])
     endpoint = {**before["endpointConfiguration"], **found.api.pop("endpointConfiguration", {})}
     api = {**kept, **found.api, "endpointConfiguration": endpoint}
     checks.rest_api(api)
@@ -76,7 +79,7 @@ def _read(call: Call) -> Definition:
     parameters = call.params.get("parameters") or {}
     if unknown := sorted(parameters.keys() - _PARAMETERS):
         raise bad_request(f"Invalid import parameter specified: {', '.join(unknown)}")
-    found = definitions.read(call.params["body"])
+    found = definitions.read(_with_variables(call))
     if parameters.get("endpointConfigurationTypes"):
         types = parameters["endpointConfigurationTypes"].split(",")
         found.api.setdefault("endpointConfiguration", {})["types"] = types
@@ -86,6 +89,19 @@ def _read(call: Call) -> Definition:
     if found.warnings and call.params.get("failOnWarnings"):
         raise bad_request("Warnings found during import:\n\t" + "\n\t".join(found.warnings))
     return found
+
+
+def _with_variables(call: Call) -> bytes:
+    """The document with AWS's variables, which an import resolves.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/import-api-aws-variables.html
+    """
+    config = call.config
+    body: bytes = call.params["body"]
+    values = {"AccountId": config.account, "Partition": "aws", "Region": config.region}
+    for name, value in values.items():
+        body = body.replace(b"${AWS::%s}" % name.encode(), value.encode())
+    return body
 
 
 def _prefix(mode: str, base_path: str) -> str:

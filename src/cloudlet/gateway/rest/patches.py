@@ -54,7 +54,8 @@ RULES: Mapping[str, str] = {
     "response": "responseParameters:{s} responseTemplates:{s} statusCode:s?",
     "restapi": (
         "apiKeySource:s binaryMediaTypes:[key] description:s? disableExecuteApiEndpoint:b"
-        " endpointConfiguration/types:[key] minimumCompressionSize:i? name:s policy:s? version:s?"
+        " endpointAccessMode:s endpointConfiguration/types:[key] minimumCompressionSize:i? name:s"
+        " policy:s? securityPolicy:s? version:s?"
     ),
     "stage": (
         "accessLogSettings:{} accessLogSettings/destinationArn:s accessLogSettings/format:s"

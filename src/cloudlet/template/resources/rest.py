@@ -28,6 +28,8 @@ _SETTINGS = {
     "ApiKeySourceType": ("/apiKeySource", "HEADER"),
     "MinimumCompressionSize": ("/minimumCompressionSize", ""),
     "DisableExecuteApiEndpoint": ("/disableExecuteApiEndpoint", "false"),
+    "EndpointAccessMode": ("/endpointAccessMode", "BASIC"),
+    "SecurityPolicy": ("/securityPolicy", ""),
 }
 Patches = list[dict[str, str]]
 
@@ -61,8 +63,10 @@ def escaped(segment: str) -> str:
 
 async def _create_api(ctx: Context, properties: Properties) -> Known:
     if "CloneFrom" not in properties and _has_body(properties):
-        made = await ctx.call(SERVICE, "ImportRestApi", **await _import(ctx, properties))
+        name = ctx.name(properties.get("Name"), 128)  # until the body's title takes its place
+        made = await ctx.call(SERVICE, "CreateRestApi", name=name)
         await ctx.begin(made["id"])
+        await _put(ctx, made["id"], properties)
         await _besides_body(ctx, made["id"], properties, {})
         await TAGS.update(ctx, arn(ctx, f"restapis/{made['id']}"), properties, {})
     else:
@@ -89,7 +93,8 @@ def _has_body(properties: Properties) -> bool:
     return "Body" in properties or "BodyS3Location" in properties
 
 
-async def _import(ctx: Context, properties: Properties) -> dict[str, Any]:
+async def _put(ctx: Context, api: str, properties: Properties) -> None:
+    """Makes the API what the body says."""
     body = shapes.text(properties["Body"]).encode() if "Body" in properties else b""
     if not body:
         place = properties["BodyS3Location"]
@@ -101,7 +106,8 @@ async def _import(ctx: Context, properties: Properties) -> dict[str, Any]:
         body = content if isinstance(content, bytes) else b"".join([part async for part in content])
     given = {str(k): shapes.text(v) for k, v in (properties.get("Parameters") or {}).items()}
     fails = shapes.text(properties.get("FailOnWarnings", False)) == "true"
-    return {"body": body, "parameters": given, "failOnWarnings": fails}
+    how = {"mode": str(properties.get("Mode") or "overwrite"), "failOnWarnings": fails}
+    await ctx.call(SERVICE, "PutRestApi", restApiId=api, body=body, parameters=given, **how)
 
 
 async def _besides_body(ctx: Context, api: str, new: Properties, old: Properties) -> None:
@@ -134,8 +140,7 @@ def _media_patches(current: list[str], wanted: list[str]) -> Patches:
 async def _update_api(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
     api = known.physical_id
     if _has_body(new) and any(new.get(name) != old.get(name) for name in _IMPORTED):
-        mode = str(new.get("Mode") or "overwrite")
-        await ctx.call(SERVICE, "PutRestApi", restApiId=api, mode=mode, **await _import(ctx, new))
+        await _put(ctx, api, new)
     await _besides_body(ctx, api, new, old)
     await TAGS.update(ctx, arn(ctx, f"restapis/{api}"), new, old)
     return known
@@ -373,8 +378,8 @@ KINDS = (
         "AWS::ApiGateway::RestApi",
         words(
             "ApiKeySourceType BinaryMediaTypes Body BodyS3Location CloneFrom Description"
-            " DisableExecuteApiEndpoint EndpointConfiguration FailOnWarnings Mode Name Parameters"
-            " MinimumCompressionSize Policy Tags"
+            " DisableExecuteApiEndpoint EndpointAccessMode EndpointConfiguration FailOnWarnings"
+            " MinimumCompressionSize Mode Name Parameters Policy SecurityPolicy Tags"
         ),
         _create_api,
         _delete_api,

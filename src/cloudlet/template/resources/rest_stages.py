@@ -10,6 +10,7 @@ from typing import Any
 from cloudlet.errors import AwsError
 from cloudlet.template.intrinsics import Known
 from cloudlet.template.problems import TemplateError
+from cloudlet.template.resources import shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties
 from cloudlet.template.resources.rest import SERVICE, TAGS, Patches, arn, camel, patch, settings
 from cloudlet.template.words import words
@@ -56,10 +57,17 @@ def _integration(properties: Properties) -> dict[str, Any] | None:
 
 
 def _responses(properties: Properties) -> list[tuple[str, dict[str, Any]]]:
-    """(operation, parameters) for every response of the method and of its integration."""
+    """(operation, parameters) for every response of the method and of its integration.
+
+    gateway-303: an integration's response may do without one of the method.
+    """
     answers = (properties.get("Integration") or {}).get("IntegrationResponses") or []
+    declared = list(properties.get("MethodResponses") or [])
+    known = {shapes.text(each["StatusCode"]) for each in declared}
+    statuses = dict.fromkeys(shapes.text(each["StatusCode"]) for each in answers)
+    declared += [{"StatusCode": status} for status in statuses if status not in known]
     groups = (
-        ("PutMethodResponse", properties.get("MethodResponses") or []),
+        ("PutMethodResponse", declared),
         ("PutIntegrationResponse", answers),
     )
     return [(name, settings(name, response)) for name, group in groups for response in group]
