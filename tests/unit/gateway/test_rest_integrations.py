@@ -276,6 +276,27 @@ def test_cache(bench: Bench) -> None:
     assert get("/?q=a") == "6"
 
 
+def test_keys_of_the_cache(bench: Bench) -> None:
+    """A key may name a parameter of the method or of the integration."""
+    sources = {
+        "integration.request.querystring.a": "method.request.header.x-a",
+        "integration.request.querystring.b": "method.request.path.id",
+    }
+    names = [*sources, "method.request.querystring.c"]
+    made = method(integration={"requestParameters": sources, "cacheKeyParameters": names})
+    settings = {"~1{id}/GET": {"cachingEnabled": True, "cacheTtlInSeconds": 60}}
+    stage = {"cacheClusterEnabled": True, "methodSettings": settings}
+    deploy(bench, {"GET /{id}": made}, stage=stage)
+    numbered(bench)
+
+    def get(path: str, header: str) -> str:
+        return text(ask(bench, request("GET", path, {"x-a": header})))
+
+    asked = [("/1", "a"), ("/1", "b"), ("/2", "a"), ("/1?c=1", "a"), ("/1?c=1&c=2", "a")]
+    assert [get(*each) for each in asked] == ["1", "2", "3", "4", "5"]
+    assert [get(*each) for each in asked] == ["1", "2", "3", "4", "5"]
+
+
 def test_who_may_have_a_fresh_answer(bench: Bench) -> None:
     statement = {"Effect": "Allow", "Action": "execute-api:*", "Resource": "*"}
     arn, policies = "arn:aws:iam::000000000000:user/ann", ({"Statement": [statement]},)

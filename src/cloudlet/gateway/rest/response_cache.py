@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from cloudlet.exchange import Response
+from cloudlet.gateway.rest import mapping
 from cloudlet.gateway.rest.passage import Passage
 
 _ANSWER_MAX_BYTES = 1024 * 1024
@@ -62,16 +63,11 @@ class ResponseCache:
 def key_of(passage: Passage) -> Key:
     """A canary without `useStageCache` has a cache of its own."""
     served, integration = passage.served, passage.method.integration
-    names: list[str] = integration.get("cacheKeyParameters") or []
+    mapped = integration.get("requestParameters") or {}
     parts: list[str] = []
-    for name in sorted(names):
-        place, _, item = name.removeprefix("method.request.").partition(".")
-        if place in ("querystring", "multivaluequerystring"):
-            parts += [name, *passage.query.get(item, ())]
-        elif place == "path":
-            parts += [name, passage.path_parameters.get(item, "")]
-        else:
-            parts += [name, passage.headers.get(item) or ""]
+    for name in sorted(integration.get("cacheKeyParameters") or ()):
+        source = mapped.get(name, name).replace(".querystring.", ".multivaluequerystring.")
+        parts += [name, str(mapping.value_of(passage, source))]
     return (
         f"{served.api_id}/{served.stage}",
         "canary" if served.is_canary and not served.uses_stage_cache else "",
