@@ -17,8 +17,10 @@ from cloudlet.gateway.rest import documents, snapshots
 from cloudlet.gateway.rest.definitions import VENDOR
 from cloudlet.gateway.rest.documents import Document, bad_request
 from cloudlet.store.database import View
+from cloudlet.wire.service import in_thread
 
-_EXTENSIONS = {"integrations", "authorizers", "apigateway", "documentation"}
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # PyYAML may lack libyaml
+_EXTENSIONS = {"integrations", "authorizers", "apigateway"}
 _PLACES = {"querystring": "query", "path": "path", "header": "header"}
 _SCHEMES: dict[str, Document] = {
     "api_key": {"type": "apiKey", "name": "x-api-key", "in": "header"},
@@ -32,6 +34,7 @@ _SCHEMES: dict[str, Document] = {
 _MODEL = re.compile(r'"\$ref":\s*"https://apigateway\.amazonaws\.com/restapis/\w+/models/(\w+)"')
 
 
+@in_thread
 def get_export(call: Call, view: View) -> Output:
     params = call.params
     documents.part(call, view, "stage", params["stageName"])
@@ -48,7 +51,7 @@ def get_export(call: Call, view: View) -> Output:
     accepts = params.get("accepts") or "application/json"
     if accepts == "application/yaml":
         unshared = json.loads(json.dumps(document))  # or YAML would have aliases
-        body, suffix = yaml.safe_dump(unshared, sort_keys=False).encode(), "yaml"
+        body, suffix = yaml.dump(unshared, Dumper=_Dumper, sort_keys=False).encode(), "yaml"
     elif accepts in ("application/json", "*/*"):
         body, suffix = json.dumps(document, indent=2).encode(), "json"
     else:
