@@ -4,7 +4,6 @@ https://docs.aws.amazon.com/AmazonECR/latest/userguide/Repositories.html
 """
 
 import json
-import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +11,6 @@ from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.store.database import Row, Transaction, View
 
-_NAME = re.compile(r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-]+[a-z0-9]+)*")
 _MISSING = {
     "policy": ("RepositoryPolicyNotFoundException", "Repository policy does not exist"),
     "lifecycle": ("LifecyclePolicyNotFoundException", "Lifecycle policy does not exist"),
@@ -21,9 +19,6 @@ _MISSING = {
 
 def create_repository(call: Call, tx: Transaction) -> Output:
     params, name = call.params, call.params["repositoryName"]
-    if not _NAME.fullmatch(name) or not 2 <= len(name) <= 256:
-        text = f"Invalid parameter at 'repositoryName' failed to satisfy constraint: '{name}'"
-        raise AwsError("InvalidParameterException", text, 400)
     encryption = params.get("encryptionConfiguration") or {}
     if encryption.get("encryptionType", "AES256") != "AES256":
         raise NotImplementedByCloudlet("ECR encryption with KMS keys")
