@@ -12,6 +12,7 @@ import pytest
 import urllib3
 from websockets.sync.client import ClientConnection, connect
 
+from cloudlet.store import sealing
 from tests.apps.api_suite import ApiSuite, b64, owner, put
 from tests.apps.http_door import HttpDoor
 from tests.server import Server
@@ -58,6 +59,8 @@ def test_downloads_have_ranges(door: HttpDoor) -> None:
 
 
 def blobs_of_size(server: Server, size: int) -> list[Path]:
+    """Sealed, each chunk is longer by its tag."""
+    size += -(-size // sealing.CHUNK_BYTES) * (sealing.SEALED_BYTES - sealing.CHUNK_BYTES)
     files = (path for path in (server.data / "blobs").rglob("*") if path.is_file())
     return [path for path in files if path.stat().st_size == size]
 
