@@ -106,9 +106,10 @@ def list_layers(call: Call, view: View) -> Output:
         {
             "LayerName": row["name"],
             "LayerArn": call.config.arn("lambda", f"layer:{row['name']}"),
-            "LatestMatchingVersion": _summary(row["config"]),
+            "LatestMatchingVersion": summary,
         }
         for row in rows
+        if _is_compatible(summary := _summary(row["config"]), call.params)
     ]
     return page(items, call.params, "Layers")
 
@@ -119,7 +120,15 @@ def list_layer_versions(call: Call, view: View) -> Output:
         " ORDER BY version DESC",
         (_name(call.params["LayerName"]),),
     )
-    return page([_summary(row["config"]) for row in rows], call.params, "LayerVersions")
+    found = [_summary(row["config"]) for row in rows]
+    items = [item for item in found if _is_compatible(item, call.params)]
+    return page(items, call.params, "LayerVersions")
+
+
+def _is_compatible(summary: Document, params: Document) -> bool:
+    """With the runtime and the architecture that are asked for."""
+    kinds = ("CompatibleRuntime", "CompatibleArchitecture")
+    return all(not params.get(kind) or params[kind] in summary[f"{kind}s"] for kind in kinds)
 
 
 def delete_layer_version(call: Call, tx: Transaction) -> None:

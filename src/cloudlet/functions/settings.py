@@ -83,6 +83,8 @@ def change(call: Call, view: View, document: Document) -> None:
     if params.get("LoggingConfig") is not None:
         document["LoggingConfig"] = _logging(params["LoggingConfig"], document["FunctionName"])
     if params.get("Layers") is not None:
+        if len(params["Layers"]) > layers.LAYERS_MAX:
+            raise names.invalid(f"Maximum number of layers allowed is {layers.LAYERS_MAX}.")
         document["Layers"] = [layers.reference(call.config, view, arn) for arn in params["Layers"]]
     if not (document.get("DeadLetterConfig") or {}).get("TargetArn"):
         document.pop("DeadLetterConfig", None)
