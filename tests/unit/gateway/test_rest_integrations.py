@@ -225,6 +225,13 @@ def test_time_out(bench: Bench) -> None:
     assert (response.status, document(response)) == (504, {"message": "Endpoint request timed out"})
 
 
+@pytest.mark.parametrize("uri", ["http://", "ftp://x/"])
+def test_addresses_that_lead_nowhere(bench: Bench, uri: str) -> None:
+    deploy(bench, {"GET /": method("HTTP", integration={"uri": uri, "httpMethod": "GET"})})
+    response = ask(bench, request("GET", "/"))
+    assert (response.status, document(response)) == (500, {"message": "Internal server error"})
+
+
 def test_refused_invocations(bench: Bench) -> None:
     deploy(bench, {"GET /": method()})
 

@@ -4,11 +4,16 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/setup-http-integrat
 """
 
 import asyncio
-import socket
 from functools import lru_cache
 from urllib.parse import quote, urlencode
 
 import urllib3
+from urllib3.exceptions import (
+    HTTPError,
+    LocationValueError,
+    NameResolutionError,
+    NewConnectionError,
+)
 
 from cloudlet.exchange import Response
 from cloudlet.gateway.rest.faults import Fault, misconfigured
@@ -67,16 +72,14 @@ async def send(passage: Passage, mapped: Mapped) -> Response:
     passage.note(f"Sending request to {url}")
     try:
         return await asyncio.to_thread(_send, (method, url), headers, mapped.body, timeout_s)
-    except (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.ReadTimeoutError) as error:
-        if isinstance(error, urllib3.exceptions.NewConnectionError):
-            if isinstance(error.__cause__, socket.gaierror):
-                raise misconfigured("Invalid endpoint address") from None
-            raise Fault("INTEGRATION_FAILURE", reason=str(error)) from None
-        raise Fault("INTEGRATION_TIMEOUT") from None
-    except urllib3.exceptions.LocationValueError:
-        raise misconfigured("Invalid endpoint address") from None
-    except urllib3.exceptions.HTTPError as error:
-        raise Fault("INTEGRATION_FAILURE", reason=str(error)) from None
+    except (LocationValueError, NameResolutionError) as error:
+        raise misconfigured(f"Invalid endpoint address: {error}") from None
+    except HTTPError as error:
+        is_late = isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(
+            error, NewConnectionError
+        )
+        kind = "INTEGRATION_TIMEOUT" if is_late else "INTEGRATION_FAILURE"
+        raise Fault(kind, reason=str(error)) from None
     except ValueError as error:  # a header that HTTP cannot carry
         raise misconfigured(str(error)) from None
 
