@@ -4,10 +4,13 @@ import asyncio
 import os
 from pathlib import Path
 
+import pytest
+
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body
 from cloudlet.s3 import copying, objects, reading
 from tests.unit.s3.conftest import Shelf
+from tests.unit.s3.test_versions import turn
 
 SIZE = 200_000
 
@@ -40,7 +43,11 @@ async def _read(shelf: Shelf, key: str, times: int) -> int:
     return found
 
 
-def test_every_read_is_of_one_write(shelf: Shelf) -> None:
+@pytest.mark.parametrize("versioning", ["", "Enabled", "Suspended"])
+def test_every_read_is_of_one_write(shelf: Shelf, versioning: str) -> None:
+    if versioning:
+        turn(shelf, versioning)
+
     async def run() -> None:
         await _write(shelf, b"0", 1)
         writers = [_write(shelf, letter, 15) for letter in (b"a", b"b")]
