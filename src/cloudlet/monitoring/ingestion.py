@@ -28,6 +28,7 @@ TOPIC = "logs:"
 EVENT_BYTES = 26  # that AWS counts for each event besides its message
 ROWS_MAX = 1_000_000  # of all groups; the oldest go first
 _DAY_MS = 86_400_000
+_SWEPT_MAX = 10_000  # events at once: the writer thread has others waiting
 _SENT_BYTES_MAX = 500_000  # to a subscriber at once, before compression
 
 
@@ -184,29 +185,33 @@ def _stream_id(tx: Transaction, group: str, stream: str, now_ms: int) -> int:
     return id_
 
 
-def sweep(tx: Transaction, now_ms: int, rows_max: int = ROWS_MAX) -> None:
-    """Retention of each group, the bound on all rows, and streams of workers long gone."""
+def sweep(tx: Transaction, now_ms: int, rows_max: int = ROWS_MAX) -> int:
+    """Retention of each group, the bound on all rows, and streams of workers long gone. Returns
+    how many events went; there may be more."""
+    count = 0
     for row in tx.all(
         "SELECT id, retention_days FROM log_groups JOIN log_streams ON log_group = log_groups.name"
         " WHERE retention_days NOT NULL"
     ):
         oldest_ms = now_ms - row["retention_days"] * _DAY_MS
-        _delete(tx, "stream = ? AND time_ms < ?", (row["id"], oldest_ms))
-    _delete(tx, "id <= (SELECT max(id) FROM log_events) - ?", (rows_max,))
+        count += _delete(tx, "stream = ? AND time_ms < ?", (row["id"], oldest_ms))
+    count += _delete(tx, "id <= (SELECT max(id) FROM log_events) - ?", (rows_max,))
     tx.run(
         "DELETE FROM log_streams WHERE coalesce(last_ms, created_ms) < ? AND NOT EXISTS"
         " (SELECT 1 FROM log_events WHERE stream = log_streams.id)",
         (now_ms - _DAY_MS,),
     )
+    return count
 
 
-def _delete(tx: Transaction, where: str, values: tuple[int, ...]) -> None:
+def _delete(tx: Transaction, where: str, values: tuple[int, ...]) -> int:
+    chosen = f"id IN (SELECT id FROM log_events WHERE {where} LIMIT {_SWEPT_MAX})"
     gone = tx.all(
         f"SELECT sum(length(message) + {EVENT_BYTES}) AS bytes, stream FROM log_events"
-        f" WHERE {where} GROUP BY stream",
+        f" WHERE {chosen} GROUP BY stream",
         values,
     )
     tx.run_many(
         "UPDATE log_sizes SET bytes = max(0, bytes - ?) WHERE stream = ?", [tuple(r) for r in gone]
     )
-    tx.run(f"DELETE FROM log_events WHERE {where}", values)
+    return tx.run(f"DELETE FROM log_events WHERE {chosen}", values).rowcount

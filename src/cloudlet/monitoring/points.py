@@ -21,7 +21,8 @@ _AGES = (
     (300, 63 * 24 * _HOUR_MS, 3600),
     (3600, 455 * 24 * _HOUR_MS, 0),
 )
-_ROLLED_MAX = 20_000  # points at once: the writer thread has others waiting
+_ROLLED_MAX = 2_000  # points at once: the writer thread has others waiting
+_POINTS_MAX = 2_000_000  # what is beyond is rolled up early
 
 
 def write_points(tx: Transaction, points: Mapping[tuple[Any, ...], Summary]) -> None:
@@ -76,14 +77,15 @@ def dimensions_text(dimensions: Any) -> str:
     return orjson.dumps(sorted(dimensions)).decode()
 
 
-def roll_up(tx: Transaction, now_ms: int) -> int:
-    """Rolls up some points that are too old for their period; returns how many."""
+def roll_up(tx: Transaction, now_ms: int, points_max: int = _POINTS_MAX) -> int:
+    """Rolls up some points that are too old for their period, or too many; returns how many."""
     done = 0
+    excess = tx.value("SELECT count(*) FROM metric_points") - points_max
     for period_s, age_ms, next_s in _AGES:
         rows = tx.all(
             "SELECT * FROM metric_points WHERE period_s = ? AND start_ms < ?"
             " ORDER BY start_ms LIMIT ?",
-            (period_s, now_ms - age_ms, _ROLLED_MAX - done),
+            (period_s, now_ms - age_ms if excess <= done else 1 << 62, _ROLLED_MAX - done),
         )
         for row in rows:
             key = (row["metric"], row["start_ms"], period_s, row["unit"])
@@ -100,6 +102,6 @@ def roll_up(tx: Transaction, now_ms: int) -> int:
     tx.run(
         "DELETE FROM metrics WHERE last_ms < ?"
         " AND NOT EXISTS (SELECT 1 FROM metric_points WHERE metric = metrics.id)",
-        (now_ms - _AGES[-1][1],),
+        (now_ms - _AGES[1][1],),  # not even listed any more
     )
     return done

@@ -47,8 +47,10 @@ class Monitoring:
 
     async def _sweep(self) -> None:
         now_ms = self.cloud.config.now_ms()
-        await self.cloud.database.write(lambda tx: ingestion.sweep(tx, now_ms))
-        await self.cloud.database.write(lambda tx: points.roll_up(tx, now_ms))
+        while await self.cloud.database.write(lambda tx: ingestion.sweep(tx, now_ms)):
+            pass
+        while await self.cloud.database.write(lambda tx: points.roll_up(tx, now_ms)):
+            pass
         await self.cloud.database.write(lambda tx: alarm_states.forget(tx, now_ms))
 
     async def _look(self) -> None:

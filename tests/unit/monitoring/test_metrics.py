@@ -253,6 +253,22 @@ def test_old_points_are_rolled_up_and_forgotten(logs: Bench) -> None:
     assert not logs.database.view().all("SELECT * FROM metrics")
 
 
+def test_too_many_points_are_rolled_up_early(logs: Bench) -> None:
+    for minutes in range(10):
+        put(logs, {"Value": 1.0, "Timestamp": moment(logs, -minutes)})
+    assert len(points(logs)) == 10
+    now_ms = logs.clock.now_ms
+
+    def roll_up(points_max: int) -> int:
+        while logs.database.write_now(lambda tx: stored.roll_up(tx, now_ms, points_max)):
+            pass
+        return len(points(logs))
+
+    assert roll_up(5) <= 5
+    assert sum(row[4] for row in points(logs)) == 10
+    assert roll_up(0) == 0
+
+
 def test_a_process_measures_a_bounded_number_of_metrics(
     logs: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
