@@ -16,6 +16,7 @@ from cloudlet.front.accounts import Accounts
 from cloudlet.front.aws import AwsDoor
 from cloudlet.gateway import addresses
 from cloudlet.gateway.edge import Edge
+from cloudlet.gateway.service import GatewayState
 
 HEALTH_PATH = "/_cloudlet/health"
 
@@ -35,13 +36,17 @@ class Doors:
         if is_presigned(request.query):
             return await self._aws.answer(request, only_s3=True)
         self._see_through_proxy(request)
-        return await self._by_domain(request) or await self._edge(request).answer(request)
+        own = self._of_domain(request)
+        answer = await own.gateway.answer_domain(request) if own else None
+        return answer or await self._edge(request).answer(request)
 
     async def aws_socket(self, socket: Socket) -> None:
         address = addresses.match(socket.request)
+        own = self._of_domain(socket.request) if address is None else None
+        if own is not None:
+            await own.connections.connect_domain(socket)
+            return
         if address is None:
-            if await self._socket_by_domain(socket):
-                return
             await socket.refuse(Response(404, [], b"Not Found"))
             return
         gateway = self._accounts.gateway_of_api(address[0])
@@ -49,7 +54,9 @@ class Doors:
 
     async def front_socket(self, socket: Socket) -> None:
         self._see_through_proxy(socket.request)
-        if await self._socket_by_domain(socket):
+        own = self._of_domain(socket.request)
+        if own is not None:
+            await own.connections.connect_domain(socket)
             return
         await self._edge(socket.request).connect(socket)
 
@@ -71,25 +78,19 @@ class Doors:
             return self._health()
         address = addresses.match(request)
         if address is None:
-            return await self._by_domain(request)
+            own = self._of_domain(request)
+            return await own.gateway.answer_domain(request) if own else None
         if addresses.management_path(address[1]):
             return None
         gateway = self._accounts.gateway_of_api(address[0])
         return await gateway.gateway.answer(request, *address)
 
-    async def _by_domain(self, request: Request) -> Response | None:
-        """The answer of a custom domain's API; None: the host is no account's custom domain."""
-        for universe in self._accounts.of_host(request.host):
-            response = await universe.gateway.gateway.answer_domain(request)
-            if response is not None:
-                return response
+    def _of_domain(self, request: Request) -> GatewayState | None:
+        """Whose custom domain the host is."""
+        for universe in self._accounts.opened.values():
+            if universe.gateway.gateway.domains.has(request.host):
+                return universe.gateway
         return None
-
-    async def _socket_by_domain(self, socket: Socket) -> bool:
-        for universe in self._accounts.of_host(socket.request.host):
-            if await universe.gateway.connections.connect_domain(socket):
-                return True
-        return False
 
     def _health(self) -> Response:
         body = orjson.dumps({"ready": self.is_ready, "region": self._config.region})

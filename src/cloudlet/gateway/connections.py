@@ -97,19 +97,18 @@ class Connections:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSING_MAX_S)
 
-    async def connect_domain(self, socket: Socket) -> bool:
-        """Runs a connection to a custom domain, if it is one."""
+    async def connect_domain(self, socket: Socket) -> None:
+        """Runs a connection to a custom domain."""
         request = socket.request
         try:
             found = self._domains.route(request.host, request.raw_path)
         except AwsError:
-            await socket.refuse(_refusal(403, {"message": "Forbidden"}))
-            return True
+            found = None
         if found is None:
-            return False
+            await socket.refuse(_refusal(403, {"message": "Forbidden"}))
+            return
         path = f"/{found.mapping.stage}{found.raw_path}"
         await self.connect(socket, found.mapping.api_id, path, found.host)
-        return True
 
     async def connect(self, socket: Socket, api_id: str, raw_path: str, domain: str = "") -> None:
         """Runs one connection to its end. `raw_path` is `/STAGE`, within the API."""

@@ -134,20 +134,27 @@ class Domains:
 
     def route(self, host: str, raw_path: str) -> Found | None:
         """None where the host is no custom domain; raises where no mapping fits: 403."""
-        known = self._mappings()
-        if not known:
+        paths = self._paths(host)
+        if paths is None:
             return None
         name = host.rsplit(":", 1)[0].lower()
-        paths = known.get(name)
-        if paths is None:
-            paths = known.get(f"*.{name.partition('.')[2]}")
-        if paths is None:
-            return None
         for mapping in paths:  # the longest first
             rest = _below(mapping.path, raw_path)
             if rest is not None:
                 return Found(mapping, name, rest)
         raise AwsError("ForbiddenException", "Forbidden", 403)
+
+    def has(self, host: str) -> bool:
+        """Every request asks."""
+        return self._paths(host) is not None
+
+    def _paths(self, host: str) -> list[Mapping] | None:
+        known = self._mappings()
+        if not known:
+            return None
+        name = host.rsplit(":", 1)[0].lower()
+        found = known.get(name)
+        return known.get(f"*.{name.partition('.')[2]}") if found is None else found
 
     def _mappings(self) -> dict[str, list[Mapping]]:
         known = self._known
