@@ -216,7 +216,8 @@ def test_reserved_concurrency_of_zero_throttles(server: Server, names: Iterator[
         client.invoke(FunctionName=name)
     assert code_of(refused) == "TooManyRequestsException"
     assert refused.value.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
-    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
+    told = refused.value.response["ResponseMetadata"]
+    assert told["HTTPStatusCode"] == 429 and told["HTTPHeaders"]["retry-after"] == "1"
     client.delete_function_concurrency(FunctionName=name)
     assert answer(client.invoke(FunctionName=name)) == 1
 

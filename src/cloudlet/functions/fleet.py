@@ -82,6 +82,8 @@ class Fleet:
                 "Rate Exceeded.",
                 429,
                 Reason="CallerRateLimitExceeded",
+                Type="User",
+                retryAfterSeconds="1",
             )
             invocation.answer.set_exception(refusal)
             with suppress(ValueError):

@@ -137,6 +137,11 @@ def _check(document: Document) -> None:
     if not _ROLE.fullmatch(str(document.get("Role", ""))):
         raise names.invalid(f"The role {document.get('Role', '')!r} is not the ARN of a role.")
     interpreters.find(document["Runtime"])
+    dead_letter = (document.get("DeadLetterConfig") or {}).get("TargetArn")
+    if dead_letter and not dead_letter.startswith(("arn:aws:sqs:", "arn:aws:sns:")):
+        raise names.invalid(
+            "The provided target ARN of DeadLetterConfig must be an SQS or SNS ARN."
+        )
 
 
 def _logging(wanted: dict[str, Any], name: str) -> Document:

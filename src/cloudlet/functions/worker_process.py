@@ -129,7 +129,7 @@ class WorkerProcess:
         try:
             status = Path(f"/proc/{self.pid}/status").read_bytes()
         except OSError:
-            return not Path("/proc/self").exists()
+            return self.pid <= 0 or not Path("/proc/self").exists()
         pending = int(status.split(b"\nSigPnd:")[1].split(maxsplit=1)[0], 16)
         pending |= int(status.split(b"\nShdPnd:")[1].split(maxsplit=1)[0], 16)
         has_ended = status.split(b"\nState:\t", 1)[1][:1] in b"ZX"
@@ -137,7 +137,7 @@ class WorkerProcess:
 
     def freeze(self) -> None:
         """Between invocations a worker and what it started stand still, as on AWS."""
-        self.is_frozen = True
+        self.is_frozen = self.pid > 0  # else: it asks for work, but we know no process yet
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -145,6 +145,8 @@ class WorkerProcess:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: int) -> None:
+        if self.pid <= 0:  # would be our own group
+            return
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 

@@ -131,6 +131,8 @@ def _json(model: Model, error: AwsError, request_id: str) -> Response:
         headers.append(("x-amzn-query-error", f"{code};{who}"))
     document[_message_name(model, error.code)] = error.message
     document.update(error.fields)
+    if "retryAfterSeconds" in document:  # Lambda's, which travels as a header
+        headers.append(("Retry-After", document.pop("retryAfterSeconds")))
     return Response(error.status, headers, orjson.dumps(document))
 
 
