@@ -124,3 +124,28 @@ def test_a_worker_that_died_idle_costs_nobody_an_answer(tmp_path: Path) -> None:
                 assert "FunctionError" not in answer, answer
 
     run_async(test)
+
+
+def test_provisioned_workers_come_back(tmp_path: Path) -> None:
+    """After the process that all are forked from was killed, and after a restart."""
+
+    async def test() -> None:
+        async with running(tmp_path) as bed:
+            version = await _published(bed, "f", KIND)
+            target = {"FunctionName": "f", "Qualifier": version}
+            await bed.operate(
+                "PutProvisionedConcurrencyConfig", **target, ProvisionedConcurrentExecutions=1
+            )
+            staff = bed.functions.pool.staff
+            await until(lambda: [w for w in staff.fleets if w.is_frozen])
+            (first,) = staff.fleets
+            assert staff.launcher.zygote_pid is not None
+            os.kill(staff.launcher.zygote_pid, signal.SIGKILL)
+            await until(lambda: _states(bed) == ["idle"] and first not in staff.fleets)
+            await until(lambda: not Path(f"/proc/{first.pid}/exe").exists())  # frozen as it was
+        async with running(tmp_path) as bed:
+            await until(lambda: _states(bed) == ["idle"])
+            answer = await bed.operate("Invoke", **target, Payload=b"{}")
+            assert json.loads(answer["Payload"]) == "provisioned-concurrency"
+
+    run_async(test)
