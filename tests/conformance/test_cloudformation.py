@@ -494,3 +494,77 @@ def test_what_is_not_there_is_said(cf: Stacks, name: str) -> None:
     cf.create(name, body)
     assert refused(cf.client.create_stack, **given)[0] == "AlreadyExistsException"
     assert cf.client.get_stack_policy(StackName=name).get("StackPolicyBody") is None
+
+
+SOURCE = """
+import time
+import cfnresponse
+
+def handler(event, context):
+    wanted = event["ResourceProperties"]["Mode"]
+    is_update = event["RequestType"] == "Update"
+    if is_update and wanted == "slow":
+        time.sleep(1)
+    status = cfnresponse.FAILED if is_update and wanted == "never" else cfnresponse.SUCCESS
+    cfnresponse.send(event, context, status, {"Mode": wanted}, "custom")
+"""
+
+
+def custom(mode: str, *, is_bad: bool = False) -> str:
+    """A custom resource that takes its time to become slow, and won't become what it never was."""
+    role = {
+        "Type": "AWS::IAM::Role",
+        "Properties": {
+            "AssumeRolePolicyDocument": {
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": "lambda.amazonaws.com"},
+                        "Action": "sts:AssumeRole",
+                    }
+                ]
+            }
+        },
+    }
+    function = {
+        "Runtime": "python3.12",
+        "Handler": "index.handler",
+        "Role": {"Fn::GetAtt": ["Role", "Arn"]},
+        "Code": {"ZipFile": SOURCE},
+    }
+    properties = {"ServiceToken": {"Fn::GetAtt": ["Function", "Arn"]}, "Mode": mode}
+    resources: dict[str, Any] = {
+        "Role": role,
+        "Function": {"Type": "AWS::Lambda::Function", "Properties": function},
+        "Custom": {"Type": "Custom::Mode", "Properties": properties},
+        "Last": {"Type": "AWS::SQS::Queue", "DependsOn": "Custom"},
+    }
+    if is_bad:
+        resources["Bad"] = {**BAD, "DependsOn": "Last"}
+    return template(resources, Outputs={"Mode": {"Value": {"Fn::GetAtt": ["Custom", "Mode"]}}})
+
+
+def test_an_update_is_cancelled_and_a_rollback_continued(cf: Stacks, name: str) -> None:
+    given = {"StackName": name, "Capabilities": ["CAPABILITY_IAM"]}
+    cf.client.create_stack(**given, TemplateBody=custom("never"))
+    assert cf.wait(name)["Outputs"][0]["OutputValue"] == "never"
+    assert refused(cf.client.cancel_update_stack, StackName=name)[0] == "ValidationError"
+    cf.client.update_stack(**given, TemplateBody=custom("slow"))
+    assert (
+        "UPDATE_IN_PROGRESS state and can not be updated"
+        in refused(cf.client.update_stack, **given, TemplateBody=custom("other"))[1]
+    )
+    cf.client.cancel_update_stack(StackName=name)
+    found = cf.until(name, "UPDATE_ROLLBACK_FAILED")
+    assert "Received response status [FAILED]" in found["StackStatusReason"]
+    skipped = ["Custom"]
+    cf.client.continue_update_rollback(StackName=name, ResourcesToSkip=skipped)
+    cf.until(name, "UPDATE_ROLLBACK_COMPLETE")
+    cf.client.update_stack(**given, TemplateBody=custom("quick"))
+    assert cf.wait(name, "stack_update_complete")["Outputs"][0]["OutputValue"] == "quick"
+    cf.client.update_stack(**given, TemplateBody=custom("other", is_bad=True))
+    cf.until(name, "UPDATE_ROLLBACK_COMPLETE")
+    assert cf.describe(name)["Outputs"][0]["OutputValue"] == "quick"
+    made = cf.describe(name)["StackId"]
+    cf.client.delete_stack(StackName=name)
+    cf.wait(made, "stack_delete_complete")

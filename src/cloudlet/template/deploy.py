@@ -13,9 +13,10 @@ from pathlib import Path
 from cloudlet.call import Cloud
 from cloudlet.store.database import Transaction
 from cloudlet.template import document as documents
-from cloudlet.template import engine, execute, parameters, plan, prepare, stacks
+from cloudlet.template import engine, execute, operations, parameters, plan, prepare, stacks
 from cloudlet.template.execute import Run
 from cloudlet.template.intrinsics import Scope
+from cloudlet.template.operations import FAILED
 from cloudlet.template.plan import Step
 from cloudlet.template.prepare import Prepared, Source
 from cloudlet.template.problems import TemplateError
@@ -25,6 +26,7 @@ from cloudlet.template.stacks import Event, Stack, stack_outputs
 
 __all__ = ["SCHEMA", "Deployment", "delete_stack", "deploy", "stack_outputs"]
 Say = Callable[[str], None]
+_POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ async def deploy(
     try:
         prepared = await prepare.prepare(Source(cloud, known, None, path), document, parameters)
         stack = await stacks.open_stack(cloud, stack_name, str(path))
+        await _alone(cloud, stack)
         scope = engine.scope_of(cloud, stack, prepared.document, prepared.values)
         rows = stacks.records(cloud.database.view(), stack.name)
         run = Run(cloud, stack, scope, presign, say, rows)
@@ -72,6 +75,12 @@ async def delete_stack(cloud: Cloud, stack_name: str, *, presign: Presign, say: 
     run = Run(cloud, stack, Scope({}, {}), presign, say, rows)
     await execute.refuse_loss(run, [], await plan.make([], rows, run.scope))
     return await engine.delete(run)
+
+
+async def _alone(cloud: Cloud, stack: Stack) -> None:
+    """Waits for the end of an operation of the API's on this stack."""
+    while (found := operations.found(cloud.database.view(), stack)) and found[0] != FAILED:
+        await asyncio.sleep(_POLL_S)
 
 
 async def _deploy(run: Run, prepared: Prepared, path: Path) -> Deployment:

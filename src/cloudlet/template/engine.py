@@ -68,7 +68,7 @@ async def finish(run: Run, wanted: list[Resource], outputs: Outputs, *, is_new: 
         await stacks.settle(run.cloud, run.stack, event)
     left = await execute.clean_up(run, wanted)
     values = {each["OutputKey"]: each["OutputValue"] for each in outputs}
-    if not run.steps and run.caller is None and values == _outputs_now(run) and not left:
+    if run.caller is None and not run.steps and not left and _is_settled(run, values):
         return left
 
     def change(tx: Transaction) -> None:
@@ -111,8 +111,10 @@ async def delete(run: Run) -> list[str]:
     return left
 
 
-def _outputs_now(run: Run) -> dict[str, str]:
-    return stacks.stack_outputs(run.cloud.database.view(), run.stack.name)
+def _is_settled(run: Run, values: dict[str, str]) -> bool:
+    view = run.cloud.database.view()
+    is_same = stacks.stack_outputs(view, run.stack.name) == values
+    return is_same and stacks.status(view, run.stack) in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 
 
 async def outputs_of(document: Document, scope: Scope) -> Outputs:

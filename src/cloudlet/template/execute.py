@@ -22,6 +22,8 @@ from cloudlet.template.stacks import CREATING, DOOMED, READY, Event, Record, Sta
 from cloudlet.template.words import words
 
 Say = Callable[[str], None]
+# what comes of properties that have another shape than their type's
+_MALFORMED = (KeyError, TypeError, AttributeError, ValueError)
 SKIPPED = Event("DELETE_SKIPPED")
 _EXISTS = words(
     "BucketAlreadyExists BucketAlreadyOwnedByYou ConflictException EntityAlreadyExists"
@@ -68,7 +70,7 @@ async def apply(run: Run, wanted: list[Resource]) -> None:
             raise TemplateError(run.halt)
         try:
             await _bring(run, resource)
-        except AwsError as error:
+        except (AwsError, *_MALFORMED) as error:
             failure = _failure(resource, error)
             run.say(f"failed: {failure.message}; rolling back")
             await _tell_failure(run, resource, failure)
@@ -364,8 +366,10 @@ def _is_gone(error: AwsError) -> bool:
     return error.code in _GONE or (error.status == 404 and error.code != "NotImplemented")
 
 
-def _failure(resource: Resource, error: AwsError) -> TemplateError:
+def _failure(resource: Resource, error: Exception) -> TemplateError:
     where = f"{resource.logical_id} ({resource.type})"
+    if not isinstance(error, AwsError):
+        return TemplateError(f"Properties validation failed: {error!r}", where=where)
     if isinstance(error, TemplateError):
         return error if error.where else error.inside(where)
     return TemplateError(

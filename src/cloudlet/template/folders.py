@@ -18,6 +18,7 @@ from cloudlet.store.database import Database, Transaction
 from cloudlet.template.problems import TemplateError
 
 BUCKET = "cloudlet-folder"
+DATA_URL = "data:application/json,"  # of a nested template
 SKIPPED = frozenset({"__pycache__", ".git", ".mypy_cache", ".pytest_cache", ".DS_Store"})
 
 SCHEMA = """

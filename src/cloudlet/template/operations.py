@@ -15,6 +15,7 @@ from typing import Any
 
 from cloudlet.call import Caller, Cloud
 from cloudlet.errors import AwsError
+from cloudlet.policy.evaluation import INTERNAL
 from cloudlet.store.database import Transaction, View
 from cloudlet.template import engine, lookups, plan, stacks
 from cloudlet.template.execute import Run
@@ -46,7 +47,10 @@ def caller_to_json(caller: Caller) -> Any:
     return asdict(caller)
 
 
-def caller_of_json(document: Any) -> Caller:
+def caller_of_json(document: Any) -> Caller | None:
+    """None for cloudlet itself: a stack nested in that of `up`."""
+    if document["arn"] == INTERNAL:
+        return None
     limits = tuple((kind, tuple(documents)) for kind, documents in document["limits"])
     given = {**document, "policies": tuple(document["policies"]), "limits": limits}
     return Caller(**given)
@@ -198,7 +202,7 @@ class Operations:
         if await engine.delete(run):
             await self._done(run.stack, DELETE)
 
-    async def _acting(self, run: Run, job: Job) -> Caller:
+    async def _acting(self, run: Run, job: Job) -> Caller | None:
         """The service role's caller, or that of who asked for the operation."""
         caller = caller_of_json(job["caller"])
         return await assumed(self._cloud, job["role"], run.stack) if job.get("role") else caller

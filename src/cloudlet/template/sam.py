@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from cloudlet.call import Cloud
 from cloudlet.store.database import Transaction
@@ -40,6 +41,13 @@ _BODIES = {
     "AWS::ApiGatewayV2::Api": ("BodyS3Location", "Body"),
 }
 _LAYER_FOLDERS = {"python": "python", "nodejs": "nodejs"}
+
+
+# resource type → the property that may name a local template
+_TEMPLATES = {
+    "AWS::Serverless::Application": "Location",
+    "AWS::CloudFormation::Stack": "TemplateURL",
+}
 
 
 @dataclass(slots=True)
@@ -100,6 +108,8 @@ def localize(cloud: Cloud, document: Document, base: Path) -> Localized:
             _localize_code(cloud, result, logical_id, base)
         if resource["Type"] in _BODIES:
             _localize_body(result, logical_id, base)
+        if resource["Type"] in _TEMPLATES:
+            _localize_template(cloud, result, logical_id, base)
     return result
 
 
@@ -172,6 +182,22 @@ def _localize_body(result: Localized, logical_id: str, base: Path) -> None:
         raise TemplateError(f"{source}: {error}", where=logical_id) from error
     del resource["Properties"][source]
     result.files.append(path)
+
+
+def _localize_template(cloud: Cloud, result: Localized, logical_id: str, base: Path) -> None:
+    """A nested stack's template goes along in its URL, localized itself."""
+    resource = result.document["Resources"][logical_id]
+    name = _TEMPLATES[resource["Type"]]
+    value = resource["Properties"].get(name)
+    if not isinstance(value, str) or "://" in value:
+        return
+    path = (base / value).resolve()
+    inner = localize(cloud, documents.load(path)[1], path.parent)
+    body = json.dumps(inner.document, sort_keys=True)
+    resource["Properties"][name] = folders.DATA_URL + quote(body)
+    result.code |= {f"{logical_id}.{key}": folder for key, folder in inner.code.items()}
+    result.files += [path, *inner.files]
+    result.warnings += inner.warnings
 
 
 class _AwsPolicies(dict[str, str]):

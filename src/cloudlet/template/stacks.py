@@ -82,7 +82,6 @@ class Details:
     outputs: list[dict[str, str]] = field(default_factory=list)
     change_set: str = ""
     updated_ms: int | None = None
-    timeout_minutes: int | None = None
     disable_rollback: bool = False
     is_protected: bool = False
 

@@ -183,6 +183,7 @@ def list_change_sets(call: Call, view: View) -> Output:
 
 async def execute_change_set(call: Call) -> Output:
     """The stack becomes what the change set says; its other change sets are obsolete."""
+    proposal.refuse(call)
 
     def change(tx: Transaction) -> Stack:
         row, stack = _found(call, tx)

@@ -88,7 +88,6 @@ def _described(view: View, stack: Stack) -> dict[str, Any]:
         "RollbackConfiguration": {},
         "DisableRollback": details.disable_rollback,
         "EnableTerminationProtection": details.is_protected,
-        "TimeoutInMinutes": details.timeout_minutes,
         "RoleARN": details.role or None,
         "ChangeSetId": details.change_set or None,
         "Description": details.description or None,

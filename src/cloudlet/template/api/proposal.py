@@ -26,6 +26,7 @@ _BODY_BYTES_MAX = 51_200
 _REFUSED = words(
     "NotificationARNs ResourcesToImport RollbackConfiguration StackPolicyBody StackPolicyURL"
     " StackPolicyDuringUpdateBody StackPolicyDuringUpdateURL ResourceTypes DeploymentMode"
+    " DeploymentConfig RetainExceptOnCreate TimeoutInMinutes"
 )
 HIDDEN = "****"
 
@@ -97,7 +98,6 @@ async def propose(call: Call, stack: Stack, details: Details) -> Proposal:
             tags=params["Tags"] if params.get("Tags") is not None else details.tags,
             role=role,
             outputs=details.outputs,
-            timeout_minutes=params.get("TimeoutInMinutes"),
             disable_rollback=bool(params.get("DisableRollback")),
             is_protected=params.get("EnableTerminationProtection", details.is_protected),
         ),

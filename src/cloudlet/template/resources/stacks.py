@@ -6,10 +6,11 @@ See https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-r
 
 import asyncio
 from typing import Any
+from urllib.parse import unquote
 
 from cloudlet.errors import AwsError
 from cloudlet.store.database import Transaction
-from cloudlet.template import stacks
+from cloudlet.template import folders, stacks
 from cloudlet.template.intrinsics import Known
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.resources.kind import Context, Kind, Properties, keep
@@ -23,8 +24,11 @@ _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPA
 def _params(ctx: Context, properties: Properties) -> dict[str, Any]:
     parameters = (properties.get("Parameters") or {}).items()
     acknowledged = stacks.details(ctx.cloud.database.view(), ctx.stack).capabilities
+    url = str(properties["TemplateURL"])
+    is_local = ctx.caller is None and url.startswith(folders.DATA_URL)
+    body = {"TemplateBody": unquote(url.removeprefix(folders.DATA_URL))}
     return {
-        "TemplateURL": properties["TemplateURL"],
+        **(body if is_local else {"TemplateURL": url}),
         "Parameters": [
             {"ParameterKey": name, "ParameterValue": _parameter(value)}
             for name, value in parameters
