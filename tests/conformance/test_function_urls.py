@@ -97,6 +97,7 @@ def test_every_address_of_a_url_works(server: Server, echo: str) -> None:
         headers = {"host": f"{url_id}.{host}"}
         answer = server.http.request("GET", f"{server.endpoint}/p", headers=headers)
         assert answer.json()["rawPath"] == "/p"
+    assert answer.json()["headers"]["x-amzn-trace-id"] == answer.headers["x-amzn-trace-id"]
     answer = server.http.request("GET", f"{server.endpoint}/_aws/lambda-url/{url_id}/p?q=1")
     assert answer.json()["rawPath"] == "/p" and answer.json()["rawQueryString"] == "q=1"
     assert server.http.request("GET", f"{server.endpoint}/_aws/lambda-url/none/").status == 404

@@ -78,6 +78,8 @@ class FunctionUrls:
         except AwsError as error:
             response = _refusal(error.status, error.code, error.message)
         response.headers.append(("x-amzn-requestid", request.id))
+        if "x-amzn-trace-id" in request.headers:
+            response.headers.append(("x-amzn-trace-id", request.headers["x-amzn-trace-id"]))
         return cors.decorate(rules, request, response) if rules else response
 
 
@@ -101,6 +103,8 @@ async def _permitted(
 
 
 def _event(cloud: Cloud, request: Request, url_id: str, path: str, body: bytes) -> dict[str, Any]:
+    root = f"Root=1-{cloud.config.now_ms() // 1000:08x}-{cloud.config.new_secret(12)}"
+    request.headers.setdefault("x-amzn-trace-id", root)
     domain = f"{url_id}.lambda-url.{cloud.config.region}.on.aws"
     target = Target("anonymous", url_id, domain, "$default", {}, "$default")
     # gateway-030: unlike an HTTP API's, the path stays percent-encoded
