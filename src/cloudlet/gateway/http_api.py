@@ -23,6 +23,7 @@ from cloudlet.gateway import (
     metrics,
     payloads,
     service_integrations,
+    tracing,
 )
 from cloudlet.gateway.domains import Domains, Found
 from cloudlet.gateway.http_authorizers import Asked, HttpAuthorizers, Refused
@@ -154,6 +155,8 @@ class Gateway:
 
     async def _integrate(self, matched: Matched, route: Route) -> Response:
         """The integration's answer, with what the route maps on both ways."""
+        trace = tracing.text(tracing.members(matched.request, matched.now_ms))
+        matched.request.headers[tracing.HEADER] = trace
         sent = _mapped(matched, route) if route.maps_requests else matched
         started_ms = self.cloud.config.now_ms()
         if route.function is not None:
@@ -185,7 +188,8 @@ class Gateway:
                 else:
                     arn = source_arn(self.cloud, route, matched.request.method)
                     caller = service(self.cloud, arn)
-                payload = await invoke(self.cloud, route.function or "", event, caller)
+                trace = matched.request.headers[tracing.HEADER]
+                payload = await invoke(self.cloud, route.function or "", event, caller, trace)
             return payloads.response(payload, route.version)
         except TimeoutError:
             matched.error = "Endpoint request timed out"

@@ -13,6 +13,9 @@ from tests.harness import Bench
 from tests.unit.gateway.cloud import add_route, answers, ask, document, event, make_api, request
 
 
+TRACE = "Root=1-6af00000-0123456789abcdef01234567;Sampled=1"
+
+
 def make(
     bench: Bench, *keys: str, version: str = "2.0", stage: str = "$default", **options: Any
 ) -> str:
@@ -28,6 +31,7 @@ def test_event_of_format_2(bench: Bench, state: GatewayState) -> None:
     api_id = make(bench, "POST /pets/{id}")
     answers(bench, {"statusCode": 201, "body": "made", "headers": {"X-A": "b"}, "cookies": ["c=1"]})
     headers = {"cookie": "a=1; b=2", "content-type": "application/json", "x-many": "1,2"}
+    headers["x-amzn-trace-id"] = f"{TRACE};Lineage=a:7"
     response = ask(state, api_id, request("POST", "/pets/a%20b?x=1&x=2&y=%26", headers, b'{"n":1}'))
     assert response.status == 201
     assert response.body == b"made"
@@ -49,6 +53,7 @@ def test_event_of_format_2(bench: Bench, state: GatewayState) -> None:
             "x-forwarded-proto": "http",
             "x-forwarded-port": "80",
             "content-length": "7",
+            "x-amzn-trace-id": TRACE,
         },
         "queryStringParameters": {"x": "1,2", "y": "&"},
         "requestContext": {

@@ -11,6 +11,7 @@ from typing import Any
 
 from cloudlet.call import Caller
 from cloudlet.exchange import Request
+from cloudlet.gateway import tracing
 from cloudlet.gateway.payloads import clf_time
 from cloudlet.gateway.rest.compiled import Method, Served
 
@@ -44,7 +45,6 @@ _STANDARD = frozenset(
     )
 )  # fmt: skip
 _SHOWN_MAX = 1024
-_TRACE = ("Root", "Parent", "Sampled", "Self")
 _CAPITALISED = frozenset(("authorization", "host", "user-agent"))
 _NOBODY = (
     "accessKey",
@@ -190,14 +190,10 @@ class Passage:
 
 def trace_of(request: Request, served: Served, now_ms: int) -> str:
     """X-Ray's header: the client's trace goes on, or a new one begins; traced stages sample it."""
-    given = request.headers.get("x-amzn-trace-id", "")
-    parts = dict(part.strip().split("=", 1) for part in given.split(";") if "=" in part)
-    parts = {name: value for name, value in parts.items() if name in _TRACE}
-    if "Root" not in parts:
-        parts["Root"] = f"1-{now_ms // 1000:08x}-{token_hex(12)}"
+    parts = tracing.members(request, now_ms)
     if served.is_traced and "Sampled" not in parts:
         parts |= {"Parent": token_hex(8), "Sampled": "1"}
-    return ";".join(f"{name}={value}" for name, value in parts.items())
+    return tracing.text(parts)
 
 
 def context_of(
