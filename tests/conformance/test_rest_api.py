@@ -119,7 +119,7 @@ def role(server: Server) -> str:
     trust = {"Effect": "Allow", "Principal": service, "Action": "sts:AssumeRole"}
     made = iam.create_role(RoleName="gateway", AssumeRolePolicyDocument=policy(trust))
     actions = ["dynamodb:PutItem", "sqs:SendMessage", "s3:GetObject", "s3:PutObject"]
-    actions.append("events:PutEvents")
+    actions += ["events:PutEvents", "sqs:ReceiveMessage"]
     allowed = allow(actions)
     iam.put_role_policy(RoleName="gateway", PolicyName="own", PolicyDocument=policy(allowed))
     return str(made["Role"]["Arn"])
@@ -285,6 +285,27 @@ def test_services(server: Server, role: str) -> None:
     assert (answer.status, answer.data) == (200, b"stored")
     assert answer.headers["content-type"] == "text/css"
     assert api.ask("GET", "/files/none").status == 404
+
+
+def test_messages_in_json(server: Server, role: str) -> None:
+    """gateway-062: SQS's answer has `messages`, null for none, and every member of each."""
+    url = server.client("sqs").create_queue(QueueName="rest-read")["QueueUrl"]
+    api = Rest.make(server, "read")
+    form = {
+        "integration.request.header.Content-Type": "'application/x-www-form-urlencoded'",
+        "integration.request.querystring.Action": "'ReceiveMessage'",
+    }
+    to = f"sqs:path/{ACCOUNT}/rest-read"
+    api.method("GET /", for_service(to, role, requestParameters=form, responses={"200": {}}))
+    api.deploy()
+
+    def messages() -> Any:
+        return api.ask("GET", "/").json()["ReceiveMessageResponse"]["ReceiveMessageResult"]
+
+    assert messages() == {"messages": None}
+    server.client("sqs").send_message(QueueUrl=url, MessageBody="one")
+    message = messages()["messages"][0]
+    assert message["Body"] == "one" and message["Attributes"] is None
 
 
 class _Backend(BaseHTTPRequestHandler):

@@ -116,11 +116,21 @@ class AwsBackend:
             kind = "Sender" if error.status < 500 else "Receiver"
             told = {"Code": error.code, "Message": error.message, "Type": kind}
             return _json(error.status, {"Error": told, "RequestId": request.id})
-        members = {name: output.get(name) for name in shape}
+        members: dict[str, Any] = {name: output.get(name) for name in shape}
+        if action == "ReceiveMessage":
+            # gateway-062: with a small initial, null for none, each message with all its members
+            found = members.pop("Messages") or []
+            members["messages"] = [dict.fromkeys(_MESSAGE) | each for each in found] or None
         answer: dict[str, Any] = {"ResponseMetadata": {"RequestId": request.id}}
         if shape:
             answer[f"{action}Result"] = members
         return _json(200, {f"{action}Response": answer})
+
+
+_MESSAGE = (
+    "Attributes", "Body", "MD5OfBody", "MD5OfMessageAttributes", "MessageAttributes", "MessageId",
+    "ReceiptHandle",
+)  # fmt: skip
 
 
 def _json(status: int, document: Any) -> Response:
