@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html
 """
 
+import uuid
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
@@ -25,6 +26,7 @@ def add_permission(call: Call, tx: Transaction) -> Output:
     if qualifier == names.LATEST:
         raise names.invalid("We currently do not support adding policies for $LATEST.")
     records.require(tx, call.config, name, qualifier)
+    _check_revision(call, tx, name, qualifier)
     for key in _REFUSED:
         if params.get(key):
             raise NotImplementedByCloudlet(key)
@@ -80,6 +82,7 @@ def _principal(principal: str) -> Any:
 def remove_permission(call: Call, tx: Transaction) -> None:
     name, qualifier = names.parse(call.params["FunctionName"], call.params.get("Qualifier"))
     records.require(tx, call.config, name, qualifier)
+    _check_revision(call, tx, name, qualifier)
     gone = tx.run(
         "DELETE FROM function_permissions WHERE name = ? AND qualifier = ? AND sid = ?",
         (name, qualifier, call.params["StatementId"]),
@@ -98,7 +101,18 @@ def get_policy(call: Call, view: View) -> Output:
         raise AwsError(
             "ResourceNotFoundException", "The resource you requested does not exist.", 404
         )
-    return {"Policy": orjson.dumps(document).decode(), "RevisionId": call.config.new_id()}
+    return {"Policy": orjson.dumps(document).decode(), "RevisionId": _revision(document)}
+
+
+def _revision(document: Document | None) -> str:
+    """Changes with the policy."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, orjson.dumps(document).decode()))
+
+
+def _check_revision(call: Call, view: View, name: str, qualifier: str) -> None:
+    wanted = call.params.get("RevisionId")
+    if wanted and wanted != _revision(policy(view, name, qualifier)):
+        raise names.precondition_failed()
 
 
 def policy(view: View, name: str, qualifier: str) -> Document | None:

@@ -128,6 +128,35 @@ def test_permissions_by_source(lambdas: Bench) -> None:
     )
 
 
+def test_permissions_are_changed_as_they_were_seen(lambdas: Bench) -> None:
+    create(lambdas)
+    params = {"FunctionName": "f", "Action": "lambda:InvokeFunction", "Principal": "*"}
+    lambdas.call(grants.add_permission, **params, StatementId="a")
+    seen = lambdas.call(grants.get_policy, FunctionName="f")["RevisionId"]
+    assert lambdas.call(grants.get_policy, FunctionName="f")["RevisionId"] == seen
+    lambdas.call(grants.add_permission, **params, StatementId="b", RevisionId=seen)
+    removal = lambda: lambdas.call(  # noqa: E731
+        grants.remove_permission, FunctionName="f", StatementId="b", RevisionId=seen
+    )
+    assert refusal(removal) == "PreconditionFailedException"
+
+
+def test_permissions_for_urls_are_for_urls_alone(lambdas: Bench) -> None:
+    create(lambdas)
+    params = {"FunctionName": "f", "Principal": "*"}
+    for number, (action, condition) in enumerate(
+        (("InvokeFunctionUrl", {"FunctionUrlAuthType": "NONE"}),
+         ("InvokeFunction", {"InvokedViaFunctionUrl": True}))
+    ):  # fmt: skip
+        lambdas.call(
+            grants.add_permission, **params, **condition, StatementId=f"s{number}",
+            Action=f"lambda:{action}",
+        )  # fmt: skip
+    view = lambdas.database.view()
+    event = {"principal": "s3.amazonaws.com", "source_arn": "arn:aws:s3:::b"}
+    assert not grants.is_allowed(view, lambdas.config, names.parse("f"), event)
+
+
 @pytest.mark.parametrize(
     ("reference", "wanted"),
     [
