@@ -28,7 +28,7 @@ class Caller:
     user_id: str = ""
     access_key: str = ""
     policies: tuple[Mapping[str, Any], ...] = ()
-    context: Mapping[str, str] = field(default_factory=dict)  # condition keys of the session
+    context: Mapping[str, Any] = field(default_factory=dict)  # condition keys of the session
     # ("session policy" or "permissions boundary", documents): each of these must allow, too
     limits: tuple[tuple[str, tuple[Mapping[str, Any], ...]], ...] = ()
 

@@ -1,5 +1,6 @@
 """IAM and STS through boto3: groups, the simulator, sessions of every kind, templates of IAM."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -162,3 +163,18 @@ def test_the_account_in_one_answer(server: Server, name: str) -> None:
     given = policy(allow("s3:*", "arn:aws:s3:::${aws:userid}"))
     keys = iam.get_context_keys_for_custom_policy(PolicyInputList=[given])["ContextKeyNames"]
     assert keys == ["aws:userid"]
+
+
+def test_called_via_cloudformation(server: Server, name: str) -> None:
+    """Some things a user may do through a service alone."""
+    through = {"ForAnyValue:StringEquals": {"aws:CalledVia": ["cloudformation.amazonaws.com"]}}
+    queue = {**allow("sqs:*"), "Condition": {**through, "Bool": {"aws:ViaAWSService": "true"}}}
+    key = make_user(server, name, allow("cloudformation:*"), queue)
+    error = refusal(client_of(server, key, "sqs").create_queue, QueueName=name)
+    assert "AccessDenied" in error["Code"]
+    cloudformation = client_of(server, key, "cloudformation")
+    body = {"Resources": {"Q": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name}}}}
+    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(body))
+    waiter = cloudformation.get_waiter("stack_create_complete")
+    waiter.wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    assert server.client("sqs").get_queue_url(QueueName=name)

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-ke
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -53,6 +54,14 @@ class Context(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._all)
+
+
+def via(caller: Caller, service: str) -> Caller:
+    """The caller in whose name a service makes its own calls."""
+    before = list(caller.context.get("aws:CalledVia", []))
+    chain = before if before[-1:] == [service] else [*before, service]
+    keys = {"aws:CalledVia": chain, "aws:CalledViaFirst": chain[0], "aws:CalledViaLast": service}
+    return replace(caller, context={**caller.context, **keys, "aws:ViaAWSService": True})
 
 
 def condition_keys(

@@ -15,6 +15,7 @@ from typing import Any
 
 from cloudlet.call import Caller, Cloud
 from cloudlet.errors import AwsError
+from cloudlet.policy.context import via
 from cloudlet.policy.evaluation import INTERNAL
 from cloudlet.store.database import Transaction, View
 from cloudlet.template import engine, lookups, plan, stacks
@@ -205,7 +206,9 @@ class Operations:
     async def _acting(self, run: Run, job: Job) -> Caller | None:
         """The service role's caller, or that of who asked for the operation."""
         caller = caller_of_json(job["caller"])
-        return await assumed(self._cloud, job["role"], run.stack) if job.get("role") else caller
+        if job.get("role"):
+            caller = await assumed(self._cloud, job["role"], run.stack)
+        return via(caller, "cloudformation.amazonaws.com") if caller else None
 
     async def _move(
         self, stack: Stack, kinds: tuple[str, str], job: Job, event: Event | None = None
