@@ -26,7 +26,11 @@ _BODY_BYTES_MAX = 51_200
 _REFUSED = words(
     "NotificationARNs ResourcesToImport RollbackConfiguration StackPolicyBody StackPolicyURL"
     " StackPolicyDuringUpdateBody StackPolicyDuringUpdateURL ResourceTypes DeploymentMode"
+<<<<<<< HEAD
+    " RetainExceptOnCreate TimeoutInMinutes"
+=======
     " DeploymentConfig RetainExceptOnCreate TimeoutInMinutes"
+>>>>>>> 6d6d5a02e3f25275d1ba8bd958af6bfb5d2a1da3
 )
 HIDDEN = "****"
 
@@ -46,6 +50,8 @@ def refuse(call: Call) -> None:
     for name in sorted(_REFUSED):
         if call.params.get(name):
             raise NotImplementedByCloudlet(f"cloudformation:{call.operation} with {name}")
+    if (call.params.get("DeploymentConfig") or {}).get("Mode", "STANDARD") != "STANDARD":
+        raise NotImplementedByCloudlet("The deployment mode EXPRESS")
 
 
 async def body_of(call: Call, previous: str = "") -> str:
