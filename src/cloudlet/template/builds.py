@@ -58,7 +58,7 @@ def is_needed(order: Order) -> bool:
     if order.language not in _LAYER_FOLDERS:
         raise TemplateError(f"BuildMethod {order.method} is not implemented by cloudlet.",
                             where=order.logical_id)  # fmt: skip
-    if not order.asks.is_file() or ".aws-sam" in order.folder.parts:
+    if not order.asks.is_file():
         return False
     if order.language == "nodejs":
         return not (order.folder / "node_modules").is_dir() and "ependencies" in _text(order.asks)
@@ -97,7 +97,13 @@ def build(database: Database, data: Path, order: Order) -> Path:
 
 
 def _copy(source: Path, target: Path) -> None:
-    ignored = shutil.ignore_patterns(*folders.SKIPPED, "*.pyc")
+    skipped = shutil.ignore_patterns(*folders.SKIPPED, "*.pyc")
+
+    def ignored(folder: str, names: list[str]) -> set[str]:
+        """The data directory, too, where it lies in the code: the copy is inside."""
+        inside = {name for name in names if Path(folder, name) in target.parents}
+        return skipped(folder, names) | inside
+
     shutil.copytree(source, target, copy_function=_replace, ignore=ignored, dirs_exist_ok=True)
 
 

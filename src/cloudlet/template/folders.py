@@ -19,7 +19,9 @@ from cloudlet.template.problems import TemplateError
 
 BUCKET = "cloudlet-folder"
 DATA_URL = "data:application/json,"  # of a nested template
-SKIPPED = frozenset({"__pycache__", ".git", ".mypy_cache", ".pytest_cache", ".DS_Store"})
+SKIPPED = frozenset(
+    {"__pycache__", ".git", ".mypy_cache", ".pytest_cache", ".DS_Store", ".aws-sam", ".cloudlet"}
+)
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS template_digests (

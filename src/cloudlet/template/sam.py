@@ -145,6 +145,8 @@ def _localize_code(cloud: Cloud, result: Localized, logical_id: str, base: Path)
 
 def _order(document: Document, logical_id: str, path: Path) -> Order | None:
     """What `sam build` would make of it: a function by its runtime, a layer if it says how."""
+    if ".aws-sam" in path.parts:  # `sam build` was here
+        return None
     resource = document["Resources"][logical_id]
     is_layer = resource["Type"].endswith("LayerVersion")
     method = (resource.get("Metadata") or {}).get("BuildMethod")

@@ -151,6 +151,29 @@ def test_what_is_there_is_not_built(fake: FakeCloud, code: Path) -> None:
     assert not (fake.bench.config.data / "builds").exists()
 
 
+def test_what_sam_build_has_built_is_used_as_it_is(fake: FakeCloud, code: Path) -> None:
+    built = fake.folder / ".aws-sam" / "build" / "Hello"
+    shutil.copytree(code, built)
+    (built / "requirements.txt").write_text("not-to-be-found==1\n")
+    template = FUNCTION.replace("CodeUri: hello", "CodeUri: .aws-sam/build/Hello")
+    fake.deploy(template + "    Metadata: {BuildMethod: esbuild}\n")
+    assert deployed_code(fake) == built
+
+
+def test_layers_are_built_into_the_folder_of_their_runtime(fake: FakeCloud, code: Path) -> None:
+    own = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    wheel(fake.folder / "wheels", "tinything", "VALUE = 7\n")
+    lines = ["--no-index", f"--find-links {fake.folder / 'wheels'}", "tinything"]
+    (code / "requirements.txt").write_text("\n".join(lines))
+    fake.deploy(
+        "Transform: AWS::Serverless-2016-10-31\nResources:\n  Shared:\n"
+        "    Type: AWS::Serverless::LayerVersion\n    Properties: {ContentUri: hello}\n"
+        f"    Metadata: {{BuildMethod: {own}}}\n"
+    )
+    layer = Path(fake.params("PublishLayerVersion")[-1]["Content"]["S3Key"])
+    assert {"app.py", "tinything.py"} <= {path.name for path in (layer / "python").iterdir()}
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
 def test_makefiles_are_run_and_other_build_methods_refused(fake: FakeCloud, code: Path) -> None:
     (code / "Makefile").write_text("build-Hello:\n\tcp app.py $(ARTIFACTS_DIR)/made.py\n")
