@@ -26,11 +26,7 @@ _BODY_BYTES_MAX = 51_200
 _REFUSED = words(
     "NotificationARNs ResourcesToImport RollbackConfiguration StackPolicyBody StackPolicyURL"
     " StackPolicyDuringUpdateBody StackPolicyDuringUpdateURL ResourceTypes DeploymentMode"
-<<<<<<< HEAD
     " RetainExceptOnCreate TimeoutInMinutes"
-=======
-    " DeploymentConfig RetainExceptOnCreate TimeoutInMinutes"
->>>>>>> 6d6d5a02e3f25275d1ba8bd958af6bfb5d2a1da3
 )
 HIDDEN = "****"
 
