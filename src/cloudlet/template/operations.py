@@ -15,10 +15,7 @@ from typing import Any
 
 from cloudlet.call import Caller, Cloud
 from cloudlet.errors import AwsError
-<<<<<<< HEAD
-=======
 from cloudlet.policy.context import via
->>>>>>> 6d6d5a02e3f25275d1ba8bd958af6bfb5d2a1da3
 from cloudlet.policy.evaluation import INTERNAL
 from cloudlet.store.database import Transaction, View
 from cloudlet.template import engine, lookups, plan, stacks
