@@ -16,6 +16,7 @@ from operator import ge, gt, le, lt
 from typing import Any
 
 from cloudlet.errors import AwsError
+from cloudlet.monitoring.scanner import Scanner
 
 Values = list[Any]
 Condition = Callable[[Callable[[str], Values]], bool]
@@ -31,7 +32,6 @@ _TOKEN = re.compile(
 _ORDER = {"<": lt, "<=": le, ">": gt, ">=": ge}
 _REGEX_MAX = 2  # in one pattern
 _SEARCHED_MAX = 10_000  # letters of a value
-_DEPTH_MAX = 50  # of parentheses, all of them counted
 
 
 def expression(text: str) -> Callable[[str], bool]:
@@ -103,96 +103,52 @@ def of_fields(text: str) -> list[tuple[str, Condition | None]]:
     if not text.endswith("]"):
         raise _invalid(f"Invalid filter pattern: {text}")
     parser = _Parser(text[1:-1], is_document=False)
-    fields = [parser.field()]
-    while parser.take(","):
-        fields.append(parser.field())
+    fields = parser.series(parser.field, ",")
     parser.end()
     if sum(name == "..." for name, _ in fields) > 1:
         raise _invalid("A filter pattern can have one ellipsis.")
     return fields
 
 
-class _Parser:
-    def __init__(self, text: str, *, is_document: bool) -> None:
-        self._text = text
+class _Parser(Scanner):
+    token = _TOKEN
+
+    def __init__(self, source: str, *, is_document: bool) -> None:
+        super().__init__(source)
         self._is_document = is_document
-        self._tokens = self._read()
-        self._position = 0
-        self._depth = 0
+        self._regexes = 0
         self.names: list[str] = []
-        if sum(kind == "regex" for kind, _ in self._tokens) > _REGEX_MAX:
-            raise _invalid("A filter pattern can have two regular expressions.")
 
-    def _read(self) -> list[tuple[str, str]]:
-        tokens, position = [], 0
-        while self._text[position:].strip():
-            match = _TOKEN.match(self._text, position)
-            if match is None:
-                raise self._wrong()
-            tokens.append((str(match.lastgroup), match[str(match.lastgroup)]))
-            position = match.end()
-        return tokens
-
-    def _wrong(self) -> AwsError:
-        return _invalid(f"Invalid filter pattern: {self._text.strip()}")
-
-    def _peek(self) -> tuple[str, str]:
-        is_more = self._position < len(self._tokens)
-        return self._tokens[self._position] if is_more else ("end", "")
-
-    def _next(self) -> tuple[str, str]:
-        token = self._peek()
-        self._position += 1
-        return token
-
-    def take(self, *words: str) -> str:
-        """The next token if it is one of these, else ""."""
-        kind, word = self._peek()
-        if kind in ("mark", "word") and word in words:
-            self._position += 1
-            return word
-        return ""
-
-    def end(self) -> None:
-        if self._peek()[0] != "end":
-            raise self._wrong()
+    def wrong(self, why: str = "") -> AwsError:
+        return _invalid(f"Invalid filter pattern: {self.source.strip()}")
 
     def condition(self) -> Condition:
-        choices = [self._all()]
-        while self.take("||"):
-            choices.append(self._all())
+        choices = self.series(self._all, "||")
         return choices[0] if len(choices) == 1 else lambda of: any(each(of) for each in choices)
 
     def _all(self) -> Condition:
-        needed = [self._one()]
-        while self.take("&&"):
-            needed.append(self._one())
+        needed = self.series(self._one, "&&")
         return needed[0] if len(needed) == 1 else lambda of: all(each(of) for each in needed)
 
     def _one(self) -> Condition:
         if self.take("("):
-            self._depth += 1
-            if self._depth > _DEPTH_MAX:
-                raise self._wrong()
-            inner = self.condition()
-            if not self.take(")"):
-                raise self._wrong()
+            inner = self.deeper(self.condition)
+            self.need(")")
             return inner
         name = self._name()
         if self.take("IS"):
             return _one_of(name, self._constant())
         if self.take("NOT"):
-            if not self.take("EXISTS"):
-                raise self._wrong()
+            self.need("EXISTS")
             return lambda of: not of(name)
         if self.take("EXISTS"):
             return lambda of: bool(of(name))
         return _one_of(name, self._comparison())
 
     def _name(self) -> str:
-        kind, word = self._next()
+        kind, word = self.next()
         if kind != ("selector" if self._is_document else "word") or word == "$":
-            raise self._wrong()
+            raise self.wrong()
         name = word if self._is_document else f"${word}"
         self.names.append(name)
         return name
@@ -201,34 +157,37 @@ class _Parser:
         """A name alone, or with a condition that is about it."""
         if self.take("..."):
             return "...", None
-        start = self._position
+        start = self.position
         name = self._name()
-        if self._peek()[0] == "end" or self._peek() == ("mark", ","):
+        if self.peek()[0] == "end" or self.peek() == ("mark", ","):
             return name[1:], None
-        self._position = start
+        self.position = start
         return name[1:], self.condition()
 
     def _constant(self) -> _Test:
         wanted = {"NULL": None, "TRUE": True, "FALSE": False}
         word = self.take(*wanted)
         if not word:
-            raise self._wrong()
+            raise self.wrong()
         return lambda value: value is wanted[word]
 
     def _comparison(self) -> _Test:
         operator = self.take("=", "!=", *_ORDER)
-        kind, word = self._next()
+        kind, word = self.next()
         if not operator or kind not in ("quoted", "regex", "word"):
-            raise self._wrong()
+            raise self.wrong()
         if operator in _ORDER:
             if kind != "word" or not _NUMBER.fullmatch(word):
-                raise self._wrong()
+                raise self.wrong()
             return _ordered(_ORDER[operator], float(word), is_text=not self._is_document)
         equal = self._equal(kind, word)
         return equal if operator == "=" else lambda value: not equal(value)
 
     def _equal(self, kind: str, word: str) -> _Test:
         if kind == "regex":
+            self._regexes += 1
+            if self._regexes > _REGEX_MAX:
+                raise _invalid("A filter pattern can have two regular expressions.")
             search = expression(word[1:-1])
             return lambda value: _is_scalar(value) and search(text_of(value))
         if kind == "word" and _NUMBER.fullmatch(word):

@@ -14,12 +14,13 @@ import operator
 import re
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial, reduce
 from typing import Any
 
 from cloudlet.errors import AwsError
 from cloudlet.monitoring import math_functions
 from cloudlet.monitoring.math_functions import Grid, Series, each, wrong
+from cloudlet.monitoring.scanner import Scanner
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)|(?P<name>[A-Za-z_]\w*)"
@@ -29,7 +30,6 @@ _COMPARE = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le,
     ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
-_DEPTH_MAX = 60
 Lookup = Callable[[str], list[Series]]
 
 __all__ = ["Grid", "Series", "evaluate"]
@@ -45,116 +45,78 @@ def evaluate(text: str, grid: Grid, lookup: Lookup, metrics: list[str]) -> list[
     raise wrong(text, "the result is a number and not a time series")
 
 
-@dataclass(slots=True)
-class _Token:
-    kind: str
-    text: str
-
-
-class _Parser:
+class _Parser(Scanner):
     """Evaluates as it reads."""
 
-    def __init__(self, text: str, grid: Grid, lookup: Lookup, metrics: list[str]) -> None:
-        self._text = text
+    token = _TOKEN
+    ignores_case = True
+    depth_max = 60
+
+    def __init__(self, source: str, grid: Grid, lookup: Lookup, metrics: list[str]) -> None:
+        super().__init__(source)
         self._grid = grid
         self._lookup = lookup
         self._metrics = metrics
-        self._tokens = self._read()
-        self._position = 0
-        self._depth = 0
 
-    def _read(self) -> list[_Token]:
-        tokens, position = [], 0
-        while self._text[position:].strip():
-            match = _TOKEN.match(self._text, position)
-            if match is None:
-                raise self._wrong(f"unexpected {self._text[position:].strip()[:1]!r}")
-            kind = str(match.lastgroup)
-            tokens.append(_Token(kind, match[kind]))
-            position = match.end()
-        return [*tokens, _Token("end", "")]
-
-    def _wrong(self, why: str) -> AwsError:
-        return wrong(self._text, why)
-
-    def _take(self, *marks: str) -> str:
-        token = self._tokens[self._position]
-        word = token.text.upper() if token.kind == "name" else token.text
-        if token.kind in ("mark", "name") and word in marks:
-            self._position += 1
-            return word
-        return ""
-
-    def _need(self, mark: str) -> None:
-        if not self._take(mark):
-            raise self._wrong(f"{mark!r} is missing")
+    def wrong(self, why: str = "") -> AwsError:
+        rest = self.source[self.position :].strip()[:20]
+        return wrong(self.source, why or f"unexpected {rest!r}")
 
     def whole(self) -> Any:
         value = self._expression()
-        if self._tokens[self._position].kind != "end":
-            raise self._wrong(f"unexpected {self._tokens[self._position].text!r}")
+        self.end()
         return value
 
     def _expression(self) -> Any:
-        value = self._both()
-        while self._take("OR", "||"):
-            other = self._both()
-            value = each(lambda a, b: float(bool(a or b)), value, other)
-        return value
+        values = self.series(self._both, "or", "||")
+        return reduce(partial(each, lambda a, b: float(bool(a or b))), values)
 
     def _both(self) -> Any:
-        value = self._compared()
-        while self._take("AND", "&&"):
-            other = self._compared()
-            value = each(lambda a, b: float(bool(a and b)), value, other)
-        return value
+        values = self.series(self._compared, "and", "&&")
+        return reduce(partial(each, lambda a, b: float(bool(a and b))), values)
 
     def _compared(self) -> Any:
         value = self._sum()
-        if mark := self._take(*_COMPARE):
+        if mark := self.take(*_COMPARE):
             compare = _COMPARE[mark]
             value = each(lambda a, b: float(compare(a, b)), value, self._sum())
         return value
 
     def _sum(self) -> Any:
         value = self._product()
-        while mark := self._take("+", "-"):
+        while mark := self.take("+", "-"):
             value = each(operator.add if mark == "+" else operator.sub, value, self._product())
         return value
 
     def _product(self) -> Any:
         value = self._power()
-        while mark := self._take("*", "/"):
+        while mark := self.take("*", "/"):
             value = each(operator.mul if mark == "*" else _divided, value, self._power())
         return value
 
     def _power(self) -> Any:
-        self._depth += 1
-        if self._depth > _DEPTH_MAX:
-            raise self._wrong("it is nested too deeply")
-        if self._take("-"):
-            value = each(operator.neg, self._power())
-        else:
-            value = self._one()
-            if self._take("^"):
-                value = each(_raised, value, self._power())
-        self._depth -= 1
-        return value
+        return self.deeper(self._raised)
+
+    def _raised(self) -> Any:
+        if self.take("-"):
+            return each(operator.neg, self._power())
+        value = self._one()
+        return each(_power, value, self._power()) if self.take("^") else value
 
     def _one(self) -> Any:
-        if self._take("("):
+        if self.take("("):
             value = self._expression()
-            self._need(")")
+            self.need(")")
             return value
-        if self._take("["):
+        if self.take("["):
             return self._list(self._arguments("]"))
-        token = self._tokens[self._position]
-        self._position += 1
-        if token.kind == "number":
-            return float(token.text)
-        if token.kind == "name":
-            return self._call(token.text) if self._take("(") else self._named(token.text)
-        raise self._wrong(f"unexpected {token.text!r}")
+        kind, word = self.peek()
+        if kind not in ("number", "name"):
+            raise self.wrong()
+        self.next()
+        if kind == "number":
+            return float(word)
+        return self._call(word) if self.take("(") else self._named(word)
 
     def _named(self, name: str) -> Any:
         series = self._lookup(name)
@@ -168,24 +130,23 @@ class _Parser:
             elif isinstance(item, list):
                 found += item
             else:
-                raise self._wrong("a list has time series only")
+                raise self.wrong("a list has time series only")
         return found
 
     def _arguments(self, end: str) -> list[Any]:
         """Values; a text, or one of the words that FILL takes, stays a str."""
-        found: list[Any] = []
-        if self._take(end):
-            return found
-        while True:
-            token = self._tokens[self._position]
-            if token.kind == "text" or token.text in math_functions.WORDS:
-                self._position += 1
-                found.append(token.text.strip("\"'"))
-            else:
-                found.append(self._expression())
-            if self._take(end):
-                return found
-            self._need(",")
+        if self.take(end):
+            return []
+        found = self.series(self._argument, ",")
+        self.need(end)
+        return found
+
+    def _argument(self) -> Any:
+        kind, word = self.peek()
+        if kind != "text" and word not in math_functions.WORDS:
+            return self._expression()
+        self.next()
+        return word.strip("\"'")
 
     def _call(self, name: str) -> Any:
         arguments = self._arguments(")")
@@ -197,18 +158,18 @@ class _Parser:
             return Series(dict.fromkeys(self._grid.starts(), float(arguments[0])), self._grid)
         function = math_functions.find(name)
         if function is None:
-            raise self._wrong(f"the function {name} is not supported")
+            raise self.wrong(f"the function {name} is not supported")
         try:
             return function(*arguments)
         except (TypeError, AttributeError, ValueError, IndexError, statistics.StatisticsError):
-            raise self._wrong(f"{name} does not take these arguments") from None
+            raise self.wrong(f"{name} does not take these arguments") from None
 
 
 def _divided(a: float, b: float) -> float | None:
     return a / b if b else None
 
 
-def _raised(a: float, b: float) -> float | None:
+def _power(a: float, b: float) -> float | None:
     try:
         power = a**b
     except (OverflowError, ZeroDivisionError):

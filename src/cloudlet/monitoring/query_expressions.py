@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cloudlet.errors import AwsError
+from cloudlet.monitoring.scanner import Scanner
 
 Record = dict[str, Any]
 Expression = Callable[[Record], Any]
@@ -25,7 +26,6 @@ _NESTED = re.compile(r"\([^()]*[*+{][^()]*\)[*+{]")  # may take exponential time
 _COMPARE = {"=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le,
             ">": operator.gt, ">=": operator.ge}  # fmt: skip
 _SPANS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_DEPTH_MAX = 40
 SEARCHED_MAX = 10_000  # letters of a value that a regular expression sees
 
 
@@ -59,47 +59,17 @@ def field(name: str) -> Expression:
     return lambda record: record.get(name)
 
 
-class Scanner:
-    """Reads a query from left to right; regular expressions are told by where they stand."""
+class QueryScanner(Scanner):
+    """Regular expressions are told by where they stand."""
 
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.position = 0
-        self._depth = 0
+    token = _TOKEN
+    ignores_case = True
+    depth_max = 40
 
-    def wrong(self) -> AwsError:
+    def wrong(self, why: str = "") -> AwsError:
         rest = self.source[self.position :].strip()[:40]
-        return malformed(f"unexpected symbol found {rest!r}" if rest else "the query ends too soon")
-
-    def peek(self) -> tuple[str, str]:
-        """Kind and text of the next token; ("end", "") at the end."""
-        if not self.source[self.position :].strip():
-            return "end", ""
-        match = _TOKEN.match(self.source, self.position)
-        if match is None:
-            raise self.wrong()
-        kind = str(match.lastgroup)
-        return kind, match[kind]
-
-    def next(self) -> tuple[str, str]:
-        token = self.peek()
-        if token[0] != "end":
-            match = _TOKEN.match(self.source, self.position)
-            assert match is not None
-            self.position = match.end()
-        return token
-
-    def take(self, *words: str) -> str:
-        """The next token if it is one of these (in any case), else ""."""
-        kind, word = self.peek()
-        if kind in ("mark", "name") and word.lower() in words:
-            self.next()
-            return word.lower()
-        return ""
-
-    def need(self, word: str) -> None:
-        if not self.take(word):
-            raise self.wrong()
+        why = why or (f"unexpected symbol found {rest!r}" if rest else "the query ends too soon")
+        return malformed(why)
 
     def name(self) -> str:
         kind, word = self.next()
@@ -124,32 +94,18 @@ class Scanner:
             raise malformed(f"Invalid regular expression: {error}") from error
 
     def expression(self) -> Expression:
-        choices = [self._all()]
-        while self.take("or"):
-            choices.append(self._all())
-        if len(choices) == 1:
-            return choices[0]
-        return lambda record: any(each(record) for each in choices)
+        choices = self.series(self._all, "or")
+        return choices[0] if len(choices) == 1 else lambda of: any(each(of) for each in choices)
 
     def _all(self) -> Expression:
-        needed = [self._not()]
-        while self.take("and"):
-            needed.append(self._not())
-        if len(needed) == 1:
-            return needed[0]
-        return lambda record: all(each(record) for each in needed)
+        needed = self.series(lambda: self.deeper(self._not), "and")
+        return needed[0] if len(needed) == 1 else lambda of: all(each(of) for each in needed)
 
     def _not(self) -> Expression:
-        self._depth += 1
-        if self._depth > _DEPTH_MAX:
-            raise malformed("The query is nested too deeply.")
-        if self.take("not"):
-            inner = self._not()
-            found: Expression = lambda record: not inner(record)  # noqa: E731
-        else:
-            found = self._compared()
-        self._depth -= 1
-        return found
+        if not self.take("not"):
+            return self._compared()
+        inner = self.deeper(self._not)
+        return lambda record: not inner(record)
 
     def _compared(self) -> Expression:
         left = self._sum()
@@ -180,9 +136,7 @@ class Scanner:
 
     def _among(self, left: Expression) -> Expression:
         self.need("[")
-        items = [self._sum()]
-        while self.take(","):
-            items.append(self._sum())
+        items = self.series(self._sum, ",")
         self.need("]")
         tests = [_comparison("=", left, item) for item in items]
         return lambda record: any(test(record) for test in tests)
@@ -223,9 +177,7 @@ class Scanner:
     def _call(self, name: str) -> Expression:
         arguments: list[Expression] = []
         if not self.take(")"):
-            arguments.append(self.expression())
-            while self.take(","):
-                arguments.append(self.expression())
+            arguments = self.series(self.expression, ",")
             self.need(")")
         function = _FUNCTIONS.get(name)
         if name == "bin" and len(arguments) == 1:

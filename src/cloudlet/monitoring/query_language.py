@@ -8,19 +8,20 @@ import re
 import statistics
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from cloudlet.monitoring.distribution import Summary
 from cloudlet.monitoring.query_expressions import (
     SEARCHED_MAX,
     Expression,
+    QueryScanner,
     Record,
-    Scanner,
     malformed,
     number,
     text,
 )
 
+T = TypeVar("T")
 Step = Callable[[Iterable[Record]], Iterable[Record]]
 LIMIT = 10_000
 _COMMANDS_MAX = 50
@@ -49,7 +50,7 @@ class Query:
 
     def __init__(self, source: str) -> None:
         lines = [re.sub(r"^\s*#.*", "", line) for line in source.splitlines()]
-        self._scanner = Scanner("\n".join(lines))
+        self._scanner = QueryScanner("\n".join(lines))
         self.shown: list[str] = ["@timestamp", "@message"]
         self._added: list[str] = []
         self._is_limited = False
@@ -85,11 +86,8 @@ class Query:
         written = scanner.source[start : scanner.position].strip().strip("`")
         return (scanner.name() if scanner.take("as") else written), expression
 
-    def _list(self, one: Callable[[], Any]) -> list[Any]:
-        items = [one()]
-        while self._scanner.take(","):
-            items.append(one())
-        return items
+    def _list(self, one: Callable[[], T]) -> list[T]:
+        return self._scanner.series(one, ",")
 
     def _fields(self) -> Step:
         named = self._list(self._named)
