@@ -46,24 +46,26 @@ class Batch:
 
 
 def failed_from(batch: Batch, payload: bytes) -> int | None:
-    """The index of the first record the function reports as failed; None = all were taken.
+    """The index of the first record the function reports as failed; None = all were taken."""
+    numbers = [record.sequence_number for record in batch.records]
+    return min(failures(numbers, payload), default=None)
+
+
+def failures(identifiers: list[str], payload: bytes) -> list[int]:
+    """The indexes of the items the function reports as failed.
 
     An answer that is not as AWS documents it fails the whole batch.
     """
+    everything = list(range(len(identifiers)))
     try:
         answer = orjson.loads(payload) if payload else None
     except orjson.JSONDecodeError:
-        return 0
-    if not answer:
-        return None
-    failures = answer.get("batchItemFailures") if isinstance(answer, dict) else None
-    if not failures:
-        return None
-    numbers = [record.sequence_number for record in batch.records]
+        return everything
+    failed = answer.get("batchItemFailures") if isinstance(answer, dict) else None
     try:
-        return min(numbers.index(item["itemIdentifier"]) for item in failures)
+        return [identifiers.index(item["itemIdentifier"]) for item in failed or ()]
     except (KeyError, TypeError, ValueError):
-        return 0
+        return everything
 
 
 def failure_document(

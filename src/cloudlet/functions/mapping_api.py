@@ -10,17 +10,19 @@ import orjson
 from cloudlet.call import Call, Output, Params
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.events.patterns import InvalidPattern, compile_pattern
-from cloudlet.functions import limits, names, positions, records
-from cloudlet.functions.credentials import assume
+from cloudlet.functions import limits, names, positions, queue_mappings, records
 from cloudlet.functions.records import Document, page
 from cloudlet.store.database import Transaction, View
 
-_SOURCES = ("dynamodb",)
 _REFUSED = ("Topics", "Queues", "SourceAccessConfigurations", "SelfManagedEventSource",
-            "TumblingWindowInSeconds", "ScalingConfig", "KMSKeyArn", "MetricsConfig",
+            "TumblingWindowInSeconds", "KMSKeyArn", "MetricsConfig",
             "ProvisionedPollerConfig", "DocumentDBEventSourceConfig", "StartingPositionTimestamp",
             "AmazonManagedKafkaEventSourceConfig", "SelfManagedKafkaEventSourceConfig",
             "LoggingConfig")  # fmt: skip
+_STREAM = {
+    "StateTransitionReason": "User action",
+    "LastProcessingResult": "No records processed",
+}
 _SETTINGS: Document = {
     "BatchSize": 100,
     "MaximumBatchingWindowInSeconds": 0,
@@ -47,20 +49,25 @@ async def create_event_source_mapping(call: Call) -> Output:
 
 def _check_source(params: Params) -> None:
     source_arn = params.get("EventSourceArn") or ""
-    kind = source_arn.split(":")[2] if source_arn.count(":") >= 5 else ""
-    if kind not in _SOURCES or "/stream/" not in source_arn:
+    kind = _kind(source_arn)
+    if kind != "sqs" and not (kind == "dynamodb" and "/stream/" in source_arn):
         raise NotImplementedByCloudlet(f"An event source mapping for {source_arn or 'no ARN'}")
-    if params.get("StartingPosition") not in ("LATEST", "TRIM_HORIZON"):
+    if kind != "sqs" and params.get("StartingPosition") not in ("LATEST", "TRIM_HORIZON"):
         raise names.invalid("1 validation error detected: Value 'null' at 'startingPosition'"
                             " failed to satisfy constraint: Member must not be null.")  # fmt: skip
+
+
+def _kind(source_arn: str) -> str:
+    return source_arn.split(":")[2] if source_arn.count(":") >= 5 else ""
 
 
 async def _check_access(call: Call) -> None:
     cloud, arn = call.cloud, call.params.get("EventSourceArn") or ""
     name, qualifier = names.parse(call.params["FunctionName"])
     found = records.find(cloud.database.view(), call.config, name, qualifier)
-    assumed = await assume(cloud, found.config["Role"], name)
-    role = cloud.caller_of(assumed["Credentials"]["AccessKeyId"])
+    if _kind(arn) == "sqs":
+        return await queue_mappings.check_access(cloud, found, arn)
+    role = await queue_mappings.role_of(cloud, found)
     try:
         stream = {"StreamArn": arn, "Limit": 1}
         described = await cloud.invoke("dynamodbstreams", "DescribeStream", stream, role)
@@ -94,14 +101,11 @@ def _create(call: Call, tx: Transaction) -> Output:
             f" already exists. Please update or delete the existing mapping with UUID {taken}"
         )
     uuid = call.config.new_id()
-    document: Document = {
-        "UUID": uuid,
-        "StartingPosition": params["StartingPosition"],
-        "EventSourceArn": source_arn,
-        "StateTransitionReason": "User action",
-        "LastProcessingResult": "No records processed",
-        **_SETTINGS,
-    }
+    document: Document = {"UUID": uuid, "EventSourceArn": source_arn}
+    if _kind(source_arn) == "sqs":
+        document |= {"StateTransitionReason": "USER_INITIATED", **queue_mappings.SETTINGS}
+    else:
+        document |= {"StartingPosition": params["StartingPosition"], **_STREAM, **_SETTINGS}
     document["State"] = "Disabled" if params.get("Enabled") is False else "Enabled"
     output = _save(call, tx, document, arn)
     _start_positions(call, tx, document)
@@ -111,7 +115,7 @@ def _create(call: Call, tx: Transaction) -> Output:
 def _start_positions(call: Call, tx: Transaction, document: Document) -> None:
     """LATEST is the moment of creation: what is written from now on is not missed."""
     source = call.state.mappings.sources.get("dynamodb") if call.state else None
-    if source is None or document["StartingPosition"] != "LATEST":
+    if source is None or document.get("StartingPosition") != "LATEST":
         return
     arn = document["EventSourceArn"]
     for shard in source.shards(tx, arn):
@@ -149,12 +153,16 @@ def _change_settings(params: Params, document: Document) -> None:
     for key in _REFUSED:
         if params.get(key):
             raise NotImplementedByCloudlet(key)
-    for key in _SETTINGS:
+    for key in _SETTINGS.keys() & document.keys():
         if params.get(key) is not None:
             document[key] = params[key]
     for key, (low, high) in _RANGES.items():
-        if not low <= int(document[key]) <= high:
+        if not low <= int(document.get(key, low)) <= high:
             raise names.invalid(f"{key} must be between {low} and {high}.")
+    if _kind(document["EventSourceArn"]) == "sqs":
+        return queue_mappings.change(params, document)
+    if params.get("ScalingConfig"):
+        raise names.invalid("ScalingConfig is valid for SQS event sources alone.")
     if document["ParallelizationFactor"] != 1:
         raise NotImplementedByCloudlet("A ParallelizationFactor other than 1")
     if 0 <= document["MaximumRecordAgeInSeconds"] < 60:

@@ -5,13 +5,13 @@ position, invokes the function and moves the position on, in the store, only whe
 done with: taken, filtered out, or handed to the on-failure destination. In between it sleeps until
 the stream's topic is touched. A batch that fails is tried again from the same position, so order
 holds; what was tried and how often is stored with the position, so that a restart forgets
-nothing. A source is anything that looks like `StreamSource`.
+nothing. A source is anything that looks like `StreamSource`. Queues: see `queue_reader`.
 https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-create.html
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -33,6 +33,7 @@ from cloudlet.functions.positions import (
     save_position,
     settings_of,
 )
+from cloudlet.functions.queue_reader import Invoke, QueueReader
 from cloudlet.functions.sources import StreamRecord, StreamSource
 from cloudlet.functions.worker_process import Answer
 from cloudlet.store.database import Transaction
@@ -42,9 +43,6 @@ _BACK_OFF_MAX_S = 60.0
 _PAYLOAD_BYTES_MAX = 6 * 1024 * 1024 - 1024
 _log = logging.getLogger(__name__)
 _UNCOUNTED = {"TooManyRequestsException", "ServiceException", "ResourceNotFoundException"}
-
-
-Invoke = Callable[[str, bytes], Awaitable[Answer]]
 
 
 class Mappings:
@@ -62,6 +60,7 @@ class Mappings:
         self._cloud = cloud
         self._invoke = invoke
         self._tasks: dict[str, tuple[Mapping, asyncio.Task[None]]] = {}
+        self._batches: set[asyncio.Task[None]] = set()  # of queues
         self._wakes: dict[str, set[asyncio.Event]] = {}  # by source ARN
         self._changed = asyncio.Event()
         self._main: asyncio.Task[None] | None = None
@@ -78,7 +77,7 @@ class Mappings:
         self._main = loop.create_task(self._reconcile())
 
     async def stop(self) -> None:
-        tasks = [task for _, task in self._tasks.values()]
+        tasks = [*(task for _, task in self._tasks.values()), *self._batches]
         if self._main is not None:
             tasks.append(self._main)
         for task in tasks:
@@ -101,12 +100,18 @@ class Mappings:
                     await asyncio.gather(task, return_exceptions=True)
                     del self._tasks[uuid]
             for uuid, mapping in wanted.items():
-                if uuid not in self._tasks and mapping.source_kind in self.sources:
+                if uuid not in self._tasks and mapping.source_kind in ("sqs", *self.sources):
                     task = asyncio.create_task(self._run(mapping))
                     self._tasks[uuid] = (mapping, task)
             await self._changed.wait()
 
     async def _run(self, mapping: Mapping) -> None:
+        if mapping.source_kind in self.sources:
+            return await self._run_stream(mapping)
+        batches, back_off_s = self._batches, self.back_off_s
+        await QueueReader(self._cloud, mapping, self._invoke, batches, back_off_s).run()
+
+    async def _run_stream(self, mapping: Mapping) -> None:
         """Keeps a task per shard that is to be read: parents before their children."""
         source, database = self.sources[mapping.source_kind], self._cloud.database
         readers: dict[str, asyncio.Task[None]] = {}
@@ -231,7 +236,7 @@ class ShardReader:
             "AWS/Lambda", "IteratorAge", (("FunctionName", name),), float(age_ms), "Milliseconds"
         )
         try:
-            answer = await self.invoke(self.mapping.function_arn, payload)
+            answer = await self.invoke(self.mapping.function_arn, payload, "")
         except AwsError as error:
             if error.code in _UNCOUNTED:
                 await self._pause()
