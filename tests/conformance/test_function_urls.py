@@ -12,7 +12,14 @@ import pytest
 import urllib3
 from botocore.exceptions import ClientError
 
-from tests.conformance.building import allow, make_function, make_role, policy, zipped_files
+from tests.conformance.building import (
+    allow,
+    eventually,
+    make_function,
+    make_role,
+    policy,
+    zipped_files,
+)
 from tests.server import Server
 
 ECHO = """
@@ -108,6 +115,19 @@ def test_failures_and_limits(server: Server, echo: str) -> None:
     assert (answer.status, answer.data) == (502, b"Internal Server Error")
     answer = server.http.request("POST", echo, body=b"x" * (6 * 1024 * 1024 + 1))
     assert answer.status == 413 and "6291456 bytes" in answer.json()["Message"]
+
+
+def test_requests_are_measured(server: Server, echo: str) -> None:
+    for path in ("ok", "broken"):
+        server.http.request("GET", f"{echo}{path}")
+    listed = server.client("cloudwatch").list_metrics
+    dimensions = [{"Name": "FunctionName", "Value": "url-echo"}]
+
+    def names() -> set[str]:
+        found = listed(Namespace="AWS/Lambda", Dimensions=dimensions)["Metrics"]
+        return {metric["MetricName"] for metric in found}
+
+    eventually(lambda: {"UrlRequestCount", "Url5xxCount", "Invocations"} <= names())
 
 
 def test_cors(server: Server, echo: str) -> None:

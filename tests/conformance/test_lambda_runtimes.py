@@ -26,6 +26,10 @@ while true; do
       code=$(curl -s -o /tmp/answer -w '%{http_code}' -X POST "$register" -d '{}')
       answer="{\\"code\\":$code,\\"said\\":$(cat /tmp/answer)}"
       curl -sS -X POST "$api/invocation/$id/response" -d "$answer" ;;
+    *stream*)
+      (printf one,; sleep 0.1; printf two) | curl -sS -X POST -T - \\
+        -H "Lambda-Runtime-Function-Response-Mode: streaming" \\
+        "$api/invocation/$id/response" ;;
     *fail*) curl -sS -X POST "$api/invocation/$id/error" \\
       -d '{"errorType":"Bad","errorMessage":"no"}' ;;
     *)
@@ -194,6 +198,18 @@ def test_a_bootstrap_in_bash(server: Server, role: str, names: Iterator[str]) ->
     assert (answer["errorType"], error) == ("Bad", "Unhandled")
     answer, _, _ = invoke(server, name, {"extension": 1})
     assert answer["code"] == 403 and "has no extensions" in answer["said"]["errorMessage"]
+
+
+@needs_curl
+def test_a_bootstrap_may_stream(server: Server, role: str, names: Iterator[str]) -> None:
+    name = next(names)
+    create(server, role, name, {"bootstrap": BOOTSTRAP}, Runtime="provided.al2023")
+    answer = server.client("lambda").invoke_with_response_stream(
+        FunctionName=name, Payload=b'{"stream": 1}'
+    )
+    *pieces, last = list(answer["EventStream"])
+    assert [piece["PayloadChunk"]["Payload"] for piece in pieces] == [b"one,", b"two"]
+    assert last == {"InvokeComplete": {}}
 
 
 @needs_curl

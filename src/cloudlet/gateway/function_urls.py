@@ -80,7 +80,21 @@ class FunctionUrls:
         response.headers.append(("x-amzn-requestid", request.id))
         if "x-amzn-trace-id" in request.headers:
             response.headers.append(("x-amzn-trace-id", request.headers["x-amzn-trace-id"]))
+        _measure(cloud, config, response.status)
         return cors.decorate(rules, request, response) if rules else response
+
+
+def _measure(cloud: Cloud, config: Config, status: int) -> None:
+    """For the function, and for the alias if the URL is one's."""
+    name, _, alias = config["FunctionArn"].split(":function:")[1].partition(":")
+    own: tuple[tuple[str, str], ...] = (("FunctionName", name),)
+    dimensions = [own, (*own, ("Resource", f"{name}:{alias}"))] if alias else [own]
+    names = ["UrlRequestCount"]
+    if status >= 400:
+        names.append(f"Url{status // 100}xxCount")
+    for each in dimensions:
+        for metric in names:
+            cloud.meter.add("AWS/Lambda", metric, each)
 
 
 async def _permitted(
