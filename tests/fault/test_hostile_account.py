@@ -172,7 +172,7 @@ def test_nobody_takes_the_name_of_this_machine(server: Server, hostile: Account)
     api = gateway.create_api(Name="trap", ProtocolType="HTTP")["ApiId"]
     gateway.create_stage(ApiId=api, StageName="$default", AutoDeploy=True)
     certificate = arn(hostile, "acm", "certificate/c")
-    for host in ("localhost", "127.0.0.1", "s3.us-east-1.amazonaws.com"):
+    for host in ("localhost", "127.0.0.1", "s3.us-east-1.amazonaws.com", "vault.localhost"):
         settings = [{"CertificateArn": certificate}]
         try:
             gateway.create_domain_name(DomainName=host, DomainNameConfigurations=settings)
@@ -180,6 +180,9 @@ def test_nobody_takes_the_name_of_this_machine(server: Server, hostile: Account)
         except ClientError:
             continue
     assert server.client("s3").list_buckets()["Buckets"] == []
+    for host in ("s3.us-east-1.amazonaws.com", "vault.localhost"):
+        answer = server.http.request("GET", server.endpoint, headers={"Host": host})
+        assert answer.status == 403 and b"<Code>AccessDenied</Code>" in answer.data
     answer = server.http.request("GET", f"http://localhost:{server.aws_port}/_cloudlet/health")
     assert answer.json()["ready"]
     front = server.http.request("GET", server.url)

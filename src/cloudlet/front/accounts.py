@@ -38,8 +38,10 @@ from cloudlet.store.database import Transaction
 _log = logging.getLogger(__name__)
 _SWEEP_S = 1.0
 _KEY = re.compile(r"(?:Credential=|AWSAccessKeyId=|AWS )([A-Za-z0-9]{12,128})")
-_OWN_HOST = re.compile(
-    r"[^.]+|[\d.]+|\[.*\]?|.*\.(?:localhost|localdomain|amazonaws\.com|on\.aws)", re.IGNORECASE
+_RESERVED = re.compile(
+    r"[^.]+|[\d.]+|\[.*\]?|.*\.(?:localdomain|amazonaws\.com|on\.aws)"
+    r"|.*\.(?:s3|s3-website|execute-api|lambda-url)(?:[.-].*)?\.localhost",
+    re.IGNORECASE,
 )
 _ACCOUNT = re.compile(r"(?:arn:[\w-]+:[\w-]+:[\w-]*:|https?://[^/]+/|)(\d{12})(?:[:/].*)?")
 _TOLD = ("lambda", "sqs")  # whose handlers ask the policy of the target
@@ -108,14 +110,16 @@ class Accounts:
 
     async def open(self, account: str) -> bool:
         """Whether there is such an account; it is open then."""
+        if account in self.opened:
+            return True
+        if not folders.exists(self._config, account):  # nothing is kept of what anybody may claim
+            return False
         async with self._locks[account]:
-            if account not in self.opened:
-                if not folders.exists(self._config, account):
-                    return False
+            if account not in self.opened and folders.exists(self._config, account):
                 universe = self._make(folders.config_of(self._config, account))
                 await universe.start(self._runtime_port)
                 self.opened[account] = universe
-        return True
+        return account in self.opened
 
     def _others(self) -> list[str]:
         return [name for name in self.opened if name != self.default_id]
@@ -196,11 +200,13 @@ class Accounts:
         return self.default.gateway
 
     def of_host(self, host: str) -> list[Universe]:
-        """Who may answer under a name of their own choice. Names that requests to this machine or
-        to AWS have are nobody's but the default account's: others would read along."""
+        """Who may answer under a name of their own choice. Names that requests to AWS have are
+        nobody's, and this machine's the default account's alone: others would read along."""
         name = host.rpartition(":")[0] or host
+        if _RESERVED.fullmatch(name):
+            return []
         own = (urlsplit(self._config.public_url).hostname, self._config.host)
-        if name.lower() in own or _OWN_HOST.fullmatch(name):
+        if name.lower() in own or name.lower().endswith(".localhost"):
             return [self.default]
         return list(self._from(""))
 

@@ -89,7 +89,8 @@ class Doors:
         """Whose custom domain the host is."""
         for universe in self._accounts.opened.values():
             if universe.gateway.gateway.domains.has(request.host):
-                return universe.gateway
+                may = self._accounts.of_host(request.host)
+                return universe.gateway if universe in may else None
         return None
 
     def _health(self) -> Response:
