@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,29 @@ def test_bucket_names_are_unique_over_all_accounts(one: Account, two: Account) -
     one.client("s3").delete_bucket(Bucket="only-one")
     two.client("s3").create_bucket(Bucket="only-one")
     assert refusal(one.client("s3").create_bucket, Bucket="only-one") == "BucketAlreadyExists"
+
+
+def test_a_name_that_all_want_at_once_goes_to_one(server: Server) -> None:
+    """Accounts that nobody used before, each opened by many requests at the same time."""
+    accounts = [Account.made(server, f"racer-{number}") for number in range(3)]
+
+    def claim(race: tuple[Account, int]) -> bool:
+        account, number = race
+        try:
+            account.client("s3").create_bucket(Bucket=f"race-{number}")
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "BucketAlreadyExists"
+            return False
+        return True
+
+    races = [(account, number) for number in range(6) for account in accounts]
+    with ThreadPoolExecutor(len(races)) as pool:
+        won = list(pool.map(claim, races))
+    assert sum(won) == 6
+    buckets = [account.client("s3").list_buckets()["Buckets"] for account in accounts]
+    assert sorted(each["Name"] for some in buckets for each in some) == [
+        f"race-{number}" for number in range(6)
+    ]
 
 
 def test_nothing_opens_another_account_but_its_own_policies(one: Account, two: Account) -> None:
