@@ -4,6 +4,7 @@ A layer that knows an AWS rule raises `AwsError` where the rule is broken; `wire
 into bytes of the right protocol, and only `front` catches anything broader.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -27,3 +28,10 @@ class NotImplementedByCloudlet(AwsError):
 
     def __init__(self, what: str) -> None:
         super().__init__("NotImplemented", f"{what} is not implemented by cloudlet.", 501)
+
+
+def refuse(params: Mapping[str, Any], *options: str, what: str = "{}") -> None:
+    """Raises for the first of these options that a call has; `what` words it."""
+    for option in options:
+        if params.get(option):
+            raise NotImplementedByCloudlet(what.format(option))

@@ -23,7 +23,7 @@ _EXTRA = 2  # periods that the range is longer
 _STEP_MS = 60_000
 _GRACE_MS = 1000  # for what was measured at the very end of a period
 _log = logging.getLogger(__name__)
-_COMPARE = {
+COMPARE = {
     "GreaterThanOrEqualToThreshold": (operator.ge, "greater than or equal to"),
     "GreaterThanThreshold": (operator.gt, "greater than"),
     "LessThanThreshold": (operator.lt, "less than"),
@@ -87,7 +87,7 @@ def find_state(view: View, alarm: Alarm, now_ms: int) -> State | None:
 
 
 def _value(config: dict[str, Any], values: list[float | None], state: str) -> str | None:
-    compare = _COMPARE[config["ComparisonOperator"]][0]
+    compare = COMPARE[config["ComparisonOperator"]][0]
     periods = config["EvaluationPeriods"]
     needed = config.get("DatapointsToAlarm") or periods
     missing = config.get("TreatMissingData") or "missing"
@@ -111,7 +111,7 @@ def _explained(config: dict[str, Any], value: str, values: dict[int, float | Non
     """AWS's words, more or less."""
     periods = config["EvaluationPeriods"]
     known = [(start, point) for start, point in values.items() if point is not None][-periods:]
-    _, words = _COMPARE[config["ComparisonOperator"]]
+    _, words = COMPARE[config["ComparisonOperator"]]
     recent = [point for _, point in known]
     if known:
         listed = ", ".join(f"{p} ({datetime.fromtimestamp(s / 1000, UTC):%d/%m/%y %H:%M:%S})"

@@ -16,7 +16,7 @@ from cloudlet.events import outbox
 from cloudlet.monitoring import alarm_rules
 from cloudlet.store.database import Row, Transaction, View
 
-_ACTIONS = {
+ACTIONS = {
     "OK": "OKActions",
     "ALARM": "AlarmActions",
     "INSUFFICIENT_DATA": "InsufficientDataActions",
@@ -81,7 +81,7 @@ def become(config: Config, tx: Transaction, alarm: Alarm, state: State) -> None:
     note(tx, (alarm.name, alarm.kind), now_ms, event, history)
     _announce(config, tx, alarm, data)
     if alarm.config.get("ActionsEnabled", True):
-        for arn in alarm.config.get(_ACTIONS[state.value]) or []:
+        for arn in alarm.config.get(ACTIONS[state.value]) or []:
             _act(config, tx, alarm, arn, data)
     for other in list(known(tx)):
         rule = other.config.get("AlarmRule")

@@ -9,16 +9,14 @@ from typing import Any
 import orjson
 
 from cloudlet.call import Call, Output
-from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.errors import AwsError, NotImplementedByCloudlet, refuse
 from cloudlet.monitoring import alarm_rules, alarm_states
-from cloudlet.monitoring.alarm_states import Alarm, State
+from cloudlet.monitoring.alarm_evaluation import COMPARE
+from cloudlet.monitoring.alarm_states import ACTIONS, Alarm, State
 from cloudlet.monitoring.distribution import PLAIN, statistic
-from cloudlet.monitoring.measurements import dimensions_of
+from cloudlet.monitoring.measurements import dimensions_of, invalid, missing
 from cloudlet.store.database import Transaction, View
 
-_ACTIONS = ("OKActions", "AlarmActions", "InsufficientDataActions")
-_OPERATORS = ("GreaterThanOrEqualToThreshold", "GreaterThanThreshold", "LessThanThreshold",
-              "LessThanOrEqualToThreshold")  # fmt: skip
 _MISSING = ("breaching", "notBreaching", "ignore", "missing")
 _DAY_S = 86_400
 _UNSUPPORTED = (
@@ -32,17 +30,16 @@ def put_metric_alarm(call: Call, tx: Transaction) -> None:
     params = call.params
     operator = params.get("ComparisonOperator")
     if operator is None or params.get("Threshold") is None:
-        message = "The parameters ComparisonOperator and Threshold are required."
-        raise AwsError("MissingParameter", message)
-    if operator not in _OPERATORS:
+        raise missing("parameters ComparisonOperator and Threshold are")
+    if operator not in COMPARE:
         raise NotImplementedByCloudlet(f"The ComparisonOperator {operator}")
     if params.get("TreatMissingData", "missing") not in _MISSING:
-        raise _invalid("TreatMissingData", f"must be one of {', '.join(_MISSING)}")
+        raise invalid("TreatMissingData", f"must be one of {', '.join(_MISSING)}")
     periods, points = params.get("EvaluationPeriods"), params.get("DatapointsToAlarm")
     if not periods:
-        raise AwsError("MissingParameter", "The parameter EvaluationPeriods is required.")
+        raise missing("parameter EvaluationPeriods is")
     if (points or 1) > periods:
-        raise _invalid("DatapointsToAlarm", "must not be greater than EvaluationPeriods")
+        raise invalid("DatapointsToAlarm", "must not be greater than EvaluationPeriods")
     period_s = _checked_queries(params) if params.get("Metrics") else _checked_metric(params)
     range_max_s = _DAY_S if period_s < 3600 else 7 * _DAY_S
     if period_s * periods > range_max_s:
@@ -58,14 +55,14 @@ def put_metric_alarm(call: Call, tx: Transaction) -> None:
 def _checked_metric(params: dict[str, Any]) -> int:
     for name in ("MetricName", "Namespace", "Period"):
         if not params.get(name):
-            raise AwsError("MissingParameter", f"The parameter {name} is required.")
+            raise missing(f"parameter {name} is")
     given = [params.get("Statistic"), params.get("ExtendedStatistic")]
     if sum(map(bool, given)) != 1:
         message = "Exactly one of Statistic and ExtendedStatistic is required."
         raise AwsError("InvalidParameterCombination", message)
     name = str(given[0] or given[1])
     if (name in PLAIN) != bool(given[0]) or statistic(name) is None:
-        raise _invalid("ExtendedStatistic", "is no statistic")
+        raise invalid("ExtendedStatistic", "is no statistic")
     dimensions_of(params.get("Dimensions"))
     return _checked_period(params["Period"])
 
@@ -90,7 +87,7 @@ def _checked_queries(params: dict[str, Any]) -> int:
 
 def _checked_period(period_s: int) -> int:
     if period_s not in (10, 20, 30) and period_s % 60:
-        raise _invalid("Period", "must be 10, 20, 30 or a multiple of 60")
+        raise invalid("Period", "must be 10, 20, 30 or a multiple of 60")
     return period_s
 
 
@@ -120,10 +117,8 @@ def _under(view: View, alarm: Alarm) -> set[str]:
 
 def _put(call: Call, tx: Transaction, kind: str, due_ms: int | None) -> None:
     params = call.params
-    for option in _UNSUPPORTED:
-        if params.get(option):
-            raise NotImplementedByCloudlet(option)
-    for actions in _ACTIONS:
+    refuse(params, *_UNSUPPORTED)
+    for actions in ACTIONS.values():
         for arn in params.get(actions) or []:
             _check_action(arn)
     name, now_ms = params["AlarmName"], call.now_ms
@@ -153,16 +148,14 @@ def _put(call: Call, tx: Transaction, kind: str, due_ms: int | None) -> None:
 def _check_action(arn: str) -> None:
     parts = arn.split(":")
     if len(parts) < 6 or parts[0] != "arn":
-        raise _invalid("AlarmActions", f"has an invalid action {arn!r}")
+        raise invalid("AlarmActions", f"has an invalid action {arn!r}")
     if parts[2] != "lambda":
         raise NotImplementedByCloudlet(f"The alarm action {arn}")
 
 
 def describe_alarms(call: Call, view: View) -> Output:
     params = call.params
-    for option in ("ChildrenOfAlarmName", "ParentsOfAlarmName"):
-        if params.get(option):
-            raise NotImplementedByCloudlet(option)
+    refuse(params, "ChildrenOfAlarmName", "ParentsOfAlarmName")
     if params.get("AlarmNames") and params.get("AlarmNamePrefix"):
         message = "AlarmNames and AlarmNamePrefix are mutually exclusive."
         raise AwsError("InvalidParameterCombination", message)
@@ -184,7 +177,7 @@ def describe_alarms(call: Call, view: View) -> Output:
 
 def _is_asked(alarm: Alarm, params: dict[str, Any]) -> bool:
     names, action = params.get("AlarmNames"), params.get("ActionPrefix")
-    actions = [arn for kind in _ACTIONS for arn in alarm.config.get(kind) or []]
+    actions = [arn for kind in ACTIONS.values() for arn in alarm.config.get(kind) or []]
     return (
         (not names or alarm.name in names)
         and alarm.name.startswith(params.get("AlarmNamePrefix") or "")
@@ -212,7 +205,7 @@ def describe_alarms_for_metric(call: Call, view: View) -> Output:
 
 def described(call: Call, alarm: Alarm) -> Output:
     return {
-        **{kind: [] for kind in _ACTIONS},
+        **{kind: [] for kind in ACTIONS.values()},
         "ActionsEnabled": True,
         **({"Dimensions": []} if alarm.config.get("MetricName") else {}),
         **alarm.config,
@@ -270,8 +263,7 @@ def _switch(call: Call, tx: Transaction, *, is_enabled: bool) -> None:
 
 def describe_alarm_history(call: Call, view: View) -> Output:
     params = call.params
-    if params.get("AlarmContributorId"):
-        raise NotImplementedByCloudlet("AlarmContributorId")
+    refuse(params, "AlarmContributorId")
     is_up = params.get("ScanBy") == "TimestampAscending"
     limit, offset = params.get("MaxRecords") or 50, params.get("NextToken") or "0"
     if not (offset.isascii() and offset.isdigit() and len(offset) < 10):
@@ -309,7 +301,3 @@ def _required(view: View, name: str) -> Alarm:
     if alarm is None:
         raise AwsError("ResourceNotFound", f"The alarm {name} does not exist.", 404)
     return alarm
-
-
-def _invalid(name: str, what: str) -> AwsError:
-    return AwsError("InvalidParameterValue", f"The parameter {name} {what}.")

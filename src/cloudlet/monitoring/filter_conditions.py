@@ -37,11 +37,11 @@ _SEARCHED_MAX = 10_000  # letters of a value
 def expression(text: str) -> Callable[[str], bool]:
     """AWS's regular expressions have no groups: none can take exponential time here."""
     if not _EXPRESSION.fullmatch(text):
-        raise _invalid(f"Invalid regular expression: %{text}%")
+        raise invalid(f"Invalid regular expression: %{text}%")
     try:
         search = re.compile(text, re.ASCII).search
     except re.error as error:
-        raise _invalid(f"Invalid regular expression: %{text}%") from error
+        raise invalid(f"Invalid regular expression: %{text}%") from error
     # of a longer text the beginning: a line of a function must not keep everybody waiting
     return lambda value: search(value[:_SEARCHED_MAX]) is not None
 
@@ -91,7 +91,7 @@ def _children(value: Any, step: int | str | None) -> Values:
 def of_document(text: str) -> tuple[Condition, tuple[str, ...]]:
     """`{ … }` → its condition and the selectors in it."""
     if not text.endswith("}"):
-        raise _invalid(f"Invalid filter pattern: {text}")
+        raise invalid(f"Invalid filter pattern: {text}")
     parser = _Parser(text[1:-1], is_document=True)
     condition = parser.condition()
     parser.end()
@@ -101,12 +101,12 @@ def of_document(text: str) -> tuple[Condition, tuple[str, ...]]:
 def of_fields(text: str) -> list[tuple[str, Condition | None]]:
     """`[a, b = 1, …]` → each field's name and its condition; "..." is any number of fields."""
     if not text.endswith("]"):
-        raise _invalid(f"Invalid filter pattern: {text}")
+        raise invalid(f"Invalid filter pattern: {text}")
     parser = _Parser(text[1:-1], is_document=False)
     fields = parser.series(parser.field, ",")
     parser.end()
     if sum(name == "..." for name, _ in fields) > 1:
-        raise _invalid("A filter pattern can have one ellipsis.")
+        raise invalid("A filter pattern can have one ellipsis.")
     return fields
 
 
@@ -120,7 +120,7 @@ class _Parser(Scanner):
         self.names: list[str] = []
 
     def wrong(self, why: str = "") -> AwsError:
-        return _invalid(f"Invalid filter pattern: {self.source.strip()}")
+        return invalid(f"Invalid filter pattern: {self.source.strip()}")
 
     def condition(self) -> Condition:
         choices = self.series(self._all, "||")
@@ -187,7 +187,7 @@ class _Parser(Scanner):
         if kind == "regex":
             self._regexes += 1
             if self._regexes > _REGEX_MAX:
-                raise _invalid("A filter pattern can have two regular expressions.")
+                raise invalid("A filter pattern can have two regular expressions.")
             search = expression(word[1:-1])
             return lambda value: _is_scalar(value) and search(text_of(value))
         if kind == "word" and _NUMBER.fullmatch(word):
@@ -225,5 +225,5 @@ def _is_scalar(value: Any) -> bool:
     return isinstance(value, str | int | float)
 
 
-def _invalid(message: str) -> AwsError:
+def invalid(message: str) -> AwsError:
     return AwsError("InvalidParameterException", message)

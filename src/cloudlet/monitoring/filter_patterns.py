@@ -15,9 +15,8 @@ from typing import Any
 
 import orjson
 
-from cloudlet.errors import AwsError
 from cloudlet.monitoring import filter_conditions
-from cloudlet.monitoring.filter_conditions import Values, select, text_of
+from cloudlet.monitoring.filter_conditions import Values, invalid, select, text_of
 
 _TERM = re.compile(r'([?-]?)(?:"((?:[^"\\]|\\.)*)"|%([^%]*)%|([^\s"]+))\s*')
 _PLAIN_TERM = re.compile(r"\w+")
@@ -62,14 +61,13 @@ def _terms_pattern(text: str) -> Pattern:
     while position < len(text):
         match = _TERM.match(text, position)
         if match is None:
-            raise AwsError("InvalidParameterException", f"Invalid filter pattern: {text}")
+            raise invalid(f"Invalid filter pattern: {text}")
         mark, quoted, regex, plain = match.groups()
         if regex is not None:
             test: Callable[[str], bool] = filter_conditions.expression(regex)
         else:
             if plain is not None and not _PLAIN_TERM.fullmatch(plain):
-                message = f"Invalid character(s) in term '{plain}'"
-                raise AwsError("InvalidParameterException", message)
+                raise invalid(f"Invalid character(s) in term '{plain}'")
             term = plain if quoted is None else filter_conditions.unescaped(quoted)
             test = _contains(term)
         tests[mark].append(test)

@@ -10,8 +10,9 @@ from typing import Any
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError
+from cloudlet.monitoring.filter_conditions import invalid
 from cloudlet.monitoring.filter_patterns import compile_pattern
-from cloudlet.monitoring.log_groups import group_arn, invalid, require_group
+from cloudlet.monitoring.log_groups import group_arn, require_group
 from cloudlet.store.database import Row
 
 _UPDATE_S = 1.0

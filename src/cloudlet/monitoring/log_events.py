@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import NotImplementedByCloudlet
+from cloudlet.monitoring.filter_conditions import invalid
 from cloudlet.monitoring.filter_patterns import compile_pattern
 from cloudlet.monitoring.ingestion import EVENT_BYTES, Line, event_id
-from cloudlet.monitoring.log_groups import invalid, require_group
+from cloudlet.monitoring.log_groups import require_group
 from cloudlet.monitoring.log_streams import require_stream
 from cloudlet.store.database import Row, Transaction, View
 from cloudlet.wire.service import in_thread

@@ -10,9 +10,10 @@ from typing import Any
 import orjson
 
 from cloudlet.call import Call, Caller, Output
-from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.errors import AwsError, NotImplementedByCloudlet, refuse
+from cloudlet.monitoring.filter_conditions import invalid
 from cloudlet.monitoring.filter_patterns import compile_pattern
-from cloudlet.monitoring.log_groups import group_arn, invalid, require_group
+from cloudlet.monitoring.log_groups import group_arn, require_group
 from cloudlet.monitoring.metric_filters import Transformation
 from cloudlet.store.database import Row, Transaction, View
 
@@ -49,17 +50,11 @@ def describe_metric_filters(call: Call, view: View) -> Output:
 
 def test_metric_filter(call: Call, view: View) -> Output:
     pattern = compile_pattern(call.params["filterPattern"])
-    matches = []
-    for number, message in enumerate(call.params["logEventMessages"], 1):
-        found = pattern(message)
-        if found is not None:
-            matches.append(
-                {
-                    "eventNumber": number,
-                    "eventMessage": message,
-                    "extractedValues": found.extracted(),
-                }
-            )
+    matches = [
+        {"eventNumber": number, "eventMessage": message, "extractedValues": found.extracted()}
+        for number, message in enumerate(call.params["logEventMessages"], 1)
+        if (found := pattern(message)) is not None
+    ]
     return {"matches": matches}
 
 
@@ -101,9 +96,7 @@ def describe_subscription_filters(call: Call, view: View) -> Output:
 def _put(call: Call, tx: Transaction, kind: str, config: dict[str, Any]) -> None:
     params = call.params
     group, name, pattern = require_group(call, tx), params["filterName"], params["filterPattern"]
-    for option in _OPTIONS:
-        if params.get(option):
-            raise NotImplementedByCloudlet(option)
+    refuse(params, *_OPTIONS)
     if not _NAME.fullmatch(name):
         raise invalid("A filter's name contains no ':' and no '*'.")
     compile_pattern(pattern)

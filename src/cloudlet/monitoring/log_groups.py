@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 
 from cloudlet.call import Call, Output
-from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.errors import AwsError, NotImplementedByCloudlet, refuse
+from cloudlet.monitoring.filter_conditions import invalid
 from cloudlet.store.database import Row, Transaction, View
 
 _RETENTION_DAYS = {1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827,
@@ -23,9 +24,7 @@ def create_log_group(call: Call, tx: Transaction) -> None:
     name = params["logGroupName"]
     if not _NAME.fullmatch(name):
         raise invalid(f"The log group name {name!r} is not valid.")
-    for option in ("kmsKeyId", "deletionProtectionEnabled"):
-        if params.get(option):
-            raise NotImplementedByCloudlet(option)
+    refuse(params, "kmsKeyId", "deletionProtectionEnabled")
     if params.get("logGroupClass", "STANDARD") != "STANDARD":
         raise NotImplementedByCloudlet(f"logGroupClass {params['logGroupClass']}")
     if tx.value("SELECT 1 FROM log_groups WHERE name = ?", (name,)):
@@ -54,9 +53,7 @@ def describe_log_groups(call: Call, view: View) -> Output:
 
 def list_log_groups(call: Call, view: View) -> Output:
     params = call.params
-    for option in ("dataSources", "fieldIndexNames", "logGroupTags"):
-        if params.get(option):
-            raise NotImplementedByCloudlet(option)
+    refuse(params, "dataSources", "fieldIndexNames", "logGroupTags")
     rows, token = _page(
         call, view, "", params.get("logGroupNamePattern") or "", params.get("limit") or 50
     )
@@ -74,9 +71,7 @@ def list_log_groups(call: Call, view: View) -> Output:
 def _page(
     call: Call, view: View, prefix: str, part: str, limit: int
 ) -> tuple[list[Row], str | None]:
-    for option in ("accountIdentifiers", "includeLinkedAccounts"):
-        if call.params.get(option):
-            raise NotImplementedByCloudlet(option)
+    refuse(call.params, "accountIdentifiers", "includeLinkedAccounts")
     names = [_name_of(each) for each in call.params.get("logGroupIdentifiers") or []]
     if call.params.get("logGroupClass", "STANDARD") != "STANDARD":
         return [], None
@@ -143,16 +138,10 @@ def list_tags_for_resource(call: Call, view: View) -> Output:
     return {"tags": _tags(call, view)}
 
 
-def tag_log_group(call: Call, tx: Transaction) -> None:
-    tag_resource(call, tx)
-
-
-def untag_log_group(call: Call, tx: Transaction) -> None:
-    untag_resource(call, tx)
-
-
-def list_tags_log_group(call: Call, view: View) -> Output:
-    return list_tags_for_resource(call, view)
+# the same by their older names
+tag_log_group = tag_resource
+untag_log_group = untag_resource
+list_tags_log_group = list_tags_for_resource
 
 
 def _tags(call: Call, view: View) -> dict[str, str]:
@@ -186,7 +175,3 @@ def require_group(call: Call, view: View, identifier: str = "") -> str:
     if not view.value("SELECT 1 FROM log_groups WHERE name = ?", (name,)):
         raise AwsError("ResourceNotFoundException", "The specified log group does not exist.")
     return name
-
-
-def invalid(message: str) -> AwsError:
-    return AwsError("InvalidParameterException", message)

@@ -16,7 +16,8 @@ import orjson
 
 from cloudlet.call import Call, Cloud, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
-from cloudlet.monitoring.log_groups import invalid, require_group
+from cloudlet.monitoring.filter_conditions import invalid
+from cloudlet.monitoring.log_groups import require_group
 from cloudlet.monitoring.query_expressions import Moment, Record, text
 from cloudlet.monitoring.query_language import LIMIT, Query
 from cloudlet.store.database import Row, View

@@ -7,7 +7,8 @@ from typing import Any
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError
-from cloudlet.monitoring.log_groups import group_arn, invalid, require_group
+from cloudlet.monitoring.filter_conditions import invalid
+from cloudlet.monitoring.log_groups import group_arn, require_group
 from cloudlet.store.database import Row, Transaction, View
 
 

@@ -47,7 +47,7 @@ async def put_metric_data(call: Call) -> None:
     if not is_namespace(namespace):
         raise AwsError("InvalidParameterValue", f"The value {namespace!r} is no namespace.")
     if not data:
-        raise AwsError("MissingParameter", "The parameter MetricData is required.")
+        raise missing("parameter MetricData is")
     if len(data) > _DATA_MAX:
         message = f"The collection MetricData must not have a size greater than {_DATA_MAX}."
         raise AwsError("InvalidParameterValue", message)
@@ -62,7 +62,7 @@ def _measured(
     where = f"MetricData.member.{number}"
     resolution = item.get("StorageResolution") or 60
     if resolution not in (1, 60):
-        raise _invalid(f"{where}.StorageResolution", "must be 1 or 60")
+        raise invalid(f"{where}.StorageResolution", "must be 1 or 60")
     time_ms = _time_ms(call, where, item.get("Timestamp"))
     series = Series(
         namespace,
@@ -73,16 +73,16 @@ def _measured(
         resolution,
     )
     if series.unit not in UNITS:
-        raise _invalid(f"{where}.Unit", "is no unit")
+        raise invalid(f"{where}.Unit", "is no unit")
     return series, _summary(where, item)
 
 
 def dimensions_of(items: Any, where: str = "Dimensions") -> tuple[tuple[str, str], ...]:
     if len(items or []) > DIMENSIONS_MAX:
-        raise _invalid(f"{where}.Dimensions", f"has more than {DIMENSIONS_MAX} members")
+        raise invalid(f"{where}.Dimensions", f"has more than {DIMENSIONS_MAX} members")
     pairs = {(item["Name"], item["Value"]) for item in items or []}
     if len({name for name, _ in pairs}) < len(items or []):
-        raise _invalid(f"{where}.Dimensions", "names a dimension twice")
+        raise invalid(f"{where}.Dimensions", "names a dimension twice")
     return tuple(sorted(pairs))
 
 
@@ -91,7 +91,7 @@ def _time_ms(call: Call, where: str, time: datetime | None) -> int:
         return call.now_ms
     time_ms = int(time.timestamp() * 1000)
     if not call.now_ms - _PAST_MS <= time_ms <= call.now_ms + _FUTURE_MS:
-        raise _invalid(
+        raise invalid(
             f"{where}.Timestamp",
             "must specify a time no more than two weeks in the past and two hours in the future",
         )
@@ -111,13 +111,13 @@ def _summary(where: str, item: dict[str, Any]) -> Summary:
     values = item["Values"] if given == ["Values"] else [item["Value"]]
     counts = item.get("Counts") or [1.0] * len(values)
     if not 0 < len(values) <= _VALUES_MAX:
-        raise _invalid(f"{where}.Values", f"has 1 to {_VALUES_MAX} members")
+        raise invalid(f"{where}.Values", f"has 1 to {_VALUES_MAX} members")
     if len(counts) != len(values):
-        raise _invalid(f"{where}.Counts", "must have as many members as Values")
+        raise invalid(f"{where}.Counts", "must have as many members as Values")
     summary = Summary()
     for value, count in zip(values, counts, strict=True):
         if not is_number(value) or not is_number(count) or count < 0:
-            raise _invalid(f"{where}.Value", "is not a number that can be kept")
+            raise invalid(f"{where}.Value", "is not a number that can be kept")
         if count:
             summary.add(value, count)
     return summary
@@ -127,13 +127,17 @@ def _of_set(where: str, values: dict[str, float]) -> Summary:
     total, count = values["Sum"], values["SampleCount"]
     low, high = values["Minimum"], values["Maximum"]
     if not all(map(is_number, (total, count, low, high))):
-        raise _invalid(f"{where}.StatisticValues", "is not made of numbers that can be kept")
+        raise invalid(f"{where}.StatisticValues", "is not made of numbers that can be kept")
     if low > high or count <= 0:
-        raise _invalid(
+        raise invalid(
             f"{where}.StatisticValues", "has no samples, or a Maximum less than its Minimum"
         )
     return Summary.of_set(total, count, low, high)
 
 
-def _invalid(name: str, what: str) -> AwsError:
+def missing(what: str) -> AwsError:
+    return AwsError("MissingParameter", f"The {what} required.")
+
+
+def invalid(name: str, what: str) -> AwsError:
     return AwsError("InvalidParameterValue", f"The parameter {name} {what}.")

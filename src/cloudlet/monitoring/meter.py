@@ -17,6 +17,7 @@ FLUSH_S = 2.0
 _OPEN_MAX = 20_000
 _log = logging.getLogger(__name__)
 Dimensions = tuple[tuple[str, str], ...]
+_Key = tuple[str, str, Dimensions, str, int, int]  # a Series, or one that costs less to make
 
 
 class Series(NamedTuple):
@@ -34,7 +35,7 @@ class Meter:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._now_ms = cloud.config.now_ms
-        self._open: dict[tuple[str, str, Dimensions, str, int, int], Summary] = {}
+        self._open: dict[_Key, Summary] = {}
         self._lock = threading.Lock()
         self._lost = 0
         self._task: asyncio.Task[None] | None = None
@@ -59,26 +60,26 @@ class Meter:
         now_ms = self._now_ms()
         key = (namespace, name, dimensions, unit, now_ms - now_ms % 60_000, 60)
         with self._lock:
-            summary = self._open.get(key)
-            if summary is None:
-                if len(self._open) >= _OPEN_MAX:
-                    self._lost += 1
-                    return
-                summary = self._open[key] = Summary()
-            summary.add(value)
+            if summary := self._summary(key):
+                summary.add(value)
 
     def put(self, series: Series, summary: Summary) -> None:
         """What was measured elsewhere or at another time."""
         if not summary.count:
             return
         with self._lock:
-            known = self._open.get(series)
-            if known is None:
-                if len(self._open) >= _OPEN_MAX:
-                    self._lost += 1
-                    return
-                known = self._open[series] = Summary()  # not the caller's, who may put it again
-            known.merge(summary)
+            if known := self._summary(series):
+                known.merge(summary)  # not the caller's, who may put it again
+
+    def _summary(self, key: _Key) -> Summary | None:
+        """None: there are too many."""
+        summary = self._open.get(key)
+        if summary is None:
+            if len(self._open) >= _OPEN_MAX:
+                self._lost += 1
+                return None
+            summary = self._open[key] = Summary()
+        return summary
 
     async def flush(self) -> None:
         with self._lock:
@@ -92,12 +93,9 @@ class Meter:
             # a cancelled flush is still written: nothing is lost, nothing twice
             await asyncio.shield(self._cloud.database.write(lambda tx: write_points(tx, taken)))
         except Exception:
-            self._put_back(taken)
+            for key, summary in taken.items():
+                self.put(Series(*key), summary)
             raise
-
-    def _put_back(self, taken: dict[tuple[str, str, Dimensions, str, int, int], Summary]) -> None:
-        for key, summary in taken.items():
-            self.put(Series(*key), summary)
 
     async def _run(self) -> None:
         while True:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from cloudlet.errors import AwsError
 from cloudlet.monitoring.distribution import Summary
+from cloudlet.monitoring.filter_conditions import invalid
 from cloudlet.monitoring.filter_patterns import Found
 from cloudlet.monitoring.measurements import is_namespace, is_number
 from cloudlet.monitoring.meter import Series
@@ -26,21 +26,21 @@ class Transformation:
         config = self.config
         dimensions = config.get("dimensions") or {}
         if not is_namespace(config["metricNamespace"]):
-            raise _invalid("Invalid metric transformation: the namespace is not valid.")
+            raise invalid("Invalid metric transformation: the namespace is not valid.")
         if dimensions and config.get("defaultValue") is not None:
-            raise _invalid(
+            raise invalid(
                 "Invalid metric transformation: dimensions and default value are mutually exclusive"
                 " properties."
             )
         if len(dimensions) > _DIMENSIONS_MAX:
-            raise _invalid(f"A metric filter can have {_DIMENSIONS_MAX} dimensions.")
+            raise invalid(f"A metric filter can have {_DIMENSIONS_MAX} dimensions.")
         selectors = [*dimensions.values()]
         value = config["metricValue"]
         if _number(value) is None:
             selectors.append(value)
         if not all(_is_selector(each, pattern) for each in selectors):
             message = "a value is a number or a field that the filter pattern can tell."
-            raise _invalid(f"Invalid metric transformation: {message}")
+            raise invalid(f"Invalid metric transformation: {message}")
 
     def measured(
         self, found: Iterable[Found | None], start_ms: int
@@ -95,7 +95,3 @@ def _is_selector(text: str, pattern: str) -> bool:
     if pattern.lstrip().startswith("{"):
         return text.startswith("$.") or text.startswith("$[")
     return pattern.lstrip().startswith("[") and text.startswith("$")
-
-
-def _invalid(message: str) -> AwsError:
-    return AwsError("InvalidParameterException", message)

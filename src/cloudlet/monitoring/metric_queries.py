@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from cloudlet.call import Call, Output
-from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.errors import AwsError, NotImplementedByCloudlet, refuse
 from cloudlet.monitoring import metric_math, points
 from cloudlet.monitoring.distribution import PLAIN, Summary, statistic
 from cloudlet.monitoring.measurements import dimensions_of
@@ -33,9 +33,7 @@ _DAY_MS = 24 * _HOUR_MS
 
 async def list_metrics(call: Call) -> Output:
     params, view = call.params, call.cloud.database.view()
-    for option in ("IncludeLinkedAccounts", "OwningAccount"):
-        if params.get(option):
-            raise NotImplementedByCloudlet(option)
+    refuse(params, "IncludeLinkedAccounts", "OwningAccount")
     await call.state.meter.flush()
     active_ms = 3 * _HOUR_MS if params.get("RecentlyActive") else 14 * _DAY_MS
     token = params.get("NextToken") or ""
@@ -147,8 +145,7 @@ async def get_metric_data(call: Call) -> Output:
     for query in queries:
         if "${" in (query.get("Label") or ""):
             raise NotImplementedByCloudlet("A label with dynamic values")
-        if query.get("AccountId"):
-            raise NotImplementedByCloudlet("AccountId")
+        refuse(query, "AccountId")
     await call.state.meter.flush()
     return await asyncio.to_thread(_data, call)
 
