@@ -568,3 +568,18 @@ def test_an_update_is_cancelled_and_a_rollback_continued(cf: Stacks, name: str) 
     made = cf.describe(name)["StackId"]
     cf.client.delete_stack(StackName=name)
     cf.wait(made, "stack_delete_complete")
+
+
+def test_a_deletion_does_not_wait_for_what_never_answers(cf: Stacks, name: str) -> None:
+    body = custom("silent").replace("cfnresponse.send", "print")
+    made = cf.client.create_stack(
+        StackName=name, TemplateBody=body, Capabilities=["CAPABILITY_IAM"]
+    )
+    deadline = time.monotonic() + 30
+    while ("Custom", "CREATE_IN_PROGRESS") not in cf.events(name) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    cf.client.delete_stack(StackName=name)
+    cf.wait(made["StackId"], "stack_delete_complete")
+    functions = cf.server.client("lambda").get_paginator("list_functions").paginate()
+    names = [each["FunctionName"] for page in functions for each in page["Functions"]]
+    assert not [each for each in names if each.startswith(f"{name}-Function")]

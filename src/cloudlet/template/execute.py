@@ -359,6 +359,7 @@ def _context(run: Run, record: Record) -> Context:
         run.say,
         begin,
         run.caller,
+        lambda: bool(run.halt),
     )
 
 

@@ -90,8 +90,9 @@ async def delete_stack(call: Call) -> Output:
     params = call.params
     if params.get("DeletionMode", "STANDARD") != "STANDARD":
         raise NotImplementedByCloudlet("cloudformation:DeleteStack with DeletionMode")
-    stack = stacks.find(call.cloud.database.view(), params["StackName"])
-    if stack is None:
+    view = call.cloud.database.view()
+    stack = stacks.find(view, params["StackName"])
+    if stack is None or (operations.found(view, stack) or ("",))[0] == DELETE:
         return {}
 
     def change(tx: Transaction) -> None:

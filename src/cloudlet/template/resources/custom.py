@@ -110,6 +110,8 @@ def _check(answer: dict[str, Any], request_id: str) -> None:
 async def _answer(ctx: Context, bucket: str, key: str, timeout_s: float) -> dict[str, Any]:
     deadline = asyncio.get_running_loop().time() + timeout_s
     while asyncio.get_running_loop().time() < deadline:
+        if ctx.is_halted():
+            raise TemplateError("Resource creation cancelled")
         try:
             found = await ctx.own_call("s3", "GetObject", Bucket=bucket, Key=key)
         except AwsError as error:

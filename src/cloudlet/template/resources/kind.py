@@ -35,6 +35,7 @@ class Context:
     say: Callable[[str], None]
     begin: Callable[[str], Awaitable[None]]  # records the physical id once something exists
     caller: Caller | None = None  # in whose name; None: cloudlet's own
+    is_halted: Callable[[], bool] = bool  # True: another operation waits; don't wait longer
     planned_id: str = ""  # the name a creation has chosen
 
     async def call(self, service: str, operation: str, **params: Any) -> Output:

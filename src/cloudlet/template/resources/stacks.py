@@ -84,6 +84,8 @@ async def _stable(ctx: Context, stack_id: str) -> str:
         status = stacks.status(ctx.cloud.database.view(), stack)
         if not status.endswith("_IN_PROGRESS"):
             return status
+        if ctx.is_halted():
+            raise TemplateError("Resource creation cancelled")
         await asyncio.sleep(_POLL_S)
 
 
