@@ -331,7 +331,8 @@ async def _serve(
         else:
             await run
     finally:
-        app.monitoring.hang_up()
+        for each in app.accounts.opened.values():
+            each.monitoring.hang_up()
         await ports.close()
         await app.accounts.stop()
         await app.stop()

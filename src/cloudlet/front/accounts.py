@@ -32,6 +32,7 @@ from cloudlet.gateway.service import GatewayState
 from cloudlet.iam import accounts as folders
 from cloudlet.iam.credentials import Credentials, open_credential
 from cloudlet.iam.identifiers import account_of_key
+from cloudlet.monitoring.state import Monitoring
 from cloudlet.s3.bucket import of_name
 from cloudlet.store.database import Transaction
 
@@ -67,6 +68,7 @@ class Universe(Protocol):
     credentials: Credentials
     functions: Functions
     gateway: GatewayState
+    monitoring: Monitoring
 
     async def start(self, runtime_api_port: int) -> None: ...
 
