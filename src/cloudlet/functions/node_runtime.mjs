@@ -23,21 +23,25 @@ const SDK_HINT =
   " put it into the function's node_modules or a layer.";
 let running; // the invocation under way
 
-function call(method, target, headers = {}) {
+function call(method, target, headers = {}, own = agent) {
   return http.request({
     host: api.hostname,
     port: api.port,
     path: base + target,
     method,
     headers,
-    agent,
+    agent: own,
   });
 }
 
 function exchange(method, target, body, headers) {
   return new Promise((resolve, reject) => {
     const request = call(method, target, { ...headers, "Content-Length": Buffer.byteLength(body) });
-    request.on("error", reject);
+    request.on("error", (error) => {
+      // A kept connection may have been closed while a handler was busy for long.
+      if (request.reusedSocket) exchange(method, target, body, headers).then(resolve, reject);
+      else reject(error);
+    });
     request.on("response", (response) => {
       const chunks = [];
       response.on("data", (chunk) => chunks.push(chunk));
@@ -135,12 +139,13 @@ class ResponseStream extends Writable {
   }
 
   open() {
-    this.request = call("POST", `/invocation/${this.id}/response`, {
+    const headers = {
       "Content-Type": this.contentType,
       "Lambda-Runtime-Function-Response-Mode": "streaming",
       "Transfer-Encoding": "chunked",
       Trailer: "Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body",
-    });
+    };
+    this.request = call("POST", `/invocation/${this.id}/response`, headers, false);
     this.request.on("error", (error) => this.destroy(error));
     this.request.on("response", (response) => {
       response.resume();

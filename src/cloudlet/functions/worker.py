@@ -63,6 +63,7 @@ class PlainClient:
         self._post(f"{id_}/error", document.encode(), "application/json")
 
     def _post(self, target: str, data: bytes, kind: str) -> None:
+        self._connection.close()  # while a handler ran for long the other side may have done so
         self._connection.request("POST", f"{self._prefix}/{target}", data, {"Content-Type": kind})
         self._connection.getresponse().read()
 
