@@ -156,14 +156,14 @@ def _stage(config: Config, api_id: str, stage: Document, snapshot: Document) -> 
     schemas = {model["Name"]: model["Schema"] for model in snapshot.get("models") or ()}
     answering = {r["RouteId"] for r in snapshot["route_responses"]}
     now_ms = config.now_ms()
-    shared = Bucket.of(stage.get("DefaultRouteSettings") or {}, now_ms)
+    shared = _bucket(stage.get("DefaultRouteSettings") or {}, now_ms)
     settings = stage.get("RouteSettings") or {}
     for document in snapshot["routes"]:
         key = document["RouteKey"]
         integration = integrations.get(str(document.get("Target", "")).split("/")[-1])
         target = Target(config.account, api_id, domain, compiled.name, compiled.variables, key)
         limits = settings.get(key)
-        route = _route(target, integration, Bucket.of(limits, now_ms) if limits else shared)
+        route = _route(target, integration, _bucket(limits, now_ms) if limits else shared)
         route.dimensions = compiled.dimensions
         if (limits or stage.get("DefaultRouteSettings") or {}).get("DetailedMetricsEnabled"):
             route.dimensions += (_detailed(compiled.dimensions[-1], key),)
@@ -180,6 +180,11 @@ def _stage(config: Config, api_id: str, stage: Document, snapshot: Document) -> 
         if key == "$default" or " /" in key:
             compiled.table.add(key, route)
     return compiled
+
+
+def _bucket(settings: Document, now_ms: int) -> Bucket:
+    rate, burst = settings.get("ThrottlingRateLimit"), settings.get("ThrottlingBurstLimit")
+    return Bucket.of(rate, burst, now_ms)
 
 
 def _detailed(stage: Dimensions, key: str) -> Dimensions:

@@ -1,9 +1,7 @@
 """Token buckets: how many requests a route takes per second, and in a burst."""
 
-from typing import Any
-
-DEFAULT_RATE = 10_000.0  # an account's limits in most regions
-DEFAULT_BURST = 5_000
+_RATE = 10_000.0  # an account's limits in most regions
+_BURST = 5_000
 
 
 class Bucket:
@@ -14,12 +12,11 @@ class Bucket:
         self._at_ms = now_ms
 
     @classmethod
-    def of(cls, settings: dict[str, Any], now_ms: int) -> "Bucket":
-        rate = settings.get("ThrottlingRateLimit")
-        burst = settings.get("ThrottlingBurstLimit")
+    def of(cls, rate: float | None, burst: int | None, now_ms: int) -> "Bucket":
+        """What is None or negative is the account's limit."""
         return cls(
-            DEFAULT_RATE if rate is None else rate,
-            DEFAULT_BURST if burst is None else burst,
+            _RATE if rate is None or rate < 0 else rate,
+            _BURST if burst is None or burst < 0 else burst,
             now_ms,
         )
 

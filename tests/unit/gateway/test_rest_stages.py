@@ -2,7 +2,7 @@
 
 import pytest
 
-from cloudlet.gateway.rest import snapshots, stages
+from cloudlet.gateway.rest import documents, snapshots, stages
 from tests.unit.gateway.rest_control import Rest
 
 
@@ -39,7 +39,7 @@ def test_what_cannot_be_deployed(rest: Rest) -> None:
 
 def test_changes_wake_who_serves(rest: Rest) -> None:
     told: list[str] = []
-    rest.bench.database.subscribe(snapshots.TOPIC, told.append)
+    rest.bench.database.subscribe(documents.TOPIC, told.append)
     rest.bench.database.subscribe(snapshots.FLUSH_TOPIC, told.append)
     api_id = rest.deployed()["id"]
     assert f"rest:{api_id}" in told

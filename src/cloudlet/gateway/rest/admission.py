@@ -15,7 +15,7 @@ from cloudlet.gateway.rest import snapshots
 from cloudlet.gateway.rest.faults import Fault
 from cloudlet.gateway.rest.passage import Passage
 from cloudlet.gateway.rest.snapshots import Admission
-from cloudlet.gateway.throttle import DEFAULT_BURST, DEFAULT_RATE, Bucket
+from cloudlet.gateway.throttle import Bucket
 from cloudlet.store.database import Transaction
 
 _BUCKETS_MAX = 10_000
@@ -62,14 +62,12 @@ class Admissions:
                 raise Fault("THROTTLED")
 
     def _bucket(self, key: tuple[str, ...], limit: dict[str, Any], now_ms: int) -> Bucket:
-        rate = float(DEFAULT_RATE if limit.get("rateLimit") is None else limit["rateLimit"])
-        burst = limit.get("burstLimit")
-        burst = DEFAULT_BURST if burst is None else int(burst)
+        fresh = Bucket.of(limit.get("rateLimit"), limit.get("burstLimit"), now_ms)
         known = self._buckets.get(key)
-        if known is None or (known.rate, known.burst) != (rate, burst):
+        if known is None or (known.rate, known.burst) != (fresh.rate, fresh.burst):
             if len(self._buckets) >= _BUCKETS_MAX:
                 self._buckets.clear()
-            known = self._buckets[key] = Bucket(rate, burst, now_ms)
+            known = self._buckets[key] = fresh
         return known
 
     async def _count(self, found: Admission, now_ms: int) -> None:

@@ -87,8 +87,7 @@ def get_rest_apis(call: Call, view: View) -> Output:
 
 
 def update_rest_api(call: Call, tx: Transaction) -> Output:
-    before = documents.api(call, tx)
-    document = patches.apply("restapi", before, call.params.get("patchOperations") or [])
+    document = patches.changed(call, "restapi", documents.api(call, tx))
     checks.rest_api(document)
     documents.save_api(tx, document, call.now_ms)
     return document
@@ -111,8 +110,7 @@ def get_account(call: Call, view: View) -> Output:
 
 
 def update_account(call: Call, tx: Transaction) -> Output:
-    operations = call.params.get("patchOperations") or []
-    account = patches.apply("account", _account(tx), operations)
+    account = patches.changed(call, "account", _account(tx))
     role = account.get("cloudwatchRoleArn")
     if role and not role.startswith("arn:aws"):
         raise bad_request("The role ARN does not have required permissions configured")

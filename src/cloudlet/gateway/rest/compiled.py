@@ -17,7 +17,7 @@ from cloudlet.gateway.access_log import AccessLog
 from cloudlet.gateway.lambda_authorizers import LambdaAuthorizer
 from cloudlet.gateway.matching import RouteTable
 from cloudlet.gateway.rest import snapshots
-from cloudlet.gateway.throttle import DEFAULT_BURST, DEFAULT_RATE, Bucket
+from cloudlet.gateway.throttle import Bucket
 
 Document = dict[str, Any]
 _VARIABLE = re.compile(r"\$\{stageVariables\.([A-Za-z0-9_]+)\}")
@@ -45,7 +45,7 @@ class Method:
     resource_id: str
     path: str  # of the resource: /pets/{id}
     settings: Settings = Settings()
-    bucket: Bucket = field(default_factory=lambda: Bucket(DEFAULT_RATE, DEFAULT_BURST, 0))
+    bucket: Bucket = field(default_factory=lambda: Bucket.of(None, None, 0))
     authorizer: LambdaAuthorizer | None = None
     authorizer_document: Document | None = None
 
@@ -195,7 +195,7 @@ def _served(
         _expanded(snapshot.get("policy"), config, deployed.api_id),
     )
     served.is_traced = bool(stage.get("tracingEnabled"))
-    shared = Bucket(DEFAULT_RATE, DEFAULT_BURST, config.now_ms())
+    shared = Bucket.of(None, None, config.now_ms())
     for resource in snapshot["resources"]:
         for verb in resource.get("resourceMethods") or {}:
             compiled = served.method(resource, verb)
@@ -228,31 +228,20 @@ def _expanded(policy: Document | None, config: Config, api_id: str) -> Document 
 
 
 def _settings(stage: Document, path: str, verb: str, now_ms: int) -> tuple[Settings, Bucket | None]:
-    """The settings of the method, else of all (`*/*`); its own bucket if it is throttled."""
-    own: Document = {}
-    everyone: Document = {}
-    for key, settings in (stage.get("methodSettings") or {}).items():
-        if key == "*/*":
-            everyone = settings
-        elif key.replace("~1", "/").lstrip("/") == f"{path}/{verb}".replace("//", "/").lstrip("/"):
-            own = settings
-    chosen = own or everyone
+    """The settings of the method; its own bucket if it is throttled."""
+    chosen = snapshots.method_settings(stage, path, verb)
+    is_own = chosen is not (stage.get("methodSettings") or {}).get("*/*")
     is_cached = bool(stage.get("cacheClusterEnabled")) and bool(chosen.get("cachingEnabled"))
     rate, burst = chosen.get("throttlingRateLimit"), chosen.get("throttlingBurstLimit")
-    bucket = None
-    if (rate is not None and rate >= 0) or (burst is not None and burst >= 0):
-        bucket = Bucket(
-            DEFAULT_RATE if rate is None or rate < 0 else rate,
-            DEFAULT_BURST if burst is None or burst < 0 else burst,
-            now_ms,
-        )
+    is_throttled = any(limit is not None and limit >= 0 for limit in (rate, burst))
+    bucket = Bucket.of(rate, burst, now_ms) if is_throttled else None
     ttl_s = chosen.get("cacheTtlInSeconds")
     return Settings(
         chosen.get("loggingLevel") or "OFF",
         bool(chosen.get("dataTraceEnabled")),
         bool(chosen.get("metricsEnabled")),
         # gateway-053: a stage's caching is for GET; other methods are cached by their own settings
-        (300 if ttl_s is None else ttl_s) if is_cached and (verb == "GET" or own) else 0,
+        (300 if ttl_s is None else ttl_s) if is_cached and (verb == "GET" or is_own) else 0,
         chosen.get("requireAuthorizationForCacheControl", True) is not False,
         chosen.get("unauthorizedCacheControlHeaderStrategy") or "SUCCEED_WITH_RESPONSE_HEADER",
     ), bucket

@@ -71,7 +71,7 @@ def get_deployments(call: Call, view: View) -> Output:
 
 def update_deployment(call: Call, tx: Transaction) -> Output:
     deployment = documents.deployment(call, tx, call.params["deploymentId"])
-    changed = patches.apply("deployment", deployment, call.params.get("patchOperations") or [])
+    changed = patches.changed(call, "deployment", deployment)
     tx.run(
         "UPDATE rest_deployments SET document = ? WHERE api_id = ? AND id = ?",
         (documents.text_of(changed), call.params["restApiId"], changed["id"]),

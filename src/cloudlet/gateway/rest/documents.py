@@ -12,11 +12,11 @@ import orjson
 from cloudlet.call import Call
 from cloudlet.errors import AwsError
 from cloudlet.gateway.configuration import bad_request, new_id
-from cloudlet.gateway.rest.snapshots import TOPIC
 from cloudlet.store.database import Row, Transaction, View
 
 __all__ = ["bad_request", "new_id"]
 Document = dict[str, Any]
+TOPIC = "rest:"
 PAGE_MAX = 500
 _MISSING = {
     "resource": "Invalid Resource identifier specified",

@@ -40,7 +40,7 @@ def get_domain_names(call: Call, view: View) -> Output:
 
 def update_domain_name(call: Call, tx: Transaction) -> Output:
     before = _find(tx, call.params["domainName"])
-    changed = patches.apply("domainname", before, call.params.get("patchOperations") or [])
+    changed = patches.changed(call, "domainname", before)
     domain_names.update_domain_name(_translated(call, changed), tx)
     return _find(tx, call.params["domainName"])
 
@@ -73,7 +73,7 @@ def get_base_path_mappings(call: Call, view: View) -> Output:
 def update_base_path_mapping(call: Call, tx: Transaction) -> Output:
     old = _named(call, tx)
     before = {"basePath": old.path, "restapiId": old.api_id, "stage": old.stage}
-    new = patches.apply("basepathmapping", before, call.params.get("patchOperations") or [])
+    new = patches.changed(call, "basepathmapping", before)
     path = "" if new["basePath"] == _ROOT else new["basePath"]
     mapping = Mapping(old.id, old.domain, path, new["restapiId"], new.get("stage") or "")
     return _save(call, tx, mapping)

@@ -44,8 +44,8 @@ _TYPES: dict[str, tuple[int, str, str | None]] = {
     "UNAUTHORIZED": (401, "UnauthorizedException", "Unauthorized"),
     "UNSUPPORTED_MEDIA_TYPE": (415, "UnsupportedMediaTypeException", "Unsupported Media Type"),
 }  # fmt: skip
-TYPES = frozenset(_TYPES)
-_DEFAULT_BODY = '{"message":$context.error.messageString}'
+STATUS = {kind: status for kind, (status, _, _) in _TYPES.items()}
+DEFAULT_BODY = '{"message":$context.error.messageString}'
 _REFERENCE = re.compile(
     r"\$(?:\{(?P<formal>[\w.-]+)\}"
     r"|(?P<name>(?:context|stageVariables|method\.request\.(?:header|path|querystring))\.[\w.-]*\w))"
@@ -108,7 +108,7 @@ def bare(fault: Fault) -> Response:
 
 
 def _body(fault: Fault, passage: Passage, templates: dict[str, str]) -> tuple[str, str]:
-    if not templates or templates == {"application/json": _DEFAULT_BODY}:
+    if not templates or templates == {"application/json": DEFAULT_BODY}:
         # gateway-055: AWS's refusals begin with a capital letter
         name = "Message" if fault.kind == "ACCESS_DENIED" else "message"
         return "application/json", orjson.dumps({name: fault.message}).decode()

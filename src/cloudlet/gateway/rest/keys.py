@@ -81,7 +81,7 @@ def get_api_keys(call: Call, view: View) -> Output:
 def update_api_key(call: Call, tx: Transaction) -> Output:
     before = find(tx, call.params["apiKey"])
     before["stages"] = before.pop("stageKeys", [])
-    key = patches.apply("apikey", before, call.params.get("patchOperations") or [])
+    key = patches.changed(call, "apikey", before)
     key["stageKeys"] = key.pop("stages")
     key["lastUpdatedDate"] = call.now_ms // 1000
     save(tx, key)

@@ -30,7 +30,6 @@ def put_method(call: Call, tx: Transaction) -> Output:
     if name in resource["resourceMethods"]:
         raise documents.conflict("Method already exists for this resource")
     method = new_method(name, documents.chosen(call.params, _METHOD))
-    checks.method(tx, call.params["restApiId"], method)
     return _save_method(call, tx, resource, method)
 
 
@@ -44,9 +43,7 @@ def get_method(call: Call, view: View) -> Output:
 
 def update_method(call: Call, tx: Transaction) -> Output:
     resource, before = _method(call, tx)
-    method = patches.apply("method", before, call.params.get("patchOperations") or [])
-    checks.method(tx, call.params["restApiId"], method)
-    return _save_method(call, tx, resource, method)
+    return _save_method(call, tx, resource, patches.changed(call, "method", before))
 
 
 def delete_method(call: Call, tx: Transaction) -> None:
@@ -60,9 +57,8 @@ def put_method_response(call: Call, tx: Transaction) -> Output:
     responses = method.setdefault("methodResponses", {})
     if call.params["statusCode"] in responses:
         raise documents.conflict("Response already exists for this resource")
-    return _save_method_response(
-        call, tx, (resource, responses), documents.chosen(call.params, _METHOD_RESPONSE)
-    )
+    response = documents.chosen(call.params, _METHOD_RESPONSE)
+    return _save_method_response(call, tx, (resource, responses), response)
 
 
 def get_method_response(call: Call, view: View) -> Output:
@@ -72,7 +68,7 @@ def get_method_response(call: Call, view: View) -> Output:
 def update_method_response(call: Call, tx: Transaction) -> Output:
     resource, method = _method(call, tx)
     before = _response(call, method.get("methodResponses"))
-    response = patches.apply("methodresponse", before, call.params.get("patchOperations") or [])
+    response = patches.changed(call, "methodresponse", before)
     return _save_method_response(call, tx, (resource, method["methodResponses"]), response)
 
 
@@ -88,13 +84,10 @@ def put_integration(call: Call, tx: Transaction) -> Output:
     members = documents.chosen(call.params, _INTEGRATION)
     members["httpMethod"] = call.params.get("integrationHttpMethod")
     integration = new_integration(members, resource["id"])
-    checks.integration(integration, method)
     before = method.get("methodIntegration") or {}
     if before.get("integrationResponses"):
         integration["integrationResponses"] = before["integrationResponses"]
-    method["methodIntegration"] = integration
-    _save(call, tx, resource)
-    return integration
+    return _save_integration(call, tx, (resource, method), integration)
 
 
 def new_integration(members: Document, resource_id: str) -> Document:
@@ -114,12 +107,8 @@ def get_integration(call: Call, view: View) -> Output:
 
 def update_integration(call: Call, tx: Transaction) -> Output:
     resource, method = _method(call, tx)
-    operations = call.params.get("patchOperations") or []
-    integration = patches.apply("integration", _integration(method), operations)
-    checks.integration(integration, method)
-    method["methodIntegration"] = integration
-    _save(call, tx, resource)
-    return integration
+    integration = patches.changed(call, "integration", _integration(method))
+    return _save_integration(call, tx, (resource, method), integration)
 
 
 def delete_integration(call: Call, tx: Transaction) -> None:
@@ -140,8 +129,7 @@ def get_integration_response(call: Call, view: View) -> Output:
 
 def update_integration_response(call: Call, tx: Transaction) -> Output:
     before = get_integration_response(call, tx)
-    operations = call.params.get("patchOperations") or []
-    response = patches.apply("integrationresponse", before, operations)
+    response = patches.changed(call, "integrationresponse", before)
     return _save_integration_response(call, tx, response)
 
 
@@ -177,6 +165,7 @@ def _response(call: Call, responses: Document | None) -> Document:
 
 
 def _save_method(call: Call, tx: Transaction, resource: Document, method: Document) -> Document:
+    checks.method(tx, call.params["restApiId"], method)
     resource["resourceMethods"][method["httpMethod"]] = method
     _save(call, tx, resource)
     return method
@@ -190,6 +179,16 @@ def _save_method_response(
     place[1][response["statusCode"]] = response
     _save(call, tx, place[0])
     return response
+
+
+def _save_integration(
+    call: Call, tx: Transaction, place: tuple[Document, Document], integration: Document
+) -> Document:
+    """`place`: the resource and its method."""
+    checks.integration(integration, place[1])
+    place[1]["methodIntegration"] = integration
+    _save(call, tx, place[0])
+    return integration
 
 
 def _save_integration_response(call: Call, tx: Transaction, response: Document) -> Document:

@@ -51,8 +51,7 @@ class Part:
         return documents.page(found, call.params)
 
     def update(self, call: Call, tx: Transaction) -> Output:
-        before = self.get(call, tx)
-        document = patches.apply(self.kind, before, call.params.get("patchOperations") or [])
+        document = patches.changed(call, self.kind, self.get(call, tx))
         self.check(document)
         key = (self.kind, call.params[self.address])
         documents.save_part(tx, call.params["restApiId"], key, document)

@@ -16,6 +16,7 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from cloudlet.call import Call
 from cloudlet.gateway.configuration import bad_request
 
 Document = dict[str, Any]
@@ -72,6 +73,11 @@ RULES: Mapping[str, str] = {
 }
 _NUMBER_MAX = 2**31
 _OPS = ("add", "remove", "replace", "copy", "move", "test")
+
+
+def changed(call: Call, kind: str, document: Document) -> Document:
+    """A copy, changed as the call says."""
+    return apply(kind, document, call.params.get("patchOperations") or [])
 
 
 def apply(kind: str, document: Document, operations: Iterable[Operation]) -> Document:

@@ -58,8 +58,7 @@ def update_resource(call: Call, tx: Transaction) -> Output:
     before = documents.part(call, tx, "resource", call.params["resourceId"])
     if "parentId" not in before:
         raise bad_request("Root resource cannot be updated")
-    operations = call.params.get("patchOperations") or []
-    resource = patches.apply("resource", before, operations)
+    resource = patches.changed(call, "resource", before)
     parent = documents.part(call, tx, "resource", resource["parentId"])
     checks.path_part(resource["pathPart"])
     found = documents.parts(tx, api_id, "resource")

@@ -6,33 +6,16 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-r
 import re
 
 from cloudlet.call import Call, Output
-from cloudlet.gateway.rest import checks, documents, patches
+from cloudlet.gateway.rest import checks, documents, faults, patches
 from cloudlet.gateway.rest.documents import Document, bad_request
 from cloudlet.store.database import Transaction, View
 
-DEFAULT_TEMPLATE = '{"message":$context.error.messageString}'
-STATUS = {
-    "ACCESS_DENIED": "403",
-    "API_CONFIGURATION_ERROR": "500",
-    "AUTHORIZER_CONFIGURATION_ERROR": "500",
-    "AUTHORIZER_FAILURE": "500",
-    "BAD_REQUEST_BODY": "400",
-    "BAD_REQUEST_PARAMETERS": "400",
+# the defaults of the two classes keep the status that a fault has
+STATUS: dict[str, str | None] = {
+    **{kind: str(status) for kind, status in sorted(faults.STATUS.items())},
     "DEFAULT_4XX": None,
     "DEFAULT_5XX": None,
-    "EXPIRED_TOKEN": "403",
-    "INTEGRATION_FAILURE": "504",
-    "INTEGRATION_TIMEOUT": "504",
-    "INVALID_API_KEY": "403",
-    "INVALID_SIGNATURE": "403",
-    "MISSING_AUTHENTICATION_TOKEN": "403",
-    "QUOTA_EXCEEDED": "429",
-    "REQUEST_TOO_LARGE": "413",
-    "RESOURCE_NOT_FOUND": "404",
-    "THROTTLED": "429",
-    "UNAUTHORIZED": "401",
-    "UNSUPPORTED_MEDIA_TYPE": "415",
-    "WAF_FILTERED": "403",
+    "WAF_FILTERED": "403",  # never sent: there is no firewall
 }
 _PARAMETER = re.compile(r"gatewayresponse\.header\.\S+")
 _VALUE = re.compile(
@@ -60,8 +43,7 @@ def get_gateway_responses(call: Call, view: View) -> Output:
 
 def update_gateway_response(call: Call, tx: Transaction) -> Output:
     before = get_gateway_response(call, tx)
-    operations = call.params.get("patchOperations") or []
-    document = patches.apply("response", before, operations)
+    document = patches.changed(call, "response", before)
     return save(tx, call.params["restApiId"], before["responseType"], document)
 
 
@@ -89,8 +71,7 @@ def save(tx: Transaction, api_id: str, kind: str, members: Document) -> Document
 
 
 def _found(view: View, api_id: str, kind: str) -> Document:
-    default = _default(kind)
-    return documents.find_part(view, api_id, "response", kind) or default
+    return documents.find_part(view, api_id, "response", kind) or _default(kind)
 
 
 def _default(kind: str) -> Document:
@@ -100,6 +81,6 @@ def _default(kind: str) -> Document:
         "responseType": kind,
         "statusCode": STATUS[kind],
         "responseParameters": {},
-        "responseTemplates": {"application/json": DEFAULT_TEMPLATE},
+        "responseTemplates": {"application/json": faults.DEFAULT_BODY},
         "defaultResponse": True,
     }

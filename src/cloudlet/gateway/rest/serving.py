@@ -16,6 +16,7 @@ from cloudlet.gateway.invocation import Roles
 from cloudlet.gateway.lambda_authorizers import LambdaAuthorizers
 from cloudlet.gateway.rest import (
     compression,
+    documents,
     faults,
     observing,
     response_cache,
@@ -50,11 +51,11 @@ class RestGateway:
         self._admissions = Admissions(cloud)
         self.integrations = Integrations(cloud, roles)
         self._nowhere = Method({}, "", "")
-        cloud.database.subscribe(snapshots.TOPIC, self._changed)
+        cloud.database.subscribe(documents.TOPIC, self._changed)
         cloud.database.subscribe(snapshots.FLUSH_TOPIC, self._flushed)
 
     def _changed(self, topic: str) -> None:
-        api_id = topic.removeprefix(snapshots.TOPIC)
+        api_id = topic.removeprefix(documents.TOPIC)
         self.stages.forget(api_id)
         self._known.pop(api_id, None)
 

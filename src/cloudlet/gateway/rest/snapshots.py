@@ -14,14 +14,13 @@ FlushStageCache touches `rest-flush:data:{api_id}/{stage}`, FlushStageAuthorizer
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import orjson
 
+from cloudlet.gateway.rest import documents
+from cloudlet.gateway.rest.documents import Document
 from cloudlet.store.database import Transaction, View
 
-Document = dict[str, Any]
-TOPIC = "rest:"
 FLUSH_TOPIC = "rest-flush:"
 
 
@@ -45,15 +44,9 @@ class Admission:
 
 def load(view: View, api_id: str, stage_name: str) -> Deployed | None:
     """None where the API or the stage is not there."""
-    text = view.value(
-        "SELECT document FROM rest_parts WHERE api_id = ? AND kind = 'stage' AND id = ?",
-        (api_id, stage_name),
-    )
-    if text is None:
-        return None
-    stage: Document = orjson.loads(text)
-    snapshot = deployed(view, api_id, stage["deploymentId"])
-    if snapshot is None:
+    stage = documents.find_part(view, api_id, "stage", stage_name)
+    snapshot = deployed(view, api_id, stage["deploymentId"]) if stage else None
+    if stage is None or snapshot is None:
         return None
     canary = (stage.get("canarySettings") or {}).get("deploymentId")
     return Deployed(api_id, stage, snapshot, deployed(view, api_id, canary) if canary else None)
@@ -76,17 +69,11 @@ def method_settings(stage: Document, path: str, verb: str) -> Document:
     found: Document = stage.get("methodSettings") or {}
     for key, settings in found.items():
         resource, _, method = key.rpartition("/")
-        own = "/" + resource.replace("~1", "/").strip("/")
-        if method in (verb, "*") and own == path:
-            return dict(settings)
-    return dict(found.get("*/*") or {})
-
-
-def stage_names(view: View, api_id: str) -> list[str]:
-    rows = view.all(
-        "SELECT id FROM rest_parts WHERE api_id = ? AND kind = 'stage' ORDER BY id", (api_id,)
-    )
-    return [row["id"] for row in rows]
+        if method == verb and "/" + resource.replace("~1", "/").strip("/") == path:
+            own: Document = settings
+            return own
+    everyone: Document = found.get("*/*") or {}
+    return everyone
 
 
 def admission(view: View, value: str, api_id: str, stage_name: str) -> Admission | None:

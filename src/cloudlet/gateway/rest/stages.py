@@ -68,7 +68,7 @@ def new(call: Call, tx: Transaction, deployment_id: str) -> Document:
     name = call.params["stageName"]
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,128}", name):
         raise bad_request("Stage name only allows a-zA-Z0-9_-")
-    if len(snapshots.stage_names(tx, call.params["restApiId"])) >= STAGES_MAX:
+    if len(documents.parts(tx, call.params["restApiId"], "stage")) >= STAGES_MAX:
         raise documents.limit_exceeded("Maximum number of stages for this API has been reached")
     return {
         "deploymentId": deployment_id,
