@@ -96,6 +96,8 @@ def test_bootstrap_deploy_update_diff_destroy(cdk: Cdk) -> None:
         return bytes(answer["Payload"].read())
 
     assert call() == b"1"
+    variables = functions.get_function_configuration(FunctionName=name[1])["Environment"]
+    assert "Queue" in variables["Variables"]["QUEUE"], "an output of the nested stack"
     tags = functions.get_function(FunctionName=name[1])["Tags"]
     assert tags["made-by"] == "cdk"
     memory = ("-c", "memory=256")

@@ -2,14 +2,22 @@
 const cdk = require("aws-cdk-lib");
 const dynamodb = require("aws-cdk-lib/aws-dynamodb");
 const lambda = require("aws-cdk-lib/aws-lambda");
+const sqs = require("aws-cdk-lib/aws-sqs");
 const path = require("node:path");
+
+class Inner extends cdk.NestedStack {
+  constructor(scope, id) {
+    super(scope, id);
+    this.queue = new sqs.Queue(this, "Queue");
+  }
+}
 
 class Counter extends cdk.Stack {
   constructor(scope, id, props) {
     super(scope, id, props);
-    const table = new dynamodb.Table(this, "Table", {
+    const inner = new Inner(this, "Inner");
+    const table = new dynamodb.TableV2(this, "Table", {
       partitionKey: { name: "name", type: dynamodb.AttributeType.STRING },
-      billingMode: dynamodb.BillingMode.PAY_PER_REQUEST,
       removalPolicy: cdk.RemovalPolicy.DESTROY,
     });
     const counter = new lambda.Function(this, "Function", {
@@ -17,7 +25,7 @@ class Counter extends cdk.Stack {
       handler: "app.handler",
       code: lambda.Code.fromAsset(path.join(__dirname, "function")),
       memorySize: Number(this.node.tryGetContext("memory") ?? 128),
-      environment: { TABLE: table.tableName },
+      environment: { TABLE: table.tableName, QUEUE: inner.queue.queueUrl },
     });
     table.grantReadWriteData(counter);
     new cdk.CfnOutput(this, "FunctionName", { value: counter.functionName });

@@ -8,6 +8,7 @@ from cloudlet.template.resources import (
     dynamodb,
     functions,
     gateway,
+    global_table,
     iam,
     messaging,
     monitoring,
@@ -22,7 +23,7 @@ from cloudlet.template.resources.kind import Kind
 KINDS: Mapping[str, Kind] = {
     kind.type: kind
     for module in (
-        *(s3, dynamodb, functions, iam, gateway, rest, rest_stages),
+        *(s3, dynamodb, global_table, functions, iam, gateway, rest, rest_stages),
         *(messaging, monitoring, cloudfront, custom, registry, stacks),
     )
     for kind in module.KINDS
