@@ -152,6 +152,10 @@ def rule_to_function(stack: Deployed) -> None:
 @pattern("serverless-message-processing")
 def decisions(stack: Deployed) -> None:
     """A POST goes through the API into the queue and to the function."""
-    answer = stack.http("POST", stack.outputs["ApiEndpoint"], json={"type": "demo"})
+    message = {
+        "messageId": "test-456", "messageType": "TYPE_A", "timestamp": "2023-11-22T12:00:00Z",
+        "payload": {"email": "user@example.com", "data": "some data"},
+    }  # fmt: skip
+    answer = stack.http("POST", stack.outputs["ApiEndpoint"], json=message)
     assert answer.status == 200, answer.data
-    stack.logged("ProcessMessages", "demo")
+    stack.logged("ProcessMessages", "Successfully validated message: test-456")

@@ -21,14 +21,18 @@ class InvalidExpression(ValueError):
     """The text is not a schedule expression."""
 
 
-def check(expression: str, zone: str = "UTC", *, is_at_allowed: bool = False) -> None:
+def check(expression: str, zone: str = "UTC", *, is_scheduler: bool = False) -> None:
     """Raises InvalidExpression."""
     _zone(zone)
     if expression.startswith("rate("):
         interval_ms(expression)
+        # messaging-001: rules refuse rate(1 minutes) and rate(5 minute), Scheduler takes them
+        is_singular = expression.startswith("rate(1 ")
+        if not is_scheduler and is_singular == expression.endswith("s)"):
+            raise InvalidExpression(expression)
     elif expression.startswith("cron("):
         _cron(expression)
-    elif is_at_allowed and _AT.fullmatch(expression):
+    elif is_scheduler and _AT.fullmatch(expression):
         _at_ms(expression, zone)
     else:
         raise InvalidExpression(expression)
@@ -62,7 +66,7 @@ def interval_ms(expression: str) -> int:
     if match is None:
         raise InvalidExpression(expression)
     count, unit = int(match.group(1)), match.group(2)
-    if count < 1 or (count == 1) == unit.endswith("s"):  # rate(1 minutes) is refused by AWS too
+    if count < 1:
         raise InvalidExpression(expression)
     return count * _UNIT_MS[unit.removesuffix("s")]
 

@@ -103,6 +103,7 @@ def _fire_schedule(tx: Transaction, config: Config, schedule: Document, due_ms: 
             "target": target["Arn"],
             "principal": "scheduler.amazonaws.com",
             "role": target["RoleArn"],
+            "sqs": target.get("SqsParameters"),
             "dead_letter": (target.get("DeadLetterConfig") or {}).get("Arn"),
             "retry": _RETRY | (target.get("RetryPolicy") or {}),
         },

@@ -1,4 +1,5 @@
 """Messages of SQS queues: send, receive with long polling, delete, visibility, dead letters.
+What is FIFO queues' alone is in `fifo`.
 
 A message is a row; receiving moves its `visible_ms` into the future and gives it a new receipt.
 Only the newest receipt of a message deletes it.
@@ -13,7 +14,7 @@ import orjson
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError
-from cloudlet.messaging import digests, queues
+from cloudlet.messaging import digests, fifo, queues
 from cloudlet.messaging.queues import Queue
 from cloudlet.store.database import Row, Transaction, View
 
@@ -69,31 +70,34 @@ async def receive_message(call: Call) -> Output:
     _check_range("MaxNumberOfMessages", call.params.get("MaxNumberOfMessages") or 1, (1, 10))
     _check_range("VisibilityTimeout", call.params.get("VisibilityTimeout") or 0, (0, 43_200))
     deadline_ms = call.now_ms + wait_s * 1000
+    is_attempt = bool(call.params.get("ReceiveRequestAttemptId"))  # maybe not the first
     while True:
         arrivals = call.state.arrivals(queue.name) if call.state is not None else None
-        next_ms = _next_visible(database.view(), queue.name)
-        if next_ms is not None and next_ms <= call.now_ms:
+        next_ms = _next_visible(database.view(), queue.name, call.now_ms)
+        if is_attempt or (next_ms is not None and next_ms <= call.now_ms):
+            is_attempt = False
             found = await database.write(lambda tx: _take(call, tx, queue.name))
             if found:
                 return {"Messages": found}
-            continue  # what was due was dead or too old
+            continue  # what was due was dead or too old, or another's already
         if arrivals is None or call.now_ms >= deadline_ms:
             return {}
         until_ms = deadline_ms if next_ms is None else min(deadline_ms, next_ms)
         await arrivals.wait_s(max(0.0, (until_ms - call.now_ms) / 1000))
 
 
-def insert(tx: Transaction, queue: Queue, entry: Entry, now_ms: int, message_id: str) -> None:
-    """Puts a message into a queue; `entry` has the members of SendMessage, already checked."""
+def insert(tx: Transaction, queue: Queue, entry: Entry, now_ms: int, message_id: str) -> int:
+    """Puts a message into a queue; `entry` has the members of SendMessage, already checked.
+    Returns the row's id."""
     delay_s = entry.get("DelaySeconds")
     delay_s = queue.number("DelaySeconds") if delay_s is None else delay_s
     system = {
         name: value["StringValue"]
         for name, value in (entry.get("MessageSystemAttributes") or {}).items()
     }
-    tx.run(
+    cursor = tx.run(
         "INSERT INTO queue_messages (queue, message_id, body, attributes, system, sent_ms,"
-        " visible_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        " visible_ms, group_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             queue.name,
             message_id,
@@ -102,9 +106,12 @@ def insert(tx: Transaction, queue: Queue, entry: Entry, now_ms: int, message_id:
             orjson.dumps(system | (entry.get("_system") or {})).decode(),
             now_ms,
             now_ms + delay_s * 1000,
+            entry.get("MessageGroupId") if queue.is_fifo else None,
         ),
     )
     tx.touch(f"queue:{queue.name}")
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
 
 
 def sweep(tx: Transaction, now_ms: int) -> None:
@@ -117,17 +124,20 @@ def sweep(tx: Transaction, now_ms: int) -> None:
 
 def _send(call: Call, tx: Transaction, queue: Queue, entry: Entry) -> Output:
     _check_message(queue, entry)
-    message_id = call.config.new_id()
     sender = call.caller.user_id or call.caller.account
-    told = {"SenderId": sender}
+    told = {"SenderId": sender, **fifo.attributes(queue, entry)}
     system = entry.get("MessageSystemAttributes") or {}
     if "x-amzn-trace-id" in call.request.headers and "AWSTraceHeader" not in system:
         told["AWSTraceHeader"] = call.request.headers["x-amzn-trace-id"]
-    insert(tx, queue, {**entry, "_system": told}, call.now_ms, message_id)
-    output: Output = {
-        "MessageId": message_id,
-        "MD5OfMessageBody": digests.of_body(entry["MessageBody"]),
-    }
+    output = fifo.earlier(tx, queue, told, call.now_ms) if queue.is_fifo else None
+    if output is None:
+        output = {"MessageId": call.config.new_id()}
+        entry = {**entry, "_system": told}
+        row_id = insert(tx, queue, entry, call.now_ms, output["MessageId"])
+        if queue.is_fifo:
+            output["SequenceNumber"] = fifo.sequence_number(row_id)
+            fifo.remember(tx, queue, told, output, call.now_ms)
+    output["MD5OfMessageBody"] = digests.of_body(entry["MessageBody"])
     attributes_digest = digests.of_attributes(entry.get("MessageAttributes") or {})
     if attributes_digest:
         output["MD5OfMessageAttributes"] = attributes_digest
@@ -153,11 +163,7 @@ def _check_message(queue: Queue, entry: Entry) -> None:
             "bytes."
         )
     _check_range("DelaySeconds", entry.get("DelaySeconds") or 0, (0, 900))
-    if entry.get("MessageDeduplicationId"):
-        raise _invalid(
-            "The request include parameter that is not valid for this queue type: "
-            "MessageDeduplicationId"
-        )
+    fifo.check(queue, entry)
     attributes = entry.get("MessageAttributes") or {}
     if len(attributes) > 10:
         raise _invalid("Number of message attributes exceeds the allowed maximum (10).")
@@ -189,9 +195,12 @@ def _stored(attributes: dict[str, Any]) -> str:
     return orjson.dumps(stored).decode()
 
 
-def _next_visible(view: View, queue: str) -> int | None:
+def _next_visible(view: View, queue: str, now_ms: int) -> int | None:
+    """When to look again. A blocked group's time is that of the message it waits for."""
     value: int | None = view.value(
-        "SELECT min(visible_ms) FROM queue_messages WHERE queue = ?", (queue,)
+        "SELECT visible_ms FROM queue_messages AS m WHERE queue = :queue"
+        f" AND (visible_ms > :now OR NOT {fifo.BLOCKED}) ORDER BY visible_ms LIMIT 1",
+        {"queue": queue, "now": now_ms},
     )
     return value
 
@@ -206,24 +215,39 @@ def _take(call: Call, tx: Transaction, name: str) -> list[Output]:
     visibility_s = call.params.get("VisibilityTimeout")
     if visibility_s is None:
         visibility_s = queue.number("VisibilityTimeout")
+    visible_ms = now_ms + visibility_s * 1000
+    attempt = call.params.get("ReceiveRequestAttemptId") if queue.is_fifo else None
+    if attempt and (again := _taken_before(call, tx, name, attempt, visible_ms)):
+        return again
     rows = tx.all(
-        "SELECT * FROM queue_messages WHERE queue = ? AND visible_ms <= ? ORDER BY visible_ms, id"
-        " LIMIT ?",
-        (name, now_ms, call.params.get("MaxNumberOfMessages") or 1),
+        f"SELECT * FROM queue_messages AS m WHERE queue = :queue AND visible_ms <= :now"
+        f" AND NOT {fifo.BLOCKED} ORDER BY {'id' if queue.is_fifo else 'visible_ms, id'} LIMIT :n",
+        {"queue": name, "now": now_ms, "n": call.params.get("MaxNumberOfMessages") or 1},
     )
     messages = []
     for row in rows:
         receipt = f"{row['id']}.{call.config.new_secret(16)}"
         tx.run(
             "UPDATE queue_messages SET receives = receives + 1, visible_ms = ?, receipt = ?,"
-            " received_ms = coalesce(received_ms, ?) WHERE id = ?",
-            (now_ms + visibility_s * 1000, receipt, now_ms, row["id"]),
+            " attempt = ?, received_ms = coalesce(received_ms, ?) WHERE id = ?",
+            (visible_ms, receipt, attempt, now_ms, row["id"]),
         )
-        messages.append(_message(call, row, receipt))
+        messages.append(_message(call, row, receipt, row["receives"] + 1))
     return messages
 
 
-def _message(call: Call, row: Row, receipt: str) -> Output:
+def _taken_before(
+    call: Call, tx: Transaction, queue: str, attempt: str, visible_ms: int
+) -> list[Output]:
+    """The same attempt to receive gets the same messages for as long as they are out."""
+    key = (queue, attempt, call.now_ms)
+    where = "queue = ? AND attempt = ? AND visible_ms > ?"
+    rows = tx.all(f"SELECT * FROM queue_messages WHERE {where} ORDER BY id", key)
+    tx.run(f"UPDATE queue_messages SET visible_ms = ? WHERE {where}", (visible_ms, *key))
+    return [_message(call, row, row["receipt"], row["receives"]) for row in rows]
+
+
+def _message(call: Call, row: Row, receipt: str, receives: int) -> Output:
     message: Output = {
         "MessageId": row["message_id"],
         "ReceiptHandle": base64.b64encode(receipt.encode()).decode(),
@@ -232,10 +256,12 @@ def _message(call: Call, row: Row, receipt: str) -> Output:
     }
     system = {
         "SentTimestamp": str(row["sent_ms"]),
-        "ApproximateReceiveCount": str(row["receives"] + 1),
+        "ApproximateReceiveCount": str(receives),
         "ApproximateFirstReceiveTimestamp": str(row["received_ms"] or call.now_ms),
         **orjson.loads(row["system"]),
     }
+    if row["group_id"] is not None:
+        system["SequenceNumber"] = fifo.sequence_number(row["id"])
     asked = call.params.get("MessageSystemAttributeNames") or call.params.get("AttributeNames")
     wanted = set(asked or ())
     shown = {name: value for name, value in system.items() if name in wanted or "All" in wanted}
@@ -316,6 +342,8 @@ def _delete(tx: Transaction, queue: Queue, handle: str) -> None:
         "DELETE FROM queue_messages WHERE id = ? AND queue = ? AND receipt = ?",
         (row_id, queue.name, receipt),
     )
+    if queue.is_fifo:  # its group goes on
+        tx.touch(f"queue:{queue.name}")
 
 
 def _change(call: Call, tx: Transaction, queue: Queue, entry: Entry) -> None:

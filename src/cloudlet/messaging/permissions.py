@@ -3,13 +3,15 @@
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsqs.html
 """
 
+import base64
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import orjson
 
 from cloudlet.call import Call, Requirement
-from cloudlet.messaging import queues
+from cloudlet.messaging import buses, queues
 from cloudlet.messaging.rules import bus_name, rule_arn
 from cloudlet.store.database import View
 
@@ -24,7 +26,13 @@ _SINGLE = {
 def sqs(call: Call) -> list[Requirement]:
     action = f"sqs:{_SINGLE.get(call.operation, call.operation)}"
     name = _queue(call)
-    return [Requirement(action, call.config.arn("sqs", name) if name else "*")]
+    needed = [Requirement(action, call.config.arn("sqs", name) if name else "*")]
+    if call.operation == "StartMessageMoveTask":  # moves in the caller's name
+        source, destination = call.params["SourceArn"], call.params.get("DestinationArn")
+        actions = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+        needed += [Requirement(f"sqs:{each}", source) for each in actions]
+        needed += [Requirement("sqs:SendMessage", destination)] if destination else []
+    return needed
 
 
 def queue_policies(call: Call, view: View) -> list[Mapping[str, Any]]:
@@ -46,14 +54,26 @@ def events(call: Call) -> list[Requirement]:
         ]
     if "ResourceARN" in params:
         return [Requirement(action, params["ResourceARN"])]
-    if "EventBus" in call.operation:
-        name = str(params.get("Name") or "default").rsplit("/", 1)[-1]
+    if "EventBus" in call.operation or call.operation in ("PutPermission", "RemovePermission"):
+        name = params.get("Name") or params.get("EventBusName") or "default"
+        name = str(name).rsplit("/", 1)[-1]
         resource = f"event-bus/{'*' if call.operation.startswith('List') else name}"
         return [Requirement(action, config.arn("events", resource))]
     rule = params.get("Rule") or params.get("Name")
     if not rule or call.operation == "TestEventPattern":
         return [Requirement(action, "*")]
-    return [Requirement(action, rule_arn(config, bus_name(call), rule))]
+    needed = [Requirement(action, rule_arn(config, bus_name(call), rule))]
+    context = {"iam:PassedToService": "events.amazonaws.com"}
+    roles = {target["RoleArn"] for target in params.get("Targets") or [] if "RoleArn" in target}
+    return needed + [Requirement("iam:PassRole", role, context) for role in sorted(roles)]
+
+
+def bus_policies(call: Call, view: View) -> list[Mapping[str, Any]]:
+    """Of every bus that events are put on."""
+    entries = call.params.get("Entries") or [call.params]
+    names = {str(each.get("EventBusName") or "default").rsplit("/", 1)[-1] for each in entries}
+    found = [buses.policy(view, name) for name in sorted(names)]
+    return [policy for policy in found if policy["Statement"]]
 
 
 def scheduler(call: Call) -> list[Requirement]:
@@ -74,4 +94,8 @@ def scheduler(call: Call) -> list[Requirement]:
 def _queue(call: Call) -> str:
     if call.params.get("QueueUrl"):
         return str(call.params["QueueUrl"]).rstrip("/").rsplit("/", 1)[-1]
-    return str(call.params.get("QueueName") or "")
+    source = call.params.get("SourceArn")
+    if call.params.get("TaskHandle"):
+        with suppress(ValueError, KeyError, TypeError):
+            source = orjson.loads(base64.b64decode(call.params["TaskHandle"]))["sourceArn"]
+    return str(call.params.get("QueueName") or source or "").rsplit(":", 1)[-1]

@@ -66,6 +66,8 @@ def fire(tx: Transaction, config: Config, rule: Document, event: Document) -> No
             attributes={
                 "target": target["Arn"],
                 "principal": "events.amazonaws.com",
+                "role": target.get("RoleArn"),
+                "sqs": target.get("SqsParameters"),
                 "dead_letter": (target.get("DeadLetterConfig") or {}).get("Arn"),
                 "retry": target.get("RetryPolicy") or {},
             },

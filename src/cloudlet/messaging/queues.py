@@ -1,6 +1,6 @@
-"""SQS queues: create, find, change, delete, purge, tag.
+"""SQS queues: create, find, change, delete, purge, tag. KMS keys are refused.
 
-FIFO queues and KMS keys are refused. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/
 """
 
 import re
@@ -23,8 +23,15 @@ _NUMBERS = {
     "ReceiveMessageWaitTimeSeconds": (0, 0, 20),
     "VisibilityTimeout": (30, 0, 43_200),
 }
-_ABSENT = ("KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "RedriveAllowPolicy")
-_FIFO = ("FifoQueue", "ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit")
+_ABSENT = ("KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds")
+# of FIFO queues alone: what they may be, the default first
+_FIFO = {
+    "FifoQueue": ("true",),
+    "ContentBasedDeduplication": ("false", "true"),
+    "DeduplicationScope": ("queue", "messageGroup"),
+    "FifoThroughputLimit": ("perQueue", "perMessageGroupId"),
+}
+_DOCUMENTS = ("Policy", "RedrivePolicy", "RedriveAllowPolicy")
 _COMPUTED = (
     "QueueArn",
     "CreatedTimestamp",
@@ -46,6 +53,10 @@ class Queue:
 
     def number(self, attribute: str) -> int:
         return int(self.attributes.get(attribute, _NUMBERS[attribute][0]))
+
+    @property
+    def is_fifo(self) -> bool:
+        return "FifoQueue" in self.attributes
 
     @property
     def redrive(self) -> tuple[str, int] | None:
@@ -91,13 +102,8 @@ def create_queue(call: Call, tx: Transaction) -> Output:
     """Creates a queue; the same name with the same attributes answers the one that is there."""
     name = call.params["QueueName"]
     attributes = {k: str(v) for k, v in (call.params.get("Attributes") or {}).items()}
-    if not _NAME.fullmatch(name):
-        raise _invalid(
-            "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
-        )
-    if name.endswith(".fifo") or attributes.get("FifoQueue") == "true":
-        raise NotImplementedByCloudlet("A FIFO queue")
-    _check(call, tx, attributes)
+    _check_name(name, "FifoQueue" in attributes)
+    _check(call, tx, attributes, name)
     existing = find(tx, name)
     if existing is not None:
         for key, value in attributes.items():
@@ -116,6 +122,17 @@ def create_queue(call: Call, tx: Transaction) -> Output:
         (name, call.now_ms, call.now_ms, _text(attributes), _text(tags)),
     )
     return {"QueueUrl": url(call.config, name)}
+
+
+def _check_name(name: str, is_fifo: bool) -> None:
+    allowed = "alphanumeric characters, hyphens, or underscores"
+    if is_fifo and not (_NAME.fullmatch(name) and name.endswith(".fifo") and len(name) <= 80):
+        raise _invalid(
+            f"The name of a FIFO queue can only include {allowed}, must end with .fifo suffix and"
+            " be 1 to 80 in length"
+        )
+    if not is_fifo and (name.endswith(".fifo") or not _NAME.fullmatch(name)):
+        raise _invalid(f"Can only include {allowed}. 1 to 80 in length")
 
 
 def get_queue_url(call: Call, view: View) -> Output:
@@ -172,7 +189,9 @@ def get_queue_attributes(call: Call, view: View) -> Output:
 def set_queue_attributes(call: Call, tx: Transaction) -> None:
     queue = of_call(call, tx)
     attributes = {k: str(v) for k, v in call.params["Attributes"].items()}
-    _check(call, tx, attributes)
+    _check(call, tx, attributes, queue.name)
+    if "FifoQueue" in attributes and not queue.is_fifo:
+        raise _invalid("Modifying queue type is not supported.")
     merged = {k: v for k, v in (queue.attributes | attributes).items() if v != ""}
     tx.run(
         "UPDATE queues SET attributes = ?, modified_ms = ? WHERE name = ?",
@@ -196,53 +215,75 @@ def untag_queue(call: Call, tx: Transaction) -> None:
 
 
 def list_dead_letter_source_queues(call: Call, view: View) -> Output:
-    arn = call.config.arn("sqs", of_call(call, view).name)
-    rows = view.all("SELECT name FROM queues ORDER BY name")
-    found = [find(view, row["name"]) for row in rows]
-    urls = [url(call.config, q.name) for q in found if q and q.redrive and q.redrive[0] == arn]
-    return {"queueUrls": urls}
+    found = sources_of(call.config, view, of_call(call, view).name)
+    return {"queueUrls": [url(call.config, name) for name in found]}
 
 
-def _check(call: Call, view: View, attributes: dict[str, str]) -> None:
+def sources_of(config: Config, view: View, grave: str) -> list[str]:
+    """The queues whose dead letters go there."""
+    arn = config.arn("sqs", grave)
+    found = [find(view, row["name"]) for row in view.all("SELECT name FROM queues ORDER BY name")]
+    return [q.name for q in found if q and q.redrive and q.redrive[0] == arn]
+
+
+def _check(call: Call, view: View, attributes: dict[str, str], queue: str) -> None:
+    is_fifo = queue.endswith(".fifo")
     for name, value in attributes.items():
         if name in _NUMBERS:
             _, low, high = _NUMBERS[name]
             if not value.isdigit() or not low <= int(value) <= high:
                 raise _invalid(f"Invalid value for the parameter {name}.")
-        elif name in _FIFO:
-            raise AwsError("InvalidAttributeName", f"Unknown Attribute {name}.", 400)
+        elif name in _FIFO and is_fifo:
+            if value not in _FIFO[name]:
+                raise _invalid(f"Invalid value for the parameter {name}.")
         elif name in _ABSENT and value:
             raise NotImplementedByCloudlet(f"The queue attribute {name}")
-        elif name in ("Policy", "RedrivePolicy") and value:
-            _check_document(call, view, name, value)
+        elif name in _DOCUMENTS and value:
+            _check_document(call, view, name, value, queue)
         elif name == "SqsManagedSseEnabled" and value not in ("true", "false"):
             raise _invalid(f"Invalid value for the parameter {name}.")
-        elif not _is_known(name) or name in _COMPUTED:
+        elif not _is_known(name) or name in _COMPUTED or name in _FIFO:
             raise AwsError("InvalidAttributeName", f"Unknown Attribute {name}.", 400)
 
 
-def _check_document(call: Call, view: View, name: str, value: str) -> None:
+def _check_document(call: Call, view: View, name: str, value: str, queue: str) -> None:
+    wrong = f"Value {value} for parameter {name} is invalid."
     try:
         document = orjson.loads(value)
         if name == "RedrivePolicy":
             count = int(document["maxReceiveCount"])
             target = str(document["deadLetterTargetArn"])
-    except (ValueError, KeyError, TypeError):
-        raise _invalid(f"Value {value} for parameter {name} is invalid.") from None
-    if name == "Policy":
-        if not isinstance(document, dict):
-            raise _invalid(f"Value {value} for parameter {name} is invalid.")
+        elif name == "RedriveAllowPolicy":
+            named = document.get("sourceQueueArns")
+            is_listed = document["redrivePermission"] == "byQueue"
+            if document["redrivePermission"] not in ("allowAll", "denyAll", "byQueue") or (
+                bool(named) != is_listed or len(named or ()) > 10
+            ):
+                raise ValueError(value)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise _invalid(wrong) from None
+    if not isinstance(document, dict):
+        raise _invalid(wrong)
+    if name != "RedrivePolicy":
         return
     if not 1 <= count <= 1000:
         raise _invalid(
-            f"Value {value} for parameter RedrivePolicy is invalid. Reason: Invalid value for "
-            f"maxReceiveCount: {count}, valid values are from 1 to 1000 both inclusive."
+            f"{wrong} Reason: Invalid value for maxReceiveCount: {count}, valid values are from 1"
+            " to 1000 both inclusive."
         )
-    if find(view, target.rsplit(":", 1)[-1]) is None:
+    grave = find(view, target.rsplit(":", 1)[-1])
+    if grave is None:
+        raise _invalid(f"{wrong} Reason: Dead letter target does not exist.")
+    if grave.is_fifo != queue.endswith(".fifo"):
         raise _invalid(
-            f"Value {value} for parameter RedrivePolicy is invalid. Reason: Dead letter target "
-            "does not exist."
+            f"{wrong} Reason: Dead-letter queue must be same type of queue as the source."
         )
+    allowed = orjson.loads(grave.attributes.get("RedriveAllowPolicy") or "{}")
+    permission, source = allowed.get("redrivePermission"), call.config.arn("sqs", queue)
+    if permission == "denyAll" or (
+        permission == "byQueue" and source not in allowed["sourceQueueArns"]
+    ):
+        raise _invalid(f"{wrong} Reason: Dead letter target does not allow {source} to redrive.")
 
 
 def _described(call: Call, view: View, queue: Queue) -> dict[str, str]:
@@ -258,6 +299,7 @@ def _described(call: Call, view: View, queue: Queue) -> dict[str, str]:
     return {
         **{name: str(default) for name, (default, _, _) in _NUMBERS.items()},
         "SqsManagedSseEnabled": "true",
+        **({name: each[0] for name, each in _FIFO.items()} if queue.is_fifo else {}),
         **queue.attributes,
         "QueueArn": call.config.arn("sqs", queue.name),
         "CreatedTimestamp": str(queue.created_ms // 1000),
@@ -271,11 +313,13 @@ def _described(call: Call, view: View, queue: Queue) -> dict[str, str]:
 def _effective(queue: Queue, name: str) -> str | None:
     if name in queue.attributes:
         return queue.attributes[name]
+    if name in _FIFO and queue.is_fifo:
+        return _FIFO[name][0]
     return str(_NUMBERS[name][0]) if name in _NUMBERS else None
 
 
 def _is_known(name: str) -> bool:
-    others = ("Policy", "RedrivePolicy", "SqsManagedSseEnabled", *_ABSENT, *_FIFO, *_COMPUTED)
+    others = ("SqsManagedSseEnabled", *_DOCUMENTS, *_ABSENT, *_FIFO, *_COMPUTED)
     return name in _NUMBERS or name in others
 
 

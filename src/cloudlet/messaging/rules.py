@@ -1,6 +1,6 @@
-"""EventBridge: buses, rules and their targets.
+"""EventBridge: rules and their targets. Their buses are in `buses`.
 
-Archives, API destinations, global endpoints and bus policies are absent.
+Archives, API destinations and global endpoints are absent.
 https://docs.aws.amazon.com/eventbridge/latest/APIReference/
 """
 
@@ -29,7 +29,6 @@ _ABSENT_IN_TARGETS = (
     "RedshiftDataParameters",
     "RunCommandParameters",
     "SageMakerPipelineParameters",
-    "SqsParameters",
 )
 Document = dict[str, Any]
 
@@ -49,68 +48,24 @@ def check_bus(view: View, bus: str) -> None:
         raise missing(f"Event bus {bus} does not exist.")
 
 
-def create_event_bus(call: Call, tx: Transaction) -> Output:
-    name = call.params["Name"]
-    for member in ("EventSourceName", "KmsKeyIdentifier", "DeadLetterConfig", "LogConfig"):
-        if call.params.get(member):
-            raise NotImplementedByCloudlet(f"An event bus with {member}")
-    if name == "default" or tx.value("SELECT 1 FROM event_buses WHERE name = ?", (name,)):
-        raise AwsError("ResourceAlreadyExistsException", f"Event bus {name} already exists.", 400)
-    description = call.params.get("Description") or ""
-    tx.run(
-        "INSERT INTO event_buses (name, created_ms, description, tags) VALUES (?, ?, ?, ?)",
-        (name, call.now_ms, description, _tags(call.params.get("Tags") or [])),
-    )
-    return {"EventBusArn": call.config.arn("events", f"event-bus/{name}")}
-
-
-def describe_event_bus(call: Call, view: View) -> Output:
-    name = str(call.params.get("Name") or "default").rsplit("/", 1)[-1]
-    check_bus(view, name)
-    return {"Name": name, "Arn": call.config.arn("events", f"event-bus/{name}")}
-
-
-def list_event_buses(call: Call, view: View) -> Output:
-    prefix = call.params.get("NamePrefix") or ""
-    names = [
-        "default",
-        *(r["name"] for r in view.all("SELECT name FROM event_buses ORDER BY name")),
-    ]
-    return {
-        "EventBuses": [
-            {"Name": name, "Arn": call.config.arn("events", f"event-bus/{name}")}
-            for name in names
-            if name.startswith(prefix)
-        ]
-    }
-
-
-def delete_event_bus(call: Call, tx: Transaction) -> None:
-    name = call.params["Name"].rsplit("/", 1)[-1]
-    if name == "default":
-        raise _invalid("Cannot delete event bus default.")
-    tx.run("DELETE FROM event_rules WHERE bus = ?", (name,))
-    tx.run("DELETE FROM event_buses WHERE name = ?", (name,))
-
-
 def put_rule(call: Call, tx: Transaction) -> Output:
     """Makes or replaces a rule; targets stay."""
     bus, name = bus_name(call), call.params["Name"]
     check_bus(tx, bus)
     schedule, pattern = call.params.get("ScheduleExpression"), call.params.get("EventPattern")
     if not _NAME.fullmatch(name):
-        raise _invalid("Parameter Name is not valid.")
+        raise invalid("Parameter Name is not valid.")
     if call.params.get("RoleArn"):
         raise NotImplementedByCloudlet("RoleArn of a rule")
     if not schedule and not pattern:
-        raise _invalid("Parameter(s) EventPattern or ScheduleExpression must be specified.")
+        raise invalid("Parameter(s) EventPattern or ScheduleExpression must be specified.")
     if schedule:
         if bus != "default":
-            raise _invalid("ScheduleExpression is supported only on the default event bus.")
+            raise invalid("ScheduleExpression is supported only on the default event bus.")
         try:
             expressions.check(schedule)
         except expressions.InvalidExpression:
-            raise _invalid("Parameter ScheduleExpression is not valid.") from None
+            raise invalid("Parameter ScheduleExpression is not valid.") from None
     if pattern:
         _check_pattern(pattern)
     state = call.params.get("State") or "ENABLED"
@@ -126,7 +81,7 @@ def put_rule(call: Call, tx: Transaction) -> Output:
         "EventPattern": pattern,
         "Description": call.params.get("Description"),
     }
-    _save(call, tx, document, _tags(call.params.get("Tags")))
+    _save(call, tx, document, tags_text(call.params.get("Tags")))
     return {"RuleArn": document["Arn"]}
 
 
@@ -172,7 +127,7 @@ def delete_rule(call: Call, tx: Transaction) -> None:
     bus, name = bus_name(call), call.params["Name"]
     check_bus(tx, bus)
     if tx.value("SELECT 1 FROM event_targets WHERE bus = ? AND rule = ?", (bus, name)):
-        raise _invalid("Rule can't be deleted since it has targets.")
+        raise invalid("Rule can't be deleted since it has targets.")
     tx.run("DELETE FROM event_rules WHERE bus = ? AND name = ?", (bus, name))
 
 
@@ -218,7 +173,7 @@ def test_event_pattern(call: Call, view: View) -> Output:
     try:
         event = orjson.loads(call.params["Event"])
     except ValueError:
-        raise _invalid("Parameter Event is not valid.") from None
+        raise invalid("Parameter Event is not valid.") from None
     return {"Result": predicate(event)}
 
 
@@ -291,7 +246,7 @@ def _check_pattern(pattern: str) -> Any:
 def _check_target(target: Document) -> None:
     arn = target["Arn"].split(":")
     if len(arn) < 6 or arn[0] != "arn":
-        raise _invalid(
+        raise invalid(
             f"Parameter {target['Arn']} is not valid. Reason: Provided Arn is not in "
             "correct format."
         )
@@ -300,18 +255,16 @@ def _check_target(target: Document) -> None:
     for member in _ABSENT_IN_TARGETS:
         if target.get(member):
             raise NotImplementedByCloudlet(f"{member} of a rule's target")
-    if target.get("RoleArn"):
-        raise NotImplementedByCloudlet("RoleArn of a rule's target")
     given = [m for m in ("Input", "InputPath", "InputTransformer") if target.get(m)]
     if len(given) > 1:
-        raise _invalid(
+        raise invalid(
             f"Only one of Input, InputPath, or InputTransformer must be provided for target "
             f"{target['Id']}."
         )
     try:
         inputs.check(target)
     except ValueError as error:
-        raise _invalid(f"Target {target['Id']}: {error}") from None
+        raise invalid(f"Target {target['Id']}: {error}") from None
 
 
 def _retag(call: Call, tx: Transaction, change: Any) -> None:
@@ -335,11 +288,11 @@ def _tagged(arn: str) -> tuple[str, tuple[str, ...]]:
     return "event_rules", (resource[1] if len(resource) == 3 else "default", resource[-1])
 
 
-def _tags(tags: list[dict[str, str]] | None) -> str | None:
+def tags_text(tags: list[dict[str, str]] | None) -> str | None:
     return None if tags is None else _text({tag["Key"]: tag["Value"] for tag in tags})
 
 
-def _invalid(message: str) -> AwsError:
+def invalid(message: str) -> AwsError:
     return AwsError("ValidationException", message, 400)
 
 

@@ -24,7 +24,6 @@ _ABSENT_IN_TARGETS = (
     "EventBridgePutRawEventsParameters",
     "KinesisParameters",
     "SageMakerPipelineParameters",
-    "SqsParameters",
 )
 Document = dict[str, Any]
 
@@ -189,7 +188,7 @@ def _check(params: Document) -> None:
         raise NotImplementedByCloudlet("A schedule with KmsKeyArn")
     zone = params.get("ScheduleExpressionTimezone") or "UTC"
     try:
-        expressions.check(params["ScheduleExpression"], zone, is_at_allowed=True)
+        expressions.check(params["ScheduleExpression"], zone, is_scheduler=True)
     except expressions.InvalidExpression:
         raise _invalid(f"Invalid Schedule Expression {params['ScheduleExpression']}.") from None
     window = params["FlexibleTimeWindow"]

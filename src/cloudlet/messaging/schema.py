@@ -22,6 +22,31 @@ CREATE TABLE IF NOT EXISTS queue_messages (
     received_ms INTEGER,                    -- first time
     receipt     TEXT
 );
+ALTER TABLE queue_messages ADD COLUMN group_id TEXT;   -- of FIFO queues alone
+ALTER TABLE queue_messages ADD COLUMN attempt TEXT;    -- ReceiveRequestAttemptId
+CREATE INDEX IF NOT EXISTS queue_messages_group ON queue_messages (queue, group_id, visible_ms)
+    WHERE group_id IS NOT NULL;
+CREATE TABLE IF NOT EXISTS queue_deduplications ( -- what FIFO queues took in the last minutes
+    queue   TEXT NOT NULL REFERENCES queues ON DELETE CASCADE,
+    scope   TEXT NOT NULL,                  -- the message group where each stands alone, or ''
+    id      TEXT NOT NULL,
+    message INTEGER NOT NULL,
+    message_id TEXT NOT NULL,
+    sent_ms INTEGER NOT NULL,
+    PRIMARY KEY (queue, scope, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS message_moves (
+    handle      TEXT PRIMARY KEY,
+    source      TEXT NOT NULL,
+    destination TEXT,                       -- NULL = back to each message's own queue
+    rate        INTEGER,                    -- a second
+    state       TEXT NOT NULL DEFAULT 'RUNNING',
+    moved       INTEGER NOT NULL DEFAULT 0,
+    total       INTEGER NOT NULL,
+    last_id     INTEGER NOT NULL,           -- of the messages that were there at the start
+    started_ms  INTEGER NOT NULL,
+    failure     TEXT
+);
 CREATE INDEX IF NOT EXISTS queue_messages_visible ON queue_messages (queue, visible_ms);
 CREATE INDEX IF NOT EXISTS queue_messages_sent ON queue_messages (sent_ms);
 CREATE TABLE IF NOT EXISTS event_buses (
@@ -30,6 +55,8 @@ CREATE TABLE IF NOT EXISTS event_buses (
     description TEXT NOT NULL DEFAULT '',
     tags        TEXT NOT NULL DEFAULT '{}'
 ) WITHOUT ROWID;
+ALTER TABLE event_buses ADD COLUMN policy TEXT; -- JSON
+ALTER TABLE event_buses ADD COLUMN modified_ms INTEGER;
 CREATE TABLE IF NOT EXISTS event_rules (
     bus      TEXT NOT NULL,
     name     TEXT NOT NULL,

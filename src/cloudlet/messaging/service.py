@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from cloudlet.call import Cloud
 from cloudlet.events.delivery import Delivery
 from cloudlet.events.timers import Timers
-from cloudlet.messaging import messages, metrics, permissions, publishing, queues, rules, scheduler
+from cloudlet.messaging import (
+    buses,
+    messages,
+    metrics,
+    permissions,
+    publishing,
+    queues,
+    redrive,
+    rules,
+    scheduler,
+)
 from cloudlet.messaging.arrivals import Arrivals
 from cloudlet.messaging.firing import Firing
 from cloudlet.messaging.targets import Targets
@@ -25,11 +35,13 @@ class MessagingState:
     firing: Firing
     targets: Targets
     timers: Timers
+    mover: redrive.Mover
 
     @classmethod
     def of(cls, cloud: Cloud, timers: Timers) -> "MessagingState":
         firing = Firing(cloud.config, cloud.database, timers)
-        return cls(cloud, Arrivals(cloud.database), firing, Targets(cloud), timers)
+        mover = redrive.Mover(cloud.config, cloud.database, timers)
+        return cls(cloud, Arrivals(cloud.database), firing, Targets(cloud), timers, mover)
 
     def register(self, delivery: Delivery) -> None:
         delivery.register("sqs", self.targets.queue)
@@ -40,6 +52,7 @@ class MessagingState:
         """On the event loop; it stops with the timers and the database."""
         self.arrivals.start()
         self.firing.start()
+        self.mover.start()
         self.timers.every(_SWEEP_S, self._sweep)
         self.timers.every(_MEASURE_S, lambda: metrics.measure(self.cloud))
 
@@ -51,7 +64,7 @@ def service(state: MessagingState | None = None) -> list[Service]:
     return [
         Service(
             "sqs",
-            operations(models.operation_names("sqs"), queues, messages),
+            operations(models.operation_names("sqs"), queues, messages, redrive),
             permissions.sqs,
             permissions.queue_policies,
             state=state.arrivals if state else None,
@@ -59,8 +72,9 @@ def service(state: MessagingState | None = None) -> list[Service]:
         ),
         Service(
             "events",
-            operations(models.operation_names("events"), rules, publishing),
+            operations(models.operation_names("events"), buses, rules, publishing),
             permissions.events,
+            permissions.bus_policies,
         ),
         Service(
             "scheduler",

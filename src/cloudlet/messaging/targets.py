@@ -10,19 +10,23 @@ import logging
 
 import orjson
 
-from cloudlet.call import Caller, Cloud, Params
+from cloudlet.call import Caller, Cloud, Params, Requirement
 from cloudlet.errors import AwsError
 from cloudlet.events import outbox
 from cloudlet.events.delivery import DONE, Done, Later, Outcome
 from cloudlet.events.outbox import Fact
 from cloudlet.messaging import messages, publishing, queues
+from cloudlet.policy.evaluation import evaluate
 from cloudlet.store.database import Transaction
 
 _log = logging.getLogger(__name__)
 _RETRIES_MAX = 185
 _AGE_MAX_S = 86_400
 _BACK_OFF_MAX_S = 600
-_FINAL = {"AccessDenied", "AccessDeniedException", "ResourceNotFoundException", "QueueDoesNotExist"}
+_FINAL = {
+    "AccessDenied", "AccessDeniedException", "ResourceNotFoundException", "QueueDoesNotExist",
+    "MissingParameter", "InvalidParameterValue",
+}  # fmt: skip
 
 
 class Targets:
@@ -61,8 +65,9 @@ class Targets:
                     raise
                 _log.error("an event of %s for %s is dropped: %s", fact.source, fact.target, error)
             return DONE
-        if queues.find(self._cloud.database.view(), _name(fact.target)) is None:
-            _log.error("an event for %s is dropped: there is no such queue", fact.target)
+        found = queues.find(self._cloud.database.view(), _name(fact.target))
+        if found is None or found.is_fifo:  # dead letters and records know no groups
+            _log.error("an event for %s is dropped: there is no such standard queue", fact.target)
             return DONE
         return Done(lambda tx: self._insert(tx, fact))
 
@@ -98,6 +103,9 @@ class Targets:
         elif service == "sqs":
             await self._send(target, fact, caller)
         else:
+            requirement = Requirement("events:PutEvents", target)
+            if caller.kind == "role" and not evaluate(caller, requirement, {}).is_allowed:
+                raise AwsError("AccessDeniedException", f"The role may not put events on {target}")
             await self._cloud.database.write(
                 lambda tx: outbox.put(
                     tx,
@@ -111,6 +119,7 @@ class Targets:
     async def _send(self, arn: str, fact: Fact, caller: Caller) -> None:
         url = queues.url(self._cloud.config, _name(arn), arn.split(":")[4])
         params: Params = {"QueueUrl": url, "MessageBody": fact.payload.decode()}
+        params |= fact.attributes.get("sqs") or {}  # the group in a FIFO queue
         if "trace_id" in fact.attributes:
             trace = {"DataType": "String", "StringValue": fact.attributes["trace_id"]}
             params["MessageSystemAttributes"] = {"AWSTraceHeader": trace}

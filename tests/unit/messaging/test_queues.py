@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cloudlet.call import Call
-from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Request
 from cloudlet.messaging import messages, queues
 from cloudlet.messaging.arrivals import Arrivals
@@ -52,11 +52,6 @@ def test_wrong_attributes(bench: Bench, attributes: dict[str, str], code: str) -
     with pytest.raises(AwsError) as refused:
         make(bench, **attributes)
     assert refused.value.code == code
-
-
-def test_fifo_is_refused(bench: Bench) -> None:
-    with pytest.raises(NotImplementedByCloudlet):
-        make(bench, "jobs.fifo", FifoQueue="true")
 
 
 def test_life_of_a_message(bench: Bench) -> None:

@@ -6,6 +6,7 @@ from cloudlet.template.resources import (
     cloudfront,
     custom,
     dynamodb,
+    event_buses,
     functions,
     gateway,
     global_table,
@@ -24,7 +25,7 @@ KINDS: Mapping[str, Kind] = {
     kind.type: kind
     for module in (
         *(s3, dynamodb, global_table, functions, iam, gateway, rest, rest_stages),
-        *(messaging, monitoring, cloudfront, custom, registry, stacks),
+        *(messaging, event_buses, monitoring, cloudfront, custom, registry, stacks),
     )
     for kind in module.KINDS
 }
