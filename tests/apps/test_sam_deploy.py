@@ -46,7 +46,9 @@ class Sam:
         return done.stdout
 
     def deploy(self, template: Path, stack: str, *more: str, code: int = 0) -> str:
-        names = ("--template-file", str(template), "--stack-name", stack, "--s3-bucket", BUCKET)
+        names: tuple[str, ...] = ("--template-file", str(template), "--stack-name", stack)
+        if "--resolve-s3" not in more:
+            names += ("--s3-bucket", BUCKET)
         acknowledged = ("--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset")
         return self.run("deploy", *names, *acknowledged, *more, code=code)
 
@@ -69,12 +71,14 @@ def outputs(sam: Sam, stack: str) -> dict[str, Any]:
 
 
 def test_deploy_update_and_use(sam: Sam, tmp_path: Path) -> None:
-    said = sam.deploy(HELLO, "hello", "--parameter-overrides", WAKE)
+    said = sam.deploy(HELLO, "hello", "--resolve-s3", "--parameter-overrides", WAKE)
+    managed = outputs(sam, "aws-sam-cli-managed-default")["SourceBucket"]
+    assert managed in said
     assert "Successfully created/updated stack - hello" in said
     assert outputs(sam, "hello")["Cards"] == "hello-cards-000000000000"
     door = HttpDoor(sam.server.url)
     assert door.request("GET", "/hello/you").json() == {"hello": "you", "visits": 1}
-    again = sam.deploy(HELLO, "hello", "--parameter-overrides", WAKE, code=1)
+    again = sam.deploy(HELLO, "hello", "--resolve-s3", "--parameter-overrides", WAKE, code=1)
     assert "No changes to deploy. Stack hello is up to date" in again
     answer = sam.run(
         "remote", "invoke", "Greeter", "--stack-name", "hello", "--event", '{"clock": 1}'

@@ -26,6 +26,8 @@ SAM_TRANSFORM = "AWS::Serverless-2016-10-31"
 LANGUAGE_TRANSFORM = "AWS::LanguageExtensions"
 INCLUDE_TRANSFORM = "AWS::Include"
 _TRANSFORMS = (SAM_TRANSFORM, LANGUAGE_TRANSFORM, INCLUDE_TRANSFORM)
+_VERSION = "2010-09-09"
+_MOST = {"Mappings": 200, "Outputs": 200, "Parameters": 200, "Resources": 500}
 # type → the property that names it
 _IAM_TYPES = {
     "AWS::IAM::AccessKey": "",
@@ -157,6 +159,18 @@ def check(document: Document) -> None:
     for transform in transforms(document):
         if transform not in _TRANSFORMS:
             raise TemplateError(f"No transform named {transform} found.")
+    version = document.get("AWSTemplateFormatVersion", _VERSION)
+    if str(version) != _VERSION:
+        raise TemplateError(
+            f"Template format error: {version} is not a supported value for"
+            " AWSTemplateFormatVersion."
+        )
+    for section, most in _MOST.items():
+        if len(document.get(section) or ()) > most:
+            raise TemplateError(
+                f"Template format error: Number of {section.lower()},"
+                f" {len(document[section])}, is greater than maximum allowed, {most}"
+            )
     resources = document.get("Resources")
     if not isinstance(resources, dict) or not resources:
         raise TemplateError("Template format error: At least one Resources member must be defined.")

@@ -23,6 +23,10 @@ def expanded(document: Document, scope: Scope) -> Document:
     if documents.LANGUAGE_TRANSFORM not in documents.transforms(document):
         return document
     whole: Document = _expanded(document, scope, {})
+    for member in whole["Resources"].values():
+        for name in ("DeletionPolicy", "UpdateReplacePolicy"):  # functions only with this macro
+            if isinstance(member, dict) and name in member:
+                member[name] = resolve(scope, member[name])
     return whole
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cloudlet.template import lookups, macros, rules
-from cloudlet.template.document import parse_any
+from cloudlet.template.document import parse, parse_any
 from cloudlet.template.intrinsics import Scope, resolve
 from cloudlet.template.problems import TemplateError
 
@@ -32,11 +32,13 @@ Resources:
     - Fn::ForEach::Inner:
         - Y
         - ["1"]
-        - "Both${X}${Y}": {Type: T}
+        - "Both${X}${Y}": {Type: T, DeletionPolicy: !Ref Policy}
 """,
         Names=["a.b", "c"],
+        Policy="Retain",
     )["Resources"]
     assert sorted(found) == ["BothA1", "BothB1", "Topicab", "Topicc"]
+    assert found["BothA1"]["DeletionPolicy"] == "Retain"
     assert found["Topicab"]["Properties"] == {
         "TopicName": {"Fn::Sub": "a.b-${AWS::Region}"},
         "DisplayName": "a.b",
@@ -119,3 +121,18 @@ def test_dynamic_references() -> None:
 def test_functions(text: str, value: Any) -> None:
     scope = Scope({}, {}, exports={"a": "of a"})
     assert resolve(scope, parse_any(f"V: {text}")["V"]) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("AWSTemplateFormatVersion: 2011-01-01", "2011-01-01 is not a supported value"),
+        (f"Outputs: {{{', '.join(f'o{n}: 1' for n in range(201))}}}", "Number of outputs, 201"),
+        ("Hooks: {}", "Invalid template property or properties [Hooks]"),
+        ("Transform: Mine", "No transform named Mine found."),
+    ],
+)
+def test_templates_that_are_none(text: str, message: str) -> None:
+    with pytest.raises(TemplateError) as caught:
+        parse(f"{text}\nResources: {{A: {{Type: T}}}}")
+    assert message in caught.value.message
