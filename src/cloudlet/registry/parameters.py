@@ -11,6 +11,7 @@ from typing import Any
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.policy import regexes
 from cloudlet.store.database import Row, Transaction, View
 
 _NAME = re.compile(r"[a-zA-Z0-9_.\-/]{1,1011}")
@@ -85,6 +86,14 @@ def _check_name(name: str) -> None:
         )
 
 
+def _is_allowed(pattern: str, value: str) -> bool:
+    try:
+        return regexes.matches(pattern, value, "search")
+    except re.error as error:
+        code = "InvalidAllowedPatternException"
+        raise AwsError(code, f"AllowedPattern {pattern} cannot be used: {error}", 400) from error
+
+
 def _document(call: Call, before: dict[str, Any]) -> dict[str, Any]:
     """The new version: what is not given stays."""
     params = call.params
@@ -111,7 +120,7 @@ def _document(call: Call, before: dict[str, Any]) -> dict[str, Any]:
             f" {_STANDARD_BYTES if tier == 'Standard' else _ADVANCED_BYTES} characters."
         )
     pattern = params.get("AllowedPattern") or before.get("AllowedPattern")
-    if pattern and not re.search(pattern, value):
+    if pattern and not _is_allowed(pattern, value):
         raise AwsError(
             "ParameterPatternMismatchException",
             f"Parameter value, cannot be validated against allowedPattern: {pattern}",

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from cloudlet.policy import regexes
 from cloudlet.template.document import Document
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.words import words
@@ -97,12 +98,19 @@ def _check(name: str, declaration: Mapping[str, Any], value: str) -> None:
         shown = ", ".join(_text(each) for each in allowed)
         raise _refusal(name, declaration, f"must be one of AllowedValues [{shown}]")
     pattern = declaration.get("AllowedPattern")
-    if pattern is not None and not re.fullmatch(pattern, value):
+    if pattern is not None and not _matches(pattern, value):
         raise _refusal(name, declaration, f"must match pattern {pattern}")
     if "Number" in declaration["Type"]:
         _check_number(name, declaration, value)
     else:
         _check_length(name, declaration, value)
+
+
+def _matches(pattern: str, value: str) -> bool:
+    try:
+        return regexes.matches(pattern, value)
+    except re.error as error:
+        raise TemplateError(f"The AllowedPattern {pattern} cannot be used: {error}") from error
 
 
 def _check_number(name: str, declaration: Mapping[str, Any], value: str) -> None:

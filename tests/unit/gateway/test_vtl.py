@@ -198,6 +198,33 @@ def test_malformed_paths(path: str) -> None:
         jsonpath.find({"a": [1]}, path)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "#set($l=[1])#foreach($i in [1..40])$l.addAll($l)#end",
+        "#set($l=[])#foreach($i in [1..40])#set($l=[$l,$l])#end$l",
+        "#set($l=[])#set($m=[])#foreach($i in [1..40])#set($l=[$l,$l])#set($m=[$m,$m])#end"
+        "#if($l==$m)same#end",
+        "#set($d=[1])#set($z=$d.add($d))$d",
+        "#set($s='ab')#foreach($i in [1..100])#set($s=$s.concat($s))#end",
+        "#set($s='ab')#foreach($i in [1..100])#set($s=$s.replaceAll('.','$0$0'))#end",
+        "#set($s='ab')#foreach($i in [1..23])#set($s=$s+$s)#end",
+        "#set($s='ab')#foreach($i in [1..20])#set($s=$s+$s)#end$s.replace('', $s)",
+        "#set($s='ab')#foreach($i in [1..20])#set($s=$s+$s)#end#foreach($i in [1..99])$s#end",
+        "#macro(a)#a()#a()#end#a()",
+    ],
+)
+def test_what_a_template_may_take_is_bounded(source: str) -> None:
+    with pytest.raises(VtlError):
+        Template(source).render({})
+
+
+def test_endless_expressions_and_numbers_answer_null() -> None:
+    source = "#set($n=9)#foreach($i in [1..99])#set($n=$n*$n)#end[$n]"
+    assert Template(source).render({}) == "[]"
+    assert Template("$s.matches('(a|aa)+b')${s.split('(a+)+b')}").render({"s": "a" * 60}) == ""
+
+
 _keys = st.text(alphabet="abc_1", min_size=1, max_size=3)
 _documents = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | _keys,

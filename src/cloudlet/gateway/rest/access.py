@@ -21,6 +21,7 @@ from cloudlet.gateway.lambda_authorizers import (
 from cloudlet.gateway.rest import lambda_proxy
 from cloudlet.gateway.rest.faults import Fault
 from cloudlet.gateway.rest.passage import Passage
+from cloudlet.policy import regexes
 from cloudlet.policy.context import Context
 from cloudlet.policy.evaluation import Decision, evaluate
 
@@ -142,7 +143,7 @@ def identity_of(passage: Passage, document: dict[str, Any]) -> _Identity:
 
 def _matches(expression: str, token: str) -> bool:
     try:
-        return re.fullmatch(expression, token) is not None
+        return regexes.compiled(expression).fullmatch(token) is not None
     except re.error:
         return False
 

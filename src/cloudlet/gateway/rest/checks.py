@@ -12,6 +12,7 @@ import orjson
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.gateway.rest import definitions, documents
 from cloudlet.gateway.rest.documents import Document, bad_request
+from cloudlet.policy import regexes
 from cloudlet.store.database import View
 
 HTTP_METHODS = ("GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "HEAD", "ANY")
@@ -214,7 +215,7 @@ def integration_response(document: Document, owner: Document) -> None:
         raise documents.not_found("status")
     content_handling(document)
     try:
-        re.compile(document.get("selectionPattern") or "")
+        regexes.compiled(document.get("selectionPattern") or "")
     except re.error:
         raise bad_request("Invalid selection pattern specified") from None
     known = declared.get("responseParameters") or {}

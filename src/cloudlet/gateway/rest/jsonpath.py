@@ -8,7 +8,10 @@ https://goessner.net/articles/JsonPath/
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Any
+
+from cloudlet.policy import regexes
 
 Select = Callable[[Any], Iterator[Any]]
 _TOKEN = re.compile(
@@ -20,6 +23,7 @@ _SLICE = re.compile(r"(-?\d*):(-?\d*)(?::(-?\d+))?")
 _COMPARISON = re.compile(
     r"@(?P<path>(?:\.[\w-]+|\['[^']*'\]|\[\d+\])*)\s*(?:(?P<operator>==|!=|<=|>=|<|>|=~)\s*(?P<value>.+))?"
 )
+_FOUND_MAX = 1_000_000
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "length": len,
     "size": len,
@@ -39,7 +43,9 @@ def find(document: Any, path: str) -> Any:
     steps, is_definite, function = _compiled(path)
     found = [document]
     for step in steps:
-        found = [item for value in found for item in step(value)]
+        found = list(islice((item for value in found for item in step(value)), _FOUND_MAX + 1))
+        if len(found) > _FOUND_MAX:
+            raise PathError(f"{path} finds too much")
     result = (found[0] if found else None) if is_definite else found
     if function is None or result is None:
         return result
@@ -158,7 +164,9 @@ def _condition(text: str) -> Callable[[Any], bool]:
         raise PathError(text)
     steps = _compiled(f"${found['path']}")[0]
     operator = found["operator"]
-    wanted = _literal(found["value"].strip()) if operator and operator != "=~" else found["value"]
+    wanted = found["value"]
+    if operator:
+        wanted = _pattern(wanted.strip()) if operator == "=~" else _literal(wanted.strip())
 
     def condition(item: Any) -> bool:
         values = [item]
@@ -170,17 +178,19 @@ def _condition(text: str) -> Callable[[Any], bool]:
     return condition
 
 
+def _pattern(text: str) -> re.Pattern[str]:
+    flags = re.IGNORECASE if text.endswith("i") else 0
+    try:
+        return regexes.compiled(text.removeprefix("/").removesuffix("i").removesuffix("/"), flags)
+    except re.error as error:
+        raise PathError(f"{text}: {error}") from error
+
+
 def _compare(operator: str, value: Any, wanted: Any) -> bool:
     if operator in ("==", "!="):
         return bool(value == wanted) == (operator == "==")
     if operator == "=~":
-        pattern = str(wanted).strip()
-        flags = re.IGNORECASE if pattern.endswith("i") else 0
-        return isinstance(value, str) and bool(
-            re.fullmatch(
-                pattern.removeprefix("/").removesuffix("i").removesuffix("/"), value, flags
-            )
-        )
+        return isinstance(value, str) and bool(wanted.fullmatch(value))
     try:
         orders = {"<": value < wanted, ">": value > wanted}
         orders |= {"<=": value <= wanted, ">=": value >= wanted}

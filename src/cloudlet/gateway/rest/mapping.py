@@ -16,6 +16,7 @@ from cloudlet.gateway.rest import jsonpath, templates
 from cloudlet.gateway.rest.faults import Fault, misconfigured
 from cloudlet.gateway.rest.passage import Passage
 from cloudlet.gateway.variables import lookup, text
+from cloudlet.policy import regexes
 
 Values = dict[str, str | list[str]]
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -103,9 +104,9 @@ def _in_body(body: bytes, path: str) -> Any:
         return body.decode(errors="replace")
     try:
         found = jsonpath.find(orjson.loads(body), path)
-    except (ValueError, RecursionError):
+        return found if isinstance(found, str) or found is None else orjson.dumps(found).decode()
+    except (ValueError, TypeError, RecursionError):  # TypeError: nested too deep to be written
         return None
-    return found if isinstance(found, str) or found is None else orjson.dumps(found).decode()
 
 
 # The request
@@ -202,7 +203,7 @@ def _select(known: dict[str, dict[str, Any]], selected_by: str) -> dict[str, Any
             default = default or candidate
             continue
         try:
-            if re.fullmatch(pattern, selected_by):
+            if regexes.compiled(pattern).fullmatch(selected_by):
                 return candidate
         except re.error:
             raise misconfigured(f"Invalid selection pattern: {pattern}") from None

@@ -6,6 +6,7 @@ wrong on it is a `Fault`, which the API's gateway responses word.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-rest-api.html
 """
 
+import asyncio
 import logging
 
 from cloudlet.call import Cloud
@@ -138,7 +139,10 @@ class RestGateway:
             raise Fault("THROTTLED")
         passage.body = await _body(passage.request)
         compression.inflate(passage, BODY_MAX_BYTES)
-        validation.check(passage)
+        if len(passage.body) > validation.THREAD_BYTES:
+            await asyncio.to_thread(validation.check, passage)
+        else:
+            validation.check(passage)
         if method.settings.cache_ttl_s:
             return await self._cached(passage)
         return await self.integrations.run(passage)

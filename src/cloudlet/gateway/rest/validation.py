@@ -3,15 +3,23 @@
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-method-request-validation.html
 """
 
+import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import orjson
 
+from cloudlet.gateway.rest import models
 from cloudlet.gateway.rest.compiled import Served
 from cloudlet.gateway.rest.faults import Fault, misconfigured
 from cloudlet.gateway.rest.passage import Passage
+from cloudlet.policy import regexes
 
-_MODELS = "https://apigateway.amazonaws.com/restapis/{}/models/{}"
+_ERRORS_MAX = 20
+_TOLD_MAX = 1000
+_VALUES_MAX = 100_000  # validating takes some 20 µs each
+THREAD_BYTES = 16 * 1024  # a larger body is better validated in a thread
 
 
 def check(passage: Passage) -> None:
@@ -50,11 +58,13 @@ def _missing(passage: Passage) -> list[str]:
 def _model_of(passage: Passage) -> str | None:
     """The model for the content type; where there is none, the body is not looked at."""
     content_type = passage.request.headers.get("content-type") or "application/json"
-    models = passage.method.models
-    return models.get(content_type.split(";")[0].strip().lower()) or models.get("$default")
+    known = passage.method.models
+    return known.get(content_type.split(";")[0].strip().lower()) or known.get("$default")
 
 
 def _check_body(passage: Passage, model: str) -> None:
+    if passage.body.count(b",") > _VALUES_MAX:
+        raise Fault("BAD_REQUEST_BODY", detail="[The body has too many values]")
     try:
         document = orjson.loads(passage.body) if passage.body else {}
     except ValueError:
@@ -63,7 +73,7 @@ def _check_body(passage: Passage, model: str) -> None:
     from referencing.exceptions import Unresolvable
 
     try:
-        errors = list(validator.iter_errors(document))
+        errors = list(islice(validator.iter_errors(document), _ERRORS_MAX))
     except RecursionError:
         raise Fault("BAD_REQUEST_BODY", detail="[The body is nested too deep]") from None
     except Unresolvable as error:
@@ -76,7 +86,7 @@ def _validator(served: Served, model: str) -> Any:
     """Compiled once per stage; the package is loaded when the first body is validated."""
     known = served.models.get(model)
     if known is None:
-        from jsonschema import Draft4Validator
+        from jsonschema import Draft4Validator, validators
         from referencing import Registry
         from referencing.jsonschema import DRAFT4
 
@@ -84,19 +94,48 @@ def _validator(served: Served, model: str) -> Any:
         schemas = {}
         for name, document in (served.snapshot.get("models") or {}).items():
             schemas[name] = _schema(document)
-            uri = _MODELS.format(served.api_id, name)
+            uri = models.reference(served.api_id, name)
             registry = registry.with_resource(uri, DRAFT4.create_resource(schemas[name]))
         if model not in schemas:
             raise misconfigured(f"There is no model {model}")
-        known = served.models[model] = Draft4Validator(schemas[model], registry=registry)
+        kind = validators.extend(Draft4Validator, {"uniqueItems": _unique_items})
+        known = served.models[model] = kind(schemas[model], registry=registry)
     return known
+
+
+def _unique_items(validator: Any, wanted: bool, instance: Any, schema: Any) -> Iterator[Any]:
+    """The package compares each with each."""
+    from jsonschema import ValidationError
+
+    if wanted and validator.is_type(instance, "array"):
+        texts = {orjson.dumps(item, option=orjson.OPT_SORT_KEYS) for item in instance}
+        if len(texts) < len(instance):
+            yield ValidationError("array has non-unique elements")
 
 
 def _schema(document: dict[str, Any]) -> Any:
     try:
-        return orjson.loads(document.get("schema") or "{}")
+        schema = orjson.loads(document.get("schema") or "{}")
+        _check_patterns(schema)
     except ValueError:
         raise misconfigured(f"The schema of model {document.get('name')} is not JSON") from None
+    except re.error as error:
+        raise misconfigured(f"A pattern of model {document.get('name')}: {error}") from None
+    return schema
+
+
+def _check_patterns(schema: Any) -> None:
+    """Raises re.error for those that bodies might make run for long."""
+    if isinstance(schema, list):
+        schema = dict(enumerate(schema))
+    if not isinstance(schema, dict):
+        return
+    named = schema.get("patternProperties")
+    for pattern in (schema.get("pattern"), *(named if isinstance(named, dict) else ())):
+        if isinstance(pattern, str):
+            regexes.compiled(pattern)
+    for part in schema.values():
+        _check_patterns(part)
 
 
 def _told(error: Any) -> str:
@@ -105,4 +144,4 @@ def _told(error: Any) -> str:
         lacking = sorted(set(error.validator_value) - set(error.instance))
         names = ",".join(f'"{name}"' for name in lacking)
         return f"object has missing required properties ([{names}])"
-    return str(error.message)
+    return str(error.message)[:_TOLD_MAX]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from cloudlet.gateway.rest import vtl_values
-from cloudlet.gateway.rest.vtl_expressions import Expression, Reader, Variables, walk
+from cloudlet.gateway.rest.vtl_expressions import Expression, Reader, Variables, spent, walk
 from cloudlet.gateway.rest.vtl_values import VtlError
 
 __all__ = ["Template", "VtlError"]
@@ -23,7 +23,6 @@ __all__ = ["Template", "VtlError"]
 Node = Callable[[Variables, list[str]], None]
 
 _ITERATIONS_MAX = 1000  # of one loop
-_ROUNDS_MAX = 100_000  # of all loops and macros of a template
 _SPECIAL = re.compile(r"[$#\\]")
 _DIRECTIVE = re.compile(r"#(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 _ENDS = frozenset(("else", "elseif", "end"))
@@ -57,14 +56,9 @@ class Template:
             pass
         except RecursionError:
             raise VtlError("the template calls itself too deep") from None
-        return vtl_values.limited("".join(out))
-
-
-def _spend(variables: Variables) -> None:
-    """Counts rounds of loops and calls of macros: a template holds up everybody else."""
-    variables[""] = variables.get("", 0) + 1
-    if variables[""] > _ROUNDS_MAX:
-        raise VtlError("the template takes too long")
+        if sum(map(len, out)) > vtl_values.TEXT_MAX:
+            raise VtlError("a text is too long")
+        return "".join(out)
 
 
 def _run(nodes: list[Node], variables: Variables, out: list[str]) -> None:
@@ -212,7 +206,7 @@ class _Parser(Reader):
             outer = {key: variables.get(key) for key in (name, "foreach", "velocityCount")}
             try:
                 for item, state in _iterations(items(variables), outer["foreach"]):
-                    _spend(variables)
+                    spent(variables)
                     variables.update(
                         {name: item, "foreach": state, "velocityCount": state["count"]}
                     )
@@ -259,7 +253,7 @@ class _Parser(Reader):
         self.swallow_line_end()
 
         def node(variables: Variables, out: list[str]) -> None:
-            _spend(variables)
+            spent(variables)
             outer = {name: variables.get(name) for name in names}
             values = [argument(variables) for argument in arguments]
             values += [None] * (len(names) - len(values))
@@ -282,7 +276,7 @@ class _Parser(Reader):
         def node(variables: Variables, out: list[str]) -> None:
             value = walk(variables.get(name), steps, variables)
             if value is not None:
-                out.append(vtl_values.text(value))
+                out.append(spent(variables, vtl_values.text(value)))
 
         return node
 

@@ -5,6 +5,7 @@ variables. `vtl_values` knows what values can do.
 """
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +15,9 @@ from cloudlet.gateway.rest.vtl_values import VtlError
 Variables = dict[str, Any]
 Expression = Callable[[Variables], Any]
 Step = tuple[str, Any, list[Expression]]  # (property|method|index, name or index, arguments)
+_PATIENCE_S = 5  # for a template
+_UNITS_MAX = 300_000
+_UNIT = 256  # letters or elements
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _LINE_END = re.compile(r"[ \t]*(?:\r\n|\n|\r)")
 _BLANK = re.compile(r"\s*")
@@ -164,7 +168,7 @@ class Reader:
             last = self.expression()
             self.expect("]")
             start = first
-            return lambda variables: vtl_values.numbers(start(variables), last(variables))
+            return lambda v: spent(v, vtl_values.numbers(start(v), last(v)))
         self.at = before
         items = self.items("]")
         return lambda variables: [item(variables) for item in items]
@@ -227,12 +231,24 @@ class Reader:
         return found.group()
 
 
+def spent(variables: Variables, value: Any = None) -> Any:
+    """The value, once its size is counted, as rounds of loops and calls of macros are: a template
+    holds up everybody else."""
+    size = len(value) if isinstance(value, str | list | dict) else 0
+    units, until_s = variables.get("") or (0, time.monotonic() + _PATIENCE_S)
+    variables[""] = units + 1 + size // _UNIT, until_s
+    if units > _UNITS_MAX or time.monotonic() > until_s:
+        raise VtlError("the template takes too long")
+    return value
+
+
 def walk(value: Any, steps: list[Step], variables: Variables) -> Any:
     for kind, name, arguments in steps:
         if value is None:
             return None
         if kind == "method":
-            value = vtl_values.call(value, name, [argument(variables) for argument in arguments])
+            values = [spent(variables, argument(variables)) for argument in arguments]
+            value = spent(variables, vtl_values.call(spent(variables, value), name, values))
         else:
             value = vtl_values.get(value, name if kind == "property" else name(variables))
     return value
@@ -244,7 +260,7 @@ def _binary(operator: str, left: Expression, right: Expression) -> Expression:
     if operator == "&&":
         return lambda v: vtl_values.is_true(left(v)) and vtl_values.is_true(right(v))
     operate = vtl_values.OPERATORS[operator]
-    return lambda v: operate(left(v), right(v))
+    return lambda v: spent(v, operate(left(v), right(v)))
 
 
 def _constant(value: Any) -> Expression:

@@ -11,8 +11,15 @@ from typing import Any
 
 import orjson
 
-_TEXT_MAX = 10 * 1024 * 1024
+from cloudlet.policy import regexes
+
+TEXT_MAX = 10 * 1024 * 1024
 _NUMBERS_MAX = 100_000
+_WEIGHT_MAX = 500_000  # things in a list, and in the lists in it
+_BITS_MAX = 4096
+_COMPARING = frozenset(
+    ("contains", "containsAll", "containsValue", "equals", "indexOf", "remove", "compareTo")
+)
 
 
 class VtlError(ValueError):
@@ -31,13 +38,30 @@ class Methods:
 
 
 def limited(text: str) -> str:
-    if len(text) > _TEXT_MAX:
+    if len(text) > TEXT_MAX:
         raise VtlError("a text is too long")
     return text
 
 
+def weighed(value: Any, left: int = _WEIGHT_MAX) -> int:
+    """Raises VtlError for what holds too much, the same things again and again perhaps."""
+    for item in elements(value):
+        left = weighed(item, left - 1)
+    if left < 0:
+        raise VtlError("a list is too large")
+    return left
+
+
 def text(value: Any) -> str:
     """Java's toString."""
+    weighed(value)
+    try:
+        return limited(_text(value))
+    except TypeError as error:
+        raise VtlError("a list is nested too deep") from error
+
+
+def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if value is None:
@@ -47,9 +71,9 @@ def text(value: Any) -> str:
     if isinstance(value, JsonArray):
         return orjson.dumps(value).decode()
     if isinstance(value, list):
-        return f"[{', '.join(map(text, value))}]"
+        return f"[{', '.join(map(_text, value))}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{text(k)}={text(v)}' for k, v in value.items())}}}"
+        return f"{{{', '.join(f'{_text(k)}={_text(v)}' for k, v in value.items())}}}"
     return str(value)
 
 
@@ -109,8 +133,11 @@ def call(value: Any, name: str, arguments: list[Any]) -> Any:
         arguments = [value, *arguments]
     if method is None:
         return None
+    if name in _COMPARING:
+        weighed(arguments)
     try:
-        return method(*arguments)
+        result = method(*arguments)
+        return limited(result) if isinstance(result, str) else result
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, re.error) as error:
         if isinstance(error, VtlError):
             raise
@@ -126,7 +153,7 @@ def _is_number(value: Any) -> bool:
 
 def _add(left: Any, right: Any) -> Any:
     if _is_number(left) and _is_number(right):
-        return left + right
+        return _bounded(left + right)
     if left is None or right is None or not (isinstance(left, str) or isinstance(right, str)):
         return None
     return limited(text(left) + text(right))
@@ -137,11 +164,17 @@ def _arithmetic(operate: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
         if not (_is_number(left) and _is_number(right)):
             return None
         try:
-            return operate(left, right)
+            return _bounded(operate(left, right))
         except (ArithmeticError, ValueError):
             return None
 
     return checked
+
+
+def _bounded(number: Any) -> Any:
+    if isinstance(number, int) and number.bit_length() > _BITS_MAX:
+        raise VtlError("a number is too large")
+    return number
 
 
 def _divide(left: Any, right: Any) -> Any:
@@ -161,6 +194,7 @@ def _equal(left: Any, right: Any) -> bool:
         return left is right
     if type(left) is not type(right) and not (_is_number(left) and _is_number(right)):
         return text(left) == text(right)  # of unlike types Velocity compares the texts
+    weighed([left, right])
     return bool(left == right)
 
 
@@ -194,8 +228,28 @@ def _replacement(text: str) -> str:
     return re.sub(r"\$(\d)", r"\\g<\1>", text)
 
 
+def _replaced(value: str, pattern: str, new: str, count: int = 0) -> str:
+    replacement, size = _replacement(new), 0
+
+    def expanded(found: re.Match[str]) -> str:
+        nonlocal size
+        size += len(new) + new.count("$") * len(value)
+        if size > 2 * TEXT_MAX:
+            raise VtlError("a text is too long")
+        return found.expand(replacement)
+
+    return regexes.compiled(pattern).sub(expanded, value, count)
+
+
+def _replaced_text(value: str, old: str, new: str) -> str:
+    if value.count(old) * len(new) > TEXT_MAX:
+        raise VtlError("a text is too long")
+    return value.replace(old, new)
+
+
 def _split(value: str, pattern: str, limit: int = 0) -> list[str]:
-    parts = re.split(pattern, value, maxsplit=max(0, limit - 1) if limit > 0 else 0)
+    splits = min(limit, _NUMBERS_MAX) - 1 if limit > 0 else _NUMBERS_MAX
+    parts = regexes.compiled(pattern).split(value, splits) if splits else [value]
     while limit == 0 and len(parts) > 1 and not parts[-1]:
         parts.pop()
     return parts
@@ -212,6 +266,13 @@ def _added(value: list[Any], *arguments: Any) -> bool | None:
         value.insert(arguments[0], arguments[1])
         return None
     value.append(arguments[0])
+    return True
+
+
+def _all_added(value: list[Any], more: list[Any]) -> bool:
+    if len(value) + len(more) > _WEIGHT_MAX:
+        raise VtlError("a list is too large")
+    value.extend(more)
     return True
 
 
@@ -253,7 +314,7 @@ _STRING: Mapping[str, Callable[..., Any]] = {
     "toUpperCase": str.upper,
     "charAt": _at,
     "substring": _part,
-    "concat": lambda s, other: limited(s + other),
+    "concat": lambda s, other: s + other,
     "contains": lambda s, part: text(part) in s,
     "startsWith": str.startswith,
     "endsWith": str.endswith,
@@ -261,10 +322,10 @@ _STRING: Mapping[str, Callable[..., Any]] = {
     "lastIndexOf": lambda s, part: s.rfind(part),
     "equalsIgnoreCase": lambda s, other: s.lower() == other.lower(),
     "compareTo": _order,
-    "replace": lambda s, old, new: limited(s.replace(old, new)),
-    "replaceAll": lambda s, old, new: limited(re.sub(old, _replacement(new), s)),
-    "replaceFirst": lambda s, old, new: re.sub(old, _replacement(new), s, count=1),
-    "matches": lambda s, pattern: re.fullmatch(pattern, s) is not None,
+    "replace": _replaced_text,
+    "replaceAll": _replaced,
+    "replaceFirst": lambda s, old, new: _replaced(s, old, new, 1),
+    "matches": lambda s, pattern: regexes.compiled(pattern).fullmatch(s) is not None,
     "split": _split,
     "valueOf": lambda s, value: text(value),
     "isBlank": lambda s: not s.strip(),
@@ -275,7 +336,7 @@ _LIST: Mapping[str, Callable[..., Any]] = {
     "get": lambda items, index: items[index] if index >= 0 else None,
     "set": _set_item,
     "add": _added,
-    "addAll": lambda items, more: items.extend(more) or True,
+    "addAll": _all_added,
     "contains": lambda items, item: item in items,
     "containsAll": lambda items, more: all(item in items for item in more),
     "indexOf": lambda items, item: items.index(item) if item in items else -1,
