@@ -41,7 +41,7 @@ SHELVES: list[set[str]] = [
     {"events"},
     {"store"},
     {"exchange"},
-    {"config", "errors"},
+    {"config", "errors", "npm"},
 ]
 # Services stand on `wire.service`, the contract they fill; `wire` never imports a service.
 BANNED_FILES = {"utils", "helpers", "common", "base", "manager", "misc", "models_", "provider"}

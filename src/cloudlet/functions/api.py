@@ -27,6 +27,7 @@ async def create_function(call: Call) -> Output:
     await assume(call.cloud, call.params["Role"], name)  # a role that Lambda can't use is refused
     code = await uploads.load(call, call.params.get("Code") or {})
     output: Output = await call.cloud.database.write(lambda tx: _create(call, tx, name, code))
+    await _equip(call, name)
     return await _publish_if_asked(call, name, output)
 
 
@@ -91,6 +92,7 @@ async def update_function_code(call: Call) -> Output:
 
     output: Output = await call.cloud.database.write(change)
     _recycle(call, name)
+    await _equip(call, name)
     return await _publish_if_asked(call, name, output)
 
 
@@ -124,6 +126,11 @@ async def _publish_if_asked(call: Call, name: str, output: Output) -> Output:
         call.params["FunctionName"] = name
         return await versions.publish(call, name, "")
     return output
+
+
+async def _equip(call: Call, name: str) -> None:
+    if call.state is not None:
+        await call.state.equip(name)
 
 
 def _recycle(call: Call, name: str, version: str = LATEST) -> None:

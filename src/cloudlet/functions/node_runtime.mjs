@@ -5,11 +5,13 @@
 
 import fs from "node:fs";
 import http from "node:http";
-import { createRequire } from "node:module";
+import https from "node:https";
+import module, { createRequire } from "node:module";
 import path from "node:path";
 import { Writable } from "node:stream";
-import { pathToFileURL } from "node:url";
+import { pathToFileURL, urlToHttpOptions } from "node:url";
 import { format } from "node:util";
+import { parents, resolveAtOnce } from "./node_resolution.mjs";
 
 const env = process.env;
 const api = new URL(`http://${env.AWS_LAMBDA_RUNTIME_API}`);
@@ -19,8 +21,8 @@ const STREAMING = Symbol("streamed answer");
 const PRELUDE = "application/vnd.awslambda.http-integration-response";
 const LEVELS = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
 const SDK_HINT =
-  "[cloudlet] The AWS SDK for JavaScript is not part of this runtime:" +
-  " put it into the function's node_modules or a layer.";
+  "[cloudlet] npm could not install the AWS SDK for JavaScript, as cloudlet's log tells:" +
+  " deploy the function again, or put it into its node_modules or a layer.";
 let running; // the invocation under way
 
 function call(method, target, headers = {}, own = agent) {
@@ -258,6 +260,37 @@ async function answer(handler, event, headers) {
   }
 }
 
+// --- What AWS's machines have: packages along NODE_PATH, and the gateway under its own address
+
+function findPackages() {
+  if (module.registerHooks) module.registerHooks({ resolve: resolveAtOnce });
+  else if (parents.length > 0) module.register("./node_resolution.mjs", import.meta.url);
+}
+
+const EXECUTE_API = /^[^.]+\.execute-api\.[^.]+\.amazonaws\.com$/;
+
+/** Code that names a gateway's AWS address stays unchanged: its requests go to this cloud, signed
+ * and with the Host header as for AWS. */
+function steerClients() {
+  if (!env.AWS_ENDPOINT_URL) return;
+  const { hostname, port } = new URL(env.AWS_ENDPOINT_URL);
+  const plain = https.request;
+  https.request = (...input) => {
+    const isAddress = typeof input[0] === "string" || input[0] instanceof URL;
+    const url = isAddress ? new URL(input.shift()) : {};
+    const given = typeof input[0] === "object" ? input.shift() : {};
+    const options = { ...(isAddress ? urlToHttpOptions(url) : {}), ...given };
+    const host = options.hostname ?? options.host ?? "";
+    if (!EXECUTE_API.test(host)) return plain(options, ...input);
+    const headers = { ...options.headers };
+    if (!Object.keys(headers).some((name) => name.toLowerCase() === "host")) headers.host = host;
+    const here = { protocol: "http:", host: hostname, hostname, port, agent: undefined, headers };
+    return http.request({ ...options, ...here }, ...input);
+  };
+  https.get = (...input) => https.request(...input).end();
+  module.syncBuiltinESMExports();
+}
+
 // --- The handler
 
 async function load() {
@@ -313,6 +346,8 @@ function isFile(file) {
 async function main() {
   let handler;
   try {
+    findPackages();
+    steerClients();
     handler = await load();
   } catch (error) {
     await postError("/init/error", error, "Uncaught Exception");

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cloudlet.config import Config
-from cloudlet.functions import interpreters, linux, worker
+from cloudlet.functions import interpreters, linux, node_packages, worker
 from cloudlet.functions.interpreters import Interpreter
 from cloudlet.functions.worker_process import Spec, WorkerProcess
 
@@ -23,6 +23,7 @@ _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 _BUNDLED = ("boto3", "botocore", "urllib3")
 _KINDS = ("on-demand", "provisioned-concurrency")  # of initialization
 _NODE_RUNTIME = Path(__file__).with_name("node_runtime.mjs")
+_NODE_RESOLUTION = Path(__file__).with_name("node_resolution.mjs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +120,15 @@ def _program(config: Config, spec: Spec, interpreter: Interpreter) -> _Program:
     if interpreter.kind == "node":
         # V8 would let its heap grow with the machine's memory, past the function's
         heap = f"--max-old-space-size={spec.memory_mb * 3 // 4}"
+        sdk = node_packages.provide(config.data, spec)
         return _Program(
             [interpreter.command, heap, str(_NODE_RUNTIME)],
             [],
-            [str(_NODE_RUNTIME)],
-            {"AWS_EXECUTION_ENV": f"AWS_Lambda_{spec.runtime}"},
+            [str(_NODE_RUNTIME), str(_NODE_RESOLUTION), *filter(None, [sdk])],
+            {
+                "AWS_EXECUTION_ENV": f"AWS_Lambda_{spec.runtime}",
+                "NODE_PATH": ":".join(_node_paths(spec, sdk)),
+            },
         )
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     if interpreter.kind == "python":
@@ -146,6 +151,12 @@ def _program(config: Config, spec: Spec, interpreter: Interpreter) -> _Program:
     return _Program([sys.executable, worker.__file__] if brings_boto3 else None, path)
 
 
+def _node_paths(spec: Spec, sdk: str) -> list[str]:
+    major = spec.runtime.removeprefix("nodejs").removesuffix(".x")
+    homes = [f"{layer}/nodejs{sub}" for layer in spec.layers for sub in (f"/node{major}", "")]
+    return [f"{home}/node_modules" for home in (*homes, spec.folder, *filter(None, [sdk]))]
+
+
 def _bootstrap(spec: Spec) -> str:
     """The code's own, or a layer's."""
     places = [Path(folder, "bootstrap") for folder in (spec.folder, *spec.layers)]
@@ -157,7 +168,6 @@ def _environment(config: Config, process: WorkerProcess, runtime_port: int) -> d
     spec = process.spec
     libraries = [spec.folder, f"{spec.folder}/lib", *(f"{layer}/lib" for layer in spec.layers)]
     programs = [f"{layer}/bin" for layer in spec.layers]
-    node_paths = [f"{layer}/nodejs/node_modules" for layer in spec.layers]
     return {
         "_HANDLER": spec.handler,
         "AWS_LAMBDA_FUNCTION_NAME": spec.name,
@@ -175,7 +185,6 @@ def _environment(config: Config, process: WorkerProcess, runtime_port: int) -> d
         "LANG": "en_US.UTF-8",
         "LD_LIBRARY_PATH": ":".join(libraries),
         "PATH": ":".join([*programs, str(Path(sys.executable).parent), _SYSTEM_PATH]),
-        "NODE_PATH": ":".join([*node_paths, f"{spec.folder}/node_modules"]),
         "TZ": ":UTC",
     }
 

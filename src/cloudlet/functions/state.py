@@ -24,6 +24,7 @@ from cloudlet.functions import (
     limits,
     measurements,
     names,
+    node_packages,
     provisioned,
     records,
     traces,
@@ -97,6 +98,12 @@ class Functions:
         """Workers of the function are replaced; running invocations finish first."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.pool.recycle, function_arn, version)
+
+    async def equip(self, name: str) -> None:
+        """What the function's code takes for granted is there before anybody invokes it."""
+        spec = spec_of(self.cloud, self.find(name))
+        data = self.cloud.config.data
+        await asyncio.to_thread(node_packages.provide, data, spec, insists=True)
 
     def provision(self) -> None:
         """Keeps as many workers as provisioned concurrency asks for."""

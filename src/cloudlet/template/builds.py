@@ -18,6 +18,7 @@ from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 
+from cloudlet import npm
 from cloudlet.store.database import Database
 from cloudlet.template import folders
 from cloudlet.template.problems import TemplateError
@@ -173,7 +174,7 @@ def _npm(order: Order, target: Path, lock: Path) -> None:
     for file in filter(Path.is_file, (order.asks, lock, order.folder / ".npmrc")):
         shutil.copy2(file, target)
     how = "ci" if lock.is_file() else "install"
-    _run(order, ["npm", how, "--omit=dev", "--no-audit", "--no-fund", "--silent"], target)
+    _run(order, [*npm.command(), how, "--omit=dev", *npm.OPTIONS], target)
 
 
 def _run(order: Order, command: list[str], folder: Path) -> None:
