@@ -1,6 +1,7 @@
 """A cloud without a network: calls operation functions as the dispatcher would."""
 
 import asyncio
+import inspect
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -64,7 +65,7 @@ class Bench:
         call = Call(self.cloud, "", operation.__name__, params, caller, request, self.state)
         if asyncio.iscoroutinefunction(operation):
             output = asyncio.run(operation(call))
-        elif "tx" in operation.__code__.co_varnames[:2]:
+        elif "tx" in inspect.signature(operation).parameters:
             output = self.database.write_now(lambda tx: operation(call, tx))
         else:
             with self.database.snapshot() as view:

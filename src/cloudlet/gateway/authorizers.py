@@ -3,60 +3,18 @@
 https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis-apiid-authorizers.html
 """
 
-from cloudlet.call import Call, Output
-from cloudlet.errors import AwsError
+from cloudlet.call import Call
 from cloudlet.gateway import configuration, parts
-from cloudlet.gateway.configuration import Document, bad_request, new_id
+from cloudlet.gateway.api_parts import Part
+from cloudlet.gateway.configuration import Document, bad_request, chosen, conflict, new_id
 from cloudlet.gateway.lambda_authorizers import TTL_S_MAX
 from cloudlet.gateway.variables import is_source
 from cloudlet.store.database import Transaction, View
 
 _MEMBERS = (
-    "AuthorizerCredentialsArn",
-    "AuthorizerPayloadFormatVersion",
-    "AuthorizerResultTtlInSeconds",
-    "AuthorizerType",
-    "AuthorizerUri",
-    "EnableSimpleResponses",
-    "IdentitySource",
-    "JwtConfiguration",
-    "Name",
+    "AuthorizerCredentialsArn AuthorizerPayloadFormatVersion AuthorizerResultTtlInSeconds"
+    " AuthorizerType AuthorizerUri EnableSimpleResponses IdentitySource JwtConfiguration Name"
 )
-
-
-def create_authorizer(call: Call, tx: Transaction) -> Output:
-    return _save(call, tx, {"AuthorizerId": new_id(6)})
-
-
-def get_authorizer(call: Call, view: View) -> Output:
-    params = call.params
-    return configuration.part(view, params["ApiId"], "authorizer", params["AuthorizerId"])
-
-
-def get_authorizers(call: Call, view: View) -> Output:
-    api_id = call.params["ApiId"]
-    configuration.api(view, api_id)
-    return configuration.page(configuration.parts(view, api_id, "authorizer"), call.params)
-
-
-def update_authorizer(call: Call, tx: Transaction) -> Output:
-    params = call.params
-    return _save(
-        call, tx, configuration.part(tx, params["ApiId"], "authorizer", params["AuthorizerId"])
-    )
-
-
-def delete_authorizer(call: Call, tx: Transaction) -> None:
-    api_id, identifier = call.params["ApiId"], call.params["AuthorizerId"]
-    for route in configuration.parts(tx, api_id, "route"):
-        if route.get("AuthorizerId") == identifier:
-            raise AwsError(
-                "ConflictException",
-                f"Cannot delete authorizer '{identifier}'. It is referenced by a route.",
-                409,
-            )
-    configuration.delete_part(tx, api_id, "authorizer", identifier)
-    configuration.changed(call, tx, api_id)
 
 
 def reset_authorizers_cache(call: Call, tx: Transaction) -> None:
@@ -68,7 +26,7 @@ def reset_authorizers_cache(call: Call, tx: Transaction) -> None:
 
 def authorizer(params: Document, protocol: str, existing: Document) -> Document:
     """The authorizer's document after `params`; raises on what is wrong."""
-    document = existing | {n: params[n] for n in _MEMBERS if params.get(n) is not None}
+    document = existing | chosen(params, _MEMBERS)
     if params.get("IdentityValidationExpression"):
         raise bad_request("IdentityValidationExpression is not supported")
     kind = document.get("AuthorizerType")
@@ -102,10 +60,8 @@ def _check_function(document: Document, protocol: str) -> None:
     if not document.get("AuthorizerUri"):
         raise bad_request("AuthorizerUri is required for REQUEST authorizers")
     parts.function_arn(document["AuthorizerUri"])
-    version, ttl_s = (
-        document.get("AuthorizerPayloadFormatVersion"),
-        document.get("AuthorizerResultTtlInSeconds") or 0,
-    )
+    version = document.get("AuthorizerPayloadFormatVersion")
+    ttl_s = document.get("AuthorizerResultTtlInSeconds") or 0
     if protocol == "WEBSOCKET":
         for name in ("AuthorizerPayloadFormatVersion", "EnableSimpleResponses"):
             if document.get(name):
@@ -135,10 +91,19 @@ def check_route(view: View, api_id: str, route: Document) -> None:
         )
 
 
-def _save(call: Call, tx: Transaction, document: Document) -> Output:
+def _save(call: Call, tx: Transaction, before: Document | None) -> Document:
     api_id = call.params["ApiId"]
     protocol = configuration.api(tx, api_id)["ProtocolType"]
-    document = authorizer(call.params, protocol, document)
+    document = authorizer(call.params, protocol, before or {"AuthorizerId": new_id(6)})
     configuration.save_part(tx, api_id, ("authorizer", document["AuthorizerId"]), document)
     configuration.changed(call, tx, api_id)
     return document
+
+
+def _free(call: Call, tx: Transaction, identifier: str) -> None:
+    for route in configuration.parts(tx, call.params["ApiId"], "route"):
+        if route.get("AuthorizerId") == identifier:
+            raise conflict(f"Cannot delete authorizer '{identifier}'. It is referenced by a route.")
+
+
+PART = Part("Authorizer", _save, _free)

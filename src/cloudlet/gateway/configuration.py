@@ -32,6 +32,15 @@ def bad_request(message: str) -> AwsError:
     return AwsError("BadRequestException", message, 400)
 
 
+def conflict(message: str) -> AwsError:
+    return AwsError("ConflictException", message, 409)
+
+
+def chosen(params: Document, names: str) -> Document:
+    """The members of `names` that the caller has given."""
+    return {name: params[name] for name in names.split() if params.get(name) is not None}
+
+
 def api(view: View, api_id: str) -> Document:
     text = view.value("SELECT document FROM gateway_apis WHERE api_id = ?", (api_id,))
     if text is None:

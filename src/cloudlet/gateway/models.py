@@ -10,40 +10,21 @@ from typing import Any
 
 import orjson
 
-from cloudlet.call import Call, Output
-from cloudlet.errors import AwsError
+from cloudlet.call import Call
 from cloudlet.gateway import configuration
-from cloudlet.gateway.configuration import Document, bad_request, new_id
+from cloudlet.gateway.api_parts import Part
+from cloudlet.gateway.configuration import Document, bad_request, chosen, conflict, new_id
 from cloudlet.store.database import Transaction, View
 
 _NAME = re.compile(r"[A-Za-z0-9]{1,128}")
 
 
-def create_model(call: Call, tx: Transaction) -> Output:
-    return _save(call, tx, {"ModelId": new_id(6), "ContentType": "application/json"})
-
-
-def get_model(call: Call, view: View) -> Output:
-    return configuration.part(view, call.params["ApiId"], "model", call.params["ModelId"])
-
-
-def get_models(call: Call, view: View) -> Output:
-    configuration.api(view, call.params["ApiId"])
-    return configuration.page(configuration.parts(view, call.params["ApiId"], "model"), call.params)
-
-
-def update_model(call: Call, tx: Transaction) -> Output:
-    return _save(call, tx, get_model(call, tx))
-
-
-def delete_model(call: Call, tx: Transaction) -> None:
-    api_id, model = call.params["ApiId"], get_model(call, tx)
+def _free(call: Call, tx: Transaction, identifier: str) -> None:
+    api_id = call.params["ApiId"]
+    name = configuration.part(tx, api_id, "model", identifier)["Name"]
     for route in configuration.parts(tx, api_id, "route"):
-        if model["Name"] in (route.get("RequestModels") or {}).values():
-            message = f"Cannot delete model '{model['Name']}'. It is referenced by a route."
-            raise AwsError("ConflictException", message, 409)
-    configuration.delete_part(tx, api_id, "model", model["ModelId"])
-    configuration.changed(call, tx, api_id)
+        if name in (route.get("RequestModels") or {}).values():
+            raise conflict(f"Cannot delete model '{name}'. It is referenced by a route.")
 
 
 def check_route(view: View, api_id: str, route: Document) -> None:
@@ -69,17 +50,15 @@ def _validator(schema: str) -> Any:
     return Draft4Validator(orjson.loads(schema))
 
 
-def _save(call: Call, tx: Transaction, document: Document) -> Output:
+def _save(call: Call, tx: Transaction, before: Document | None) -> Document:
     api_id = call.params["ApiId"]
-    for name in ("ContentType", "Description", "Name", "Schema"):
-        if call.params.get(name) is not None:
-            document[name] = call.params[name]
+    document = before or {"ModelId": new_id(6), "ContentType": "application/json"}
+    document |= chosen(call.params, "ContentType Description Name Schema")
     if not _NAME.fullmatch(document["Name"]):
         raise bad_request(f"Model name must be alphanumeric: {document['Name']}")
     for other in configuration.parts(tx, api_id, "model"):
         if other["Name"] == document["Name"] and other["ModelId"] != document["ModelId"]:
-            message = f"Model with name {document['Name']} already exists"
-            raise AwsError("ConflictException", message, 409)
+            raise conflict(f"Model with name {document['Name']} already exists")
     _check_schema(document["Schema"])
     configuration.save_part(tx, api_id, ("model", document["ModelId"]), document)
     configuration.changed(call, tx, api_id)
@@ -93,3 +72,6 @@ def _check_schema(schema: str) -> None:
         Draft4Validator.check_schema(orjson.loads(schema))
     except (ValueError, SchemaError) as error:
         raise bad_request(f"Invalid model schema specified: {error}") from None
+
+
+PART = Part("Model", _save, _free)

@@ -5,9 +5,9 @@ Options that the data plane cannot honour are refused here, by name.
 
 import re
 
-from cloudlet.errors import NotImplementedByCloudlet
+from cloudlet.errors import NotImplementedByCloudlet, refuse
 from cloudlet.gateway import mapping, service_integrations
-from cloudlet.gateway.configuration import Document, bad_request, new_id
+from cloudlet.gateway.configuration import Document, bad_request, chosen, new_id
 
 _ROUTE_KEY = re.compile(r"(GET|PUT|POST|DELETE|OPTIONS|HEAD|PATCH|ANY) (/\S*)")
 _SEGMENT = re.compile(r"\{[\w.:-]+\+?\}|[^{}]*")
@@ -22,15 +22,21 @@ _ABSENT = {
     "HTTP": ("RequestTemplates", "TemplateSelectionExpression"),
     "WEBSOCKET": ("ResponseParameters",),
 }
+_ROUTE = (
+    "ModelSelectionExpression OperationName RequestModels RouteKey"
+    " RouteResponseSelectionExpression Target"
+)
+_INTEGRATION = (
+    "ConnectionType CredentialsArn Description IntegrationMethod IntegrationType IntegrationUri"
+    " IntegrationSubtype PassthroughBehavior PayloadFormatVersion RequestParameters"
+    " RequestTemplates ResponseParameters TemplateSelectionExpression TimeoutInMillis"
+)
 _TIMEOUT_MS_MAX = {"HTTP": 30_000, "WEBSOCKET": 29_000}
 
 
 def route(params: Document, protocol: str, existing: Document | None = None) -> Document:
     """The route's document after `params`; raises on what is wrong or not there."""
-    if params.get("ApiKeyRequired"):
-        raise NotImplementedByCloudlet("A route with ApiKeyRequired")
-    if params.get("RequestParameters"):
-        raise NotImplementedByCloudlet("A route with RequestParameters")
+    refuse(params, "ApiKeyRequired", "RequestParameters", what="A route with {}")
     for name in ("ModelSelectionExpression", "RequestModels"):
         if params.get(name) and protocol == "HTTP":
             raise bad_request(f"{name} is supported only for WEBSOCKET APIs")
@@ -39,16 +45,7 @@ def route(params: Document, protocol: str, existing: Document | None = None) -> 
         "ApiKeyRequired": False,
         "AuthorizationType": "NONE",
     }
-    for name in (
-        "ModelSelectionExpression",
-        "OperationName",
-        "RequestModels",
-        "RouteKey",
-        "RouteResponseSelectionExpression",
-        "Target",
-    ):
-        if params.get(name) is not None:
-            document[name] = params[name]
+    document |= chosen(params, _ROUTE)
     key = document["RouteKey"]
     _authorize(params, document, protocol)
     if protocol == "HTTP" and key != "$default":
@@ -64,9 +61,7 @@ def route(params: Document, protocol: str, existing: Document | None = None) -> 
 
 def _authorize(params: Document, route: Document, protocol: str) -> None:
     """Takes what a route's parameters say of authorization into its document."""
-    for name in ("AuthorizationType", "AuthorizerId", "AuthorizationScopes"):
-        if params.get(name) is not None:
-            route[name] = params[name]
+    route |= chosen(params, "AuthorizationType AuthorizerId AuthorizationScopes")
     kind = route["AuthorizationType"]
     if kind not in ("NONE", "AWS_IAM", "CUSTOM", *(["JWT"] if protocol == "HTTP" else [])):
         raise bad_request(f"AuthorizationType {kind} is not supported for {protocol} APIs")
@@ -101,24 +96,7 @@ def integration(params: Document, protocol: str, existing: Document | None = Non
         "TimeoutInMillis": _TIMEOUT_MS_MAX[protocol],
         "PayloadFormatVersion": None if protocol == "HTTP" else "1.0",
     }
-    for name in (
-        "ConnectionType",
-        "CredentialsArn",
-        "Description",
-        "IntegrationMethod",
-        "IntegrationType",
-        "IntegrationUri",
-        "IntegrationSubtype",
-        "PassthroughBehavior",
-        "PayloadFormatVersion",
-        "RequestParameters",
-        "RequestTemplates",
-        "ResponseParameters",
-        "TemplateSelectionExpression",
-        "TimeoutInMillis",
-    ):
-        if params.get(name) is not None:
-            document[name] = params[name]
+    document |= chosen(params, _INTEGRATION)
     _refuse_absent(params, document, protocol)
     if not 50 <= document["TimeoutInMillis"] <= _TIMEOUT_MS_MAX[protocol]:
         raise bad_request(f"Timeout should be between 50 ms and {_TIMEOUT_MS_MAX[protocol]} ms")
@@ -149,9 +127,8 @@ def _refuse_absent(params: Document, document: Document, protocol: str) -> None:
         raise NotImplementedByCloudlet(f"ConnectionType {document['ConnectionType']}")
     if "user/" in (document.get("CredentialsArn") or ""):
         raise NotImplementedByCloudlet("An integration with its caller's credentials")
-    for name in (*_ABSENT[protocol], "TlsConfig", "ContentHandlingStrategy"):
-        if params.get(name):
-            raise NotImplementedByCloudlet(f"An integration of a {protocol} API with {name}")
+    absent = (*_ABSENT[protocol], "TlsConfig", "ContentHandlingStrategy")
+    refuse(params, *absent, what=f"An integration of a {protocol} API with {{}}")
 
 
 def _check_mapping(document: Document) -> None:

@@ -7,115 +7,49 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocke
 
 import re
 
-from cloudlet.call import Call, Output
-from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.call import Call
+from cloudlet.errors import NotImplementedByCloudlet, refuse
 from cloudlet.gateway import configuration
-from cloudlet.gateway.configuration import Document, bad_request
-from cloudlet.store.database import Transaction, View
+from cloudlet.gateway.api_parts import Part
+from cloudlet.gateway.configuration import Document, bad_request, chosen, conflict, new_id
+from cloudlet.store.database import Transaction
 
 _KEY = re.compile(r"\$default|/.+/")
 _DEFAULT = (None, "", "$default", "\\$default")
 
 
-def create_route_response(call: Call, tx: Transaction) -> Output:
-    """Makes a WebSocket route answer with what its function returns."""
-    api_id, route_id = call.params["ApiId"], call.params["RouteId"]
-    configuration.part(tx, api_id, "route", route_id)
-    if call.params["RouteResponseKey"] != "$default":
+def _save_route_response(call: Call, tx: Transaction, before: Document | None) -> Document:
+    """Makes a WebSocket route answer with what its function returns; the key never changes."""
+    params, api_id = call.params, call.params["ApiId"]
+    if before is None:
+        configuration.part(tx, api_id, "route", params["RouteId"])
+    if params.get("RouteResponseKey", "$default") != "$default":
         raise bad_request("RouteResponseKey must be $default")
-    _refuse_models(call)
+    absent = ("ModelSelectionExpression", "ResponseModels", "ResponseParameters")
+    refuse(params, *absent, what="A route response with {}")
+    if before is not None:
+        return before
     document = {
-        "RouteResponseId": configuration.new_id(6),
+        "RouteResponseId": new_id(6),
         "RouteResponseKey": "$default",
-        "RouteId": route_id,
+        "RouteId": params["RouteId"],
     }
     key = ("routeresponse", document["RouteResponseId"])
-    configuration.save_part(tx, api_id, key, document, parent=route_id)
+    configuration.save_part(tx, api_id, key, document, parent=params["RouteId"])
     configuration.changed(call, tx, api_id)
     return document
 
 
-def get_route_response(call: Call, view: View) -> Output:
-    params = call.params
-    return configuration.part(view, params["ApiId"], "routeresponse", params["RouteResponseId"])
-
-
-def get_route_responses(call: Call, view: View) -> Output:
-    api_id, route_id = call.params["ApiId"], call.params["RouteId"]
-    configuration.part(view, api_id, "route", route_id)
-    found = configuration.parts(view, api_id, "routeresponse", route_id)
-    return configuration.page(found, call.params)
-
-
-def delete_route_response(call: Call, tx: Transaction) -> None:
-    _delete(call, tx, "routeresponse")
-
-
-def update_route_response(call: Call, tx: Transaction) -> Output:
-    """Nothing of it can change: the key is always `$default`."""
-    if call.params.get("RouteResponseKey", "$default") != "$default":
-        raise bad_request("RouteResponseKey must be $default")
-    _refuse_models(call)
-    params = call.params
-    return configuration.part(tx, params["ApiId"], "routeresponse", params["RouteResponseId"])
-
-
-def create_integration_response(call: Call, tx: Transaction) -> Output:
-    api_id, integration_id = call.params["ApiId"], call.params["IntegrationId"]
-    if configuration.api(tx, api_id)["ProtocolType"] != "WEBSOCKET":
-        raise bad_request("IntegrationResponses are supported only for WEBSOCKET APIs")
-    configuration.part(tx, api_id, "integration", integration_id)
-    document = {
-        "IntegrationResponseId": configuration.new_id(7),
-        "IntegrationId": integration_id,
-    }
-    return _save(call, tx, document)
-
-
-def get_integration_response(call: Call, view: View) -> Output:
-    params = call.params
-    return configuration.part(
-        view, params["ApiId"], "integrationresponse", params["IntegrationResponseId"]
-    )
-
-
-def get_integration_responses(call: Call, view: View) -> Output:
-    api_id, integration_id = call.params["ApiId"], call.params["IntegrationId"]
-    configuration.part(view, api_id, "integration", integration_id)
-    found = configuration.parts(view, api_id, "integrationresponse", integration_id)
-    return configuration.page(found, call.params)
-
-
-def update_integration_response(call: Call, tx: Transaction) -> Output:
-    return _save(call, tx, get_integration_response(call, tx))
-
-
-def delete_integration_response(call: Call, tx: Transaction) -> None:
-    _delete(call, tx, "integrationresponse")
-
-
-def _delete(call: Call, tx: Transaction, kind: str) -> None:
-    member = {"routeresponse": "RouteResponseId"}.get(kind, "IntegrationResponseId")
-    configuration.delete_part(tx, call.params["ApiId"], kind, call.params[member])
-    configuration.changed(call, tx, call.params["ApiId"])
-
-
-def _refuse_models(call: Call) -> None:
-    for name in ("ModelSelectionExpression", "ResponseModels", "ResponseParameters"):
-        if call.params.get(name):
-            raise NotImplementedByCloudlet(f"A route response with {name}")
-
-
-def _save(call: Call, tx: Transaction, document: Document) -> Output:
+def _save_integration_response(call: Call, tx: Transaction, before: Document | None) -> Document:
     params, api_id = call.params, call.params["ApiId"]
-    for name in ("ContentHandlingStrategy", "ResponseParameters"):
-        if params.get(name):
-            raise NotImplementedByCloudlet(f"An integration response with {name}")
+    document = before or _new(call, tx)
+    absent = ("ContentHandlingStrategy", "ResponseParameters")
+    refuse(params, *absent, what="An integration response with {}")
     if params.get("TemplateSelectionExpression") not in _DEFAULT:
         raise NotImplementedByCloudlet("TemplateSelectionExpression of an integration response")
-    for name in ("IntegrationResponseKey", "ResponseTemplates", "TemplateSelectionExpression"):
-        if params.get(name) is not None:
-            document[name] = params[name]
+    document |= chosen(
+        params, "IntegrationResponseKey ResponseTemplates TemplateSelectionExpression"
+    )
     key = document["IntegrationResponseKey"]
     if not _KEY.fullmatch(key):
         raise bad_request("IntegrationResponseKey must be $default or a pattern: /200/")
@@ -123,8 +57,20 @@ def _save(call: Call, tx: Transaction, document: Document) -> Output:
     for other in configuration.parts(tx, api_id, "integrationresponse", integration_id):
         is_own = other["IntegrationResponseId"] == identifier
         if other["IntegrationResponseKey"] == key and not is_own:
-            raise AwsError("ConflictException", f"Integration response {key} already exists", 409)
+            raise conflict(f"Integration response {key} already exists")
     stored = ("integrationresponse", identifier)
     configuration.save_part(tx, api_id, stored, document, parent=integration_id)
     configuration.changed(call, tx, api_id)
     return document
+
+
+def _new(call: Call, tx: Transaction) -> Document:
+    api_id, integration_id = call.params["ApiId"], call.params["IntegrationId"]
+    if configuration.api(tx, api_id)["ProtocolType"] != "WEBSOCKET":
+        raise bad_request("IntegrationResponses are supported only for WEBSOCKET APIs")
+    configuration.part(tx, api_id, "integration", integration_id)
+    return {"IntegrationResponseId": new_id(7), "IntegrationId": integration_id}
+
+
+ROUTE_RESPONSE = Part("RouteResponse", _save_route_response, parent="Route")
+INTEGRATION_RESPONSE = Part("IntegrationResponse", _save_integration_response, parent="Integration")

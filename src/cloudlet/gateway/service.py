@@ -22,6 +22,11 @@ from cloudlet.gateway.http_api import Gateway
 from cloudlet.wire import models as wire
 from cloudlet.wire.service import Service, operations
 
+_PARTS = (
+    *(resources.ROUTE, resources.INTEGRATION, resources.STAGE, resources.DEPLOYMENT),
+    *(responses.ROUTE_RESPONSE, responses.INTEGRATION_RESPONSE, models.PART, authorizers.PART),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class GatewayState:
@@ -47,14 +52,9 @@ def service(state: GatewayState | None = None) -> list[Service]:
     return [
         Service(
             "apigatewayv2",
-            operations(
-                wire.operation_names("apigatewayv2"),
-                apis,
-                resources,
-                responses,
-                models,
-                authorizers,
-                domain_names,
+            {each.name: each for part in _PARTS for each in part.operations()}
+            | operations(
+                wire.operation_names("apigatewayv2"), apis, resources, authorizers, domain_names
             ),
             permissions.apigateway,
             state=state.gateway if state else None,

@@ -21,14 +21,14 @@ def make_api(bench: Bench, protocol: str = "HTTP", **options: Any) -> str:
 
 def add_route(bench: Bench, api_id: str, key: str, version: str = "2.0", **route: Any) -> str:
     integration = bench.call(
-        resources.create_integration,
+        resources.INTEGRATION.create,
         ApiId=api_id,
         IntegrationType="AWS_PROXY",
         IntegrationUri=FUNCTION,
         PayloadFormatVersion=version,
     )
     made = bench.call(
-        resources.create_route,
+        resources.ROUTE.create,
         ApiId=api_id,
         RouteKey=key,
         Target=f"integrations/{integration['IntegrationId']}",

@@ -65,12 +65,12 @@ def make(bench: Bench, *keys: str) -> str:
         route_id = add_route(bench, api_id, key, "1.0", RouteResponseSelectionExpression="$default")
         if key == "ask":
             bench.call(
-                responses.create_route_response,
+                responses.ROUTE_RESPONSE.create,
                 ApiId=api_id,
                 RouteId=route_id,
                 RouteResponseKey="$default",
             )
-    bench.call(resources.create_stage, ApiId=api_id, StageName="ws", AutoDeploy=True)
+    bench.call(resources.STAGE.create, ApiId=api_id, StageName="ws", AutoDeploy=True)
     return api_id
 
 
@@ -283,17 +283,17 @@ def make_mock(bench: Bench, **integration: Any) -> str:
     """An API whose `$default` answers without a function."""
     api_id = make_api(bench, "WEBSOCKET")
     made = bench.call(
-        resources.create_integration, ApiId=api_id, **{"IntegrationType": "MOCK", **integration}
+        resources.INTEGRATION.create, ApiId=api_id, **{"IntegrationType": "MOCK", **integration}
     )
     route = bench.call(
-        resources.create_route,
+        resources.ROUTE.create,
         ApiId=api_id,
         RouteKey="$default",
         Target=f"integrations/{made['IntegrationId']}",
         RouteResponseSelectionExpression="$default",
     )
     bench.call(
-        responses.create_route_response,
+        responses.ROUTE_RESPONSE.create,
         ApiId=api_id,
         RouteId=route["RouteId"],
         RouteResponseKey="$default",
@@ -303,13 +303,13 @@ def make_mock(bench: Bench, **integration: Any) -> str:
         (r"/4\d\d/", '{"refused": true}'),
     ):
         bench.call(
-            responses.create_integration_response,
+            responses.INTEGRATION_RESPONSE.create,
             ApiId=api_id,
             IntegrationId=made["IntegrationId"],
             IntegrationResponseKey=key,
             ResponseTemplates={"$default": template},
         )
-    bench.call(resources.create_stage, ApiId=api_id, StageName="ws", AutoDeploy=True)
+    bench.call(resources.STAGE.create, ApiId=api_id, StageName="ws", AutoDeploy=True)
     return api_id
 
 
@@ -343,12 +343,12 @@ def test_mock(bench: Bench, state: GatewayState) -> None:
 def test_authorizer(bench: Bench, state: GatewayState) -> None:
     api_id = make_api(bench, "WEBSOCKET")
     judge = bench.call(
-        authorizers.create_authorizer, ApiId=api_id, Name="a", AuthorizerType="REQUEST",
+        authorizers.PART.create, ApiId=api_id, Name="a", AuthorizerType="REQUEST",
         AuthorizerUri=FUNCTION, IdentitySource=["route.request.querystring.token"],
     )["AuthorizerId"]  # fmt: skip
     add_route(bench, api_id, "$connect", "1.0", AuthorizationType="CUSTOM", AuthorizerId=judge)
     add_route(bench, api_id, "$default", "1.0")
-    bench.call(resources.create_stage, ApiId=api_id, StageName="ws", AutoDeploy=True)
+    bench.call(resources.STAGE.create, ApiId=api_id, StageName="ws", AutoDeploy=True)
     effect = "Allow"
 
     def invoke(params: dict[str, Any]) -> dict[str, Any]:
@@ -420,7 +420,7 @@ def test_log_and_metrics(bench: Bench, state: GatewayState) -> None:
         "DestinationArn": "arn:aws:logs:us-east-1:000000000000:log-group:/live",
         "Format": " ".join(f"$context.{name}" for name in f"requestId {names}".split()),
     }
-    bench.call(resources.update_stage, ApiId=api_id, StageName="ws", AccessLogSettings=logs)
+    bench.call(resources.STAGE.update, ApiId=api_id, StageName="ws", AccessLogSettings=logs)
 
     def invoke(params: dict[str, Any]) -> dict[str, Any]:
         key = orjson.loads(params["Payload"])["requestContext"]["routeKey"]
@@ -457,11 +457,11 @@ def test_log_and_metrics(bench: Bench, state: GatewayState) -> None:
 def test_models(bench: Bench, state: GatewayState) -> None:
     api_id = make_api(bench, "WEBSOCKET")
     schema = '{"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}'
-    made = bench.call(models.create_model, ApiId=api_id, Name="Numbered", Schema=schema)
+    made = bench.call(models.PART.create, ApiId=api_id, Name="Numbered", Schema=schema)
     chosen = {"RequestModels": {"strict": "Numbered"}}
     expression = {"ModelSelectionExpression": "$request.body.mode"}
     add_route(bench, api_id, "$default", "1.0", **chosen, **expression)
-    bench.call(resources.create_stage, ApiId=api_id, StageName="ws", AutoDeploy=True)
+    bench.call(resources.STAGE.create, ApiId=api_id, StageName="ws", AutoDeploy=True)
     answers(bench, {"statusCode": 200})
 
     async def scene(socket: FakeSocket) -> None:
@@ -477,8 +477,8 @@ def test_models(bench: Bench, state: GatewayState) -> None:
     play(state, api_id, scene)
     for wrong in ({"Name": "Numbered"}, {"Name": "a b"}, {"Name": "b", "Schema": '{"type": 1}'}):
         with pytest.raises(AwsError):
-            bench.call(models.create_model, ApiId=api_id, **{"Schema": schema, **wrong})
+            bench.call(models.PART.create, ApiId=api_id, **{"Schema": schema, **wrong})
     with pytest.raises(AwsError, match="referenced"):
-        bench.call(models.delete_model, ApiId=api_id, ModelId=made["ModelId"])
+        bench.call(models.PART.delete, ApiId=api_id, ModelId=made["ModelId"])
     with pytest.raises(AwsError, match="Invalid model"):
         add_route(bench, api_id, "x", "1.0", RequestModels={"$default": "Missing"})

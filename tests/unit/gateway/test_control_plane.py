@@ -37,9 +37,9 @@ def test_import(bench: Bench, state: GatewayState) -> None:
     assert api["Name"] == "share"
     assert api["CorsConfiguration"] == {"AllowOrigins": ["*"], "AllowMethods": ["GET"]}
     assert api["Tags"] == {"httpapi:createdBy": "SAM"}
-    routes = bench.call(resources.get_routes, ApiId=api["ApiId"])["Items"]
+    routes = bench.call(resources.ROUTE.list, ApiId=api["ApiId"])["Items"]
     assert {r["RouteKey"] for r in routes} == {"ANY /v1/{x+}", "GET /s/{id}", "$default"}
-    bench.call(resources.create_stage, ApiId=api["ApiId"], StageName="$default", AutoDeploy=True)
+    bench.call(resources.STAGE.create, ApiId=api["ApiId"], StageName="$default", AutoDeploy=True)
     answers(bench, "x")
     assert ask(state, api["ApiId"], request("GET", "/s/1")).status == 200
     assert bench.invoked[-1][2]["FunctionName"] == FUNCTION
@@ -77,15 +77,15 @@ def test_refusals(bench: Bench) -> None:
         add_route(bench, api_id, "GET /x")
     assert twice.value.status == 409
     with pytest.raises(AwsError) as incomplete:
-        bench.call(resources.create_route, ApiId=api_id, RouteKey="GET /y", AuthorizationType="JWT")
+        bench.call(resources.ROUTE.create, ApiId=api_id, RouteKey="GET /y", AuthorizationType="JWT")
     assert incomplete.value.code == "BadRequestException"
     with pytest.raises(NotImplementedByCloudlet):
         logs = {"DestinationArn": "arn:aws:firehose:x", "Format": "$context.requestId"}
-        bench.call(resources.create_stage, ApiId=api_id, StageName="dev", AccessLogSettings=logs)
-    target = bench.call(resources.get_routes, ApiId=api_id)["Items"][0]["Target"]
+        bench.call(resources.STAGE.create, ApiId=api_id, StageName="dev", AccessLogSettings=logs)
+    target = bench.call(resources.ROUTE.list, ApiId=api_id)["Items"][0]["Target"]
     with pytest.raises(AwsError) as used:
         bench.call(
-            resources.delete_integration,
+            resources.INTEGRATION.delete,
             ApiId=api_id,
             IntegrationId=target.removeprefix("integrations/"),
         )

@@ -26,7 +26,7 @@ def make(bench: Bench, state: GatewayState, **options: Any) -> tuple[str, str]:
     """A site in a bucket and an API below /v1; answers (distribution id, API id)."""
     api_id = make_api(bench)
     add_route(bench, api_id, "ANY /v1/{proxy+}")
-    bench.call(resources.create_stage, ApiId=api_id, StageName="$default", AutoDeploy=True)
+    bench.call(resources.STAGE.create, ApiId=api_id, StageName="$default", AutoDeploy=True)
     bench.state = state.edge
     control = bench.call(
         policies.create_origin_access_control,
@@ -88,7 +88,7 @@ def test_nothing_deployed(bench: Bench, state: GatewayState) -> None:
 def test_only_api(bench: Bench, state: GatewayState) -> None:
     api_id = make_api(bench)
     add_route(bench, api_id, "$default")
-    bench.call(resources.create_stage, ApiId=api_id, StageName="$default", AutoDeploy=True)
+    bench.call(resources.STAGE.create, ApiId=api_id, StageName="$default", AutoDeploy=True)
     answers(bench, "hello")
     assert ask(state, request("GET", "/")).body == b"hello"
 

@@ -12,7 +12,6 @@ from cloudlet.gateway.service import GatewayState
 from tests.harness import Bench
 from tests.unit.gateway.cloud import add_route, answers, ask, document, event, make_api, request
 
-
 TRACE = "Root=1-6af00000-0123456789abcdef01234567;Sampled=1"
 
 
@@ -22,7 +21,7 @@ def make(
     api_id = make_api(bench, **options)
     for key in keys:
         add_route(bench, api_id, key, version)
-    bench.call(resources.create_stage, ApiId=api_id, StageName=stage, AutoDeploy=True)
+    bench.call(resources.STAGE.create, ApiId=api_id, StageName=stage, AutoDeploy=True)
     return api_id
 
 
@@ -199,7 +198,7 @@ def test_throttling(bench: Bench, state: GatewayState) -> None:
     add_route(bench, api_id, "$default")
     settings = {"ThrottlingBurstLimit": 2, "ThrottlingRateLimit": 1.0}
     bench.call(
-        resources.create_stage,
+        resources.STAGE.create,
         ApiId=api_id,
         StageName="$default",
         AutoDeploy=True,
@@ -218,7 +217,7 @@ def test_changes_are_served_at_once(bench: Bench, state: GatewayState) -> None:
     assert ask(state, api_id, request("GET", "/b")).status == 404
     route_id = add_route(bench, api_id, "GET /b")
     assert ask(state, api_id, request("GET", "/b")).status == 200
-    bench.call(resources.delete_route, ApiId=api_id, RouteId=route_id)
+    bench.call(resources.ROUTE.delete, ApiId=api_id, RouteId=route_id)
     assert ask(state, api_id, request("GET", "/b")).status == 404
     bench.call(apis.delete_api, ApiId=api_id)
     assert ask(state, api_id, request("GET", "/a")).status == 404
@@ -227,15 +226,15 @@ def test_changes_are_served_at_once(bench: Bench, state: GatewayState) -> None:
 def test_manual_deployments(bench: Bench, state: GatewayState) -> None:
     api_id = make_api(bench)
     add_route(bench, api_id, "GET /a")
-    bench.call(resources.create_stage, ApiId=api_id, StageName="$default")
+    bench.call(resources.STAGE.create, ApiId=api_id, StageName="$default")
     answers(bench, "x")
     assert ask(state, api_id, request("GET", "/a")).status == 404
-    first = bench.call(resources.create_deployment, ApiId=api_id, StageName="$default")
+    first = bench.call(resources.DEPLOYMENT.create, ApiId=api_id, StageName="$default")
     assert ask(state, api_id, request("GET", "/a")).status == 200
     add_route(bench, api_id, "GET /b")
     assert ask(state, api_id, request("GET", "/b")).status == 404
     with pytest.raises(AwsError) as refused:
-        bench.call(resources.delete_deployment, ApiId=api_id, DeploymentId=first["DeploymentId"])
+        bench.call(resources.DEPLOYMENT.delete, ApiId=api_id, DeploymentId=first["DeploymentId"])
     assert refused.value.code == "BadRequestException"
 
 

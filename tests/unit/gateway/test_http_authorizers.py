@@ -72,12 +72,12 @@ def protect(bench: Bench, kind: str, version: str = "2.0", scopes: Any = None, *
     route: dict[str, Any] = {"AuthorizationType": kind}
     if kind != "AWS_IAM":
         settings = {"Name": "a", "AuthorizerType": "JWT" if kind == "JWT" else "REQUEST", **own}
-        made = bench.call(authorizers.create_authorizer, ApiId=api_id, **settings)
+        made = bench.call(authorizers.PART.create, ApiId=api_id, **settings)
         route["AuthorizerId"] = made["AuthorizerId"]
     if scopes:
         route["AuthorizationScopes"] = scopes
     add_route(bench, api_id, "GET /pets/{id}", version, **route)
-    bench.call(resources.create_stage, ApiId=api_id, StageName="$default", AutoDeploy=True)
+    bench.call(resources.STAGE.create, ApiId=api_id, StageName="$default", AutoDeploy=True)
     return api_id
 
 
@@ -304,7 +304,7 @@ def test_configuration(bench: Bench) -> None:
 
     def refused(**settings: Any) -> str:
         with pytest.raises(AwsError) as error:
-            bench.call(authorizers.create_authorizer, ApiId=api_id, Name="a", **settings)
+            bench.call(authorizers.PART.create, ApiId=api_id, Name="a", **settings)
         assert error.value.code == "BadRequestException"
         return error.value.message
 
@@ -316,8 +316,8 @@ def test_configuration(bench: Bench) -> None:
     assert "3600" in refused(**function, AuthorizerResultTtlInSeconds=3601)
     assert "identity source" in refused(**function, IdentitySource=["$request.body.x"])
     assert "Issuer" in refused(AuthorizerType="JWT", IdentitySource=["$request.header.a"])
-    made = bench.call(authorizers.create_authorizer, ApiId=api_id, Name="a", **function)
+    made = bench.call(authorizers.PART.create, ApiId=api_id, Name="a", **function)
     add_route(bench, api_id, "GET /", AuthorizationType="CUSTOM", AuthorizerId=made["AuthorizerId"])
     with pytest.raises(AwsError) as used:
-        bench.call(authorizers.delete_authorizer, ApiId=api_id, AuthorizerId=made["AuthorizerId"])
+        bench.call(authorizers.PART.delete, ApiId=api_id, AuthorizerId=made["AuthorizerId"])
     assert used.value.code == "ConflictException"

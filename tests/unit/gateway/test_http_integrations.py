@@ -36,12 +36,12 @@ def serve(bench: Bench, key: str = "POST /in/{id}", /, **integration: Any) -> st
         "PayloadFormatVersion": "2.0",
         **integration,
     }
-    made = bench.call(resources.create_integration, ApiId=api_id, **settings)
+    made = bench.call(resources.INTEGRATION.create, ApiId=api_id, **settings)
     target = f"integrations/{made['IntegrationId']}"
-    bench.call(resources.create_route, ApiId=api_id, RouteKey=key, Target=target)
+    bench.call(resources.ROUTE.create, ApiId=api_id, RouteKey=key, Target=target)
     variables = {"colour": "blue"}
     bench.call(
-        resources.create_stage,
+        resources.STAGE.create,
         ApiId=api_id,
         StageName="$default",
         AutoDeploy=True,
@@ -213,7 +213,7 @@ def test_log_and_metrics(bench: Bench, state: GatewayState) -> None:
         "DestinationArn": "arn:aws:logs:us-east-1:000000000000:log-group:/api:*",
         "Format": " ".join(f"$context.{name}" for name in names.split()),
     }
-    bench.call(resources.update_stage, ApiId=api_id, StageName="$default", AccessLogSettings=logs)
+    bench.call(resources.STAGE.update, ApiId=api_id, StageName="$default", AccessLogSettings=logs)
     answers(bench, {"statusCode": 404, "body": "none"})
     ask(state, api_id, request("POST", "/in/7"))
     ask(state, api_id, request("GET", "/"))
@@ -224,7 +224,7 @@ def test_log_and_metrics(bench: Bench, state: GatewayState) -> None:
     assert written.measured["4xx", 1] == [1.0, 1.0] and written.measured["5xx", 2] == [0.0, 0.0]
     assert len(written.measured["IntegrationLatency", 2]) == 1
     settings = {"POST /in/{id}": {"DetailedMetricsEnabled": True}}
-    bench.call(resources.update_stage, ApiId=api_id, StageName="$default", RouteSettings=settings)
+    bench.call(resources.STAGE.update, ApiId=api_id, StageName="$default", RouteSettings=settings)
     ask(state, api_id, request("POST", "/in/7"))
     assert written.measured["Count", 4] == [1.0]
     written.lines.clear()
@@ -241,7 +241,7 @@ def test_wrong_formats(bench: Bench, layout: str) -> None:
     logs = {"DestinationArn": "arn:aws:logs:us-east-1:1:log-group:g", "Format": layout}
     with pytest.raises(AwsError):
         bench.call(
-            resources.update_stage, ApiId=api_id, StageName="$default", AccessLogSettings=logs
+            resources.STAGE.update, ApiId=api_id, StageName="$default", AccessLogSettings=logs
         )
 
 
@@ -257,7 +257,7 @@ def parts_of(bench: Bench, api_id: str) -> Any:
     return [
         plain(bench.call(operation, ApiId=api_id)["Items"])
         for operation in (
-            resources.get_routes, resources.get_integrations, authorizers.get_authorizers,
+            resources.ROUTE.list, resources.INTEGRATION.list, authorizers.PART.list,
         )
     ]  # fmt: skip
 
@@ -267,16 +267,16 @@ def test_export_and_import(bench: Bench, form: str) -> None:
     changes = {"RequestParameters": {"append:header.x": "y"}, "Description": None}
     api_id = serve(bench, **changes)
     judge = bench.call(
-        authorizers.create_authorizer, ApiId=api_id, Name="judge", AuthorizerType="REQUEST",
+        authorizers.PART.create, ApiId=api_id, Name="judge", AuthorizerType="REQUEST",
         AuthorizerUri=FUNCTION, AuthorizerPayloadFormatVersion="2.0",
         IdentitySource=["$request.header.a"], AuthorizerResultTtlInSeconds=9,
     )  # fmt: skip
     token = bench.call(
-        authorizers.create_authorizer, ApiId=api_id, Name="token", AuthorizerType="JWT",
+        authorizers.PART.create, ApiId=api_id, Name="token", AuthorizerType="JWT",
         IdentitySource=["$request.header.a"],
         JwtConfiguration={"Issuer": "https://x.example", "Audience": ["a"]},
     )  # fmt: skip
-    target = bench.call(resources.get_routes, ApiId=api_id)["Items"][0]["Target"]
+    target = bench.call(resources.ROUTE.list, ApiId=api_id)["Items"][0]["Target"]
     for key, settings in (
         ("GET /judged", {"AuthorizationType": "CUSTOM", "AuthorizerId": judge["AuthorizerId"]}),
         ("$default", {"AuthorizationType": "AWS_IAM"}),
@@ -286,7 +286,7 @@ def test_export_and_import(bench: Bench, form: str) -> None:
              "AuthorizationScopes": ["a"]},
         ),
     ):  # fmt: skip
-        bench.call(resources.create_route, ApiId=api_id, RouteKey=key, Target=target, **settings)
+        bench.call(resources.ROUTE.create, ApiId=api_id, RouteKey=key, Target=target, **settings)
     body = bench.call(apis.export_api, ApiId=api_id, Specification="OAS30", OutputType=form)["body"]
     parsed = orjson.loads(body) if form == "JSON" else yaml.safe_load(body)
     assert parsed["info"]["title"] == "test"
@@ -314,7 +314,7 @@ def test_base_paths_of_imports(bench: Bench, basepath: str, path: str) -> None:
     }
     body = orjson.dumps(definition).decode()
     api_id = bench.call(apis.import_api, Body=body, Basepath=basepath)["ApiId"]
-    assert bench.call(resources.get_routes, ApiId=api_id)["Items"][0]["RouteKey"] == f"GET {path}"
+    assert bench.call(resources.ROUTE.list, ApiId=api_id)["Items"][0]["RouteKey"] == f"GET {path}"
     definition["security"] = [{"key": []}]
     with pytest.raises(NotImplementedByCloudlet):  # never served without the check it asks for
         bench.call(apis.import_api, Body=orjson.dumps(definition).decode())

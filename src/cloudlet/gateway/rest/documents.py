@@ -11,10 +11,10 @@ import orjson
 
 from cloudlet.call import Call
 from cloudlet.errors import AwsError
-from cloudlet.gateway.configuration import bad_request, new_id
+from cloudlet.gateway.configuration import bad_request, chosen, conflict, new_id
 from cloudlet.store.database import Row, Transaction, View
 
-__all__ = ["bad_request", "new_id"]
+__all__ = ["bad_request", "chosen", "conflict", "new_id"]
 Document = dict[str, Any]
 TOPIC = "rest:"
 PAGE_MAX = 500
@@ -39,10 +39,6 @@ _MISSING = {
 
 def not_found(kind: str, identifier: str = "") -> AwsError:
     return AwsError("NotFoundException", _MISSING[kind].format(identifier), 404)
-
-
-def conflict(message: str) -> AwsError:
-    return AwsError("ConflictException", message, 409)
 
 
 def limit_exceeded(message: str) -> AwsError:
@@ -196,11 +192,6 @@ def page(found: list[Document], params: Document) -> Document:
     if end < len(found):
         output["position"] = str(end)
     return output
-
-
-def chosen(params: Document, names: str) -> Document:
-    """The members of `names` that the caller has given."""
-    return {name: params[name] for name in names.split() if params.get(name) is not None}
 
 
 def text_of(document: Document) -> str:
