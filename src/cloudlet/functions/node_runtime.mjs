@@ -269,26 +269,34 @@ function findPackages() {
 
 const EXECUTE_API = /^[^.]+\.execute-api\.[^.]+\.amazonaws\.com$/;
 
-/** Code that names a gateway's AWS address stays unchanged: its requests go to this cloud, signed
- * and with the Host header as for AWS. */
+/** Code that was written for AWS stays unchanged: requests to a gateway's AWS address go to this
+ * cloud, signed and with the Host header as for AWS. Custom resources take it for granted that
+ * CloudFormation listens at port 443. */
 function steerClients() {
   if (!env.AWS_ENDPOINT_URL) return;
-  const { hostname, port } = new URL(env.AWS_ENDPOINT_URL);
+  const cloud = new URL(env.AWS_ENDPOINT_URL);
   const plain = https.request;
   https.request = (...input) => {
-    const isAddress = typeof input[0] === "string" || input[0] instanceof URL;
-    const url = isAddress ? new URL(input.shift()) : {};
-    const given = typeof input[0] === "object" ? input.shift() : {};
-    const options = { ...(isAddress ? urlToHttpOptions(url) : {}), ...given };
+    const parts = input.filter((part) => typeof part !== "function");
+    const options = Object.assign({}, ...parts.map(optionsOf));
     const host = options.hostname ?? options.host ?? "";
-    if (!EXECUTE_API.test(host)) return plain(options, ...input);
+    const isCloud = host === cloud.hostname && Number(options.port || 443) === 443;
+    if (!isCloud && !EXECUTE_API.test(host)) return plain(...input);
     const headers = { ...options.headers };
-    if (!Object.keys(headers).some((name) => name.toLowerCase() === "host")) headers.host = host;
-    const here = { protocol: "http:", host: hostname, hostname, port, agent: undefined, headers };
-    return http.request({ ...options, ...here }, ...input);
+    const isNamed = Object.keys(headers).some((name) => name.toLowerCase() === "host");
+    if (!isNamed) headers.host = isCloud ? cloud.host : host;
+    const { hostname, port, protocol } = cloud;
+    const there = { protocol, host: hostname, hostname, port, agent: undefined, headers };
+    const done = input.find((part) => typeof part === "function");
+    return http.request({ ...options, ...there }, done);
   };
   https.get = (...input) => https.request(...input).end();
   module.syncBuiltinESMExports();
+}
+
+function optionsOf(part) {
+  if (typeof part === "string") return urlToHttpOptions(new URL(part));
+  return part instanceof URL ? urlToHttpOptions(part) : part;
 }
 
 // --- The handler
