@@ -4,7 +4,9 @@ HTTP APIs keep models, too, for their documents' sake; nothing is checked agains
 https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-request-validation.html
 """
 
+import json
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +16,7 @@ from cloudlet.call import Call
 from cloudlet.gateway import configuration
 from cloudlet.gateway.api_parts import Part
 from cloudlet.gateway.configuration import Document, bad_request, chosen, conflict, new_id
+from cloudlet.policy import regexes
 from cloudlet.store.database import Transaction, View
 
 _NAME = re.compile(r"[A-Za-z0-9]{1,128}")
@@ -45,9 +48,40 @@ def fits(schema: str, data: str | bytes) -> bool:
 
 @lru_cache(maxsize=256)
 def _validator(schema: str) -> Any:
-    from jsonschema import Draft4Validator
+    return validators()(orjson.loads(schema))
 
-    return Draft4Validator(orjson.loads(schema))
+
+@lru_cache(maxsize=1)
+def validators() -> Any:
+    """The class of validators, loaded when the first is made."""
+    import jsonschema
+
+    changed = {"uniqueItems": _unique_items}
+    return jsonschema.validators.extend(jsonschema.Draft4Validator, changed)
+
+
+def _unique_items(validator: Any, wanted: bool, instance: Any, schema: Any) -> Iterator[Any]:
+    """The package compares each with each."""
+    from jsonschema import ValidationError
+
+    if wanted and validator.is_type(instance, "array"):
+        texts = {json.dumps(item, sort_keys=True) for item in instance}
+        if len(texts) < len(instance):
+            yield ValidationError("array has non-unique elements")
+
+
+def check_patterns(schema: Any) -> None:
+    """Raises re.error for those that bodies might make run for long."""
+    if isinstance(schema, list):
+        schema = dict(enumerate(schema))
+    if not isinstance(schema, dict):
+        return
+    named = schema.get("patternProperties")
+    for pattern in (schema.get("pattern"), *(named if isinstance(named, dict) else ())):
+        if isinstance(pattern, str):
+            regexes.compiled(pattern)
+    for part in schema.values():
+        check_patterns(part)
 
 
 def _save(call: Call, tx: Transaction, before: Document | None) -> Document:
@@ -69,8 +103,10 @@ def _check_schema(schema: str) -> None:
     from jsonschema import Draft4Validator, SchemaError
 
     try:
-        Draft4Validator.check_schema(orjson.loads(schema))
-    except (ValueError, SchemaError) as error:
+        document = orjson.loads(schema)
+        Draft4Validator.check_schema(document)
+        check_patterns(document)
+    except (ValueError, SchemaError, re.error) as error:
         raise bad_request(f"Invalid model schema specified: {error}") from None
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from cloudlet.errors import AwsError
 from cloudlet.monitoring.scanner import Scanner
+from cloudlet.policy import regexes
 
 Record = dict[str, Any]
 Expression = Callable[[Record], Any]
@@ -22,7 +23,6 @@ _TOKEN = re.compile(
     r"|(?P<name>[@A-Za-z_][\w@]*(?:\.[\w@]+)*)|(?P<mark>!=|<=|>=|=~|[-+*/%^=<>(),|\[\]]))"
 )
 _REGEX = re.compile(r"\s*/((?:[^/\\]|\\.)+)/")
-_NESTED = re.compile(r"\([^()]*[*+{][^()]*\)[*+{]")  # may take exponential time
 _COMPARE = {"=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le,
             ">": operator.gt, ">=": operator.ge}  # fmt: skip
 _SPANS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -86,10 +86,8 @@ class QueryScanner(Scanner):
             return None
         self.position = match.end()
         body = re.sub(r"\(\?<(?=[A-Za-z])", "(?P<", match[1].replace("\\/", "/"))
-        if _NESTED.search(body):
-            raise malformed("A repeated group that has repetitions is not supported.")
         try:
-            return re.compile(body)
+            return regexes.compiled(body)
         except re.error as error:
             raise malformed(f"Invalid regular expression: {error}") from error
 

@@ -118,9 +118,9 @@ class Query:
             kind, word = scanner.next()
             if kind != "text":
                 raise scanner.wrong()
-            parts = word[1:-1].split("*")
-            end = "" if parts[-1] else "$"
-            pattern = re.compile("(.*?)".join(map(re.escape, parts)) + end, re.DOTALL)
+            first, *rest = map(re.escape, word[1:-1].split("*"))
+            cut = [f"(?>(.*?){part})" if part else "(.*)" for part in rest]  # none looks back
+            pattern = re.compile(rf"\A(?>.*?{first}){''.join(cut)}", re.DOTALL)
         if scanner.take("as"):
             names = self._list(scanner.name)
         if pattern.groups != len(names):

@@ -4,17 +4,16 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-method-
 """
 
 import re
-from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
 import orjson
 
+from cloudlet.gateway.models import check_patterns, validators
 from cloudlet.gateway.rest import models
 from cloudlet.gateway.rest.compiled import Served
 from cloudlet.gateway.rest.faults import Fault, misconfigured
 from cloudlet.gateway.rest.passage import Passage
-from cloudlet.policy import regexes
 
 _ERRORS_MAX = 20
 _TOLD_MAX = 1000
@@ -86,7 +85,6 @@ def _validator(served: Served, model: str) -> Any:
     """Compiled once per stage; the package is loaded when the first body is validated."""
     known = served.models.get(model)
     if known is None:
-        from jsonschema import Draft4Validator, validators
         from referencing import Registry
         from referencing.jsonschema import DRAFT4
 
@@ -98,44 +96,19 @@ def _validator(served: Served, model: str) -> Any:
             registry = registry.with_resource(uri, DRAFT4.create_resource(schemas[name]))
         if model not in schemas:
             raise misconfigured(f"There is no model {model}")
-        kind = validators.extend(Draft4Validator, {"uniqueItems": _unique_items})
-        known = served.models[model] = kind(schemas[model], registry=registry)
+        known = served.models[model] = validators()(schemas[model], registry=registry)
     return known
-
-
-def _unique_items(validator: Any, wanted: bool, instance: Any, schema: Any) -> Iterator[Any]:
-    """The package compares each with each."""
-    from jsonschema import ValidationError
-
-    if wanted and validator.is_type(instance, "array"):
-        texts = {orjson.dumps(item, option=orjson.OPT_SORT_KEYS) for item in instance}
-        if len(texts) < len(instance):
-            yield ValidationError("array has non-unique elements")
 
 
 def _schema(document: dict[str, Any]) -> Any:
     try:
         schema = orjson.loads(document.get("schema") or "{}")
-        _check_patterns(schema)
+        check_patterns(schema)
     except ValueError:
         raise misconfigured(f"The schema of model {document.get('name')} is not JSON") from None
     except re.error as error:
         raise misconfigured(f"A pattern of model {document.get('name')}: {error}") from None
     return schema
-
-
-def _check_patterns(schema: Any) -> None:
-    """Raises re.error for those that bodies might make run for long."""
-    if isinstance(schema, list):
-        schema = dict(enumerate(schema))
-    if not isinstance(schema, dict):
-        return
-    named = schema.get("patternProperties")
-    for pattern in (schema.get("pattern"), *(named if isinstance(named, dict) else ())):
-        if isinstance(pattern, str):
-            regexes.compiled(pattern)
-    for part in schema.values():
-        _check_patterns(part)
 
 
 def _told(error: Any) -> str:
