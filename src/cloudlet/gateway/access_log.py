@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloudlet.call import Cloud
-from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.errors import NotImplementedByCloudlet
+from cloudlet.gateway.configuration import bad_request
 from cloudlet.gateway.variables import Context, lookup, text
 
 _VARIABLE = re.compile(r"\$context\.([A-Za-z][\w-]*(?:\.[\w-]+)*)")
@@ -55,23 +56,17 @@ def check(settings: dict[str, Any]) -> None:
     if not destination and not layout:
         return
     if not destination or not layout:
-        raise AwsError(
-            "BadRequestException", "Access log settings need both DestinationArn and Format.", 400
-        )
+        raise bad_request("Access log settings need both DestinationArn and Format.")
     _group(destination)
     if len(layout) > _CHARACTERS_MAX or "\n" in layout.rstrip("\r\n"):
-        raise AwsError(
-            "BadRequestException",
+        raise bad_request(
             "Access Log format must be single line, new line character is allowed only at end "
-            "of the format",
-            400,
+            "of the format"
         )
     if not {"requestId", "extendedRequestId"} & set(_VARIABLE.findall(layout)):
-        raise AwsError(
-            "BadRequestException",
+        raise bad_request(
             "Access Log format must contain at least $context.requestId or "
-            "$context.extendedRequestId",
-            400,
+            "$context.extendedRequestId"
         )
 
 
@@ -80,10 +75,8 @@ def _group(arn: str) -> str:
         raise NotImplementedByCloudlet("An access log to Firehose")
     found = _GROUP.fullmatch(arn)
     if found is None:
-        raise AwsError(
-            "BadRequestException",
-            f"Invalid ARN specified in the request. {arn!r} must be a log group's ARN.",
-            400,
+        raise bad_request(
+            f"Invalid ARN specified in the request. {arn!r} must be a log group's ARN."
         )
     return found.group(1)
 

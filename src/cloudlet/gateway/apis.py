@@ -7,22 +7,15 @@ import re
 from typing import Any
 
 from cloudlet.call import Call, Output
-from cloudlet.errors import NotImplementedByCloudlet
+from cloudlet.errors import refuse
 from cloudlet.gateway import authorizers, configuration, domains, openapi, openapi_export, parts
 from cloudlet.gateway.configuration import Document, bad_request
 from cloudlet.store.database import Transaction, View
 
 _PROTOCOLS = ("HTTP", "WEBSOCKET")
 _MEMBERS = (
-    "ApiKeySelectionExpression",
-    "CorsConfiguration",
-    "Description",
-    "DisableExecuteApiEndpoint",
-    "DisableSchemaValidation",
-    "IpAddressType",
-    "Name",
-    "RouteSelectionExpression",
-    "Version",
+    "ApiKeySelectionExpression CorsConfiguration Description DisableExecuteApiEndpoint"
+    " DisableSchemaValidation IpAddressType Name RouteSelectionExpression Version"
 )
 
 
@@ -54,14 +47,10 @@ def get_apis(call: Call, view: View) -> Output:
 
 
 def update_api(call: Call, tx: Transaction) -> Output:
-    for name in ("Target", "CredentialsArn", "RouteKey"):
-        if call.params.get(name):
-            raise NotImplementedByCloudlet(f"UpdateApi with {name}")
+    refuse(call.params, "Target", "CredentialsArn", "RouteKey", what="UpdateApi with {}")
     document = configuration.api(tx, call.params["ApiId"])
     _apply(document, call.params)
-    configuration.save_api(tx, document, call.now_ms)
-    configuration.changed(call, tx, document["ApiId"])
-    return document
+    return _save(call, tx, document)
 
 
 def delete_api(call: Call, tx: Transaction) -> None:
@@ -79,8 +68,7 @@ def delete_api(call: Call, tx: Transaction) -> None:
 def delete_cors_configuration(call: Call, tx: Transaction) -> None:
     document = configuration.api(tx, call.params["ApiId"])
     document.pop("CorsConfiguration", None)
-    configuration.save_api(tx, document, call.now_ms)
-    configuration.changed(call, tx, document["ApiId"])
+    _save(call, tx, document)
 
 
 def import_api(call: Call, tx: Transaction) -> Output:
@@ -160,9 +148,7 @@ def _new(call: Call, protocol: str) -> Document:
 
 
 def _apply(document: Document, params: Document) -> None:
-    for name in _MEMBERS:
-        if params.get(name) is not None:
-            document[name] = params[name]
+    document |= configuration.chosen(params, _MEMBERS)
     if document["ProtocolType"] == "HTTP":
         if document["RouteSelectionExpression"] != "$request.method $request.path":
             raise bad_request(
@@ -173,6 +159,12 @@ def _apply(document: Document, params: Document) -> None:
     cors = document.get("CorsConfiguration") or {}
     if cors.get("AllowCredentials") and "*" in (cors.get("AllowOrigins") or []):
         raise bad_request("Cannot set wildcard allowed origin and allow credentials to true")
+
+
+def _save(call: Call, tx: Transaction, document: Document) -> Document:
+    configuration.save_api(tx, document, call.now_ms)
+    configuration.changed(call, tx, document["ApiId"])
+    return document
 
 
 def _quick_create(call: Call, tx: Transaction, api_id: str) -> None:

@@ -75,7 +75,7 @@ def update_distribution(call: Call, tx: Transaction) -> Output:
         raise AwsError("IllegalUpdate", "CallerReference cannot be changed.", 400)
     _check(tx, config, item.id)
     item = items.change(tx, item, _with_defaults(config), call.now_ms)
-    _forget(call, tx)
+    items.changed(call, tx)
     return {"Distribution": _describe(call, item), "ETag": item.etag}
 
 
@@ -89,25 +89,14 @@ def delete_distribution(call: Call, tx: Transaction) -> None:
             409,
         )
     items.remove(tx, item)
-    _forget(call, tx)
+    items.changed(call, tx)
 
 
 def list_distributions(call: Call, view: View) -> Output:
     marker = call.params.get("Marker") or ""
-    size = int(call.params.get("MaxItems") or 100)
     found = sorted(items.every(view, _KIND), key=lambda item: item.id)
-    rest = [item for item in found if item.id > marker]
-    page = [_summary(call, item) for item in rest[:size]]
-    output: Document = {
-        "Marker": marker,
-        "MaxItems": size,
-        "IsTruncated": len(rest) > size,
-        "Quantity": len(page),
-        "Items": page,
-    }
-    if len(rest) > size:
-        output["NextMarker"] = page[-1]["Id"]
-    return {"DistributionList": output}
+    entries = [_summary(call, item) for item in found if item.id >= marker]
+    return {"DistributionList": items.page(entries, call.params)}
 
 
 def list_tags_for_resource(call: Call, view: View) -> Output:
@@ -146,7 +135,7 @@ def _create(call: Call, tx: Transaction, config: Document, tags: dict[str, str])
             )
     _check(tx, config, "")
     item = items.add(tx, _KIND, _with_defaults(config), call.now_ms, tags)
-    _forget(call, tx)
+    items.changed(call, tx)
     return {
         "Distribution": _describe(call, item),
         "ETag": item.etag,
@@ -249,12 +238,6 @@ def _check_aliases(view: View, config: Document, own_id: str) -> None:
                 "different resource.",
                 409,
             )
-
-
-def _forget(call: Call, tx: Transaction) -> None:
-    forget = getattr(call.state, "forget_distributions", None)
-    if forget is not None:
-        tx.after_commit(forget)
 
 
 def named(view: View, identifier: str) -> Item:

@@ -101,15 +101,17 @@ def mapping_of_api(view: View, api_id: str) -> Mapping | None:
     return None if row is None else Mapping.of(row)
 
 
-def save_mapping(tx: Transaction, mapping: Mapping) -> None:
+_TAKEN = "ApiMapping key already exists for this domain name"
+
+
+def save_mapping(tx: Transaction, mapping: Mapping, taken_message: str = _TAKEN) -> None:
     """Raises ConflictException where the domain's path is taken."""
     taken = tx.value(
         "SELECT 1 FROM gateway_mappings WHERE domain = ? AND path = ? AND id <> ?",
         (mapping.domain.lower(), mapping.path, mapping.id),
     )
     if taken:
-        message = "ApiMapping key already exists for this domain name"
-        raise AwsError("ConflictException", message, 409)
+        raise AwsError("ConflictException", taken_message, 409)
     tx.run(
         "INSERT INTO gateway_mappings (id, domain, path, api_id, stage) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT (id) DO UPDATE SET path = excluded.path, api_id = excluded.api_id,"

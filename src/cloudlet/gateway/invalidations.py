@@ -52,23 +52,11 @@ def list_invalidations(call: Call, view: View) -> Output:
     """The newest first."""
     distributions.named(view, call.params["DistributionId"])
     found = _of(view, call.params["DistributionId"])[::-1]
-    marker, size = call.params.get("Marker") or "", int(call.params.get("MaxItems") or 100)
-    names = [item.id for item in found]
-    start = names.index(marker) + 1 if marker in names else 0
-    page = found[start : start + size]
-    is_truncated = len(found) > start + size
-    output: Document = {
-        "Marker": marker,
-        "MaxItems": size,
-        "IsTruncated": is_truncated,
-        "Quantity": len(page),
-        "Items": [
-            {"Id": i.id, "CreateTime": i.created_ms / 1000, "Status": "Completed"} for i in page
-        ],
-    }
-    if is_truncated:
-        output["NextMarker"] = page[-1].id
-    return {"InvalidationList": output}
+    entries = [
+        {"Id": item.id, "CreateTime": item.created_ms / 1000, "Status": "Completed"}
+        for item in found
+    ]
+    return {"InvalidationList": items.page(entries, call.params)}
 
 
 def _of(view: View, distribution: str) -> list[Item]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from cloudlet.call import Call
 from cloudlet.errors import AwsError
 from cloudlet.gateway.configuration import new_id
 from cloudlet.store.database import Row, Transaction, View
@@ -25,15 +26,9 @@ class Item:
 
     @classmethod
     def of(cls, row: Row) -> "Item":
-        return cls(
-            row["kind"],
-            row["id"],
-            row["etag"],
-            row["created_ms"],
-            row["modified_ms"],
-            orjson.loads(row["document"]),
-            orjson.loads(row["tags"]),
-        )
+        document, tags = orjson.loads(row["document"]), orjson.loads(row["tags"])
+        moments = row["created_ms"], row["modified_ms"]
+        return cls(row["kind"], row["id"], row["etag"], *moments, document, tags)
 
 
 def find(view: View, kind: str, identifier: str) -> Item | None:
@@ -99,6 +94,32 @@ def check_etag(item: Item, if_match: str | None) -> None:
             "request-header fields.",
             412,
         )
+
+
+def changed(call: Call, tx: Transaction) -> None:
+    """The edge forgets what it has compiled."""
+    forget = getattr(call.state, "forget_distributions", None)
+    if forget is not None:
+        tx.after_commit(forget)
+
+
+def page(entries: list[Document], params: Document) -> Document:
+    """One page of a list operation: what comes after the Id that `Marker` is."""
+    marker, size = params.get("Marker") or "", int(params.get("MaxItems") or 100)
+    ids = [entry["Id"] for entry in entries]
+    start = ids.index(marker) + 1 if marker in ids else 0
+    shown = entries[start : start + size]
+    is_truncated = len(entries) > start + size
+    output: Document = {
+        "Marker": marker,
+        "MaxItems": size,
+        "IsTruncated": is_truncated,
+        "Quantity": len(shown),
+        "Items": shown,
+    }
+    if is_truncated:
+        output["NextMarker"] = shown[-1]["Id"]
+    return output
 
 
 def members(value: Any) -> list[Any]:

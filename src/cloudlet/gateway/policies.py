@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_Operations.html
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from cloudlet.call import Call, Output
@@ -10,123 +11,11 @@ from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.gateway import items, managed_policies
 from cloudlet.gateway.items import Document, Item
 from cloudlet.store.database import Transaction, View
+from cloudlet.wire.service import Operation
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    key: str  # in the store, and in distributions' use of it
-    noun: str  # in the API's names
-    managed: dict[str, Document]
-    has_time: bool = True
-
-
-_CACHE = _Kind("cache-policy", "CachePolicy", managed_policies.CACHE)
-_ORIGIN = _Kind("origin-request-policy", "OriginRequestPolicy", managed_policies.ORIGIN)
-_RESPONSE = _Kind("response-headers-policy", "ResponseHeadersPolicy", managed_policies.RESPONSE)
-_ACCESS = _Kind("origin-access-control", "OriginAccessControl", {}, has_time=False)
-
-
-def create_cache_policy(call: Call, tx: Transaction) -> Output:
-    return _create(call, tx, _CACHE)
-
-
-def get_cache_policy(call: Call, view: View) -> Output:
-    return _get(call, view, _CACHE)
-
-
-def update_cache_policy(call: Call, tx: Transaction) -> Output:
-    return _update(call, tx, _CACHE)
-
-
-def delete_cache_policy(call: Call, tx: Transaction) -> None:
-    _delete(call, tx, _CACHE)
-
-
-def create_origin_request_policy(call: Call, tx: Transaction) -> Output:
-    return _create(call, tx, _ORIGIN)
-
-
-def get_origin_request_policy(call: Call, view: View) -> Output:
-    return _get(call, view, _ORIGIN)
-
-
-def update_origin_request_policy(call: Call, tx: Transaction) -> Output:
-    return _update(call, tx, _ORIGIN)
-
-
-def delete_origin_request_policy(call: Call, tx: Transaction) -> None:
-    _delete(call, tx, _ORIGIN)
-
-
-def create_response_headers_policy(call: Call, tx: Transaction) -> Output:
-    _check_response_headers(call.params["ResponseHeadersPolicyConfig"])
-    return _create(call, tx, _RESPONSE)
-
-
-def get_response_headers_policy(call: Call, view: View) -> Output:
-    return _get(call, view, _RESPONSE)
-
-
-def update_response_headers_policy(call: Call, tx: Transaction) -> Output:
-    _check_response_headers(call.params["ResponseHeadersPolicyConfig"])
-    return _update(call, tx, _RESPONSE)
-
-
-def delete_response_headers_policy(call: Call, tx: Transaction) -> None:
-    _delete(call, tx, _RESPONSE)
-
-
-def create_origin_access_control(call: Call, tx: Transaction) -> Output:
-    _check_access_control(call.params["OriginAccessControlConfig"])
-    return _create(call, tx, _ACCESS)
-
-
-def get_origin_access_control(call: Call, view: View) -> Output:
-    return _get(call, view, _ACCESS)
-
-
-def get_origin_access_control_config(call: Call, view: View) -> Output:
-    item = _item(view, _ACCESS, call.params["Id"])
-    return {"OriginAccessControlConfig": item.document, "ETag": item.etag}
-
-
-def update_origin_access_control(call: Call, tx: Transaction) -> Output:
-    _check_access_control(call.params["OriginAccessControlConfig"])
-    return _update(call, tx, _ACCESS)
-
-
-def delete_origin_access_control(call: Call, tx: Transaction) -> None:
-    _delete(call, tx, _ACCESS)
-
-
-def list_origin_access_controls(call: Call, view: View) -> Output:
-    found = [
-        {"Id": item.id, "Description": "", **item.document}
-        for item in items.every(view, _ACCESS.key)
-    ]
-    marker = call.params.get("Marker") or ""
-    size = int(call.params.get("MaxItems") or 100)
-    rest = sorted((o for o in found if o["Id"] > marker), key=lambda o: str(o["Id"]))
-    page = rest[:size]
-    output: Document = {
-        "Marker": marker,
-        "MaxItems": size,
-        "IsTruncated": len(rest) > size,
-        "Quantity": len(page),
-        "Items": page,
-    }
-    if len(rest) > size:
-        output["NextMarker"] = page[-1]["Id"]
-    return {"OriginAccessControlList": output}
-
-
-def document(view: View, kind: str, identifier: str) -> Document | None:
-    """A policy's configuration, for the edge; managed ones included."""
-    managed = {"cache-policy": _CACHE, "origin-request-policy": _ORIGIN}.get(kind, _RESPONSE)
-    if identifier in managed.managed:
-        return managed.managed[identifier]
-    item = items.find(view, kind, identifier)
-    return None if item is None else item.document
+def _unchecked(config: Document) -> None:
+    """Nothing but what the model of the API says."""
 
 
 def _check_response_headers(config: Document) -> None:
@@ -143,77 +32,108 @@ def _check_access_control(config: Document) -> None:
         raise NotImplementedByCloudlet(f"SigningBehavior {config['SigningBehavior']}")
 
 
-def _create(call: Call, tx: Transaction, kind: _Kind) -> Output:
-    config = call.params[f"{kind.noun}Config"]
-    _check_name(tx, kind, config["Name"], "")
-    item = items.add(tx, kind.key, config, call.now_ms)
-    location = f"https://cloudfront.amazonaws.com/2020-05-31/{kind.key}/{item.id}"
-    return {**_answer(kind, item), "Location": location}
+@dataclass(frozen=True, slots=True)
+class Kind:
+    key: str  # in the store, and in distributions' use of it
+    noun: str  # in the API's names
+    managed: dict[str, Document]
+    check: Callable[[Document], None] = _unchecked
+    has_time: bool = True
 
+    def create(self, call: Call, tx: Transaction) -> Output:
+        config = self._config(call, tx, "")
+        item = items.add(tx, self.key, config, call.now_ms)
+        location = f"https://cloudfront.amazonaws.com/2020-05-31/{self.key}/{item.id}"
+        return {**self._answer(item), "Location": location}
 
-def _get(call: Call, view: View, kind: _Kind) -> Output:
-    return _answer(kind, _item(view, kind, call.params["Id"]))
+    def get(self, call: Call, view: View) -> Output:
+        return self._answer(self.item(view, call.params["Id"]))
 
+    def update(self, call: Call, tx: Transaction) -> Output:
+        item = self._own(tx, call.params["Id"])
+        items.check_etag(item, call.params.get("IfMatch"))
+        item = items.change(tx, item, self._config(call, tx, item.id), call.now_ms)
+        items.changed(call, tx)
+        return self._answer(item)
 
-def _update(call: Call, tx: Transaction, kind: _Kind) -> Output:
-    item = _own(tx, kind, call.params["Id"])
-    items.check_etag(item, call.params.get("IfMatch"))
-    config = call.params[f"{kind.noun}Config"]
-    _check_name(tx, kind, config["Name"], item.id)
-    item = items.change(tx, item, config, call.now_ms)
-    _forget(call, tx)
-    return _answer(kind, item)
-
-
-def _delete(call: Call, tx: Transaction, kind: _Kind) -> None:
-    item = _own(tx, kind, call.params["Id"])
-    items.check_etag(item, call.params.get("IfMatch"))
-    used = tx.value(
-        "SELECT 1 FROM cloudfront_items WHERE kind = 'distribution' AND instr(document, ?)",
-        (item.id,),
-    )
-    if used:
-        raise AwsError(
-            f"{kind.noun}InUse",
-            f"Cannot delete the {kind.noun} because it is attached to a distribution.",
-            409,
+    def delete(self, call: Call, tx: Transaction) -> None:
+        item = self._own(tx, call.params["Id"])
+        items.check_etag(item, call.params.get("IfMatch"))
+        used = tx.value(
+            "SELECT 1 FROM cloudfront_items WHERE kind = 'distribution' AND instr(document, ?)",
+            (item.id,),
         )
-    items.remove(tx, item)
+        if used:
+            message = f"Cannot delete the {self.noun} because it is attached to a distribution."
+            raise AwsError(f"{self.noun}InUse", message, 409)
+        items.remove(tx, item)
+
+    def operations(self) -> Iterator[Operation]:
+        yield Operation(f"Create{self.noun}", self.create, "write")
+        yield Operation(f"Get{self.noun}", self.get, "view")
+        yield Operation(f"Update{self.noun}", self.update, "write")
+        yield Operation(f"Delete{self.noun}", self.delete, "write")
+
+    def _config(self, call: Call, view: View, own_id: str) -> Document:
+        """What the call wants of it, checked."""
+        config: Document = call.params[f"{self.noun}Config"]
+        self.check(config)
+        for item in items.every(view, self.key):
+            if item.document["Name"] == config["Name"] and item.id != own_id:
+                message = f"A {self.noun} with this name already exists in this account."
+                raise AwsError(f"{self.noun}AlreadyExists", message, 409)
+        return config
+
+    def item(self, view: View, identifier: str) -> Item:
+        if identifier in self.managed:
+            return Item(self.key, identifier, "E23ZP02F085DFQ", 0, 0, self.managed[identifier], {})
+        return self._own(view, identifier)
+
+    def _own(self, view: View, identifier: str) -> Item:
+        if identifier in self.managed:
+            raise AwsError("IllegalUpdate", "A managed policy cannot be changed.", 400)
+        item = items.find(view, self.key, identifier)
+        if item is None:
+            raise AwsError(f"NoSuch{self.noun}", f"The {self.noun} does not exist.", 404)
+        return item
+
+    def _answer(self, item: Item) -> Output:
+        body: Document = {"Id": item.id, f"{self.noun}Config": item.document}
+        if self.has_time:
+            body["LastModifiedTime"] = item.modified_ms / 1000
+        return {self.noun: body, "ETag": item.etag}
 
 
-def _forget(call: Call, tx: Transaction) -> None:
-    forget = getattr(call.state, "forget_distributions", None)
-    if forget is not None:
-        tx.after_commit(forget)
+CACHE = Kind("cache-policy", "CachePolicy", managed_policies.CACHE)
+ORIGIN = Kind("origin-request-policy", "OriginRequestPolicy", managed_policies.ORIGIN)
+RESPONSE = Kind(
+    "response-headers-policy",
+    "ResponseHeadersPolicy",
+    managed_policies.RESPONSE,
+    _check_response_headers,
+)
+ACCESS = Kind(
+    "origin-access-control", "OriginAccessControl", {}, _check_access_control, has_time=False
+)
+KINDS = (CACHE, ORIGIN, RESPONSE, ACCESS)
 
 
-def _check_name(view: View, kind: _Kind, name: str, own_id: str) -> None:
-    for item in items.every(view, kind.key):
-        if item.document["Name"] == name and item.id != own_id:
-            raise AwsError(
-                f"{kind.noun}AlreadyExists",
-                f"A {kind.noun} with this name already exists in this account.",
-                409,
-            )
+def get_origin_access_control_config(call: Call, view: View) -> Output:
+    item = ACCESS.item(view, call.params["Id"])
+    return {"OriginAccessControlConfig": item.document, "ETag": item.etag}
 
 
-def _item(view: View, kind: _Kind, identifier: str) -> Item:
-    if identifier in kind.managed:
-        return Item(kind.key, identifier, "E23ZP02F085DFQ", 0, 0, kind.managed[identifier], {})
-    return _own(view, kind, identifier)
+def list_origin_access_controls(call: Call, view: View) -> Output:
+    marker = call.params.get("Marker") or ""
+    found = sorted(items.every(view, ACCESS.key), key=lambda item: item.id)
+    entries = [{"Id": i.id, "Description": "", **i.document} for i in found if i.id >= marker]
+    return {"OriginAccessControlList": items.page(entries, call.params)}
 
 
-def _own(view: View, kind: _Kind, identifier: str) -> Item:
-    if identifier in kind.managed:
-        raise AwsError("IllegalUpdate", "A managed policy cannot be changed.", 400)
-    item = items.find(view, kind.key, identifier)
-    if item is None:
-        raise AwsError(f"NoSuch{kind.noun}", f"The {kind.noun} does not exist.", 404)
-    return item
-
-
-def _answer(kind: _Kind, item: Item) -> Output:
-    body: Document = {"Id": item.id, f"{kind.noun}Config": item.document}
-    if kind.has_time:
-        body["LastModifiedTime"] = item.modified_ms / 1000
-    return {kind.noun: body, "ETag": item.etag}
+def document(view: View, kind: str, identifier: str) -> Document | None:
+    """A policy's configuration, for the edge; managed ones included."""
+    managed = next(each.managed for each in KINDS if each.key == kind)
+    if identifier in managed:
+        return managed[identifier]
+    item = items.find(view, kind, identifier)
+    return None if item is None else item.document

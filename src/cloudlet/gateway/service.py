@@ -67,7 +67,10 @@ def service(state: GatewayState | None = None) -> list[Service]:
         ),
         Service(
             "cloudfront",
-            operations(wire.operation_names("cloudfront"), distributions, policies, invalidations),
+            {each.name: each for kind in policies.KINDS for each in kind.operations()}
+            | operations(
+                wire.operation_names("cloudfront"), distributions, policies, invalidations
+            ),
             permissions.cloudfront,
             state=state.edge if state else None,
         ),

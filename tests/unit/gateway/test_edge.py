@@ -29,7 +29,7 @@ def make(bench: Bench, state: GatewayState, **options: Any) -> tuple[str, str]:
     bench.call(resources.STAGE.create, ApiId=api_id, StageName="$default", AutoDeploy=True)
     bench.state = state.edge
     control = bench.call(
-        policies.create_origin_access_control,
+        policies.ACCESS.create,
         OriginAccessControlConfig={
             "Name": "site",
             "SigningProtocol": "sigv4",
@@ -207,8 +207,8 @@ def test_path_patterns(pattern: str, path: str, matches: bool) -> None:
 
 
 def test_managed_policies(bench: Bench, state: GatewayState) -> None:
-    found = bench.call(policies.get_cache_policy, Id=NO_CACHE)["CachePolicy"]
+    found = bench.call(policies.CACHE.get, Id=NO_CACHE)["CachePolicy"]
     assert found["CachePolicyConfig"]["Name"] == "Managed-CachingDisabled"
     with pytest.raises(AwsError) as missing:
-        bench.call(policies.get_cache_policy, Id="none")
+        bench.call(policies.CACHE.get, Id="none")
     assert missing.value.code == "NoSuchCachePolicy"

@@ -65,7 +65,7 @@ def policy(bench: Bench, **parameters: Any) -> str:
         "MaxTTL": 500,
         "ParametersInCacheKeyAndForwardedToOrigin": both,
     }
-    made = bench.call(policies.create_cache_policy, CachePolicyConfig=config)
+    made = bench.call(policies.CACHE.create, CachePolicyConfig=config)
     return str(made["CachePolicy"]["Id"])
 
 

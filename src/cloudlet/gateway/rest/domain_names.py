@@ -150,12 +150,7 @@ def _save(call: Call, tx: Transaction, mapping: Mapping) -> Document:
         raise bad_request("Invalid stage identifier specified")
     if mapping.path and not _PATH.fullmatch(mapping.path):
         raise bad_request(f"Invalid base path: {mapping.path}")
-    if any(
-        other.path == mapping.path and other.id != mapping.id
-        for other in domains.mappings(tx, mapping.domain)
-    ):
-        raise documents.conflict("Base path already exists for this domain name")
-    domains.save_mapping(tx, mapping)
+    domains.save_mapping(tx, mapping, "Base path already exists for this domain name")
     return _mapping(mapping)
 
 
