@@ -368,6 +368,13 @@ def test_nested_stacks(cf: Stacks, name: str, bucket: str) -> None:
     seconds = [{"ParameterKey": "Seconds", "ParameterValue": "12"}]
     cf.client.update_stack(StackName=name, UsePreviousTemplate=True, Parameters=seconds)
     assert cf.wait(name, "stack_update_complete")["Outputs"][0]["OutputValue"] == "12"
+    seconds[0]["ParameterValue"] = "-1"  # the inner stack fails, and both go back
+    cf.client.update_stack(StackName=name, UsePreviousTemplate=True, Parameters=seconds)
+    found = cf.until(name, "UPDATE_ROLLBACK_COMPLETE")
+    assert found["Outputs"][0]["OutputValue"] == "12"
+    reasons = cf.client.describe_stack_events(StackName=name)["StackEvents"]
+    text = "was not successfully updated: Queue: "
+    assert any(text in each.get("ResourceStatusReason", "") for each in reasons)
     cf.client.delete_stack(StackName=name)
     cf.wait(made["StackId"], "stack_delete_complete")
     assert cf.describe(child["PhysicalResourceId"])["StackStatus"] == "DELETE_COMPLETE"

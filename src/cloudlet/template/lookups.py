@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from cloudlet.call import Caller, Cloud
-from cloudlet.errors import AwsError
 from cloudlet.template.intrinsics import Lookup, Scope, promised
 from cloudlet.template.problems import TemplateError
 
@@ -19,15 +18,12 @@ def of(cloud: Cloud, caller: Caller | None) -> Lookup:
     """Reads parameters in the deployer's name."""
 
     async def lookup(name: str) -> str:
-        try:
-            found = await cloud.invoke("ssm", "GetParameter", {"Name": name}, caller)
-        except AwsError as error:
-            if error.code != "ParameterNotFound":
-                raise
+        found = await cloud.invoke("ssm", "GetParameters", {"Names": [name]}, caller)
+        if found.get("InvalidParameters"):
             raise TemplateError(
                 f"Unable to fetch parameters [{name}] from parameter store for this account."
-            ) from None
-        return str(found["Parameter"]["Value"])
+            )
+        return str(found["Parameters"][0]["Value"])
 
     return lookup
 

@@ -68,6 +68,7 @@ async def _update(ctx: Context, known: Known, new: Properties, old: Properties) 
     except AwsError as error:
         if error.message != "No updates are to be performed.":
             raise
+        return _found(ctx, known.physical_id)  # it may have rolled back by itself
     return await _settled(ctx, known.physical_id)
 
 
@@ -91,7 +92,6 @@ async def _stable(ctx: Context, stack_id: str) -> str:
 
 async def _settled(ctx: Context, stack_id: str) -> Known:
     status = await _stable(ctx, stack_id)
-    stack = stacks.Stack(stack_id.split("/")[1], stack_id)
     view = ctx.cloud.database.view()
     if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         reasons = view.all(
@@ -102,7 +102,11 @@ async def _settled(ctx: Context, stack_id: str) -> Known:
         why = "; ".join(f"{row['logical_id']}: {row['reason']}" for row in reversed(reasons))
         verb = "created" if status.startswith("CREATE") else "updated"
         raise TemplateError(f"Embedded stack {stack_id} was not successfully {verb}: {why}")
-    outputs = stacks.stack_outputs(view, stack.name)
+    return _found(ctx, stack_id)
+
+
+def _found(ctx: Context, stack_id: str) -> Known:
+    outputs = stacks.stack_outputs(ctx.cloud.database.view(), stack_id.split("/")[1])
     return Known(stack_id, {f"Outputs.{name}": value for name, value in outputs.items()})
 
 
