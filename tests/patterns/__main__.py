@@ -61,6 +61,10 @@ def _run(clone: Path, each: Pattern) -> str:
     parameters = [f"--parameter={name}={value}" for name, value in each.parameters.items()]
     server = Server(folder / "data", template, "--no-watch", "--retry-seconds=0", *parameters)
     try:
+        if each.before:
+            bare = Server(folder / "data").start()
+            each.before(bare)
+            bare.stop()
         server.start()
         each.check(Deployed(server, template.parent.name))
         return ""

@@ -86,13 +86,23 @@ def queue_node(stack: Deployed) -> None:
 
 @pattern("fifo-sqs-redrive")
 def redrive(stack: Deployed) -> None:
-    """A message that fails lands in the dead-letter queue."""
+    """A message that fails lands in the dead-letter queue, and is moved on for another try."""
     sqs, url = stack.client("sqs"), stack.outputs["MyOriginalQueueUrl"]
     sqs.send_message(
         QueueUrl=url, MessageBody='{"id": 123}', MessageGroupId="group1",
         MessageDeduplicationId="one",
     )  # fmt: skip
     stack.logged("MyOriginalQueueFunction", "Failed to process message")
+    source, target = (stack.outputs[f"My{each}QueueArn"] for each in ("DeadLetter", "ReProcess"))
+    grave = sqs.get_queue_url(QueueName=source.rpartition(":")[2])["QueueUrl"]
+
+    def buried() -> bool:
+        counted = sqs.get_queue_attributes(QueueUrl=grave, AttributeNames=["All"])["Attributes"]
+        return bool(counted["ApproximateNumberOfMessages"] == "1")
+
+    stack.until(buried, "the dead letter", 45)
+    sqs.start_message_move_task(SourceArn=source, DestinationArn=target)
+    stack.logged("ReProcessQueueFunction", "123")
 
 
 @pattern("s3-sqs", SourceBucketName="to-the-queue")

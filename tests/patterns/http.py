@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from websockets.sync.client import ClientConnection, connect
 
 from tests.patterns.pattern import Deployed, pattern
+from tests.server import Server
 
 _JSON = {"Content-Type": "application/json"}
 
@@ -76,7 +77,15 @@ def headers_to_attributes(stack: Deployed) -> None:
     assert "hi" in message["Body"]
 
 
-@pattern("apigw-eventbridge")
+def _own_domain(server: Server) -> None:
+    certificate = "arn:aws:acm:us-east-1:000000000000:certificate/mine"
+    server.client("apigatewayv2").create_domain_name(
+        DomainName="dev-events.example.com",
+        DomainNameConfigurations=[{"CertificateArn": certificate, "EndpointType": "REGIONAL"}],
+    )
+
+
+@pattern("apigw-eventbridge", _own_domain)
 def own_domain(stack: Deployed) -> None:
     """A POST to the custom domain, under its base path, is put on the bus."""
     domain = "https://dev-events.example.com/apigw2eb/mysource/mydetailtype"

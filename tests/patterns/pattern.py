@@ -25,14 +25,17 @@ class Pattern:
     folder: str
     check: Check
     parameters: dict[str, str]
+    before: Callable[[Server], None] | None = None  # what the README wants to be there already
 
     @property
     def tells(self) -> str:
         return " ".join((self.check.__doc__ or "").split())
 
 
-def pattern(folder: str, **parameters: str) -> Callable[[Check], Pattern]:
-    return lambda check: Pattern(folder, check, parameters)
+def pattern(
+    folder: str, before: Callable[[Server], None] | None = None, **parameters: str
+) -> Callable[[Check], Pattern]:
+    return lambda check: Pattern(folder, check, parameters, before)
 
 
 class Deployed:
@@ -91,9 +94,9 @@ class Deployed:
 
         return str(self.until(look, f"{text!r} in {group}"))
 
-    def until(self, look: Callable[[], Any], what: str) -> Any:
+    def until(self, look: Callable[[], Any], what: str, within_s: float = _PATIENCE_S) -> Any:
         """Waits for a look that finds something."""
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + within_s
         failure: Exception | None = None
         while time.monotonic() < deadline:
             try:
