@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -89,6 +90,7 @@ _SWEEP_S = 300
 _MEASURE_S = 3600
 _STOP_S = 5  # for a deployment to end when a signal comes
 _ABLE_S = 2.0
+_FILES = 1 << 16  # that may be open at once
 _SWITCH_S = 0.001  # the writer thread waits so long for a busy loop's GIL; Python's 5 ms are felt
 
 
@@ -241,6 +243,7 @@ def serve(
     _make_private(config.data)
     held = hold(config.data)
     sys.setswitchinterval(_SWITCH_S)
+    _allow_connections()
     try:
         return uvloop.run(_serve(config, template, parameters, _Told(watch, say, ready)))
     finally:
@@ -274,6 +277,14 @@ def services_table() -> dict[str, tuple[list[str], list[str]]]:
         service.name: (sorted(service.operations), models.operation_names(service.name))
         for service in services
     }
+
+
+def _allow_connections() -> None:
+    """Each connection and each worker takes a file or two: as many as the system grants."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def _make_private(data: Path) -> None:

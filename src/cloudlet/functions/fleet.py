@@ -1,6 +1,7 @@
 """The workers and the queue of one version of a function, and the settings of all fleets."""
 
 import asyncio
+import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from cloudlet.functions.launch import Launcher
 from cloudlet.functions.worker_process import Answer, Invocation, Spec, WorkerProcess
 
 _MB_PER_WORKER = 48
+_RETURNING_S = 0.2  # one that has answered asks for work sooner than that, or is busy or stuck
 
 
 def _workers_that_fit() -> int:
@@ -30,6 +32,7 @@ class PoolSettings:
     return_s: float = 10  # from the answer to the next request for work
     stop_s: float = 5
     starting_max: int = 4
+    slow_s: float = 2  # what starts for longer is waiting for something: it no longer counts
     workers_max: int = field(default_factory=_workers_that_fit)
     watch_s: float = 0.05
     freeze_s: float = 0.02  # how long a worker may go on by itself after an answer
@@ -52,7 +55,8 @@ class Fleet:
         """How many workers are needed beyond those that come anyway."""
         queued = len(self.waiting) - self.starting
         if queued > 0:
-            queued -= sum(worker.state == "returning" for worker in self.workers)
+            soon_s = time.monotonic() - _RETURNING_S
+            queued -= sum(w.state == "returning" and w.since_s > soon_s for w in self.workers)
         return max(queued, self.provisioned - len(self.workers) if not self.failure else 0)
 
     def next_waiting(self) -> Invocation | None:

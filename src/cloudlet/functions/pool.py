@@ -127,15 +127,22 @@ class Pool:
             if invocation is not None:
                 fleet.idle.pop()
                 self._hand_over(worker, invocation)
-        for _ in range(fleet.missing()):
-            if self._is_stopping or not self.staff.make_room():
-                return
-            self.staff.hire(fleet)
+        if fleet.missing() > 0:
+            self.hire()
 
-    def _serve_others(self) -> None:
-        for fleet in list(self._fleets.values()):
-            if fleet.waiting or fleet.provisioned > len(fleet.workers):
-                self._serve(fleet)
+    def hire(self) -> None:
+        """Starts workers, first for fleets that have few: a burst on one keeps none waiting."""
+        while not self._is_stopping and self.staff.starting < self.settings.starting_max:
+            wanting = [fleet for fleet in self._fleets.values() if fleet.missing() > 0]
+            if not wanting or not self.staff.make_room():
+                return
+            self.staff.hire(min(wanting, key=lambda fleet: len(fleet.workers)))
+
+    def _must_yield(self, fleet: Fleet) -> bool:
+        """On a full machine those who have workers leave room to those who wait for a first."""
+        if not self.staff.is_full() or len(fleet.workers) <= max(1, fleet.provisioned):
+            return False
+        return any(each.waiting and not each.workers for each in self._fleets.values())
 
     def _hand_over(self, worker: WorkerProcess, invocation: Invocation) -> None:
         timeout_s = worker.spec.timeout_s
@@ -162,16 +169,17 @@ class Pool:
         if fleet is None or worker.fate:
             worker.retire()
             return
-        if worker.state == "starting":
+        has_started = worker.state == "starting"
+        if has_started:
             self.staff.started(worker)
         worker.become("idle")
         fleet.idle.append(worker)
-        if fleet.is_retired and not fleet.waiting:
+        if (fleet.is_retired and not fleet.waiting) or self._must_yield(fleet):
             self.staff.kill(worker)
             return
         self._serve(fleet)
-        if worker.state == "idle" and self.staff.starting < self.settings.starting_max:
-            self._serve_others()
+        if has_started or worker.state == "idle":
+            self.hire()
 
     # What the staff tells
 
@@ -199,7 +207,7 @@ class Pool:
         if is_empty and self._fleets.get(fleet.spec) is fleet:
             del self._fleets[fleet.spec]
         self._serve(fleet)
-        self._serve_others()
+        self.hire()
 
     def _fail_init(self, fleet: Fleet, worker: WorkerProcess, status: int) -> None:
         """As `failed_to_start`, but the function's code is to blame."""

@@ -25,6 +25,7 @@ _NOT_HERE = {
     "telemetry": "The Telemetry API",
     "logs": "The Logs API",
 }
+_NOT_READY = "State transition from Running to Ready failed for runtime. It is not allowed."
 _ACCEPTED = Response(202, [("Content-Type", "application/json")], b'{"status":"OK"}')
 
 
@@ -67,9 +68,15 @@ class RuntimeApi:
         return _refusal(404, "NotFound", "There is no such resource.")
 
     async def _next(self, worker: WorkerProcess) -> Response:
-        """Waits until there is work; a worker that asks has answered its former invocation."""
+        """Waits until there is work; only who has answered the former invocation may ask."""
+        if worker.invocation is not None:
+            return _refusal(403, "InvalidStateTransition", _NOT_READY)
+        former = worker.poll
         poll = worker.poll = asyncio.get_running_loop().create_future()
-        self._idle(worker)
+        if former is None or former.done():
+            self._idle(worker)
+        else:  # it asks twice: the first time no longer counts
+            former.set_result(None)
         invocation = await poll
         if invocation is None:
             return _refusal(410, "Gone", "The worker is retired.")
@@ -83,7 +90,8 @@ class RuntimeApi:
             return await self._stream(worker, invocation.stream, request)
         try:
             body = await request.body.read(RESPONSE_BYTES_MAX)
-        except AwsError:
+        except AwsError as error:
+            _raise_if_gone(error)
             worker.fail_running("Function.ResponseSizeTooLarge", _too_large(RESPONSE_BYTES_MAX))
             return _refusal(413, "RequestEntityTooLarge", "Exceeded maximum allowed payload size")
         failure = _failure_in_trailers(request)
@@ -109,10 +117,17 @@ class RuntimeApi:
             return _refusal(400, "InvalidRequestID", "Invalid request ID")
         try:
             body = await request.body.read(RESPONSE_BYTES_MAX)
-        except AwsError:
+        except AwsError as error:
+            _raise_if_gone(error)
             body = b'{"errorType":"Function.ResponseSizeTooLarge","errorMessage":"Error too large"}'
         worker.complete(body, is_error=True)
         return _ACCEPTED
+
+
+def _raise_if_gone(error: AwsError) -> None:
+    """A worker that ended in the middle of its answer is told of by its exit."""
+    if error.status != 413:
+        raise error
 
 
 def _too_large(limit_bytes: int) -> str:

@@ -31,6 +31,8 @@ class Owner(Protocol):
 
     def gone(self, fleet: Fleet) -> None: ...
 
+    def hire(self) -> None: ...
+
 
 class Staff:
     def __init__(
@@ -119,11 +121,16 @@ class Staff:
 
     def started(self, worker: WorkerProcess) -> None:
         """It asks for work for the first time."""
-        self._count_started(self.fleets[worker])
+        self._count_started(worker)
         worker.init_ms = (time.monotonic() - worker.born_s) * 1000
 
-    def _count_started(self, fleet: Fleet) -> None:
-        fleet.starting -= 1
+    def _count_started(self, worker: WorkerProcess) -> None:
+        self.fleets[worker].starting -= 1
+        self.starting -= not worker.is_slow
+
+    def pass_over(self, worker: WorkerProcess) -> None:
+        """It starts for long: others need not wait for it."""
+        worker.is_slow = True
         self.starting -= 1
 
     def kill(self, worker: WorkerProcess) -> None:
@@ -137,11 +144,14 @@ class Staff:
             worker.become("dying")
         self.spawn_task(self.launcher.kill(worker.pid))
 
+    def is_full(self) -> bool:
+        return len(self.fleets) >= self.settings.workers_max
+
     def make_room(self) -> bool:
         """Whether one more may start now; if the machine is full, the longest idle one goes."""
         if self.starting >= self.settings.starting_max:
             return False
-        if len(self.fleets) < self.settings.workers_max:
+        if not self.is_full():
             return True
         idle = [w for w in self.fleets if w.state == "idle" and self.is_spare(w)]
         if idle:
@@ -165,12 +175,13 @@ class Staff:
         self.owner.gone(fleet)
 
     def _forget(self, worker: WorkerProcess) -> None:
-        fleet = self.fleets.pop(worker, None)
+        fleet = self.fleets.get(worker)
         if fleet is None:
             return
         if worker.state == "starting":
-            self._count_started(fleet)
+            self._count_started(worker)
         worker.become("gone")
+        del self.fleets[worker]
         fleet.workers.discard(worker)
         with suppress(ValueError):
             fleet.idle.remove(worker)

@@ -25,6 +25,8 @@ async def limits(staff: Staff, busy: Collection[WorkerProcess]) -> None:
                 continue
             staff.kill(worker)
         _freeze(staff)
+        _pass_over(staff)
+        staff.owner.hire()
 
 
 def _freeze(staff: Staff) -> None:
@@ -33,6 +35,13 @@ def _freeze(staff: Staff) -> None:
     for worker in staff.fleets:
         if worker.state == "idle" and not worker.is_frozen and worker.since_s < moment_s:
             worker.freeze()
+
+
+def _pass_over(staff: Staff) -> None:
+    moment_s = time.monotonic() - staff.settings.slow_s
+    for worker in list(staff.fleets) if staff.starting else ():
+        if worker.state == "starting" and not worker.is_slow and worker.born_s < moment_s:
+            staff.pass_over(worker)
 
 
 async def ages(staff: Staff) -> None:

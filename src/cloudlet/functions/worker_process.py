@@ -94,6 +94,7 @@ class WorkerProcess:
         self.init_ms = 0.0
         self.is_provisioned = False  # started ahead of any invocation
         self.is_frozen = False
+        self.is_slow = False  # starts for so long that others may start beside it
         self.fate = ""  # why the pool killed it: "timeout", "memory", "processes"
         self.init_error: bytes | None = None
         self.invocation: Invocation | None = None

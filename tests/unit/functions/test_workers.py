@@ -216,6 +216,21 @@ def test_concurrency_grows_and_shrinks(tmp_path: Path) -> None:
     run_async(test)
 
 
+def test_a_full_machine_leaves_room_for_other_functions(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(tmp_path, workers_max=2) as bed:
+            nap = "import time\ndef handler(e, c):\n    time.sleep(0.4)"
+            await bed.create("nap", nap, Timeout=20)
+            await bed.create("other", "def handler(e, c):\n    return 1", Timeout=20)
+            naps = [asyncio.create_task(bed.run("nap")) for _ in range(8)]
+            await until(lambda: bed.functions.pool.size().get("busy") == 2)
+            assert (await bed.run("other"))["Payload"] == b"1"
+            assert not all(task.done() for task in naps)
+            assert [(await task)["Payload"] for task in naps] == [b"null"] * 8
+
+    run_async(test)
+
+
 def test_folders_are_used_in_place_and_reload(tmp_path: Path) -> None:
     async def test() -> None:
         folder = tmp_path / "source"
