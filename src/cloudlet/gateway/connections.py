@@ -18,8 +18,9 @@ import orjson
 
 from cloudlet.call import Cloud
 from cloudlet.errors import AwsError
-from cloudlet.exchange import Response, Socket
+from cloudlet.exchange import Socket
 from cloudlet.gateway import socket_events
+from cloudlet.gateway.answers import json
 from cloudlet.gateway.http_api import Gateway
 from cloudlet.gateway.http_authorizers import Asked, Refused
 from cloudlet.gateway.socket_events import Origin
@@ -105,7 +106,7 @@ class Connections:
         except AwsError:
             found = None
         if found is None:
-            await socket.refuse(_refusal(403, {"message": "Forbidden"}))
+            await socket.refuse(json(403, {"message": "Forbidden"}))
             return
         path = f"/{found.mapping.stage}{found.raw_path}"
         await self.connect(socket, found.mapping.api_id, path, found.host)
@@ -120,7 +121,7 @@ class Connections:
         stage = api.stages.get(raw_path.strip("/")) if api is not None else None
         is_closed = api is not None and api.is_closed and not domain
         if api is None or stage is None or api.protocol != "WEBSOCKET" or is_closed:
-            await socket.refuse(_refusal(403, {"message": "Forbidden"}))
+            await socket.refuse(json(403, {"message": "Forbidden"}))
             return
         # 96 random bits, in AWS's alphabet: the id is what lets a function post
         raw = bytes.fromhex(self.cloud.config.new_secret(12))
@@ -157,7 +158,7 @@ class Connections:
             told = orjson.loads(cast(bytes, refused.response.body))
             failed = {"connectionId": origin.id, "requestId": context["requestId"]}
             self._routes.record(origin.stage, event, refused.response.status)
-            raise Refused(_refusal(refused.response.status, {**told, **failed})) from None
+            raise Refused(json(refused.response.status, {**told, **failed})) from None
         return replace(origin, admission=admission)
 
     async def _admit(self, origin: Origin) -> list[tuple[str, str]]:
@@ -171,10 +172,10 @@ class Connections:
         failed = {"connectionId": origin.id, "requestId": request_id}
         if not route.bucket.take(self.cloud.config.now_ms()):
             self._routes.record(origin.stage, event, 429)
-            raise Refused(_refusal(429, {"message": "Too Many Requests", **failed}))
+            raise Refused(json(429, {"message": "Too Many Requests", **failed}))
         answer = await self._routes.run(route, origin, event)
         if answer is None:
-            raise Refused(_refusal(502, {"message": "Internal server error", **failed}))
+            raise Refused(json(502, {"message": "Internal server error", **failed}))
         if not 200 <= answer.status < 300:
             raise Refused(answer)
         return [h for h in answer.headers if h[0] == "sec-websocket-protocol"]
@@ -273,10 +274,6 @@ class Connections:
             self._routes.record(origin.stage, event, 200)
         else:
             await self._routes.run(route, origin, event)
-
-
-def _refusal(status: int, body: dict[str, str]) -> Response:
-    return Response(status, [("content-type", "application/json")], _json(body).encode())
 
 
 def _json(document: dict[str, Any]) -> str:

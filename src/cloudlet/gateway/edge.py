@@ -7,11 +7,10 @@ https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HowCloudFront
 
 import logging
 
-import orjson
-
 from cloudlet.call import Cloud
 from cloudlet.exchange import Body, Request, Response, Socket
 from cloudlet.gateway import behaviors, forwarding, response_headers
+from cloudlet.gateway.answers import json
 from cloudlet.gateway.behaviors import Behavior, Distribution
 from cloudlet.gateway.connections import Connections
 from cloudlet.gateway.edge_cache import EdgeCache
@@ -162,5 +161,4 @@ def _error(request: Request, status: int, text: str) -> Response:
     if "text/html" in request.headers.get("accept", ""):
         body = f"<!DOCTYPE html><title>{status}</title><h1>{status}</h1><p>{text}</p>\n"
         return Response(status, [("content-type", "text/html; charset=utf-8")], body.encode())
-    body_json = orjson.dumps({"message": text, "requestId": request.id})
-    return Response(status, [("content-type", "application/json")], body_json)
+    return json(status, {"message": text, "requestId": request.id})

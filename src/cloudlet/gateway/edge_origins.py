@@ -14,9 +14,10 @@ from cloudlet.call import Cloud
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.exchange import Request, Response
 from cloudlet.gateway import edge_cache, forwarding, http_origin, s3_origin
+from cloudlet.gateway.answers import message
 from cloudlet.gateway.behaviors import Behavior, Caching, Distribution, Origin
 from cloudlet.gateway.edge_cache import OBJECT_MAX_BYTES, EdgeCache, Entry
-from cloudlet.gateway.http_api import Gateway, message
+from cloudlet.gateway.http_api import Gateway
 
 _COMPRESSED_MIN_BYTES, _COMPRESSED_MAX_BYTES = 1000, 10_000_000
 _IN_THREAD_BYTES = 64 << 10

@@ -15,7 +15,7 @@ import orjson
 from cloudlet.call import ANONYMOUS, Caller, Cloud, Requirement
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Interrupted, Request, Response
-from cloudlet.gateway import cors, payloads
+from cloudlet.gateway import answers, cors, payloads
 from cloudlet.gateway.http_authorizers import iam_document
 from cloudlet.gateway.payloads import MalformedAnswer, Matched, Target
 from cloudlet.policy.context import Context
@@ -228,5 +228,4 @@ def _bad_gateway() -> Response:
 
 
 def _refusal(status: int, code: str, message: str | None) -> Response:
-    headers = [("content-type", "application/json"), ("x-amzn-errortype", code)]
-    return Response(status, headers, orjson.dumps({"Message": message}))
+    return answers.json(status, {"Message": message}, ("x-amzn-errortype", code))

@@ -25,6 +25,7 @@ from cloudlet.gateway import (
     service_integrations,
     tracing,
 )
+from cloudlet.gateway.answers import message
 from cloudlet.gateway.domains import Domains, Found
 from cloudlet.gateway.http_authorizers import Asked, HttpAuthorizers, Refused
 from cloudlet.gateway.invocation import UNAVAILABLE, FunctionFailed, Roles, invoke, service
@@ -260,11 +261,6 @@ def source_arn(cloud: Cloud, route: Route, method: str) -> str:
         own_method, path = route.key.split(" ", 1)
         rest = f"{'*' if own_method == 'ANY' else method}{path}"
     return cloud.config.arn("execute-api", f"{target.api_id}/{target.stage}/{rest}")
-
-
-def message(status: int, text: str) -> Response:
-    body = orjson.dumps({"message": text})
-    return Response(status, [("content-type", "application/json")], body)
 
 
 def _resolve(api: Api, path: str) -> tuple[Stage | None, str]:

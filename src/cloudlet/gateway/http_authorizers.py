@@ -8,12 +8,11 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-access-con
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import orjson
-
 from cloudlet.call import Caller, Cloud, Requirement
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Request, Response
 from cloudlet.gateway import jwt, parts, variables
+from cloudlet.gateway.answers import message
 from cloudlet.gateway.configuration import Document
 from cloudlet.gateway.jwt import InvalidToken, JwtAuthorizer, Tokens
 from cloudlet.gateway.lambda_authorizers import (
@@ -164,9 +163,7 @@ def compiled(route: Document, authorizers: dict[str, Document], root_arn: str) -
 
 
 def refusal(status: int, text: str, challenge: str = "") -> Response:
-    headers = [("content-type", "application/json")]
-    headers += [("www-authenticate", challenge)] if challenge else []
-    return Response(status, headers, orjson.dumps({"message": text}))
+    return message(status, text, *([("www-authenticate", challenge)] if challenge else []))
 
 
 def _identity(guard: Guard, asked: Asked) -> tuple[str, ...] | None:

@@ -6,13 +6,12 @@ https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/RequestAndRes
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from functools import lru_cache
-from typing import Any
 
 import urllib3
 
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Request, Response
+from cloudlet.gateway import outbound
 from cloudlet.gateway.behaviors import Origin
 
 _BODY_MAX_BYTES = 20 << 20
@@ -21,11 +20,6 @@ _DROPPED = frozenset(
     ("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect")
 )
 _log = logging.getLogger(__name__)
-
-
-@lru_cache(maxsize=1)
-def _pool() -> urllib3.PoolManager:
-    return urllib3.PoolManager(maxsize=32, retries=False)
 
 
 class _Received:
@@ -51,8 +45,10 @@ async def fetch(origin: Origin, request: Request, raw_path: str) -> Response:
     headers["x-forwarded-for"] = f"{forwarded}, {request.client}" if forwarded else request.client
     headers["via"] = "1.1 cloudlet (CloudFront)"
     body = await request.body.read(_BODY_MAX_BYTES)
+    timeout = urllib3.Timeout(connect=origin.connect_s, read=origin.read_s)
+    target = (request.method, url)
     try:
-        answer = await asyncio.to_thread(_send, (request.method, url), headers, body, origin)
+        answer = await asyncio.to_thread(outbound.ask, target, headers, body, timeout)
     except (urllib3.exceptions.TimeoutError, TimeoutError):
         raise AwsError("GatewayTimeout", "The origin did not answer in time.", 504) from None
     except urllib3.exceptions.HTTPError as error:
@@ -62,16 +58,3 @@ async def fetch(origin: Origin, request: Request, raw_path: str) -> Response:
         ) from None
     received = [(n.lower(), v) for n, v in answer.headers.items() if n.lower() not in _DROPPED]
     return Response(answer.status, received, _Received(answer))
-
-
-def _send(target: tuple[str, str], headers: dict[str, str], body: bytes, origin: Origin) -> Any:
-    timeout = urllib3.Timeout(connect=origin.connect_s, read=origin.read_s)
-    return _pool().request(
-        *target,
-        body=body or None,
-        headers=headers,
-        redirect=False,
-        preload_content=False,
-        decode_content=False,
-        timeout=timeout,
-    )

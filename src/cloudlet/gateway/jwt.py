@@ -10,16 +10,17 @@ import base64
 import binascii
 import logging
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import orjson
 import urllib3
 
+from cloudlet.gateway import outbound
+
 _KEYS_MS = 2 * 3600 * 1000
 _AGAIN_MS = 10_000
 _ISSUERS_MAX = 256
-_DOCUMENT_MAX_BYTES = 1 << 20
+_TIMEOUT_S = 5.0
 _HASHES = {"256": "SHA256", "384": "SHA384", "512": "SHA512"}
 _CURVES = {"P-256": ("SECP256R1", "ES256"), "P-384": ("SECP384R1", "ES384")}
 _log = logging.getLogger(__name__)
@@ -78,11 +79,6 @@ class Tokens:
         return found
 
 
-@lru_cache(maxsize=1)
-def _pool() -> urllib3.PoolManager:
-    return urllib3.PoolManager(maxsize=4, retries=False, timeout=5)
-
-
 def _read_keys(issuer: str) -> dict[str, Any]:
     discovery = _document(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
     if discovery.get("issuer") != issuer:
@@ -92,12 +88,9 @@ def _read_keys(issuer: str) -> dict[str, Any]:
 
 
 def _document(url: str) -> dict[str, Any]:
-    answer = _pool().request("GET", url, preload_content=False)
-    try:
-        data = answer.read(_DOCUMENT_MAX_BYTES)
-    finally:
-        answer.release_conn()
-    document = orjson.loads(data) if answer.status == 200 else None
+    answer = outbound.whole(("GET", url), {}, b"", _TIMEOUT_S)
+    assert isinstance(answer.body, bytes)
+    document = orjson.loads(answer.body) if answer.status == 200 else None
     if not isinstance(document, dict):
         raise ValueError(f"{url} answers {answer.status}")
     return document

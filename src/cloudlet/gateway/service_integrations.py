@@ -12,12 +12,10 @@ from datetime import UTC, datetime
 from typing import Any
 from xml.sax.saxutils import escape
 
-import orjson
-
 from cloudlet.call import Cloud
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.exchange import Response
-from cloudlet.gateway import mapping
+from cloudlet.gateway import answers, mapping
 from cloudlet.gateway.configuration import Document, bad_request
 from cloudlet.gateway.invocation import Roles
 from cloudlet.gateway.mapping import Resolve
@@ -118,7 +116,7 @@ async def call(
             if value:
                 params[name] = subtype.read(name, value)
     except ValueError:
-        return _json(400, {"message": "Bad Request"}), f"{name} cannot be read"
+        return answers.json(400, {"message": "Bad Request"}), f"{name} cannot be read"
     if subtype.operation == "PutEvents":
         params = _entry(params)
     try:
@@ -131,7 +129,7 @@ async def call(
 
 def _answer(subtype: Subtype, output: Document) -> Response:
     if not subtype.is_xml:
-        return _json(200, output)
+        return answers.json(200, output)
     name = subtype.operation
     result = f"<{name}Result>{_xml(output)}</{name}Result>" if output else ""
     text = f'<?xml version="1.0"?><{name}Response xmlns="{_XMLNS}">{result}</{name}Response>'
@@ -161,8 +159,4 @@ def _error(subtype: Subtype, error: AwsError) -> Response:
             "</ErrorResponse>"
         )
         return Response(error.status, [("content-type", "text/xml")], text.encode())
-    return _json(error.status, {"__type": error.code, "message": error.message})
-
-
-def _json(status: int, document: Document) -> Response:
-    return Response(status, [("content-type", "application/json")], orjson.dumps(document))
+    return answers.json(error.status, {"__type": error.code, "message": error.message})

@@ -10,15 +10,15 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
-import orjson
-
 from cloudlet.call import ANONYMOUS, Caller, Cloud, Result
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.exchange import Body, Request, Response
+from cloudlet.gateway.answers import json
 from cloudlet.gateway.invocation import FunctionFailed, Roles, invoke, service
+from cloudlet.gateway.outbound import ANSWER_MAX_BYTES
 from cloudlet.gateway.rest.compiled import function_of
 from cloudlet.gateway.rest.faults import Fault, misconfigured
-from cloudlet.gateway.rest.http_backend import ANSWER_MAX_BYTES, address
+from cloudlet.gateway.rest.http_backend import address
 from cloudlet.gateway.rest.mapping import Mapped
 from cloudlet.gateway.rest.passage import Passage
 from cloudlet.wire import form_codec
@@ -115,7 +115,7 @@ class AwsBackend:
         except AwsError as error:
             kind = "Sender" if error.status < 500 else "Receiver"
             told = {"Code": error.code, "Message": error.message, "Type": kind}
-            return _json(error.status, {"Error": told, "RequestId": request.id})
+            return json(error.status, {"Error": told, "RequestId": request.id})
         members: dict[str, Any] = {name: output.get(name) for name in shape}
         if action == "ReceiveMessage":
             # gateway-062: with a small initial, null for none, each message with all its members
@@ -124,19 +124,13 @@ class AwsBackend:
         answer: dict[str, Any] = {"ResponseMetadata": {"RequestId": request.id}}
         if shape:
             answer[f"{action}Result"] = members
-        return _json(200, {f"{action}Response": answer})
+        return json(200, {f"{action}Response": answer})
 
 
 _MESSAGE = (
     "Attributes", "Body", "MD5OfBody", "MD5OfMessageAttributes", "MessageAttributes", "MessageId",
     "ReceiptHandle",
 )  # fmt: skip
-
-
-def _json(status: int, document: Any) -> Response:
-    return Response(
-        status, [("content-type", "application/json")], orjson.dumps(document, default=str)
-    )
 
 
 def _form(

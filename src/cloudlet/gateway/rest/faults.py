@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from cloudlet.exchange import Response
+from cloudlet.gateway.answers import message
 from cloudlet.gateway.rest.passage import Passage
 from cloudlet.gateway.variables import lookup, text
 
@@ -103,8 +104,7 @@ def answer(fault: Fault, passage: Passage) -> Response:
 
 def bare(fault: Fault) -> Response:
     """The answer where no API is known."""
-    headers = [("x-amzn-errortype", fault.error_type), ("content-type", "application/json")]
-    return Response(fault.status, headers, orjson.dumps({"message": fault.message}))
+    return message(fault.status, fault.message, ("x-amzn-errortype", fault.error_type))
 
 
 def _body(fault: Fault, passage: Passage, templates: dict[str, str]) -> tuple[str, str]:

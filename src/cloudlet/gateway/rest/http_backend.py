@@ -4,7 +4,6 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/setup-http-integrat
 """
 
 import asyncio
-from functools import lru_cache
 from urllib.parse import quote, urlencode
 
 import urllib3
@@ -16,17 +15,12 @@ from urllib3.exceptions import (
 )
 
 from cloudlet.exchange import Response
+from cloudlet.gateway import outbound
 from cloudlet.gateway.rest.faults import Fault, misconfigured
 from cloudlet.gateway.rest.mapping import Mapped, remapped
 from cloudlet.gateway.rest.passage import Passage
 
-ANSWER_MAX_BYTES = 10 * 1024 * 1024
 _PASSED_NOT = frozenset(("host", "content-encoding", "x-forwarded-for", "x-forwarded-port"))
-
-
-@lru_cache(maxsize=1)
-def _pool() -> urllib3.PoolManager:
-    return urllib3.PoolManager(maxsize=32, retries=False)
 
 
 async def proxy(passage: Passage, mapped: Mapped) -> Response:
@@ -71,7 +65,9 @@ async def send(passage: Passage, mapped: Mapped) -> Response:
     timeout_s = (integration.get("timeoutInMillis") or 29_000) / 1000
     passage.note(f"Sending request to {url}")
     try:
-        return await asyncio.to_thread(_send, (method, url), headers, mapped.body, timeout_s)
+        answer = await asyncio.to_thread(
+            outbound.whole, (method, url), headers, mapped.body, timeout_s, decodes=True
+        )
     except (LocationValueError, NameResolutionError) as error:
         raise misconfigured(f"Invalid endpoint address: {error}") from None
     except HTTPError as error:
@@ -80,8 +76,10 @@ async def send(passage: Passage, mapped: Mapped) -> Response:
         )
         kind = "INTEGRATION_TIMEOUT" if is_late else "INTEGRATION_FAILURE"
         raise Fault(kind, reason=str(error)) from None
-    except ValueError as error:  # a header that HTTP cannot carry
+    except ValueError as error:  # too large, or a header that HTTP cannot carry
         raise misconfigured(str(error)) from None
+    answer.headers = [header for header in answer.headers if header[0] != "content-encoding"]
+    return answer
 
 
 def address(passage: Passage, uri: str, mapped: Mapped) -> str:
@@ -91,29 +89,3 @@ def address(passage: Passage, uri: str, mapped: Mapped) -> str:
         url = url.replace("{" + name + "}", quote(value, safe="/%:@!$&'()*+,;=-._~"))
     query = urlencode(mapped.query, doseq=True)
     return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
-
-
-def _send(
-    target: tuple[str, str], headers: dict[str, str], body: bytes, timeout_s: float
-) -> Response:
-    method, url = target
-    answer = _pool().request(
-        method,
-        url,
-        body=body or None,
-        headers=headers,
-        redirect=False,
-        preload_content=False,
-        decode_content=True,
-        timeout=urllib3.Timeout(total=timeout_s),
-    )
-    try:
-        data = answer.read(ANSWER_MAX_BYTES + 1)
-        received = [(name.lower(), value) for name, value in answer.headers.items()]
-        received = [header for header in received if header[0] != "content-encoding"]
-    finally:
-        answer.drain_conn()
-        answer.release_conn()
-    if len(data) > ANSWER_MAX_BYTES:
-        raise misconfigured("The endpoint's response is over 10 MB")
-    return Response(answer.status, received, data)
