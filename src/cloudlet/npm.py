@@ -1,7 +1,6 @@
 """Packages from npm that cloudlet itself brings to functions and builds: each set installed once.
 
-npm takes its registry, proxies and retries from the user's own configuration. No package's script
-is run. https://docs.npmjs.com/cli/commands/npm-install
+npm takes its registry and proxies from the user's own configuration. No package's script is run. https://docs.npmjs.com/cli/commands/npm-install
 """
 
 import fcntl
@@ -14,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 OPTIONS = ("--no-audit", "--no-fund", "--loglevel=error")
+# Without a network this fails soon: who deploys through the API waits no longer than a minute
+_SOON = ("--ignore-scripts", "--fetch-retries=1", "--fetch-retry-mintimeout=1000")
 _INSTALL_S = 300
 _PAUSE_S = 300  # after a failure, where nobody has asked for another attempt
 
@@ -32,22 +33,22 @@ def command() -> list[str]:
     return [str(home / "bin" / "node"), str(home / "lib/node_modules/npm/bin/npm-cli.js")]
 
 
-def folder(cache: Path, packages: Sequence[str]) -> Path:
-    """Where they are once they are installed, in `node_modules`."""
-    return cache / hashlib.sha256("\0".join(packages).encode()).hexdigest()[:24]
+def folder(data: Path, packages: Sequence[str]) -> Path:
+    """Where they are in the data directory once they are installed, in `node_modules`."""
+    return data / "runtimes" / "npm" / hashlib.sha256("\0".join(packages).encode()).hexdigest()[:24]
 
 
-def has_failed(cache: Path, packages: Sequence[str]) -> bool:
+def has_failed(data: Path, packages: Sequence[str]) -> bool:
     """Whether an attempt failed lately."""
-    mark = _mark(folder(cache, packages))
+    mark = _mark(folder(data, packages))
     return mark.is_file() and mark.stat().st_mtime > time.time() - _PAUSE_S
 
 
-def install(cache: Path, packages: Sequence[str]) -> Path:
+def install(data: Path, packages: Sequence[str]) -> Path:
     """`folder`, with the packages in it. Blocking; one at a time. Raises NpmError."""
-    target = folder(cache, packages)
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
+    target = folder(data, packages)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if target.is_dir():  # somebody else was first
             return target
@@ -56,7 +57,7 @@ def install(cache: Path, packages: Sequence[str]) -> Path:
         new.mkdir()
         (new / "package.json").write_text("{}")  # else npm looks for a project above
         try:
-            _run([*command(), "install", "--ignore-scripts", *OPTIONS, *packages], new)
+            _run([*command(), "install", *_SOON, *OPTIONS, *packages], new)
             new.rename(target)
         except NpmError:
             _mark(target).touch()

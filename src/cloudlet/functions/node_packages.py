@@ -24,27 +24,22 @@ _SUFFIXES = (".js", ".mjs", ".cjs")
 _MODULES = "node_modules"
 
 
-def cache_folder(data: Path) -> Path:
-    return data / "runtimes" / "npm"
-
-
 def provide(data: Path, spec: Spec, *, insists: bool = False) -> str:
     """The folder whose `node_modules` has what the function lacks; "" where there is none, or it
     cannot be had. Blocking. `insists`: tries again even where it failed just now."""
     missing = _missing(spec.folder, spec.layers, spec.digest)
     if not missing or not spec.runtime.startswith("nodejs"):
         return ""
-    cache = cache_folder(data)
     packages = [f"{name}@{_VERSIONS[name.partition('/')[0]]}" for name in missing]
-    folder = npm.folder(cache, packages)
+    folder = npm.folder(data, packages)
     if folder.is_dir():
         return str(folder)
-    if npm.has_failed(cache, packages) and not insists:
+    if npm.has_failed(data, packages) and not insists:
         return ""
     shown = ", ".join(packages)
     _log.warning("%s imports what AWS's runtime brings; npm installs: %s", spec.name, shown)
     try:
-        return str(npm.install(cache, packages))
+        return str(npm.install(data, packages))
     except npm.NpmError as error:
         _log.warning("%s will fail to start: it lacks %s, and %s", spec.name, shown, error)
         return ""

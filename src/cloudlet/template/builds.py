@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/b
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from cloudlet import npm
 from cloudlet.store.database import Database
-from cloudlet.template import folders
+from cloudlet.template import bundles, folders
 from cloudlet.template.problems import TemplateError
 
 _OWN = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -37,16 +38,18 @@ _ELSEWHERE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be built. `method` is a runtime ("python3.12"), or "makefile"."""
+    """What is to be built. `method` is a runtime ("python3.12"), "esbuild" or "makefile";
+    `options` the template's BuildProperties as JSON."""
 
     logical_id: str
     folder: Path
     method: str
     is_layer: bool
+    options: str = "{}"
 
     @property
     def language(self) -> str:
-        return self.method.rstrip("0123456789.x")
+        return "nodejs" if self.method == "esbuild" else self.method.rstrip("0123456789.x")
 
     @property
     def asks(self) -> Path:
@@ -56,13 +59,15 @@ class Order:
 def is_needed(order: Order) -> bool:
     if order.method == "makefile":
         return not (order.is_layer and any((order.folder / n).is_dir() for n in _LAYER_FOLDERS))
-    if order.language not in _LAYER_FOLDERS:
+    if order.method == "esbuild" and not order.is_layer:
+        return True
+    if order.language not in _LAYER_FOLDERS or order.method == "esbuild":
         raise TemplateError(f"BuildMethod {order.method} is not implemented by cloudlet.",
                             where=order.logical_id)  # fmt: skip
     if not order.asks.is_file():
         return False
     if order.language == "nodejs":
-        return not (order.folder / "node_modules").is_dir() and "ependencies" in _text(order.asks)
+        return _lacks_packages(order)
     lines = [line.split("#", 1)[0].strip() for line in _text(order.asks).splitlines()]
     names = [line for line in lines if line]
     if _python(order.method) == sys.executable and all(map(_is_satisfied, names)):
@@ -70,11 +75,16 @@ def is_needed(order: Order) -> bool:
     return bool(names) and not any(order.folder.glob("*.dist-info"))
 
 
+def _lacks_packages(order: Order) -> bool:
+    has_own = (order.folder / "node_modules").is_dir()
+    return not has_own and order.asks.is_file() and "ependencies" in _text(order.asks)
+
+
 def build(database: Database, data: Path, order: Order) -> Path:
     """The folder with the build. Blocking, and long the first time. Raises TemplateError."""
     content = folders.digest(database, order.folder).digest
     place = data / "builds" / _digest(str(order.folder), order.logical_id)
-    target = place / _digest(content, order.method)
+    target = place / _digest(content, order.method, order.options)
     if target.is_dir():
         target.touch()
         return target
@@ -85,6 +95,8 @@ def build(database: Database, data: Path, order: Order) -> Path:
     try:
         if order.method == "makefile":
             _make(order, partial_)
+        elif order.method == "esbuild":
+            _bundle(data, order, content, partial_)
         else:
             installed = _installed(data / "builds" / "packages", order, content)
             shutil.copytree(installed, inner, copy_function=os.link, dirs_exist_ok=True)
@@ -122,6 +134,20 @@ def _make(order: Order, target: Path) -> None:
         _run(order, command, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _bundle(data: Path, order: Order, content: str, target: Path) -> None:
+    packages = None
+    if _lacks_packages(order):
+        packages = _installed(data / "builds" / "packages", order, content)
+    try:
+        program = bundles.command(data, order.folder, packages)
+        told = bundles.arguments(json.loads(order.options), order.folder, target)
+    except (npm.NpmError, ValueError) as error:
+        raise TemplateError(f"{order.folder} cannot be built: {error}.",
+                            where=order.logical_id) from error  # fmt: skip
+    paths = {"NODE_PATH": str(packages / "node_modules")} if packages else {}
+    _run(order, [program, *told], order.folder, **paths)
 
 
 def _installed(place: Path, order: Order, content: str) -> Path:
@@ -177,8 +203,15 @@ def _npm(order: Order, target: Path, lock: Path) -> None:
     _run(order, [*npm.command(), how, "--omit=dev", *npm.OPTIONS], target)
 
 
-def _run(order: Order, command: list[str], folder: Path) -> None:
-    run = partial(subprocess.run, cwd=folder, capture_output=True, text=True, check=False)
+def _run(order: Order, command: list[str], folder: Path, **environment: str) -> None:
+    run = partial(
+        subprocess.run,
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     try:
         done = run(command, timeout=_INSTALL_S)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -149,13 +149,17 @@ def _order(document: Document, logical_id: str, path: Path) -> Order | None:
         return None
     resource = document["Resources"][logical_id]
     is_layer = resource["Type"].endswith("LayerVersion")
-    method = (resource.get("Metadata") or {}).get("BuildMethod")
+    metadata_ = resource.get("Metadata") or {}
+    method = metadata_.get("BuildMethod")
     if method is None and not is_layer:
         shared = (document.get("Globals") or {}).get("Function") or {}
         method = resource["Properties"].get("Runtime", shared.get("Runtime"))
         if not str(method).startswith(("python", "nodejs")):
             return None
-    return Order(logical_id, path, str(method), is_layer) if method and path.is_dir() else None
+    if not method or not path.is_dir():
+        return None
+    options = json.dumps(metadata_.get("BuildProperties") or {})
+    return Order(logical_id, path, str(method), is_layer, options)
 
 
 def _placed(cloud: Cloud, order: Order) -> Path:
