@@ -39,6 +39,7 @@ _IAM_TYPES = {
     "AWS::IAM::User": "UserName",
     "AWS::IAM::UserToGroupAddition": "",
 }
+VALUES_MAX = 1_000_000
 MAXIMUM_BYTES = 1_000_000  # CloudFormation's limit for a template in S3
 
 
@@ -108,9 +109,23 @@ def parse_any(text: str) -> Document:
         raise TemplateError(f"Template format error: {error.problem}{place}") from error
     except yaml.YAMLError as error:
         raise TemplateError(f"Template format error: YAML not well-formed. {error}") from error
+    except (ValueError, RecursionError) as error:  # a number too long; nested too deep
+        raise TemplateError(f"Template format error: {error}") from error
     if not isinstance(document, dict):
         raise TemplateError("Template format error: unsupported structure.")
+    if _weight(document, {}) > VALUES_MAX:
+        raise TemplateError("Template format error: its aliases make it too large.")
     return document
+
+
+def _weight(value: Any, known: dict[int, int]) -> int:
+    """The values in it, those of each alias again."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        parts = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_weight(part, known) for part in parts)
+    return known[id(value)]
 
 
 def load(path: Path) -> tuple[str, Document]:

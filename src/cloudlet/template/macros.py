@@ -16,13 +16,14 @@ from cloudlet.template.problems import TemplateError
 
 Fetch = Callable[[str], Awaitable[str]]  # S3 URI → text
 _LOOP = "Fn::ForEach::"
+_LETTERS = 100  # that count as a value
 
 
 def expanded(document: Document, scope: Scope) -> Document:
     """The template without loops, if it asks for the language extensions."""
     if documents.LANGUAGE_TRANSFORM not in documents.transforms(document):
         return document
-    whole: Document = _expanded(document, scope, {})
+    whole: Document = _Expansion(scope).expanded(document, {})
     for member in whole["Resources"].values():
         for name in ("DeletionPolicy", "UpdateReplacePolicy"):  # functions only with this macro
             if isinstance(member, dict) and name in member:
@@ -30,35 +31,44 @@ def expanded(document: Document, scope: Scope) -> Document:
     return whole
 
 
-def _expanded(value: Any, scope: Scope, names: dict[str, str]) -> Any:
-    if isinstance(value, str):
-        return _named(value, names)
-    if isinstance(value, list):
-        return [_expanded(item, scope, names) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if len(value) == 1 and str(value.get("Ref")) in names:
-        return names[value["Ref"]]
-    members: Document = {}
-    for key, item in value.items():
-        if str(key).startswith(_LOOP):
-            members |= _loop(str(key), item, scope, names)
-        else:
-            members[_named(str(key), names)] = _expanded(item, scope, names)
-    return members
+class _Expansion:
+    """Of one template; what it may become is bounded."""
 
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._left = documents.VALUES_MAX
 
-def _loop(key: str, loop: Any, scope: Scope, names: dict[str, str]) -> Document:
-    if not isinstance(loop, list) or len(loop) != 3 or not isinstance(loop[2], dict):
-        raise TemplateError(f"{key} layout is incorrect")
-    identifier, collection, body = loop
-    items = resolve(scope, _expanded(collection, scope, names))
-    if not isinstance(items, list):
-        raise TemplateError(f"{key}: the collection must be a list")
-    members: Document = {}
-    for item in items:
-        members |= _expanded(body, scope, {**names, str(identifier): str(item)})
-    return members
+    def expanded(self, value: Any, names: dict[str, str]) -> Any:
+        self._left -= 1 + (len(value) // _LETTERS if isinstance(value, str) else 0)
+        if self._left < 0:
+            raise TemplateError("Fn::ForEach makes the template too large")
+        if isinstance(value, str):
+            return _named(value, names)
+        if isinstance(value, list):
+            return [self.expanded(item, names) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1 and str(value.get("Ref")) in names:
+            return names[value["Ref"]]
+        members: Document = {}
+        for key, item in value.items():
+            if str(key).startswith(_LOOP):
+                members |= self._loop(str(key), item, names)
+            else:
+                members[_named(str(key), names)] = self.expanded(item, names)
+        return members
+
+    def _loop(self, key: str, loop: Any, names: dict[str, str]) -> Document:
+        if not isinstance(loop, list) or len(loop) != 3 or not isinstance(loop[2], dict):
+            raise TemplateError(f"{key} layout is incorrect")
+        identifier, collection, body = loop
+        items = resolve(self._scope, self.expanded(collection, names))
+        if not isinstance(items, list):
+            raise TemplateError(f"{key}: the collection must be a list")
+        members: Document = {}
+        for item in items:
+            members |= self.expanded(body, {**names, str(identifier): str(item)})
+        return members
 
 
 def _named(text: str, names: dict[str, str]) -> str:
@@ -66,6 +76,8 @@ def _named(text: str, names: dict[str, str]) -> str:
     for name, item in names.items():
         plain = re.sub(r"[^A-Za-z0-9]", "", item)
         text = text.replace(f"${{{name}}}", item).replace(f"&{{{name}}}", plain)
+        if len(text) > documents.MAXIMUM_BYTES:
+            raise TemplateError("Fn::ForEach makes a text too large")
     return text
 
 

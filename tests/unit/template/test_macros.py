@@ -136,3 +136,16 @@ def test_templates_that_are_none(text: str, message: str) -> None:
     with pytest.raises(TemplateError) as caught:
         parse(f"{text}\nResources: {{A: {{Type: T}}}}")
     assert message in caught.value.message
+
+
+def test_loops_and_aliases_do_not_explode() -> None:
+    inner = "{'X${a}${b}${c}${d}': {Type: 'AWS::S3::Bucket'}}"
+    for name in "abcd":
+        inner = f"{{'Fn::ForEach::L{name}': [{name}, {list(map(str, range(50)))}, {inner}]}}"
+    with pytest.raises(TemplateError, match="too large"):
+        expanded(f"Resources: {inner}")
+    lines = [f"  a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    with pytest.raises(TemplateError, match="too large"):
+        expanded("\n".join(["Metadata:", "  a0: &a0 [x, x, x]", *lines]))
+    with pytest.raises(TemplateError, match="recursion"):
+        expanded(f"Metadata: {'[' * 5000}{']' * 5000}")
