@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from cloudlet.config import Config
 from cloudlet.events import outbox
 from cloudlet.events.delivery import DONE, Delivery, Done, Later, Outcome
@@ -120,3 +122,31 @@ def test_timers_run_in_time_and_outlive_failures(tmp_path: Path) -> None:
 
     asyncio.run(run())
     assert runs.count("once") == 1
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_stop_that_comes_with_a_wake_stops(tmp_path: Path, turns: int) -> None:
+    """Python's wait_for can swallow a cancellation that meets what it waits for."""
+    config, database = Config(data=tmp_path), Database(tmp_path)
+    delivery, timers = Delivery(config, database), Timers(config)
+
+    async def run() -> None:
+        far_ms = config.now_ms() + 100_000
+        target = config.arn("sqs", "q")
+        await database.write(lambda tx: outbox.put(tx, target, b"x", source="s", now_ms=far_ms))
+        timers.every(100, _nothing)
+        delivery.start()
+        timers.start()
+        await asyncio.sleep(0.01)
+        timers.every(100, _nothing)
+        delivery._wake.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            await asyncio.gather(delivery.stop(), timers.stop())
+
+    asyncio.run(run())
+    database.close()
+
+
+async def _nothing() -> None: ...

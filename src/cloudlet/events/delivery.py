@@ -79,8 +79,9 @@ class Delivery:
             self._dispatch()
             due_ms = outbox.next_due_ms(self._database.view(), self._config.now_ms())
             wait_s = None if due_ms is None else max(0.0, (due_ms - self._config.now_ms()) / 1000)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait_s)
+            with suppress(TimeoutError):  # wait_for would swallow a `stop` that comes with a wake
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
 
     def _dispatch(self) -> None:
         view, after_id = self._database.view(), 0

@@ -58,8 +58,9 @@ class Timers:
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
             wait_s = max(0.0, (self._heap[0][0] - now_ms) / 1000) if self._heap else None
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait_s)
+            with suppress(TimeoutError):  # wait_for would swallow a `stop` that comes with a wake
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
 
     async def _once(self, job: Job, interval_s: float | None) -> None:
         try:

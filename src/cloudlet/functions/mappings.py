@@ -206,7 +206,8 @@ class ShardReader:
         while len(records) < self.mapping.config["BatchSize"] and loop.time() < end_s:
             self.wake.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.wake.wait(), end_s - loop.time())
+                async with asyncio.timeout_at(end_s):
+                    await self.wake.wait()
             records = self._read()
         return records
 

@@ -56,7 +56,8 @@ class LiveTail:
         yield {"sessionStart": {**call.params, **session}}
         while call.now_ms < end_ms:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.hung_up.wait(), _UPDATE_S)
+                async with asyncio.timeout(_UPDATE_S):
+                    await self.hung_up.wait()
                 return
             yield {"sessionUpdate": self._update()}
         raise AwsError("SessionTimeoutException", "The session has timed out.")
