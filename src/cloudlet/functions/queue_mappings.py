@@ -4,7 +4,7 @@
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 """
 
-from cloudlet.call import Caller, Cloud, Params
+from cloudlet.call import ANONYMOUS, Caller, Cloud, Params
 from cloudlet.config import Config
 from cloudlet.errors import AwsError
 from cloudlet.functions import names
@@ -33,9 +33,10 @@ def queue_url(config: Config, arn: str) -> str:
     return f"{config.aws_endpoint}/{account}/{name}"
 
 
-async def role_of(cloud: Cloud, found: Found) -> Caller | None:
+async def role_of(cloud: Cloud, found: Found) -> Caller:
+    """The function's role, assumed."""
     assumed = await assume(cloud, found.config["Role"], found.name)
-    return cloud.caller_of(assumed["Credentials"]["AccessKeyId"])
+    return cloud.caller_of(assumed["Credentials"]["AccessKeyId"]) or ANONYMOUS
 
 
 async def check_access(cloud: Cloud, found: Found, arn: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from cloudlet.call import Caller, Cloud, Output, Params
+from cloudlet.call import ANONYMOUS, Cloud, Output, Params
 from cloudlet.errors import AwsError
 from cloudlet.events.patterns import compile_pattern
 from cloudlet.functions import names, records, traces
@@ -53,7 +53,7 @@ class QueueReader:
         self._batches = batches
         self._back_off_s = back_off_s
         self._url = queue_url(cloud.config, mapping.source_arn)
-        self._role: Caller | None = None
+        self._access_key = ""  # of the role's credentials
         self._role_end_s = 0.0
         criteria = mapping.config.get("FilterCriteria") or {}
         patterns = [orjson.loads(item["Pattern"]) for item in criteria.get("Filters") or []]
@@ -79,6 +79,7 @@ class QueueReader:
                         "mapping %s cannot read %s: %s", self._mapping.uuid, self._url, error
                     )
                 slots.release()
+                self._role_end_s = 0.0
                 await asyncio.sleep(pause_s)
                 pause_s = min(_BACK_OFF_MAX_S, pause_s * 2)
                 continue
@@ -115,10 +116,11 @@ class QueueReader:
             reference = names.parse(self._mapping.function_arn)
             view = self._cloud.database.view()
             found = records.find(view, self._cloud.config, *reference)
-            self._role = await role_of(self._cloud, found)
+            self._access_key = (await role_of(self._cloud, found)).access_key
             self._role_end_s = now_s + _ROLE_S
+        role = self._cloud.caller_of(self._access_key)  # with the policies it has by now
         params = {"QueueUrl": self._url, **params}
-        return await self._cloud.invoke("sqs", operation, params, self._role)
+        return await self._cloud.invoke("sqs", operation, params, role or ANONYMOUS)
 
     async def _handle(self, messages: list[Output]) -> None:
         try:
