@@ -106,27 +106,35 @@ class Operations:
         self.wake(stack)
 
     async def _work(self, stack: Stack) -> None:
+        kind = ""
         try:
             while (job := found(self._cloud.database.view(), stack)) and job[0] != FAILED:
+                kind = job[0]
                 await self._perform(stack, *job)
         except AwsError as error:  # a template or record that cannot be read any more
-            await self._give_up(stack, error.message)
+            await self._give_up(stack, kind, error.message)
         except Exception as error:
             _log.exception("operation on stack %s failed", stack.name)
-            await self._give_up(stack, f"Internal failure: {error!r}")
+            await self._give_up(stack, kind, f"Internal failure: {error!r}")
         finally:
-            self._tasks.pop(stack.id, None)
+            if self._tasks.get(stack.id) is asyncio.current_task():
+                del self._tasks[stack.id]
 
-    async def _give_up(self, stack: Stack, reason: str) -> None:
+    async def _give_up(self, stack: Stack, kind: str, reason: str) -> None:
         status = stacks.status(self._cloud.database.view(), stack)
         failed = status.removesuffix("_CLEANUP_IN_PROGRESS").removesuffix("_COMPLETE")
         event = Event(f"{failed.removesuffix('_IN_PROGRESS')}_FAILED", reason)
 
         def change(tx: Transaction) -> None:
+            claim(tx, stack, kind)
             stacks.turn(tx, self._cloud.config, stack, event, None)
             tx.run("UPDATE template_operations SET kind = ? WHERE stack_id = ?", (FAILED, stack.id))
 
-        await self._cloud.database.write(change)
+        try:
+            await self._cloud.database.write(change)
+        except Superseded:
+            self._tasks.pop(stack.id, None)
+            self.wake(stack)
 
     async def _perform(self, stack: Stack, kind: str, job: Job) -> None:
         run = self._runs[stack.id] = self._run(stack, job)
