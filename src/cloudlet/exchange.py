@@ -7,7 +7,7 @@ has `aclose()`, which the front always calls.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote
 
 from cloudlet.errors import AwsError
@@ -57,6 +57,7 @@ class Request:
     `raw_path` and `query` are exactly as received (percent-encoded), because signatures cover
     them. `headers` has lower-case names; repeated headers are joined with "," ("; " for cookies).
     `sent` has them as the client spelled and repeated them, where they came over the network.
+    `signer` is the caller that a part of this cloud signs as, in place of a signature.
     """
 
     method: str
@@ -68,6 +69,7 @@ class Request:
     scheme: str = "http"
     id: str = ""
     sent: Sequence[tuple[bytes, bytes]] = ()
+    signer: Any = None
 
     @property
     def path(self) -> str:

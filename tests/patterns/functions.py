@@ -103,8 +103,16 @@ def streamed(stack: Deployed) -> None:
 
 @pattern("cloudfront-lambdafunctionurl-oac-sam")
 def behind_cloudfront(stack: Deployed) -> None:
-    """The URL itself is forbidden; the distribution, which signs, gets the answer."""
+    """The URL itself is forbidden; the distribution, which signs, gets the answer as soon as it may
+    invoke the function, too: AWS has asked for this second permission since October 2025."""
     assert stack.http("GET", stack.outputs["LambdaFunctionUrl"]).status == 403
+    assert stack.server.http.request("GET", stack.server.url).status == 403
+    distribution = stack.outputs["CloudFrontDistributionId"]
+    stack.client("lambda").add_permission(
+        FunctionName=stack.resources["MyCFNToLambda"], StatementId="invoke",
+        Action="lambda:InvokeFunction", Principal="cloudfront.amazonaws.com",
+        SourceArn=f"arn:aws:cloudfront::000000000000:distribution/{distribution}",
+    )  # fmt: skip
     answer = stack.server.http.request("GET", stack.server.url)
     assert b"Hello from AWS" in answer.data, answer.data
 

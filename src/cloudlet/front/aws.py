@@ -79,6 +79,8 @@ class AwsDoor:
 
     async def caller(self, request: Request, signing_name: str) -> Caller:
         """Whose signature a request to an application bears ("execute-api", "lambda")."""
+        if isinstance(request.signer, Caller):
+            return request.signer
         await self._accounts.awake(request)
         config = self._config
         verified = await self._verifier.verify(

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from cloudlet.call import Caller
+from cloudlet.exchange import Request
 from cloudlet.gateway import distributions, items, policies
 from cloudlet.gateway.items import Document, Item, members
 from cloudlet.store.database import View
@@ -21,12 +23,20 @@ class Origin:
     path: str
     bucket: str | None
     api_id: str | None
-    is_signed: bool  # an origin access control signs requests as CloudFront
+    signing: str  # as CloudFront: "always", "never", or "no-override" of the viewer's signature
     headers: tuple[tuple[str, str], ...]
     protocol: str = "http-only"  # of other services: "https-only", "match-viewer"
     ports: tuple[int, int] = (80, 443)
     connect_s: float = 10
     read_s: float = 30
+
+    def caller(self, request: Request, account: str, distribution_arn: str) -> Caller | None:
+        """CloudFront, where its origin access control signs; None where it doesn't."""
+        is_viewers = "authorization" in request.headers and self.signing == "no-override"
+        if self.signing == "never" or is_viewers:
+            return None
+        context = {"aws:SourceArn": distribution_arn, "aws:SourceAccount": account}
+        return Caller("service", "cloudfront.amazonaws.com", account, context=context)
 
     def address(self, viewers: str) -> str:
         """Of a service that is not in this cloud."""
@@ -117,7 +127,7 @@ def pattern(text: str) -> re.Pattern[str]:
 
 def _distribution(view: View, item: Item, account: str) -> Distribution:
     config = item.document
-    origins = {o["Id"]: _origin(o) for o in members(config["Origins"])}
+    origins = {o["Id"]: _origin(view, o) for o in members(config["Origins"])}
     behaviors = [
         _behavior(view, b, origins, pattern(b["PathPattern"]))
         for b in members(config.get("CacheBehaviors"))
@@ -134,16 +144,17 @@ def _distribution(view: View, item: Item, account: str) -> Distribution:
     )
 
 
-def _origin(origin: Document) -> Origin:
+def _origin(view: View, origin: Document) -> Origin:
     domain = origin["DomainName"].lower()
     bucket, api = _S3.fullmatch(domain), _API.fullmatch(domain)
     own = origin.get("CustomOriginConfig") or {}
+    control = items.find(view, "origin-access-control", origin.get("OriginAccessControlId") or "")
     return Origin(
         domain,
         origin.get("OriginPath") or "",
         bucket.group("bucket") if bucket else None,
         api.group("api") if api else None,
-        bool(origin.get("OriginAccessControlId")),
+        control.document["SigningBehavior"] if control else "never",
         tuple(
             (h["HeaderName"].lower(), h["HeaderValue"])
             for h in members(origin.get("CustomHeaders"))

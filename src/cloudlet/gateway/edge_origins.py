@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/ServingCompre
 """
 
 import asyncio
+import hashlib
 import re
 import zlib
 from collections.abc import Awaitable, Callable
@@ -12,7 +13,7 @@ from dataclasses import replace
 
 from cloudlet.call import Cloud
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
-from cloudlet.exchange import Request, Response
+from cloudlet.exchange import Body, Request, Response
 from cloudlet.gateway import edge_cache, forwarding, http_origin, s3_origin
 from cloudlet.gateway.answers import message
 from cloudlet.gateway.behaviors import Behavior, Caching, Distribution, Origin
@@ -21,6 +22,11 @@ from cloudlet.gateway.http_api import Gateway
 
 _COMPRESSED_MIN_BYTES, _COMPRESSED_MAX_BYTES = 1000, 10_000_000
 _IN_THREAD_BYTES = 64 << 10
+_SIGNED_MAX_BYTES = 6 << 20
+_NO_MATCH = (
+    "The request signature we calculated does not match the signature you provided. Check your AWS"
+    " Secret Access Key and signing method. Consult the service documentation for details."
+)
 Inside = Callable[[Request], Awaitable[Response | None]]
 _CONDITIONS = frozenset(
     ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range")
@@ -108,23 +114,39 @@ class Origins:
                 path = origin.path + raw_path
                 response = await self._gateway.answer(sent, origin.api_id, path)
             else:
-                response = await self._custom(origin, sent, raw_path)
+                response = await self._custom(distribution, origin, sent, raw_path)
         except AwsError as error:
             response = message(error.status, error.message)
         if behavior.drops_cookies:
             response.headers = [h for h in response.headers if h[0] != "set-cookie"]
         return response
 
-    async def _custom(self, origin: Origin, sent: Request, raw_path: str) -> Response:
+    async def _custom(
+        self, distribution: Distribution, origin: Origin, sent: Request, raw_path: str
+    ) -> Response:
         """A website, function URL or custom domain of this cloud, or anybody's HTTP service."""
         headers = {**sent.headers, "host": origin.domain}
         inside = replace(sent, raw_path=origin.path + raw_path, headers=headers)
+        if ".lambda-url." in origin.domain:
+            inside.signer = origin.caller(sent, self._cloud.config.account, distribution.arn)
+        if inside.signer is not None:
+            headers.pop("authorization", None)
+            await _check_hash(inside)
         response = await self.inside(inside)
         if response is not None:
             return response
         if origin.domain.endswith((".amazonaws.com", ".on.aws")):
             raise NotImplementedByCloudlet(f"The origin {origin.domain} of a distribution")
         return await http_origin.fetch(origin, sent, raw_path)
+
+
+async def _check_hash(request: Request) -> None:
+    """gateway-063: CloudFront signs the hash of the body that the viewer tells, never a body."""
+    body = await request.body.read(_SIGNED_MAX_BYTES)
+    request.body = Body.of(body)
+    told = request.headers.get("x-amz-content-sha256", "")
+    if body and told != hashlib.sha256(body).hexdigest():
+        raise AwsError("InvalidSignatureException", _NO_MATCH, 403)
 
 
 async def _nothing_inside(request: Request) -> Response | None:

@@ -23,6 +23,7 @@ _ALWAYS = frozenset(
         "range",
         "upgrade",
         "connection",
+        "x-amz-content-sha256",  # what an origin access control signs
     )
 )
 

@@ -23,13 +23,13 @@ def _check_response_headers(config: Document) -> None:
         raise NotImplementedByCloudlet("ServerTimingHeadersConfig of a response headers policy")
 
 
+_ACCESS_TO = ("s3", "lambda")
+
+
 def _check_access_control(config: Document) -> None:
-    if config["OriginAccessControlOriginType"] != "s3":
-        raise NotImplementedByCloudlet(
-            f"An origin access control for {config['OriginAccessControlOriginType']}"
-        )
-    if config["SigningBehavior"] != "always":
-        raise NotImplementedByCloudlet(f"SigningBehavior {config['SigningBehavior']}")
+    kind = config["OriginAccessControlOriginType"]
+    if kind not in _ACCESS_TO:
+        raise NotImplementedByCloudlet(f"An origin access control for {kind}")
 
 
 @dataclass(frozen=True, slots=True)

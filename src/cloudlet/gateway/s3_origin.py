@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
-from cloudlet.call import ANONYMOUS, Caller, Cloud
+from cloudlet.call import ANONYMOUS, Cloud
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.exchange import Request, Response
 from cloudlet.gateway.behaviors import Origin
@@ -35,22 +35,16 @@ async def fetch(
     """`raw_path` is the viewer's, or that of an error page."""
     if request.method not in ("GET", "HEAD"):
         raise NotImplementedByCloudlet(f"{request.method} to an S3 origin of a distribution")
-    account = cloud.config.account
-    caller = ANONYMOUS
-    if origin.is_signed:
-        caller = Caller(
-            "service",
-            "cloudfront.amazonaws.com",
-            account,
-            context={"aws:SourceArn": distribution_arn, "aws:SourceAccount": account},
-        )
+    caller = origin.caller(request, cloud.config.account, distribution_arn)
+    if caller is None and origin.signing == "no-override":
+        raise NotImplementedByCloudlet("A viewer's own signature for an S3 origin")
     key = unquote(origin.path + raw_path)[1:]
     if not key:
         return _failure(request, AwsError("AccessDenied", "Access Denied", 403))
     operation = "GetObject" if request.method == "GET" else "HeadObject"
     params = {"Bucket": origin.bucket, "Key": key, **_conditions(request)}
     try:
-        output = await cloud.invoke("s3", operation, params, caller)
+        output = await cloud.invoke("s3", operation, params, caller or ANONYMOUS)
     except AwsError as error:
         return _failure(request, error)
     return _success(output)

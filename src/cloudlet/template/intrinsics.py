@@ -21,6 +21,10 @@ NO_VALUE = object()
 _PROMISE = "\x1a"
 _VARIABLE = re.compile(r"\$\{([^!${}][^${}]*)\}")
 _LITERAL = re.compile(r"\$\{!([^${}]*)\}")
+_FUNCTION_URL = re.compile(  # as cloudlet gives it out
+    r"http://(?:localhost:\d+/_aws/lambda-url/)?(?P<id>[a-z0-9]{20,})"
+    r"(?:\.lambda-url\.[a-z0-9-]+\.localhost:\d+)?/"
+)
 
 
 Lookup = Callable[[str], Awaitable[str]]
@@ -255,7 +259,12 @@ def _split(scope: Scope, argument: Any) -> Any:
             "Template error: every Fn::Split object requires two parameters, (1) a string delimiter"
             " and (2) a string to be split or a function that returns a string to be split."
         )
-    return source if promised(source) else source.split(delimiter)
+    if promised(source):
+        return source
+    if url := _FUNCTION_URL.fullmatch(source):
+        # template-002: who takes one to pieces wants the host, for a distribution say
+        source = f"https://{url['id']}.lambda-url.{scope.pseudo['AWS::Region']}.on.aws/"
+    return source.split(delimiter)
 
 
 def _if(scope: Scope, argument: Any) -> Any:
