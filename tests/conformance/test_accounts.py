@@ -392,6 +392,18 @@ def test_a_directory_from_before_there_were_accounts(tmp_path: Path) -> None:
         assert server.stop() == 0
 
 
+def test_a_bus_takes_events_of_whom_its_policy_names(
+    server: Server, one: Account, two: Account
+) -> None:
+    statement = {"StatementId": "s", "Action": "events:PutEvents", "Principal": one.id}
+    two.client("events").put_permission(EventBusName="default", **statement)
+    bus = f"arn:aws:events:us-east-1:{two.id}:event-bus/default"
+    entry = {"Source": "s", "DetailType": "d", "Detail": "{}", "EventBusName": bus}
+    assert one.client("events").put_events(Entries=[entry])["FailedEntryCount"] == 0
+    code = refusal(server.client("events").put_events, Entries=[entry])
+    assert code == "AccessDeniedException"
+
+
 def test_all_is_there_after_a_kill(tmp_path: Path) -> None:
     server = Server(tmp_path / "data").start()
     try:
