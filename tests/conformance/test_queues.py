@@ -164,6 +164,73 @@ def test_dead_letters_are_moved_back(server: Server, name: str) -> None:
     assert "Messages" not in sqs.receive_message(QueueUrl=grave)
 
 
+SAM = """
+Transform: AWS::Serverless-2016-10-31
+Parameters: {Most: {Type: Number, Default: 2}, Kind: {Type: String, Default: order}}
+Resources:
+  Jobs: {Type: AWS::SQS::Queue}
+  Bus: {Type: AWS::Events::EventBus, Properties: {Name: !Sub "${AWS::StackName}-bus"}}
+  Others:
+    Type: AWS::Events::EventBusPolicy
+    Properties:
+      EventBusName: !Ref Bus
+      StatementId: others
+      Statement:
+        Effect: Allow
+        Principal: {AWS: !Ref AWS::AccountId}
+        Action: events:PutEvents
+        Resource: !GetAtt Bus.Arn
+  Worker:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: python3.12
+      Handler: index.handler
+      InlineCode: "def handler(event, context): print(event)"
+      Events:
+        Queue:
+          Type: SQS
+          Properties:
+            Queue: !GetAtt Jobs.Arn
+            BatchSize: 100
+            MaximumBatchingWindowInSeconds: 1
+            FunctionResponseTypes: [ReportBatchItemFailures]
+            FilterCriteria: {Filters: [{Pattern: '{"body": {"n": [1]}}'}]}
+            ScalingConfig: {MaximumConcurrency: !Ref Most}
+        Order:
+          Type: EventBridgeRule
+          Properties: {EventBusName: !Ref Bus, Pattern: {detail-type: [!Ref Kind]}}
+Outputs:
+  Name: {Value: !Ref Worker}
+"""
+
+
+def test_all_of_it_from_a_template(server: Server, name: str) -> None:
+    stacks, client = server.client("cloudformation"), server.client("lambda")
+    capabilities = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+    stacks.create_stack(StackName=name, TemplateBody=SAM, Capabilities=capabilities)
+
+    def done(status: str) -> dict[str, Any]:
+        found = stacks.describe_stacks(StackName=name)["Stacks"][0]
+        return found if found["StackStatus"] == status else {}
+
+    outputs = eventually(lambda: done("CREATE_COMPLETE"), 60)["Outputs"]
+    function = outputs[0]["OutputValue"]
+    (made,) = client.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
+    assert made["ScalingConfig"] == {"MaximumConcurrency": 2} and made["BatchSize"] == 100
+    described = server.client("events").describe_event_bus(Name=f"{name}-bus")
+    assert json.loads(described["Policy"])["Statement"][0]["Sid"] == "others"
+    parameters = [{"ParameterKey": "Most", "ParameterValue": "7"}]
+    stacks.update_stack(StackName=name, UsePreviousTemplate=True, Parameters=parameters,
+                        Capabilities=capabilities)  # fmt: skip
+    eventually(lambda: done("UPDATE_COMPLETE"), 60)
+    (changed,) = client.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
+    assert changed["UUID"] == made["UUID"]
+    assert changed["ScalingConfig"] == {"MaximumConcurrency": 7}
+    stacks.delete_stack(StackName=name)
+    buses = server.client("events").list_event_buses
+    eventually(lambda: not buses(NamePrefix=name)["EventBuses"], 60)
+
+
 def test_a_bus_of_ones_own(server: Server, name: str) -> None:
     """Its events come to its rules alone; its policy lets others in."""
     client = server.client("events")

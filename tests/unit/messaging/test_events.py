@@ -7,10 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
+from cloudlet.call import Caller
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.events import outbox
 from cloudlet.events.delivery import DONE, Done, Later
-from cloudlet.messaging import expressions, firing, inputs, publishing, rules, scheduler
+from cloudlet.messaging import buses, expressions, firing, inputs, publishing, rules, scheduler
 from cloudlet.messaging.targets import Targets
 from tests.harness import Bench
 
@@ -216,3 +217,65 @@ def test_events_from_services_reach_the_bus(bench: Bench) -> None:
     assert change is not None
     bench.database.write_now(change)
     assert orjson.loads(bench.facts()[-1].payload)["detail"] == {"n": 5}
+
+
+def test_the_scheduler_takes_rates_that_rules_refuse(bench: Bench) -> None:
+    """messaging-001: `rate(5 minute)` and `rate(1 minutes)` are in many templates."""
+    create(bench, "rate(5 minute)")
+    bench.database.write_now(lambda tx: firing.fire_due(tx, bench.config))
+    assert firing.next_due_ms(bench.database.view()) == bench.clock.now_ms + 300_000
+    for expression in ("rate(5 minute)", "rate(1 minutes)"):
+        expressions.check(expression, is_scheduler=True)
+        with pytest.raises(expressions.InvalidExpression):
+            expressions.check(expression)
+
+
+def test_a_target_may_name_a_group_and_a_role(bench: Bench) -> None:
+    queue = "arn:aws:sqs:us-east-1:000000000000:jobs.fifo"
+    role = "arn:aws:iam::000000000000:role/r"
+    put_rule(bench, Arn=queue, SqsParameters={"MessageGroupId": "g"}, RoleArn=role)
+    bench.call(publishing.put_events, Entries=[entry()])
+    bench.answers["AssumeRole"] = {"Credentials": {"AccessKeyId": "ASIAROLE"}}
+    bench.cloud.caller_of = lambda key: Caller("role", f"{role}/session", "000000000000")
+    assert asyncio.run(Targets(bench.cloud).event(bench.facts()[0])) is DONE
+    (_, assumed, by), (_, sent, params) = bench.invoked
+    assert (assumed, by["RoleArn"]) == ("AssumeRole", role)
+    assert (sent, params["MessageGroupId"]) == ("SendMessage", "g")
+
+
+def test_a_bus_as_target_needs_the_roles_permission(bench: Bench) -> None:
+    bus = "arn:aws:events:us-east-1:000000000000:event-bus/other"
+    role = "arn:aws:iam::000000000000:role/r"
+    put_rule(bench, Arn=bus, RoleArn=role, RetryPolicy={"MaximumRetryAttempts": 0})
+    bench.answers["AssumeRole"] = {"Credentials": {"AccessKeyId": "ASIAROLE"}}
+    for action, count in (("events:PutRule", 0), ("events:PutEvents", 1)):
+        policy = {"Statement": [{"Effect": "Allow", "Action": action, "Resource": bus}]}
+        caller = Caller("role", f"{role}/s", "000000000000", policies=(policy,))
+        bench.cloud.caller_of = {"ASIAROLE": caller}.get
+        bench.call(publishing.put_events, Entries=[entry()])
+        asyncio.run(Targets(bench.cloud).event(bench.facts()[-1]))
+        assert [fact.target for fact in bench.facts()].count(bus) == count
+
+
+def test_bus_policies(bench: Bench) -> None:
+    everyone: dict[str, Any] = {
+        "Action": "events:PutEvents",
+        "Principal": "*",
+        "StatementId": "all",
+    }
+    bench.call(buses.create_event_bus, Name="orders")
+    bench.call(buses.put_permission, EventBusName="orders", **everyone)
+    whole = {"Version": "2012-10-17", "Statement": {"Sid": "one", "Effect": "Deny"}}
+    policy = orjson.dumps(whole).decode()
+    bench.call(buses.put_permission, EventBusName="default", Policy=policy)
+    view = bench.database.view()
+    assert buses.policy(view, "default")["Statement"] == [whole["Statement"]]
+    assert buses.policy(view, "orders")["Statement"][0]["Principal"] == "*"
+    with pytest.raises(AwsError, match="does not exist"):
+        bench.call(buses.remove_permission, EventBusName="orders", StatementId="other")
+    with pytest.raises(AwsError, match="Principal"):
+        bench.call(buses.put_permission, StatementId="x", Action="events:PutEvents")
+    bench.call(buses.remove_permission, EventBusName="orders", RemoveAllPermissions=True)
+    assert buses.policy(bench.database.view(), "orders")["Statement"] == []
+    names = [bus["Name"] for bus in bench.call(buses.list_event_buses)["EventBuses"]]
+    assert names == ["default", "orders"]
