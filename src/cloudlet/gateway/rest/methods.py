@@ -1,93 +1,98 @@
 """Methods of resources, their responses, integrations and the integrations' responses.
 
-All of them are members of the resource's document, as GetMethod shows them.
+All of them are members of the resource's document, as GetMethod shows them: a table says what each
+is made of and checked by, and the operations are made from it.
 https://docs.aws.amazon.com/apigateway/latest/api/API_Method.html
 """
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from cloudlet.call import Call, Output
 from cloudlet.gateway.rest import checks, documents, patches
 from cloudlet.gateway.rest.documents import Document
 from cloudlet.store.database import Transaction, View
-
-_METHOD = (
-    "authorizationType authorizerId apiKeyRequired operationName requestParameters requestModels"
-    " requestValidatorId authorizationScopes"
-)
-_INTEGRATION = (
-    "type uri connectionType connectionId credentials requestParameters requestTemplates"
-    " passthroughBehavior cacheNamespace cacheKeyParameters contentHandling timeoutInMillis"
-    " tlsConfig responseTransferMode integrationTarget"
-)
-_METHOD_RESPONSE = "statusCode responseParameters responseModels"
-_INTEGRATION_RESPONSE = (
-    "statusCode selectionPattern responseParameters responseTemplates contentHandling"
-)
+from cloudlet.wire.service import Operation
 
 
-def put_method(call: Call, tx: Transaction) -> Output:
-    resource = documents.part(call, tx, "resource", call.params["resourceId"])
-    name = call.params["httpMethod"].upper()
-    if name in resource["resourceMethods"]:
-        raise documents.conflict("Method already exists for this resource")
-    method = new_method(name, documents.chosen(call.params, _METHOD))
-    return _save_method(call, tx, resource, method)
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the call's document stands in the resource's: under `key` in `holder`."""
+
+    resource: Document
+    method: Document  # that it belongs to; {} for a method itself
+    holder: Document
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """`noun` is in the operations' names; `missing` tells what is not there."""
+
+    noun: str
+    members: str
+    missing: str
+    check: Callable[[View, str, Document, Document], None]  # API, document, its method
+    make: Callable[[Call, _Place, Document], Document] = lambda call, place, members: members
+    taken: str = ""  # the error if there is one already; "": the new one replaces it
+
+    def put(self, call: Call, tx: Transaction) -> Output:
+        place = _place(call, tx, self.noun)
+        if self.taken and place.key in place.holder:
+            raise documents.conflict(self.taken)
+        members = documents.chosen(call.params, self.members)
+        return self._save(call, tx, place, self.make(call, place, members))
+
+    def get(self, call: Call, view: View) -> Output:
+        return self._found(_place(call, view, self.noun))
+
+    def update(self, call: Call, tx: Transaction) -> Output:
+        place = _place(call, tx, self.noun)
+        document = patches.changed(call, self.noun.lower(), self._found(place))
+        return self._save(call, tx, place, document)
+
+    def delete(self, call: Call, tx: Transaction) -> None:
+        place = _place(call, tx, self.noun)
+        self._found(place)
+        del place.holder[place.key]
+        _save_resource(call, tx, place.resource)
+
+    def _found(self, place: _Place) -> Document:
+        document: Document | None = place.holder.get(place.key)
+        if document is None:
+            raise documents.not_found(self.missing)
+        return document
+
+    def _save(self, call: Call, tx: Transaction, place: _Place, document: Document) -> Document:
+        self.check(tx, call.params["restApiId"], document, place.method)
+        place.holder[place.key] = document
+        _save_resource(call, tx, place.resource)
+        return document
+
+
+def _place(call: Call, view: View, noun: str) -> _Place:
+    resource = documents.part(call, view, "resource", call.params["resourceId"])
+    methods, verb = resource["resourceMethods"], call.params["httpMethod"].upper()
+    if noun == "Method":
+        return _Place(resource, {}, methods, verb)
+    method = methods.get(verb)
+    if method is None:
+        raise documents.not_found("method")
+    if noun == "Integration":
+        return _Place(resource, method, method, "methodIntegration")
+    owner = method if noun == "MethodResponse" else method.get("methodIntegration")
+    if owner is None:
+        raise documents.not_found("integration")
+    responses = f"{noun[0].lower()}{noun[1:]}s"
+    return _Place(resource, method, owner.setdefault(responses, {}), call.params["statusCode"])
+
+
+def _save_resource(call: Call, tx: Transaction, resource: Document) -> None:
+    documents.save_part(tx, call.params["restApiId"], ("resource", resource["id"]), resource)
 
 
 def new_method(name: str, members: Document) -> Document:
     return {"httpMethod": name, "apiKeyRequired": False, "authorizationType": "NONE", **members}
-
-
-def get_method(call: Call, view: View) -> Output:
-    return _method(call, view)[1]
-
-
-def update_method(call: Call, tx: Transaction) -> Output:
-    resource, before = _method(call, tx)
-    return _save_method(call, tx, resource, patches.changed(call, "method", before))
-
-
-def delete_method(call: Call, tx: Transaction) -> None:
-    resource, method = _method(call, tx)
-    del resource["resourceMethods"][method["httpMethod"]]
-    _save(call, tx, resource)
-
-
-def put_method_response(call: Call, tx: Transaction) -> Output:
-    resource, method = _method(call, tx)
-    responses = method.setdefault("methodResponses", {})
-    if call.params["statusCode"] in responses:
-        raise documents.conflict("Response already exists for this resource")
-    response = documents.chosen(call.params, _METHOD_RESPONSE)
-    return _save_method_response(call, tx, (resource, responses), response)
-
-
-def get_method_response(call: Call, view: View) -> Output:
-    return _response(call, _method(call, view)[1].get("methodResponses"))
-
-
-def update_method_response(call: Call, tx: Transaction) -> Output:
-    resource, method = _method(call, tx)
-    before = _response(call, method.get("methodResponses"))
-    response = patches.changed(call, "methodresponse", before)
-    return _save_method_response(call, tx, (resource, method["methodResponses"]), response)
-
-
-def delete_method_response(call: Call, tx: Transaction) -> None:
-    resource, method = _method(call, tx)
-    _response(call, method.get("methodResponses"))
-    del method["methodResponses"][call.params["statusCode"]]
-    _save(call, tx, resource)
-
-
-def put_integration(call: Call, tx: Transaction) -> Output:
-    resource, method = _method(call, tx)
-    members = documents.chosen(call.params, _INTEGRATION)
-    members["httpMethod"] = call.params.get("integrationHttpMethod")
-    integration = new_integration(members, resource["id"])
-    before = method.get("methodIntegration") or {}
-    if before.get("integrationResponses"):
-        integration["integrationResponses"] = before["integrationResponses"]
-    return _save_integration(call, tx, (resource, method), integration)
 
 
 def new_integration(members: Document, resource_id: str) -> Document:
@@ -101,104 +106,52 @@ def new_integration(members: Document, resource_id: str) -> Document:
     return {name: value for name, value in document.items() if value is not None}
 
 
-def get_integration(call: Call, view: View) -> Output:
-    return _integration(_method(call, view)[1])
+def _integration(call: Call, place: _Place, members: Document) -> Document:
+    """The responses of the one that it replaces stay."""
+    members["httpMethod"] = call.params.get("integrationHttpMethod")
+    before = place.method.get("methodIntegration") or {}
+    members["integrationResponses"] = before.get("integrationResponses") or None
+    return new_integration(members, place.resource["id"])
 
 
-def update_integration(call: Call, tx: Transaction) -> Output:
-    resource, method = _method(call, tx)
-    integration = patches.changed(call, "integration", _integration(method))
-    return _save_integration(call, tx, (resource, method), integration)
+_MEMBERS = (
+    Member(
+        "Method",
+        "authorizationType authorizerId apiKeyRequired operationName requestParameters"
+        " requestModels requestValidatorId authorizationScopes",
+        "method",
+        lambda view, api_id, document, _: checks.method(view, api_id, document),
+        lambda _, place, members: new_method(place.key, members),
+        "Method already exists for this resource",
+    ),
+    Member(
+        "MethodResponse",
+        "statusCode responseParameters responseModels",
+        "status",
+        lambda view, api_id, document, _: checks.method_response(view, api_id, document),
+        taken="Response already exists for this resource",
+    ),
+    Member(
+        "Integration",
+        "type uri connectionType connectionId credentials requestParameters requestTemplates"
+        " passthroughBehavior cacheNamespace cacheKeyParameters contentHandling timeoutInMillis"
+        " tlsConfig responseTransferMode integrationTarget",
+        "integration",
+        lambda view, api_id, document, method: checks.integration(document, method),
+        _integration,
+    ),
+    Member(
+        "IntegrationResponse",
+        "statusCode selectionPattern responseParameters responseTemplates contentHandling",
+        "status",
+        lambda view, api_id, document, method: checks.integration_response(document, method),
+    ),
+)
 
 
-def delete_integration(call: Call, tx: Transaction) -> None:
-    resource, method = _method(call, tx)
-    _integration(method)
-    del method["methodIntegration"]
-    _save(call, tx, resource)
-
-
-def put_integration_response(call: Call, tx: Transaction) -> Output:
-    response = documents.chosen(call.params, _INTEGRATION_RESPONSE)
-    return _save_integration_response(call, tx, response)
-
-
-def get_integration_response(call: Call, view: View) -> Output:
-    return _response(call, _integration(_method(call, view)[1]).get("integrationResponses"))
-
-
-def update_integration_response(call: Call, tx: Transaction) -> Output:
-    before = get_integration_response(call, tx)
-    response = patches.changed(call, "integrationresponse", before)
-    return _save_integration_response(call, tx, response)
-
-
-def delete_integration_response(call: Call, tx: Transaction) -> None:
-    resource, method = _method(call, tx)
-    integration = _integration(method)
-    _response(call, integration.get("integrationResponses"))
-    del integration["integrationResponses"][call.params["statusCode"]]
-    _save(call, tx, resource)
-
-
-def _method(call: Call, view: View) -> tuple[Document, Document]:
-    """(resource, method): the method is part of the resource's document."""
-    resource = documents.part(call, view, "resource", call.params["resourceId"])
-    method = resource["resourceMethods"].get(call.params["httpMethod"].upper())
-    if method is None:
-        raise documents.not_found("method")
-    return resource, method
-
-
-def _integration(method: Document) -> Document:
-    integration: Document | None = method.get("methodIntegration")
-    if integration is None:
-        raise documents.not_found("integration")
-    return integration
-
-
-def _response(call: Call, responses: Document | None) -> Document:
-    response: Document | None = (responses or {}).get(call.params["statusCode"])
-    if response is None:
-        raise documents.not_found("status")
-    return response
-
-
-def _save_method(call: Call, tx: Transaction, resource: Document, method: Document) -> Document:
-    checks.method(tx, call.params["restApiId"], method)
-    resource["resourceMethods"][method["httpMethod"]] = method
-    _save(call, tx, resource)
-    return method
-
-
-def _save_method_response(
-    call: Call, tx: Transaction, place: tuple[Document, Document], response: Document
-) -> Document:
-    """`place`: the resource, and the responses of one of its methods."""
-    checks.method_response(tx, call.params["restApiId"], response)
-    place[1][response["statusCode"]] = response
-    _save(call, tx, place[0])
-    return response
-
-
-def _save_integration(
-    call: Call, tx: Transaction, place: tuple[Document, Document], integration: Document
-) -> Document:
-    """`place`: the resource and its method."""
-    checks.integration(integration, place[1])
-    place[1]["methodIntegration"] = integration
-    _save(call, tx, place[0])
-    return integration
-
-
-def _save_integration_response(call: Call, tx: Transaction, response: Document) -> Document:
-    resource, method = _method(call, tx)
-    integration = _integration(method)
-    checks.integration_response(response, method)
-    integration.setdefault("integrationResponses", {})[response["statusCode"]] = response
-    _save(call, tx, resource)
-    return response
-
-
-def _save(call: Call, tx: Transaction, resource: Document) -> None:
-    documents.save_part(tx, call.params["restApiId"], ("resource", resource["id"]), resource)
+def operations() -> Iterator[Operation]:
+    for member in _MEMBERS:
+        yield Operation(f"Put{member.noun}", member.put, "write")
+        yield Operation(f"Get{member.noun}", member.get, "view")
+        yield Operation(f"Update{member.noun}", member.update, "write")
+        yield Operation(f"Delete{member.noun}", member.delete, "write")

@@ -24,13 +24,14 @@ from cloudlet.wire import models as wire_models
 from cloudlet.wire.service import Service, operations
 
 _MODULES = (
-    *(apis, resources, methods, responses, deployments, stages, models),
+    *(apis, resources, responses, deployments, stages, models),
     *(importing, exporting, keys, plans, domain_names, tags, trial),
 )
 
 
 def service(state: Any = None) -> Service:
     names = wire_models.operation_names("apigateway")
-    table = {operation.name: operation for operation in parts.operations()}
+    made = (*parts.operations(), *methods.operations())
+    table = {operation.name: operation for operation in made}
     table |= operations(names, *_MODULES)
     return Service("apigateway", table, permissions.requirements, state=state)
