@@ -3,7 +3,6 @@
 https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/RequestAndResponseBehaviorCustomOrigin.html
 """
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 
@@ -29,7 +28,7 @@ class _Received:
         self._answer = answer
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while chunk := await asyncio.to_thread(self._answer.read, _CHUNK_BYTES):
+        while chunk := await outbound.in_thread(self._answer.read, _CHUNK_BYTES):
             yield chunk
 
     async def aclose(self) -> None:
@@ -48,7 +47,7 @@ async def fetch(origin: Origin, request: Request, raw_path: str) -> Response:
     timeout = urllib3.Timeout(connect=origin.connect_s, read=origin.read_s)
     target = (request.method, url)
     try:
-        answer = await asyncio.to_thread(outbound.ask, target, headers, body, timeout)
+        answer = await outbound.in_thread(outbound.ask, target, headers, body, timeout)
     except (urllib3.exceptions.TimeoutError, TimeoutError):
         raise AwsError("GatewayTimeout", "The origin did not answer in time.", 504) from None
     except urllib3.exceptions.HTTPError as error:

@@ -4,7 +4,6 @@ Answers are buffered, because API Gateway limits them to 10 MB.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-http.html
 """
 
-import asyncio
 import logging
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -24,7 +23,7 @@ _DROPPED = frozenset(
 
 async def forward(matched: Matched, route: Route) -> Response:
     try:
-        return await asyncio.to_thread(_send, matched, route)
+        return await outbound.in_thread(_send, matched, route)
     except (urllib3.exceptions.TimeoutError, TimeoutError):
         matched.error = "Endpoint request timed out"
         return message(503, "Service Unavailable")

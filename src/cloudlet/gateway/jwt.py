@@ -69,7 +69,7 @@ class Tokens:
             if age_ms > _KEYS_MS or (key_id not in known.keys and age_ms > _AGAIN_MS):
                 known.read_ms = now_ms
                 try:
-                    known.keys = await asyncio.to_thread(_read_keys, issuer)
+                    known.keys = await outbound.in_thread(_read_keys, issuer)
                 except (urllib3.exceptions.HTTPError, ValueError, TypeError) as error:
                     _log.warning("issuer %s: %r", issuer, error)
                     known.keys = known.keys if age_ms <= _KEYS_MS else {}

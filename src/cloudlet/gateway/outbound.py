@@ -1,15 +1,28 @@
-"""HTTP to services outside of this cloud: urllib3 (which botocore brings), in threads.
+"""HTTP to services outside of this cloud: urllib3 (which botocore brings), in threads of its own:
+however slow those services are, nothing else waits for them.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-http.html
 """
 
-from functools import lru_cache
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
+from typing import Any, TypeVar
 
 import urllib3
 
 from cloudlet.exchange import Response
 
 ANSWER_MAX_BYTES = 10 * 1024 * 1024  # API Gateway's limit
+
+
+_THREADS = 64
+_PIECE_BYTES = 64 * 1024
+_DOTS = re.compile(r"(?<=/)\.{1,2}(?=/|$)")
+Result = TypeVar("Result")
 
 
 class TooLarge(ValueError):
@@ -21,6 +34,16 @@ def _pool() -> urllib3.PoolManager:
     return urllib3.PoolManager(maxsize=32, retries=False)
 
 
+@lru_cache(maxsize=1)
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_THREADS, "outbound")
+
+
+async def in_thread(function: Callable[..., Result], *given: Any, **named: Any) -> Result:
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_threads(), partial(function, *given, **named))
+
+
 def ask(
     target: tuple[str, str],
     headers: dict[str, str],
@@ -30,8 +53,13 @@ def ask(
     decodes: bool = False,
 ) -> urllib3.BaseHTTPResponse:
     """The answer, to be read by the caller. `target` is method and URL; redirects are answers."""
+    method, url = target
+    path, mark, query = url.partition("?")
+    # else urllib3 would follow a client's `..` out of the path that the API's author gave
+    path = _DOTS.sub(lambda found: found.group().replace(".", "%2E"), path)
     return _pool().request(
-        *target,
+        method,
+        f"{path}{mark}{query}",
         body=body or None,
         headers=headers,
         redirect=False,
@@ -50,13 +78,19 @@ def whole(
     decodes: bool = False,
 ) -> Response:
     """The whole answer; names of headers in lower case. Raises TooLarge."""
+    until_s = time.monotonic() + timeout_s
     answer = ask(target, headers, body, urllib3.Timeout(total=timeout_s), decodes=decodes)
+    data = bytearray()
     try:
-        data = answer.read(ANSWER_MAX_BYTES + 1)
-        received = [(name.lower(), value) for name, value in answer.headers.items()]
-    finally:
-        answer.drain_conn()
-        answer.release_conn()
-    if len(data) > ANSWER_MAX_BYTES:
-        raise TooLarge("The endpoint's response is over 10 MB")
-    return Response(answer.status, received, data)
+        while piece := answer.read1(_PIECE_BYTES):
+            data += piece
+            if len(data) > ANSWER_MAX_BYTES:
+                raise TooLarge("The endpoint's response is over 10 MB")
+            if time.monotonic() > until_s:  # the limit of urllib3 is that of a single read
+                raise urllib3.exceptions.TimeoutError("the answer comes too slowly")
+    except BaseException:
+        answer.close()
+        raise
+    answer.release_conn()
+    received = [(name.lower(), value) for name, value in answer.headers.items()]
+    return Response(answer.status, received, bytes(data))

@@ -3,7 +3,6 @@
 https://docs.aws.amazon.com/apigateway/latest/developerguide/setup-http-integrations.html
 """
 
-import asyncio
 from urllib.parse import quote, urlencode
 
 import urllib3
@@ -65,7 +64,7 @@ async def send(passage: Passage, mapped: Mapped) -> Response:
     timeout_s = (integration.get("timeoutInMillis") or 29_000) / 1000
     passage.note(f"Sending request to {url}")
     try:
-        answer = await asyncio.to_thread(
+        answer = await outbound.in_thread(
             outbound.whole, (method, url), headers, mapped.body, timeout_s, decodes=True
         )
     except (LocationValueError, NameResolutionError) as error:
