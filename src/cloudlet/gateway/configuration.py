@@ -7,15 +7,13 @@ Every change ends with `changed`, which deploys and tells the running gateway.
 
 import secrets
 import string
-from typing import Any
-
-import orjson
 
 from cloudlet.call import Call
 from cloudlet.errors import AwsError
+from cloudlet.gateway import stored
 from cloudlet.store.database import Transaction, View
 
-Document = dict[str, Any]
+Document = stored.Document
 _LETTERS = string.ascii_lowercase + string.digits
 
 
@@ -42,45 +40,40 @@ def chosen(params: Document, names: str) -> Document:
 
 
 def api(view: View, api_id: str) -> Document:
-    text = view.value("SELECT document FROM gateway_apis WHERE api_id = ?", (api_id,))
-    if text is None:
+    sql = "SELECT document FROM gateway_apis WHERE api_id = ?"
+    document = stored.find(view, sql, (api_id,))
+    if document is None:
         raise AwsError("NotFoundException", f"Invalid API identifier specified {api_id}", 404)
-    document: Document = orjson.loads(text)
     return document
 
 
 def apis(view: View) -> list[Document]:
-    rows = view.all("SELECT document FROM gateway_apis ORDER BY created_ms, api_id")
-    return [orjson.loads(row["document"]) for row in rows]
+    return stored.every(view, "SELECT document FROM gateway_apis ORDER BY created_ms, api_id")
 
 
 def save_api(tx: Transaction, document: Document, now_ms: int) -> None:
     tx.run(
         "INSERT INTO gateway_apis (api_id, created_ms, document) VALUES (?, ?, ?)"
         " ON CONFLICT (api_id) DO UPDATE SET document = excluded.document",
-        (document["ApiId"], now_ms, _text(document)),
+        (document["ApiId"], now_ms, stored.text(document)),
     )
 
 
 def part(view: View, api_id: str, kind: str, identifier: str) -> Document:
-    text = view.value(
-        "SELECT document FROM gateway_parts WHERE api_id = ? AND kind = ? AND id = ?",
-        (api_id, kind, identifier),
-    )
-    if text is None:
+    sql = "SELECT document FROM gateway_parts WHERE api_id = ? AND kind = ? AND id = ?"
+    document = stored.find(view, sql, (api_id, kind, identifier))
+    if document is None:
         api(view, api_id)
         raise not_found(kind.capitalize(), identifier)
-    document: Document = orjson.loads(text)
     return document
 
 
 def parts(view: View, api_id: str, kind: str, parent: str | None = None) -> list[Document]:
-    rows = view.all(
+    sql = (
         "SELECT document FROM gateway_parts WHERE api_id = ? AND kind = ?"
-        " AND (? IS NULL OR parent = ?) ORDER BY id",
-        (api_id, kind, parent, parent),
+        " AND (? IS NULL OR parent = ?) ORDER BY id"
     )
-    return [orjson.loads(row["document"]) for row in rows]
+    return stored.every(view, sql, (api_id, kind, parent, parent))
 
 
 def save_part(
@@ -90,7 +83,7 @@ def save_part(
     tx.run(
         "INSERT INTO gateway_parts (api_id, kind, id, parent, document) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT (api_id, kind, id) DO UPDATE SET document = excluded.document",
-        (api_id, *key, parent, _text(document)),
+        (api_id, *key, parent, stored.text(document)),
     )
 
 
@@ -159,11 +152,6 @@ def _drop_old_automatic(tx: Transaction, api_id: str) -> None:
     for deployment in parts(tx, api_id, "deployment"):
         if deployment["AutoDeployed"] and deployment["DeploymentId"] not in served:
             delete_part(tx, api_id, "deployment", deployment["DeploymentId"])
-
-
-def _text(document: Document) -> str:
-    present = {name: value for name, value in document.items() if value is not None}
-    return orjson.dumps(present).decode()
 
 
 def page(items: list[Document], params: Document) -> Document:

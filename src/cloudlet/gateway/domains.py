@@ -7,16 +7,14 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-mappings.h
 """
 
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import unquote
-
-import orjson
 
 from cloudlet.call import Cloud
 from cloudlet.errors import AwsError
+from cloudlet.gateway import stored
 from cloudlet.store.database import Row, Transaction, View
 
-Document = dict[str, Any]
+Document = stored.Document
 TOPIC = "gateway-domains"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS gateway_domains (
@@ -58,24 +56,22 @@ class Found:
 
 
 def find(view: View, name: str) -> Document:
-    text = view.value("SELECT document FROM gateway_domains WHERE name = ?", (name.lower(),))
-    if text is None:
+    sql = "SELECT document FROM gateway_domains WHERE name = ?"
+    document = stored.find(view, sql, (name.lower(),))
+    if document is None:
         raise AwsError("NotFoundException", "Invalid domain name identifier specified", 404)
-    document: Document = orjson.loads(text)
     return document
 
 
 def every(view: View) -> list[Document]:
-    rows = view.all("SELECT document FROM gateway_domains ORDER BY name")
-    return [orjson.loads(row["document"]) for row in rows]
+    return stored.every(view, "SELECT document FROM gateway_domains ORDER BY name")
 
 
 def save(tx: Transaction, document: Document, now_ms: int) -> None:
-    text = orjson.dumps({k: v for k, v in document.items() if v is not None}).decode()
     tx.run(
         "INSERT INTO gateway_domains (name, created_ms, document) VALUES (?, ?, ?)"
         " ON CONFLICT (name) DO UPDATE SET document = excluded.document",
-        (document["DomainName"].lower(), now_ms, text),
+        (document["DomainName"].lower(), now_ms, stored.text(document)),
     )
     tx.touch(TOPIC)
 

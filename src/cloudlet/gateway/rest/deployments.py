@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/apigateway/latest/api/API_Deployment.html
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import NotImplementedByCloudlet
+from cloudlet.gateway import stored
 from cloudlet.gateway.rest import checks, documents, patches, snapshots, stages
 from cloudlet.gateway.rest.documents import Document, bad_request, new_id
 from cloudlet.store.database import Transaction, View
@@ -23,13 +24,7 @@ def create_deployment(call: Call, tx: Transaction) -> Output:
     }
     tx.run(
         "INSERT INTO rest_deployments VALUES (?, ?, ?, ?, ?)",
-        (
-            api["id"],
-            deployment["id"],
-            call.now_ms,
-            documents.text_of(deployment),
-            documents.text_of(snapshot),
-        ),
+        (api["id"], deployment["id"], call.now_ms, *map(stored.text, (deployment, snapshot))),
     )
     if call.params.get("stageName"):
         _serve(call, tx, deployment["id"])
@@ -74,7 +69,7 @@ def update_deployment(call: Call, tx: Transaction) -> Output:
     changed = patches.changed(call, "deployment", deployment)
     tx.run(
         "UPDATE rest_deployments SET document = ? WHERE api_id = ? AND id = ?",
-        (documents.text_of(changed), call.params["restApiId"], changed["id"]),
+        (stored.text(changed), call.params["restApiId"], changed["id"]),
     )
     return changed
 

@@ -5,17 +5,14 @@ Parts live below an API (`kind` "resource", "model", "authorizer", "validator", 
 belong to the account ("usageplan", "account").
 """
 
-from typing import Any
-
-import orjson
-
 from cloudlet.call import Call
 from cloudlet.errors import AwsError
+from cloudlet.gateway import stored
 from cloudlet.gateway.configuration import bad_request, chosen, conflict, new_id
-from cloudlet.store.database import Row, Transaction, View
+from cloudlet.store.database import Transaction, View
 
 __all__ = ["bad_request", "chosen", "conflict", "new_id"]
-Document = dict[str, Any]
+Document = stored.Document
 TOPIC = "rest:"
 PAGE_MAX = 500
 _MISSING = {
@@ -51,22 +48,22 @@ def limit_exceeded(message: str) -> AwsError:
 def api(call: Call, view: View, api_id: str | None = None) -> Document:
     """The API that the call is about."""
     wanted = api_id or call.params["restApiId"]
-    text = view.value("SELECT document FROM rest_apis WHERE api_id = ?", (wanted,))
-    if text is None:
+    document = stored.find(view, "SELECT document FROM rest_apis WHERE api_id = ?", (wanted,))
+    if document is None:
         message = f"Invalid API identifier specified {call.config.account}:{wanted}"
         raise AwsError("NotFoundException", message, 404)
-    return _document(text)
+    return document
 
 
 def apis(view: View) -> list[Document]:
-    return from_rows(view.all("SELECT document FROM rest_apis ORDER BY created_ms, api_id"))
+    return stored.every(view, "SELECT document FROM rest_apis ORDER BY created_ms, api_id")
 
 
 def save_api(tx: Transaction, document: Document, now_ms: int) -> None:
     tx.run(
         "INSERT INTO rest_apis (api_id, created_ms, document) VALUES (?, ?, ?)"
         " ON CONFLICT (api_id) DO UPDATE SET document = excluded.document",
-        (document["id"], now_ms, _text(document)),
+        (document["id"], now_ms, stored.text(document)),
     )
 
 
@@ -93,20 +90,13 @@ def part(call: Call, view: View, kind: str, identifier: str) -> Document:
 
 
 def find_part(view: View, api_id: str, kind: str, identifier: str) -> Document | None:
-    text = view.value(
-        "SELECT document FROM rest_parts WHERE api_id = ? AND kind = ? AND id = ?",
-        (api_id, kind, identifier),
-    )
-    return None if text is None else _document(text)
+    sql = "SELECT document FROM rest_parts WHERE api_id = ? AND kind = ? AND id = ?"
+    return stored.find(view, sql, (api_id, kind, identifier))
 
 
 def parts(view: View, api_id: str, kind: str) -> list[Document]:
-    return from_rows(
-        view.all(
-            "SELECT document FROM rest_parts WHERE api_id = ? AND kind = ? ORDER BY id",
-            (api_id, kind),
-        )
-    )
+    sql = "SELECT document FROM rest_parts WHERE api_id = ? AND kind = ? ORDER BY id"
+    return stored.every(view, sql, (api_id, kind))
 
 
 def save_part(tx: Transaction, api_id: str, key: tuple[str, str], document: Document) -> None:
@@ -114,7 +104,7 @@ def save_part(tx: Transaction, api_id: str, key: tuple[str, str], document: Docu
     tx.run(
         "INSERT INTO rest_parts (api_id, kind, id, document) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (api_id, kind, id) DO UPDATE SET document = excluded.document",
-        (api_id, *key, _text(document)),
+        (api_id, *key, stored.text(document)),
     )
 
 
@@ -137,37 +127,31 @@ def deployment(call: Call, view: View, identifier: str) -> Document:
 
 
 def deployments(view: View, api_id: str) -> list[Document]:
-    return from_rows(
-        view.all(
-            "SELECT document FROM rest_deployments WHERE api_id = ? ORDER BY created_ms, id",
-            (api_id,),
-        )
-    )
+    sql = "SELECT document FROM rest_deployments WHERE api_id = ? ORDER BY created_ms, id"
+    return stored.every(view, sql, (api_id,))
 
 
 # --- items of the account ---
 
 
 def item(view: View, kind: str, identifier: str) -> Document:
-    text = view.value(
-        "SELECT document FROM rest_items WHERE kind = ? AND id = ?", (kind, identifier)
-    )
-    if text is None:
+    sql = "SELECT document FROM rest_items WHERE kind = ? AND id = ?"
+    document = stored.find(view, sql, (kind, identifier))
+    if document is None:
         raise not_found(kind, identifier)
-    return _document(text)
+    return document
 
 
 def items(view: View, kind: str) -> list[Document]:
-    return from_rows(
-        view.all("SELECT document FROM rest_items WHERE kind = ? ORDER BY created_ms, id", (kind,))
-    )
+    sql = "SELECT document FROM rest_items WHERE kind = ? ORDER BY created_ms, id"
+    return stored.every(view, sql, (kind,))
 
 
 def save_item(tx: Transaction, key: tuple[str, str], document: Document, now_ms: int) -> None:
     tx.run(
         "INSERT INTO rest_items (kind, id, created_ms, document) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (kind, id) DO UPDATE SET document = excluded.document",
-        (*key, now_ms, _text(document)),
+        (*key, now_ms, stored.text(document)),
     )
 
 
@@ -192,20 +176,3 @@ def page(found: list[Document], params: Document) -> Document:
     if end < len(found):
         output["position"] = str(end)
     return output
-
-
-def text_of(document: Document) -> str:
-    return orjson.dumps(document).decode()
-
-
-def _text(document: Document) -> str:
-    return text_of({name: value for name, value in document.items() if value is not None})
-
-
-def _document(text: str) -> Document:
-    document: Document = orjson.loads(text)
-    return document
-
-
-def from_rows(rows: list[Row]) -> list[Document]:
-    return [_document(row["document"]) for row in rows]

@@ -127,7 +127,7 @@ class _Writer:
             "binary-media-types": api.get("binaryMediaTypes"),
             "minimum-compression-size": api.get("minimumCompressionSize"),
             "api-key-source": api["apiKeySource"] if api["apiKeySource"] != "HEADER" else None,
-            "policy": self.snapshot["policy"],
+            "policy": self.snapshot.get("policy"),
             "gateway-responses": responses,
             "request-validators": validators,
         }

@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import orjson
+
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.gateway.rest import (
@@ -166,7 +168,7 @@ def _save_named(
 def _save_documentation(tx: Transaction, api_id: str, found: Definition, now_ms: int) -> list[str]:
     ids = []
     for given in found.documentation:
-        members = {**given, "properties": documents.text_of(given.get("properties") or {})}
+        members = {**given, "properties": orjson.dumps(given.get("properties") or {}).decode()}
         ids.append(parts.save_new(tx, api_id, parts.DOCUMENTATION, members, now_ms)["id"])
     return ids
 

@@ -9,10 +9,9 @@ import secrets
 import string
 from typing import Any
 
-import orjson
-
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError
+from cloudlet.gateway import stored
 from cloudlet.gateway.rest import documents, patches
 from cloudlet.gateway.rest.documents import Document, bad_request, new_id
 from cloudlet.store.database import Transaction, View
@@ -47,7 +46,7 @@ def _new(call: Call, tx: Transaction, members: Document) -> Document:
     }
     tx.run(
         "INSERT INTO rest_keys VALUES (?, ?, ?, ?)",
-        (key["id"], value, call.now_ms, documents.text_of(key)),
+        (key["id"], value, call.now_ms, stored.text(key)),
     )
     documents.all_changed(tx)
     return key
@@ -68,10 +67,9 @@ def get_api_key(call: Call, view: View) -> Output:
 
 def get_api_keys(call: Call, view: View) -> Output:
     params = call.params
-    rows = view.all("SELECT document FROM rest_keys ORDER BY created_ms, id")
     found = [
         key if params.get("includeValues") else _without_value(key)
-        for key in documents.from_rows(rows)
+        for key in stored.every(view, "SELECT document FROM rest_keys ORDER BY created_ms, id")
         if str(key.get("name", "")).startswith(params.get("nameQuery") or "")
         and params.get("customerId") in (None, key.get("customerId"))
     ]
@@ -146,15 +144,14 @@ def _import(call: Call, tx: Transaction, row: dict[str, str]) -> str:
 
 
 def find(view: View, key_id: str) -> Document:
-    text = view.value("SELECT document FROM rest_keys WHERE id = ?", (key_id,))
-    if text is None:
+    key = stored.find(view, "SELECT document FROM rest_keys WHERE id = ?", (key_id,))
+    if key is None:
         raise documents.not_found("apikey")
-    key: Document = orjson.loads(text)
     return key
 
 
 def save(tx: Transaction, key: Document) -> None:
-    tx.run("UPDATE rest_keys SET document = ? WHERE id = ?", (documents.text_of(key), key["id"]))
+    tx.run("UPDATE rest_keys SET document = ? WHERE id = ?", (stored.text(key), key["id"]))
     documents.all_changed(tx)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError
+from cloudlet.gateway import stored
 from cloudlet.gateway.rest import documents, keys, patches, snapshots
 from cloudlet.gateway.rest.documents import Document, bad_request, new_id
 from cloudlet.store.database import Transaction, View
@@ -248,13 +249,11 @@ def _stages(plan: Document) -> set[tuple[str, str]]:
 
 
 def _keys(view: View, plan_id: str) -> list[Document]:
-    return documents.from_rows(
-        view.all(
-            "SELECT document FROM rest_plan_keys JOIN rest_keys ON id = key_id"
-            " WHERE plan_id = ? ORDER BY created_ms, id",
-            (plan_id,),
-        )
+    sql = (
+        "SELECT document FROM rest_plan_keys JOIN rest_keys ON id = key_id"
+        " WHERE plan_id = ? ORDER BY created_ms, id"
     )
+    return stored.every(view, sql, (plan_id,))
 
 
 def _described(key: Document) -> Document:

@@ -15,8 +15,7 @@ FlushStageCache touches `rest-flush:data:{api_id}/{stage}`, FlushStageAuthorizer
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-import orjson
-
+from cloudlet.gateway import stored
 from cloudlet.gateway.rest import documents
 from cloudlet.gateway.rest.documents import Document
 from cloudlet.store.database import Transaction, View
@@ -53,12 +52,8 @@ def load(view: View, api_id: str, stage_name: str) -> Deployed | None:
 
 
 def deployed(view: View, api_id: str, deployment_id: str) -> Document | None:
-    text = view.value(
-        "SELECT snapshot FROM rest_deployments WHERE api_id = ? AND id = ?",
-        (api_id, deployment_id),
-    )
-    snapshot: Document | None = None if text is None else orjson.loads(text)
-    return snapshot
+    sql = "SELECT snapshot FROM rest_deployments WHERE api_id = ? AND id = ?"
+    return stored.find(view, sql, (api_id, deployment_id))
 
 
 def method_settings(stage: Document, path: str, verb: str) -> Document:
@@ -78,16 +73,14 @@ def method_settings(stage: Document, path: str, verb: str) -> Document:
 
 def admission(view: View, value: str, api_id: str, stage_name: str) -> Admission | None:
     """None where no enabled key has this value, or none of its plans is for this stage."""
-    row = view.one("SELECT id, document FROM rest_keys WHERE value = ?", (value,))
-    key: Document = orjson.loads(row["document"]) if row else {}
-    if row is None or not key.get("enabled"):
+    key = stored.find(view, "SELECT document FROM rest_keys WHERE value = ?", (value,))
+    if key is None or not key.get("enabled"):
         return None
-    plans = view.all(
+    sql = (
         "SELECT i.document FROM rest_plan_keys k JOIN rest_items i"
-        " ON i.kind = 'usageplan' AND i.id = k.plan_id WHERE k.key_id = ?",
-        (row["id"],),
+        " ON i.kind = 'usageplan' AND i.id = k.plan_id WHERE k.key_id = ?"
     )
-    for plan in (orjson.loads(found["document"]) for found in plans):
+    for plan in stored.every(view, sql, (key["id"],)):
         for stage in plan.get("apiStages") or []:
             if (stage["apiId"], stage["stage"]) == (api_id, stage_name):
                 return Admission(key, plan)
