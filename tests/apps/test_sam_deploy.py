@@ -111,9 +111,33 @@ Resources:
 def lambdashare_url(sam: Sam) -> str:
     door = sam.server.url
     given = ("--parameter-overrides", f"PublicUrl={door}", f"S3Endpoint={door}")
-    sam.deploy(LAMBDASHARE, "lambdashare", *given)
+    sam.deploy(LAMBDASHARE, "lambdashare", *given, "--tags", "team=one")
     assert outputs(sam, "lambdashare")["Url"] == door
+    retag(sam, "two")
     return door
+
+
+def retag(sam: Sam, team: str) -> None:
+    """Every resource that has tags gets the stack's new one, and is otherwise what it was."""
+    client = sam.server.client("cloudformation")
+    stack = client.describe_stacks(StackName="lambdashare")["Stacks"][0]
+    client.update_stack(
+        StackName="lambdashare",
+        UsePreviousTemplate=True,
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        Parameters=[
+            {"ParameterKey": each["ParameterKey"], "UsePreviousValue": True}
+            for each in stack["Parameters"]
+        ],
+        Tags=[{"Key": "team", "Value": team}],
+    )
+    client.get_waiter("stack_update_complete").wait(
+        StackName="lambdashare", WaiterConfig={"Delay": 0.2, "MaxAttempts": 300}
+    )
+    lambdas = sam.server.client("lambda")
+    mapping = lambdas.list_event_source_mappings()["EventSourceMappings"][0]
+    for arn in (mapping["EventSourceMappingArn"], mapping["FunctionArn"]):
+        assert lambdas.list_tags(Resource=arn)["Tags"]["team"] == team
 
 
 class TestLambdaShare(ApiSuite):

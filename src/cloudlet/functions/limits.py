@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
 import orjson
 
 from cloudlet.call import Call, Output
-from cloudlet.config import Config
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.functions import names, records
 from cloudlet.functions.records import Document, page
@@ -128,37 +127,49 @@ def _required_event_config(call: Call, view: View) -> Document:
 
 
 def tag_resource(call: Call, tx: Transaction) -> None:
-    name = _tagged(call.config, tx, call.params["Resource"])
-    tags = {**_tags(tx, name), **call.params["Tags"]}
+    tags = {**_tags(call, tx), **call.params["Tags"]}
     if len(tags) > 50:
         raise names.invalid("A resource has 50 tags at most.")
-    tx.run("UPDATE functions SET tags = ? WHERE name = ?", (orjson.dumps(tags).decode(), name))
+    _put_tags(call, tx, tags)
 
 
 def untag_resource(call: Call, tx: Transaction) -> None:
-    name = _tagged(call.config, tx, call.params["Resource"])
     gone = set(call.params["TagKeys"])
-    tags = {key: value for key, value in _tags(tx, name).items() if key not in gone}
-    tx.run("UPDATE functions SET tags = ? WHERE name = ?", (orjson.dumps(tags).decode(), name))
+    _put_tags(call, tx, {key: value for key, value in _tags(call, tx).items() if key not in gone})
 
 
 def list_tags(call: Call, view: View) -> Output:
-    return {"Tags": _tags(view, _tagged(call.config, view, call.params["Resource"]))}
+    return {"Tags": _tags(call, view)}
 
 
-def _tagged(config: Config, view: View, resource: str) -> str:
-    if ":function:" not in resource:
-        raise NotImplementedByCloudlet("Tagging anything but functions")
-    name = names.parse(resource).name
-    records.require(view, config, name)
-    return name
+_MAPPING = ":event-source-mapping:"
 
 
-def _tags(view: View, name: str) -> dict[str, str]:
-    tags: dict[str, str] = orjson.loads(
-        view.value("SELECT tags FROM functions WHERE name = ?", (name,))
-    )
+def _tags(call: Call, view: View) -> dict[str, str]:
+    resource = call.params["Resource"]
+    if _MAPPING in resource:
+        sql = "SELECT coalesce(config ->> 'Tags', '{}') FROM event_source_mappings WHERE uuid = ?"
+        text = view.value(sql, (resource.partition(_MAPPING)[2],))
+        if text is None:
+            raise names.missing("The resource you requested does not exist.")
+    elif ":function:" in resource:
+        name = names.parse(resource).name
+        records.require(view, call.config, name)
+        text = view.value("SELECT tags FROM functions WHERE name = ?", (name,))
+    else:
+        raise NotImplementedByCloudlet("Tagging anything but functions and their mappings")
+    tags: dict[str, str] = orjson.loads(text)
     return tags
+
+
+def _put_tags(call: Call, tx: Transaction, tags: dict[str, str]) -> None:
+    resource, text = call.params["Resource"], orjson.dumps(tags).decode()
+    if _MAPPING in resource:
+        sql = "UPDATE event_source_mappings SET config = json_set(config, '$.Tags', json(?))"
+        tx.run(f"{sql} WHERE uuid = ?", (text, resource.partition(_MAPPING)[2]))
+    else:
+        sql = "UPDATE functions SET tags = ? WHERE name = ?"
+        tx.run(sql, (text, names.parse(resource).name))
 
 
 def check_concurrency(view: View, found: records.Found, running: int, total: int) -> None:

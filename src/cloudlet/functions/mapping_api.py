@@ -107,6 +107,7 @@ def _create(call: Call, tx: Transaction) -> Output:
     else:
         document |= {"StartingPosition": params["StartingPosition"], **_STREAM, **_SETTINGS}
     document["State"] = "Disabled" if params.get("Enabled") is False else "Enabled"
+    document["Tags"] = params.get("Tags") or {}
     output = _save(call, tx, document, arn)
     _start_positions(call, tx, document)
     return output
