@@ -16,7 +16,7 @@ TEMPLATE = Path(__file__).parent / "hello" / "template.yaml"
 
 @pytest.fixture(scope="module")
 def hello(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=6)
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=15)
     wake = f"Wake={soon:%Y-%m-%dT%H:%M:%S}"
     server = Server(tmp_path_factory.mktemp("hello") / "data", TEMPLATE, "--no-watch", "-p", wake)
     try:
@@ -52,7 +52,7 @@ def test_s3_event_with_filter(hello: Server) -> None:
 
 
 def test_schedule(hello: Server) -> None:
-    HttpDoor(hello.url).eventually(lambda: visits(hello, "the clock") == 1)
+    HttpDoor(hello.url).eventually(lambda: visits(hello, "the clock") >= 1)
 
 
 def test_function_has_no_more_than_its_policies(hello: Server) -> None:
