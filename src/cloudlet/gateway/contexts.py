@@ -7,31 +7,20 @@ from typing import Any
 
 from cloudlet.exchange import Response
 from cloudlet.gateway.configuration import Document
-from cloudlet.gateway.payloads import Matched, clf_time
+from cloudlet.gateway.payloads import Matched, about
 
 
 def of_request(matched: Matched) -> Document:
     """What is known when the request has found its route."""
     request, target = matched.request, matched.target
-    domain = matched.domain or target.domain
     context: Document = {
-        "accountId": target.account,
-        "apiId": target.api_id,
-        "domainName": domain,
-        "domainPrefix": domain.split(".", 1)[0],
-        "extendedRequestId": request.id,
-        "httpMethod": request.method,
+        **about(matched),
         "identity": {
             "sourceIp": request.client,
             "userAgent": request.headers.get("user-agent", ""),
         },
         "path": matched.path,
-        "protocol": "HTTP/1.1",
-        "requestId": request.id,
-        "requestTime": clf_time(matched.now_ms // 1000),
-        "requestTimeEpoch": matched.now_ms,
         "routeKey": target.route_key,
-        "stage": target.stage,
         "stageVariables": target.stage_variables,
     }
     if matched.mapping:

@@ -72,7 +72,7 @@ def update_distribution(call: Call, tx: Transaction) -> Output:
     items.check_etag(item, call.params.get("IfMatch"))
     config = call.params["DistributionConfig"]
     if config["CallerReference"] != item.document["CallerReference"]:
-        raise AwsError("IllegalUpdate", "CallerReference cannot be changed.", 400)
+        raise AwsError("IllegalUpdate", "CallerReference cannot be changed.")
     _check(tx, config, item.id)
     item = items.change(tx, item, _with_defaults(config), call.now_ms)
     items.changed(call, tx)
@@ -167,22 +167,19 @@ def _check(view: View, config: Document, own_id: str) -> None:
             raise NotImplementedByCloudlet(f"{option} of a distribution")
     origins = {origin["Id"]: origin for origin in members(config["Origins"])}
     if not origins:
-        raise AwsError("InvalidArgument", "The parameter Origins is required.", 400)
+        raise AwsError("InvalidArgument", "The parameter Origins is required.")
     for origin in origins.values():
         _check_origin(view, origin)
     for behavior in (config["DefaultCacheBehavior"], *members(config.get("CacheBehaviors"))):
         _check_behavior(view, behavior, origins)
     _check_aliases(view, config, own_id)
     if (config.get("DefaultRootObject") or "").startswith("/"):
-        raise AwsError(
-            "InvalidDefaultRootObject", "The default root object must not start with /.", 400
-        )
+        raise AwsError("InvalidDefaultRootObject", "The default root object must not start with /.")
     for custom in members(config.get("CustomErrorResponses")):
         if bool(custom.get("ResponsePagePath")) != bool(custom.get("ResponseCode")):
             raise AwsError(
                 "InvalidArgument",
                 "Your request must specify both ResponseCode and ResponsePagePath, or neither.",
-                400,
             )
 
 
@@ -196,15 +193,11 @@ def _check_origin(view: View, origin: Document) -> None:
     path = origin.get("OriginPath") or ""
     if path and (not path.startswith("/") or path.endswith("/")):
         raise AwsError(
-            "InvalidArgument",
-            "The parameter OriginPath must start with / and must not end with /.",
-            400,
+            "InvalidArgument", "The parameter OriginPath must start with / and must not end with /."
         )
     control = origin.get("OriginAccessControlId")
     if control and items.find(view, "origin-access-control", control) is None:
-        raise AwsError(
-            "InvalidOriginAccessControl", "The origin access control does not exist.", 400
-        )
+        raise AwsError("InvalidOriginAccessControl", "The origin access control does not exist.")
 
 
 def _check_behavior(view: View, behavior: Document, origins: dict[str, Document]) -> None:
@@ -224,7 +217,7 @@ def _check_behavior(view: View, behavior: Document, origins: dict[str, Document]
         if identifier and policies.document(view, kind, identifier) is None:
             raise AwsError(f"NoSuch{noun}", f"The {noun} does not exist.", 404)
     if not behavior.get("CachePolicyId") and not behavior.get("ForwardedValues"):
-        raise AwsError("InvalidArgument", "The parameter ForwardedValues is required.", 400)
+        raise AwsError("InvalidArgument", "The parameter ForwardedValues is required.")
 
 
 def _check_aliases(view: View, config: Document, own_id: str) -> None:

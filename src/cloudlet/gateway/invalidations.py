@@ -26,9 +26,7 @@ async def create_invalidation(call: Call) -> Result:
             if other.document["CallerReference"] == batch["CallerReference"]:
                 if members(other.document["Paths"]) == paths:
                     return other
-                raise AwsError(
-                    "InvalidationBatchAlreadyExists", "CallerReference was used before.", 400
-                )
+                raise AwsError("InvalidationBatchAlreadyExists", "CallerReference was used before.")
         document = {"DistributionId": distribution, **batch}
         return items.add(tx, _KIND, document, call.now_ms)
 
@@ -66,18 +64,14 @@ def _of(view: View, distribution: str) -> list[Item]:
 def _check(batch: Document, paths: list[str]) -> None:
     if not paths or batch["Paths"].get("Quantity") not in (None, len(paths)):
         raise AwsError(
-            "InconsistentQuantities",
-            "The value of Quantity and the size of Items do not match.",
-            400,
+            "InconsistentQuantities", "The value of Quantity and the size of Items do not match."
         )
     if len(paths) > _PATHS_MAX:
         raise AwsError("BatchTooLarge", "Your request has too many paths.", 413)
     for path in paths:
         if not path.startswith("/") or "*" in path[:-1]:
             raise AwsError(
-                "InvalidArgument",
-                "Your request contains one or more invalid invalidation paths.",
-                400,
+                "InvalidArgument", "Your request contains one or more invalid invalidation paths."
             )
 
 

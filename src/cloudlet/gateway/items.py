@@ -85,7 +85,6 @@ def check_etag(item: Item, if_match: str | None) -> None:
         raise AwsError(
             "InvalidIfMatchVersion",
             "The If-Match version is missing or not valid for the resource.",
-            400,
         )
     if if_match != item.etag:
         raise AwsError(

@@ -20,15 +20,15 @@ _TEXT_TYPES = ("application/json", "application/javascript", "application/xml")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+", re.ASCII)
 _HOP_HEADERS = frozenset(
     (
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
+        "connection", "keep-alive", "proxy-connection", "te", "trailer",
+        "transfer-encoding", "upgrade",
     )
-)
+)  # fmt: skip
+_NOBODY = (
+    "accessKey", "accountId", "caller", "cognitoAmr", "cognitoAuthenticationProvider",
+    "cognitoAuthenticationType", "cognitoIdentityId", "cognitoIdentityPoolId",
+    "principalOrgId", "user", "userArn",
+)  # fmt: skip
 # API Gateway keeps the function from setting these itself, under another name
 _REMAPPED = {"connection", "content-length", "date", "transfer-encoding", "www-authenticate"}
 
@@ -155,7 +155,6 @@ def _event_1(matched: Matched) -> dict[str, Any]:
         body_text(matched.body, headers.get("content-type", "")) if matched.body else (None, False)
     )
     resource = target.route_key.split(" ", 1)[-1]
-    domain = matched.domain or target.domain
     path = matched.path if matched.mapped_path is None else matched.mapped_path
     context, who = authorizer_1(matched.admission)
     return {
@@ -168,42 +167,41 @@ def _event_1(matched: Matched) -> dict[str, Any]:
         "queryStringParameters": dict(arguments) or None,
         "multiValueQueryStringParameters": lists or None,
         "requestContext": {
-            "accountId": target.account,
-            "apiId": target.api_id,
+            **about(matched),
             **context,
-            "domainName": domain,
-            "domainPrefix": domain.split(".", 1)[0],
-            "extendedRequestId": request.id,
-            "httpMethod": request.method,
             "identity": {
-                "accessKey": None,
-                "accountId": None,
-                "caller": None,
-                "cognitoAmr": None,
-                "cognitoAuthenticationProvider": None,
-                "cognitoAuthenticationType": None,
-                "cognitoIdentityId": None,
-                "cognitoIdentityPoolId": None,
-                "principalOrgId": None,
+                **dict.fromkeys(_NOBODY),
                 "sourceIp": request.client,
-                "user": None,
                 "userAgent": headers.get("user-agent", ""),
-                "userArn": None,
                 **who,
             },
             "path": path,
-            "protocol": "HTTP/1.1",
-            "requestId": request.id,
-            "requestTime": clf_time(matched.now_ms // 1000),
-            "requestTimeEpoch": matched.now_ms,
             "resourceId": target.route_key,
             "resourcePath": resource,
-            "stage": target.stage,
         },
         "pathParameters": matched.path_parameters or None,
         "stageVariables": target.stage_variables or None,
         "body": text,
         "isBase64Encoded": is_encoded,
+    }
+
+
+def about(matched: Matched) -> dict[str, Any]:
+    """What `$context` and the events of format 1.0 both tell of a request."""
+    request, target = matched.request, matched.target
+    domain = matched.domain or target.domain
+    return {
+        "accountId": target.account,
+        "apiId": target.api_id,
+        "domainName": domain,
+        "domainPrefix": domain.split(".", 1)[0],
+        "extendedRequestId": request.id,
+        "httpMethod": request.method,
+        "protocol": "HTTP/1.1",
+        "requestId": request.id,
+        "requestTime": clf_time(matched.now_ms // 1000),
+        "requestTimeEpoch": matched.now_ms,
+        "stage": target.stage,
     }
 
 

@@ -91,7 +91,7 @@ class Kind:
 
     def _own(self, view: View, identifier: str) -> Item:
         if identifier in self.managed:
-            raise AwsError("IllegalUpdate", "A managed policy cannot be changed.", 400)
+            raise AwsError("IllegalUpdate", "A managed policy cannot be changed.")
         item = items.find(view, self.key, identifier)
         if item is None:
             raise AwsError(f"NoSuch{self.noun}", f"The {self.noun} does not exist.", 404)

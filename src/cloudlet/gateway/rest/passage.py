@@ -18,22 +18,11 @@ from cloudlet.gateway.rest.compiled import Method, Served
 # dropped at the door: no mapping and no event ever sees them
 _DROPPED = frozenset(
     (
-        "connection",
-        "content-length",
-        "content-md5",
-        "expect",
-        "keep-alive",
-        "max-forwards",
-        "proxy-authenticate",
-        "proxy-connection",
-        "server",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "www-authenticate",
+        "connection", "content-length", "content-md5", "expect", "keep-alive",
+        "max-forwards", "proxy-authenticate", "proxy-connection", "server", "te",
+        "trailer", "transfer-encoding", "upgrade", "www-authenticate",
     )
-)
+)  # fmt: skip
 _STANDARD = frozenset(
     (
         "accept", "accept-charset", "accept-encoding", "accept-language", "age", "authorization",
@@ -47,15 +36,10 @@ _STANDARD = frozenset(
 _SHOWN_MAX = 1024
 _CAPITALISED = frozenset(("authorization", "host", "user-agent"))
 _NOBODY = (
-    "accessKey",
-    "accountId",
-    "caller",
-    "cognitoAuthenticationProvider",
-    "cognitoAuthenticationType",
-    "cognitoIdentityId",
-    "cognitoIdentityPoolId",
+    "accessKey", "accountId", "caller", "cognitoAuthenticationProvider",
+    "cognitoAuthenticationType", "cognitoIdentityId", "cognitoIdentityPoolId",
     "principalOrgId",
-)
+)  # fmt: skip
 
 
 class Headers(dict[str, str]):
