@@ -1,6 +1,7 @@
 """Functions that misbehave, bursts on them, and kills while their queue is full."""
 
 import asyncio
+import errno
 import json
 import resource
 from collections import Counter
@@ -16,6 +17,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from cloudlet.functions import namespaces
 from tests.conformance.building import allow, make_function, make_queue, zipped
 from tests.conformance.test_gateway import Api
 from tests.fault.sharing import descendants, eventually
@@ -23,6 +25,7 @@ from tests.server import Server
 
 pytestmark = pytest.mark.fault
 BURST = 1000
+HAS_TMP = namespaces.works("plain") or namespaces.works("user")
 EVENTS = 200
 PLAIN_LIMIT = 1024  # of open files, as most systems grant it
 
@@ -181,6 +184,10 @@ def failed(kind: str, text: str = "") -> Callable[[Any], bool]:
         ("stuck", "spin", failed("Sandbox.Timedout", "timed out after 2.00 seconds")),
         ("stuck", "mute", failed("Sandbox.Timedout", "timed out after 2.00 seconds")),
         ("bad", "bomb", lambda found: "errorType" in found),
+        pytest.param(
+            "bad", "fill", lambda found: found[0] == errno.ENOSPC and 500 <= found[1] <= 512,
+            marks=pytest.mark.skipif(not HAS_TMP, reason="no mounts here"),
+        ),
         ("bad", "leave", failed("Runtime.ExitError", "exited without providing a reason")),
         ("bad", "crash", failed("Runtime.ExitError", "segmentation fault")),
         ("bad", "shout", "printed".__eq__),
