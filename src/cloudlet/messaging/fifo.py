@@ -16,10 +16,10 @@ from cloudlet.store.database import Transaction
 Entry = dict[str, Any]
 _MEMORY_MS = 300_000
 _ID = re.compile(r"[!-~]{1,128}")
-# true of a message (named `m`) whose group waits for another: queues without groups know none
+# true of a message whose group waits for one that is out: queues without groups know none
 BLOCKED = (
-    "EXISTS (SELECT 1 FROM queue_messages AS o WHERE o.queue = m.queue AND o.group_id = m.group_id"
-    " AND o.visible_ms > :now AND (o.receives > 0 OR o.id < m.id))"
+    "(group_id IS NOT NULL AND group_id IN (SELECT group_id FROM queue_messages WHERE"
+    " queue = :queue AND group_id IS NOT NULL AND visible_ms > :now AND receives > 0))"
 )
 
 
@@ -101,6 +101,16 @@ def _key(queue: Queue, told: dict[str, str]) -> tuple[str, str, str]:
     is_alone = queue.attributes.get("DeduplicationScope") == "messageGroup"
     scope = told["MessageGroupId"] if is_alone else ""
     return queue.name, scope, told["MessageDeduplicationId"]
+
+
+def visible_ms(tx: Transaction, queue: Queue, group: str, wanted_ms: int) -> int:
+    """When a new message is shown: not before an earlier one, whose delay may have been longer."""
+    last_ms = tx.value(
+        "SELECT max(visible_ms) FROM queue_messages WHERE queue = ? AND group_id = ?"
+        " AND receives = 0",
+        (queue.name, group),
+    )
+    return max(wanted_ms, last_ms or 0)
 
 
 def sequence_number(row_id: int) -> str:

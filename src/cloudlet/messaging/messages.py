@@ -95,6 +95,9 @@ def insert(tx: Transaction, queue: Queue, entry: Entry, now_ms: int, message_id:
         name: value["StringValue"]
         for name, value in (entry.get("MessageSystemAttributes") or {}).items()
     }
+    group, visible_ms = entry.get("MessageGroupId"), now_ms + delay_s * 1000
+    if queue.is_fifo and group:
+        visible_ms = fifo.visible_ms(tx, queue, group, visible_ms)
     cursor = tx.run(
         "INSERT INTO queue_messages (queue, message_id, body, attributes, system, sent_ms,"
         " visible_ms, group_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -105,8 +108,8 @@ def insert(tx: Transaction, queue: Queue, entry: Entry, now_ms: int, message_id:
             _stored(entry.get("MessageAttributes") or {}),
             orjson.dumps(system | (entry.get("_system") or {})).decode(),
             now_ms,
-            now_ms + delay_s * 1000,
-            entry.get("MessageGroupId") if queue.is_fifo else None,
+            visible_ms,
+            group if queue.is_fifo else None,
         ),
     )
     tx.touch(f"queue:{queue.name}")
@@ -198,7 +201,7 @@ def _stored(attributes: dict[str, Any]) -> str:
 def _next_visible(view: View, queue: str, now_ms: int) -> int | None:
     """When to look again. A blocked group's time is that of the message it waits for."""
     value: int | None = view.value(
-        "SELECT visible_ms FROM queue_messages AS m WHERE queue = :queue"
+        "SELECT visible_ms FROM queue_messages WHERE queue = :queue"
         f" AND (visible_ms > :now OR NOT {fifo.BLOCKED}) ORDER BY visible_ms LIMIT 1",
         {"queue": queue, "now": now_ms},
     )
@@ -220,8 +223,9 @@ def _take(call: Call, tx: Transaction, name: str) -> list[Output]:
     if attempt and (again := _taken_before(call, tx, name, attempt, visible_ms)):
         return again
     rows = tx.all(
-        f"SELECT * FROM queue_messages AS m WHERE queue = :queue AND visible_ms <= :now"
-        f" AND NOT {fifo.BLOCKED} ORDER BY {'id' if queue.is_fifo else 'visible_ms, id'} LIMIT :n",
+        "SELECT * FROM queue_messages WHERE queue = :queue AND"
+        f" {'+' * queue.is_fifo}visible_ms <= :now AND NOT {fifo.BLOCKED}"
+        f" ORDER BY {'id' if queue.is_fifo else 'visible_ms, id'} LIMIT :n",
         {"queue": name, "now": now_ms, "n": call.params.get("MaxNumberOfMessages") or 1},
     )
     messages = []
@@ -293,7 +297,8 @@ def _restored(attribute: dict[str, Any]) -> dict[str, Any]:
 
 def _drop_old(tx: Transaction, queue: Queue, now_ms: int) -> None:
     oldest_ms = now_ms - queue.number("MessageRetentionPeriod") * 1000
-    tx.run("DELETE FROM queue_messages WHERE queue = ? AND sent_ms < ?", (queue.name, oldest_ms))
+    # by the index of times: few messages are so old, many may be in the queue
+    tx.run("DELETE FROM queue_messages WHERE +queue = ? AND sent_ms < ?", (queue.name, oldest_ms))
 
 
 def _bury(call: Call, tx: Transaction, queue: Queue) -> None:
@@ -305,8 +310,8 @@ def _bury(call: Call, tx: Transaction, queue: Queue) -> None:
     if grave is None:
         return
     rows = tx.all(
-        "SELECT id, system FROM queue_messages WHERE queue = ? AND visible_ms <= ?"
-        " AND receives >= ?",
+        "SELECT id, system FROM queue_messages WHERE queue = ? AND +visible_ms <= ?"
+        " AND receives > 0 AND receives >= ?",
         (queue.name, call.now_ms, most),
     )
     source = call.config.arn("sqs", queue.name)

@@ -8,7 +8,6 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-c
 
 import asyncio
 import base64
-from typing import Any
 
 import orjson
 
@@ -16,7 +15,7 @@ from cloudlet.call import Call, Output
 from cloudlet.config import Config
 from cloudlet.errors import AwsError
 from cloudlet.events.timers import Timers
-from cloudlet.messaging import fifo, queues
+from cloudlet.messaging import fifo, messages, queues
 from cloudlet.store.database import Database, Row, Transaction, View
 
 _TOPIC = "message-moves"
@@ -129,7 +128,7 @@ def step(tx: Transaction, config: Config) -> int | None:
 
 def _advance(tx: Transaction, config: Config, task: Row) -> None:
     found = tx.all(
-        "SELECT * FROM queue_messages AS m WHERE queue = :queue AND visible_ms <= :now"
+        "SELECT * FROM queue_messages WHERE queue = :queue AND +visible_ms <= :now"
         f" AND id <= :last AND NOT {fifo.BLOCKED} ORDER BY id LIMIT :n",
         {
             "queue": _name(task["source"]),
@@ -147,25 +146,17 @@ def _advance(tx: Transaction, config: Config, task: Row) -> None:
             _end(tx, task, "FAILED", "CouldNotDetermineMessageSource" if is_lost else
                  "AWS.SimpleQueueService.NonExistentQueue")  # fmt: skip
             return
-        _move_message(tx, config, message, target, system)
+        entry = {
+            "MessageBody": message["body"],
+            "MessageAttributes": orjson.loads(message["attributes"]),
+            "MessageGroupId": message["group_id"],
+            "_system": system,
+        }
+        tx.run("DELETE FROM queue_messages WHERE id = ?", (message["id"],))
+        messages.insert(tx, target, entry, config.now_ms(), config.new_id())
         tx.run("UPDATE message_moves SET moved = moved + 1 WHERE handle = ?", (task["handle"],))
     if not found:
         _end(tx, task, "COMPLETED")
-
-
-def _move_message(
-    tx: Transaction, config: Config, message: Row, target: queues.Queue, system: dict[str, Any]
-) -> None:
-    now_ms = config.now_ms()
-    tx.run("DELETE FROM queue_messages WHERE id = ?", (message["id"],))
-    tx.run(
-        "INSERT INTO queue_messages (queue, message_id, body, attributes, system, sent_ms,"
-        " visible_ms, group_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (target.name, config.new_id(), message["body"], message["attributes"],
-         orjson.dumps(system).decode(), now_ms, now_ms + target.number("DelaySeconds") * 1000,
-         system.get("MessageGroupId") if target.is_fifo else None),
-    )  # fmt: skip
-    tx.touch(f"queue:{target.name}")
 
 
 def _end(tx: Transaction, task: Row, state: str, failure: str | None = None) -> None:

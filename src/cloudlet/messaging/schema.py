@@ -26,6 +26,9 @@ ALTER TABLE queue_messages ADD COLUMN group_id TEXT;   -- of FIFO queues alone
 ALTER TABLE queue_messages ADD COLUMN attempt TEXT;    -- ReceiveRequestAttemptId
 CREATE INDEX IF NOT EXISTS queue_messages_group ON queue_messages (queue, group_id, visible_ms)
     WHERE group_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS queue_messages_order ON queue_messages (queue); -- by id, that is
+CREATE INDEX IF NOT EXISTS queue_messages_received ON queue_messages (queue, receives)
+    WHERE receives > 0;
 CREATE TABLE IF NOT EXISTS queue_deduplications ( -- what FIFO queues took in the last minutes
     queue   TEXT NOT NULL REFERENCES queues ON DELETE CASCADE,
     scope   TEXT NOT NULL,                  -- the message group where each stands alone, or ''
