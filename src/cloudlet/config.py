@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+ACCOUNTS = "accounts"  # the folder of all but the default one
+
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
@@ -40,6 +42,13 @@ class Config:
     def aws_endpoint(self) -> str:
         """Where processes on this machine reach AWS's protocols (an IP: path-style addressing)."""
         return f"http://127.0.0.1:{self.aws_port}"
+
+    @property
+    def whole_data(self) -> Path:
+        """Of all accounts: the others' folders are in the default account's."""
+        place = self.data.parent
+        is_other = place.name == ACCOUNTS and self.data.name == self.account
+        return place.parent if is_other else self.data
 
     def arn(self, service: str, resource: str) -> str:
         """`arn("sqs", "jobs")` → `arn:aws:sqs:us-east-1:000000000000:jobs`."""

@@ -65,7 +65,7 @@ def spawn_request(
             *program.readable,
             *filter(None, [interpreter.home]),
         ],
-        "hidden": [str(config.data)],
+        "hidden": [str(config.whole_data)],
         "opt": opt,
         "tmp": str(own_tmp),
         "tmp_mb": spec.tmp_mb,

@@ -10,11 +10,10 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cloudlet.config import Config
+from cloudlet.config import ACCOUNTS, Config
 from cloudlet.errors import AwsError
 from cloudlet.iam.root import FILE, RootKey, root_key
 
-_FOLDER = "accounts"
 _ABOUT = "account.json"
 _DELETED = "deleted"
 
@@ -29,7 +28,7 @@ def config_of(config: Config, account: str) -> Config:
     """The settings of one account; everything of it lives below its folder."""
     if account == config.account:
         return config
-    return replace(config, account=account, data=config.data / _FOLDER / account)
+    return replace(config, account=account, data=config.data / ACCOUNTS / account)
 
 
 def create(config: Config, name: str) -> tuple[Account, RootKey]:
@@ -46,12 +45,12 @@ def create(config: Config, name: str) -> tuple[Account, RootKey]:
 
 def known(config: Config) -> list[Account]:
     """All but the default one."""
-    folders = sorted((config.data / _FOLDER).glob("[0-9]*"))
+    folders = sorted((config.data / ACCOUNTS).glob("[0-9]*"))
     return [_read(folder) for folder in folders if exists(config, folder.name)]
 
 
 def exists(config: Config, account: str) -> bool:
-    folder = config.data / _FOLDER / account
+    folder = config.data / ACCOUNTS / account
     return account.isdecimal() and (folder / FILE).exists() and not is_deleted(config, account)
 
 
@@ -74,21 +73,23 @@ def mark_deleted(config: Config, account: str) -> None:
 
 
 def is_deleted(config: Config, account: str) -> bool:
-    return (config.data / _FOLDER / account / _DELETED).exists()
+    return (config.data / ACCOUNTS / account / _DELETED).exists()
 
 
 def sweep(config: Config) -> None:
     """Removes the folders that are marked; nobody may have them open."""
-    for mark in (config.data / _FOLDER).glob(f"[0-9]*/{_DELETED}"):
+    for mark in (config.data / ACCOUNTS).glob(f"[0-9]*/{_DELETED}"):
         mark.parent.rename(mark.parent.with_name(f".{mark.parent.name}-{config.new_secret(4)}"))
-    for dying in (config.data / _FOLDER).glob(".[0-9]*-*"):  # by name first: a crash may be between
+    for dying in (config.data / ACCOUNTS).glob(
+        ".[0-9]*-*"
+    ):  # by name first: a crash may be between
         shutil.rmtree(dying, ignore_errors=True)
 
 
 def _new_id(config: Config) -> str:
     while True:
         number = int(config.new_secret(8), 16) % 900_000_000_000 + 100_000_000_000
-        if not (config.data / _FOLDER / str(number)).exists():
+        if not (config.data / ACCOUNTS / str(number)).exists():
             return str(number)
 
 

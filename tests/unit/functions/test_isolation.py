@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,24 @@ def test_code_in_a_folder_above_the_data_directory(
             assert seen["database"].startswith("-")
 
     run_async(test)
+
+
+@pytest.mark.parametrize("without", MODES.values(), ids=MODES)
+def test_functions_of_an_account_see_no_data_of_the_others(without: tuple[str, ...]) -> None:
+    """Its folder is in the default account's, which may lie anywhere on the machine."""
+
+    async def test(whole: Path) -> None:
+        (whole / "root-key.json").write_text("a secret of the default account's root key")
+        async with running(whole / "accounts" / "000000000000", without=without) as bed:
+            report = await bed.functions.pool.staff.launcher.able()
+            if not any(report[name] for name in HIDING):
+                pytest.skip("this machine has neither Landlock nor namespaces")
+            await bed.create("spy", SPY)
+            seen = await _ask(bed, "spy", whole)
+            assert seen["root key"].startswith("-") and seen["code is read"]
+
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as whole:
+        run_async(lambda: test(Path(whole)))
 
 
 async def _ask(bed: Bed, name: str, data: Path) -> dict[str, Any]:
