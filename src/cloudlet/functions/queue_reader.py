@@ -1,7 +1,8 @@
 """Event source mappings of SQS queues: messages → functions, in the name of the function's role.
 
 Theory of operation. A mapping waits for messages with one long poll; every batch is then handled
-on its own, so many at a time as `MaximumConcurrency` says. What the function has taken is deleted.
+on its own, some at a time: more while all of them are busy and the function is not throttled, as
+many at most as `MaximumConcurrency` says. What the function has taken is deleted.
 What it has not is left alone: it comes again when its visibility timeout ends, and goes to the
 dead-letter queue at last. All state is the queue's: a crash forgets nothing.
 https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
@@ -12,6 +13,7 @@ import base64
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -28,7 +30,9 @@ from cloudlet.functions.worker_process import Answer
 Invoke = Callable[[str, bytes, str], Awaitable[Answer]]
 Document = dict[str, Any]
 _POLL_S = 20
-_CONCURRENT = 5  # batches at a time without a MaximumConcurrency: as many as AWS begins with
+_CONCURRENT = 5  # batches at a time to begin with, as on AWS …
+_CONCURRENT_MAX = 20  # … and what they grow to without a MaximumConcurrency: this is one machine
+_GROW_S = 1.0
 _ROLE_S = 900  # for which credentials are used before new ones
 _BACK_OFF_MAX_S = 60.0
 _PAYLOAD_BYTES_MAX = 6 * 1024 * 1024 - 1024
@@ -55,6 +59,11 @@ class QueueReader:
         self._url = queue_url(cloud.config, mapping.source_arn)
         self._access_key = ""  # of the role's credentials
         self._role_end_s = 0.0
+        scaling = mapping.config.get("ScalingConfig") or {}
+        self._most = scaling.get("MaximumConcurrency") or _CONCURRENT_MAX
+        self._size = min(_CONCURRENT, self._most)
+        self._slots = asyncio.Semaphore(self._size)
+        self._throttled = 0  # batches that wait for the function
         criteria = mapping.config.get("FilterCriteria") or {}
         patterns = [orjson.loads(item["Pattern"]) for item in criteria.get("Filters") or []]
         self._filters = [
@@ -63,11 +72,9 @@ class QueueReader:
         ]
 
     async def run(self) -> None:
-        scaling = self._mapping.config.get("ScalingConfig") or {}
-        slots = asyncio.Semaphore(scaling.get("MaximumConcurrency") or _CONCURRENT)
         pause_s = self._back_off_s
         while True:
-            await slots.acquire()
+            await self._slot()
             try:
                 messages = await self._gather()
                 pause_s = self._back_off_s
@@ -78,7 +85,7 @@ class QueueReader:
                     _log.error(
                         "mapping %s cannot read %s: %s", self._mapping.uuid, self._url, error
                     )
-                slots.release()
+                self._slots.release()
                 self._role_end_s = 0.0
                 await asyncio.sleep(pause_s)
                 pause_s = min(_BACK_OFF_MAX_S, pause_s * 2)
@@ -86,7 +93,18 @@ class QueueReader:
             task = asyncio.create_task(self._handle(messages))
             self._batches.add(task)
             task.add_done_callback(self._batches.discard)
-            task.add_done_callback(lambda _: slots.release())
+            task.add_done_callback(lambda _: self._slots.release())
+
+    async def _slot(self) -> None:
+        """Waits for a place among the batches; makes one when that takes long."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GROW_S):
+                    await self._slots.acquire()
+                    return
+            if self._size < self._most and not self._throttled:
+                self._size += 1
+                self._slots.release()
 
     async def _gather(self) -> list[Output]:
         """The first messages that come; more of them for as long as the batching window allows."""
@@ -198,7 +216,11 @@ class QueueReader:
             visible_s = int(found["Attributes"]["VisibilityTimeout"])
             if time.monotonic() + pause_s - began_s >= visible_s:
                 return None
-            await asyncio.sleep(pause_s)
+            self._throttled += 1
+            try:
+                await asyncio.sleep(pause_s)
+            finally:
+                self._throttled -= 1
             pause_s = min(_BACK_OFF_MAX_S, pause_s * 2)
 
     async def _delete(self, events: list[Document]) -> None:

@@ -241,6 +241,24 @@ def test_no_more_batches_at_a_time_than_allowed(
     assert sorted(body for (body,) in bed.seen) == list("01234567")
 
 
+def test_slow_batches_get_company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_reader, "_GROW_S", 0.01)
+    monkeypatch.setattr(queue_reader, "_CONCURRENT_MAX", 7)
+    all_are_here = asyncio.Event()
+
+    async def respond(*_: Any) -> None:
+        await all_are_here.wait()
+
+    async def scene(bed: Bed) -> None:
+        await bed.send(*map(str, range(8)))
+        await until(lambda: bed.running == 7)
+        await asyncio.sleep(0.05)
+        all_are_here.set()
+        await until(lambda: not bed.left())
+
+    assert play(tmp_path, monkeypatch, respond, scene, BatchSize=1).most == 7
+
+
 def test_payloads_keep_to_lambdas_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene(bed: Bed) -> None:
         await bed.send(*("x" * 1_000_000 for _ in range(8)))
