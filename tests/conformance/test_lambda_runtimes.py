@@ -245,3 +245,23 @@ def test_another_python(server: Server, role: str, names: Iterator[str]) -> None
     answer, _, _ = invoke(server, name)
     assert f"python3.{answer[0]}" == runtime and answer[1].endswith(f"/{name}")
     assert invoke(server, name, {"a": 1})[0]["errorType"] == "KeyError"
+
+
+def test_awslambdaric_as_a_bootstrap(server: Server, role: str, names: Iterator[str]) -> None:
+    """AWS's own client for Python, unchanged and started as in a container image."""
+    name = next(names)
+    source = """
+import logging
+def handler(event, context):
+    logging.warning("heard %s", event)
+    if event: raise KeyError("k")
+    left = context.get_remaining_time_in_millis()
+    return [context.invoked_function_arn, context.memory_limit_in_mb, 0 < left <= 20_000]
+"""
+    start = f'#!/bin/sh\nexec {sys.executable} -m awslambdaric "$_HANDLER"\n'
+    files = {"bootstrap": start, "app.py": source}
+    made = create(server, role, name, files, Runtime="provided.al2023", Handler="app.handler")
+    assert invoke(server, name)[0] == [made["FunctionArn"], "256", True]
+    answer, error, log = invoke(server, name, {"a": 1})
+    assert (answer["errorType"], answer["errorMessage"], error) == ("KeyError", "'k'", "Unhandled")
+    assert "heard {'a': 1}" in log and "[ERROR] KeyError: 'k'" in log
