@@ -49,6 +49,15 @@ class Body:
             chunks.append(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
+    async def within(self, limit_bytes: int) -> bytes | None:
+        """The whole body; None if it is over the limit."""
+        try:
+            return await self.read(limit_bytes)
+        except AwsError as error:
+            if error.status != 413:
+                raise
+            return None
+
 
 @dataclass(slots=True)
 class Request:

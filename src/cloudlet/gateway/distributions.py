@@ -4,47 +4,21 @@ TLS is for whoever stands in front of cloudlet.
 https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_DistributionConfig.html
 """
 
-from collections.abc import Callable
-from typing import Any
-
 from cloudlet.call import Call, Output
-from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.errors import AwsError, NotImplementedByCloudlet, refuse
 from cloudlet.gateway import items, policies
 from cloudlet.gateway.items import Document, Item, members
 from cloudlet.store.database import Transaction, View
 
 _KIND = "distribution"
-# (option, does the configuration ask for it?)
-_ABSENT: tuple[tuple[str, Callable[[Document], Any]], ...] = (
-    ("Logging", lambda c: (c.get("Logging") or {}).get("Enabled")),
-    ("WebACLId", lambda c: c.get("WebACLId")),
-    ("OriginGroups", lambda c: members(c.get("OriginGroups"))),
-    ("Staging", lambda c: c.get("Staging")),
-    ("ContinuousDeploymentPolicyId", lambda c: c.get("ContinuousDeploymentPolicyId")),
-    ("AnycastIpListId", lambda c: c.get("AnycastIpListId")),
-    ("TenantConfig", lambda c: c.get("TenantConfig")),
-    ("ViewerMtlsConfig", lambda c: c.get("ViewerMtlsConfig")),
-    ("ConnectionFunctionAssociation", lambda c: c.get("ConnectionFunctionAssociation")),
-    (
-        "GeoRestriction",
-        lambda c: (
-            ((c.get("Restrictions") or {}).get("GeoRestriction") or {}).get(
-                "RestrictionType", "none"
-            )
-            != "none"
-        ),
-    ),
-)
-_ABSENT_IN_BEHAVIORS: tuple[tuple[str, Callable[[Document], Any]], ...] = (
-    ("LambdaFunctionAssociations", lambda b: members(b.get("LambdaFunctionAssociations"))),
-    ("FunctionAssociations", lambda b: members(b.get("FunctionAssociations"))),
-    ("TrustedSigners", lambda b: members(b.get("TrustedSigners"))),
-    ("TrustedKeyGroups", lambda b: members(b.get("TrustedKeyGroups"))),
-    ("FieldLevelEncryptionId", lambda b: b.get("FieldLevelEncryptionId")),
-    ("RealtimeLogConfigArn", lambda b: b.get("RealtimeLogConfigArn")),
-    ("SmoothStreaming", lambda b: b.get("SmoothStreaming")),
-    ("GrpcConfig", lambda b: (b.get("GrpcConfig") or {}).get("Enabled")),
-)
+_ABSENT = (
+    "Logging", "WebACLId", "OriginGroups", "Staging", "ContinuousDeploymentPolicyId",
+    "AnycastIpListId", "TenantConfig", "ViewerMtlsConfig", "ConnectionFunctionAssociation",
+)  # fmt: skip
+_ABSENT_IN_BEHAVIORS = (
+    "LambdaFunctionAssociations", "FunctionAssociations", "TrustedSigners", "TrustedKeyGroups",
+    "FieldLevelEncryptionId", "RealtimeLogConfigArn", "SmoothStreaming", "GrpcConfig",
+)  # fmt: skip
 
 
 def create_distribution(call: Call, tx: Transaction) -> Output:
@@ -162,9 +136,10 @@ def _with_defaults(config: Document) -> Document:
 
 
 def _check(view: View, config: Document, own_id: str) -> None:
-    for option, is_asked in _ABSENT:
-        if is_asked(config):
-            raise NotImplementedByCloudlet(f"{option} of a distribution")
+    refuse(_asked(config), *_ABSENT, what="{} of a distribution")
+    countries = (config.get("Restrictions") or {}).get("GeoRestriction") or {}
+    if countries.get("RestrictionType", "none") != "none":
+        raise NotImplementedByCloudlet("GeoRestriction of a distribution")
     origins = {origin["Id"]: origin for origin in members(config["Origins"])}
     if not origins:
         raise AwsError("InvalidArgument", "The parameter Origins is required.")
@@ -181,6 +156,19 @@ def _check(view: View, config: Document, own_id: str) -> None:
                 "InvalidArgument",
                 "Your request must specify both ResponseCode and ResponsePagePath, or neither.",
             )
+
+
+def _asked(config: Document) -> Document:
+    """Without what is written out and not wanted: empty lists, what is not enabled."""
+
+    def is_wanted(value: Any) -> bool:
+        if not isinstance(value, dict):
+            return True
+        if "Quantity" in value or "Items" in value:
+            return bool(members(value))
+        return bool(value.get("Enabled", True))
+
+    return {name: value for name, value in config.items() if is_wanted(value)}
 
 
 def _check_origin(view: View, origin: Document) -> None:
@@ -205,9 +193,7 @@ def _check_behavior(view: View, behavior: Document, origins: dict[str, Document]
         raise AwsError(
             "NoSuchOrigin", "One or more of your origins or origin groups do not exist.", 404
         )
-    for option, is_asked in _ABSENT_IN_BEHAVIORS:
-        if is_asked(behavior):
-            raise NotImplementedByCloudlet(f"{option} of a cache behavior")
+    refuse(_asked(behavior), *_ABSENT_IN_BEHAVIORS, what="{} of a cache behavior")
     for member, kind, noun in (
         ("CachePolicyId", "cache-policy", "CachePolicy"),
         ("OriginRequestPolicyId", "origin-request-policy", "OriginRequestPolicy"),

@@ -154,13 +154,11 @@ def _match(request: Request) -> tuple[str, str] | None:
 
 
 async def _body(request: Request) -> bytes:
-    try:
-        return await request.body.read(BODY_MAX_BYTES)
-    except AwsError as error:
-        if error.status != 413:
-            raise
+    body = await request.body.within(BODY_MAX_BYTES)
+    if body is None:
         message = f"Request must be smaller than {BODY_MAX_BYTES} bytes for the InvokeFunction"
-        raise AwsError("RequestEntityTooLargeException", f"{message} operation", 413) from None
+        raise AwsError("RequestEntityTooLargeException", f"{message} operation", 413)
+    return body
 
 
 async def _streamed(events: Events) -> Response:

@@ -134,7 +134,7 @@ class Gateway:
             except Refused as refused:
                 matched.authorizer_error = str(refused)
                 return refused.response
-        body = await _body(request)
+        body = await request.body.within(BODY_MAX_BYTES)
         if body is None and not _waits(request):
             return message(413, "Request Entity Too Large")
         matched.body = body or b""
@@ -230,16 +230,6 @@ def _mapped(matched: Matched, route: Route) -> Matched:
 def _resolver(matched: Matched) -> mapping.Resolve:
     path = (matched.path, matched.path_parameters)
     return mapping.resolver(matched.request, matched.body, path, contexts.of_request(matched))
-
-
-async def _body(request: Request) -> bytes | None:
-    """The body; None where it is over the limit."""
-    try:
-        return await request.body.read(BODY_MAX_BYTES)
-    except AwsError as error:
-        if error.status != 413:
-            raise
-        return None
 
 
 def _waits(request: Request) -> bool:

@@ -20,19 +20,17 @@ from cloudlet.gateway.configuration import Document, bad_request
 from cloudlet.gateway.invocation import Roles
 from cloudlet.gateway.mapping import Resolve
 
-Read = Callable[[str], Any]
-
 
 @dataclass(frozen=True, slots=True)
 class Subtype:
     service: str
     operation: str
-    required: frozenset[str]
-    optional: Mapping[str, Read]
-    is_xml: bool = False
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
 
-    def read(self, name: str, text: str) -> Any:
-        return self.optional.get(name, str)(text)
+    @property
+    def is_xml(self) -> bool:
+        return self.service == "sqs"
 
 
 def _moment(text: str) -> datetime:
@@ -40,50 +38,36 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _entry(params: Document) -> Document:
-    """EventBridge-PutEvents takes the members of its one entry."""
-    return {"Entries": [params]}
-
-
-_SUBTYPES: dict[str, Subtype] = {
+_READ: Mapping[str, Callable[[str], Any]] = {  # parameters that are no text
+    "AttributeNames": json.loads,
+    "DelaySeconds": int,
+    "MaxNumberOfMessages": int,
+    "MessageAttributeNames": json.loads,
+    "MessageAttributes": json.loads,
+    "MessageSystemAttributes": json.loads,
+    "Resources": json.loads,
+    "Time": _moment,
+    "VisibilityTimeout": int,
+    "WaitTimeSeconds": int,
+}
+_SUBTYPES = {
     "SQS-SendMessage": Subtype(
-        "sqs",
-        "SendMessage",
-        frozenset(("QueueUrl", "MessageBody")),
-        {
-            "DelaySeconds": int,
-            "MessageAttributes": json.loads,
-            "MessageDeduplicationId": str,
-            "MessageGroupId": str,
-            "MessageSystemAttributes": json.loads,
-        },
-        is_xml=True,
+        "sqs", "SendMessage", ("QueueUrl", "MessageBody"),
+        ("DelaySeconds", "MessageAttributes", "MessageDeduplicationId", "MessageGroupId",
+         "MessageSystemAttributes"),
     ),
     "SQS-ReceiveMessage": Subtype(
-        "sqs",
-        "ReceiveMessage",
-        frozenset(("QueueUrl",)),
-        {
-            "AttributeNames": json.loads,
-            "MaxNumberOfMessages": int,
-            "MessageAttributeNames": json.loads,
-            "ReceiveRequestAttemptId": str,
-            "VisibilityTimeout": int,
-            "WaitTimeSeconds": int,
-        },
-        is_xml=True,
+        "sqs", "ReceiveMessage", ("QueueUrl",),
+        ("AttributeNames", "MaxNumberOfMessages", "MessageAttributeNames",
+         "ReceiveRequestAttemptId", "VisibilityTimeout", "WaitTimeSeconds"),
     ),
-    "SQS-DeleteMessage": Subtype(
-        "sqs", "DeleteMessage", frozenset(("QueueUrl", "ReceiptHandle")), {}, is_xml=True
-    ),
-    "SQS-PurgeQueue": Subtype("sqs", "PurgeQueue", frozenset(("QueueUrl",)), {}, is_xml=True),
+    "SQS-DeleteMessage": Subtype("sqs", "DeleteMessage", ("QueueUrl", "ReceiptHandle")),
+    "SQS-PurgeQueue": Subtype("sqs", "PurgeQueue", ("QueueUrl",)),
     "EventBridge-PutEvents": Subtype(
-        "events",
-        "PutEvents",
-        frozenset(("Detail", "DetailType", "Source")),
-        {"Time": _moment, "EventBusName": str, "Resources": json.loads, "TraceHeader": str},
+        "events", "PutEvents", ("Detail", "DetailType", "Source"),
+        ("Time", "EventBusName", "Resources", "TraceHeader"),
     ),
-}
+}  # fmt: skip
 _XMLNS = "http://queue.amazonaws.com/doc/2012-11-05/"
 
 
@@ -98,9 +82,9 @@ def check(document: Document) -> None:
     if document.get("PayloadFormatVersion") != "1.0":
         raise bad_request("PayloadFormatVersion must be 1.0 for AWS service integrations")
     given = (document.get("RequestParameters") or {}).keys()
-    if missing := sorted(subtype.required - given):
+    if missing := sorted(set(subtype.required) - given):
         raise bad_request(f"Parameters {', '.join(missing)} are required for {name}")
-    if unknown := sorted(given - subtype.required - subtype.optional.keys()):
+    if unknown := sorted(given - {*subtype.required, *subtype.optional}):
         raise bad_request(f"Parameters {', '.join(unknown)} are not supported for {name}")
 
 
@@ -114,11 +98,11 @@ async def call(
         for name, expression in integration["RequestParameters"].items():
             value = mapping.evaluated(expression, resolve)
             if value:
-                params[name] = subtype.read(name, value)
+                params[name] = _READ.get(name, str)(value)
     except ValueError:
         return answers.json(400, {"message": "Bad Request"}), f"{name} cannot be read"
     if subtype.operation == "PutEvents":
-        params = _entry(params)
+        params = {"Entries": [params]}  # it takes the members of its one entry
     try:
         caller = await roles.caller(integration["CredentialsArn"])
         output = await cloud.invoke(subtype.service, subtype.operation, params, caller)

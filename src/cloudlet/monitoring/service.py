@@ -25,16 +25,9 @@ def service(state: Any = None) -> list[Service]:
     logs = (live_tail, log_events, log_filters, log_groups, log_queries, log_streams)
     metrics = (alarms, dashboards, measurements, metric_queries)
     return [
-        Service(
-            "logs",
-            operations(operation_names("logs"), *logs),
-            permissions.log_requirements,
-            state=state,
-        ),
-        Service(
-            "cloudwatch",
-            operations(operation_names("cloudwatch"), *metrics),
-            permissions.metric_requirements,
-            state=state,
-        ),
+        Service(name, operations(operation_names(name), *modules), requirements, state=state)
+        for name, modules, requirements in (
+            ("logs", logs, permissions.log_requirements),
+            ("cloudwatch", metrics, permissions.metric_requirements),
+        )
     ]

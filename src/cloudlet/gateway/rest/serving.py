@@ -10,7 +10,6 @@ import asyncio
 import logging
 
 from cloudlet.call import Cloud
-from cloudlet.errors import AwsError
 from cloudlet.exchange import Request, Response
 from cloudlet.gateway.domains import Found
 from cloudlet.gateway.invocation import Roles
@@ -137,7 +136,10 @@ class RestGateway:
             await self._admissions.check(passage, usage_key)
         if not method.bucket.take(passage.now_ms):
             raise Fault("THROTTLED")
-        passage.body = await _body(passage.request)
+        body = await passage.request.body.within(BODY_MAX_BYTES)
+        if body is None:
+            raise Fault("REQUEST_TOO_LARGE")
+        passage.body = body
         compression.inflate(passage, BODY_MAX_BYTES)
         if len(passage.body) > validation.THREAD_BYTES:
             await asyncio.to_thread(validation.check, passage)
@@ -176,15 +178,6 @@ class RestGateway:
         if is_warned:
             response.headers.append(("warning", _IGNORED))
         return response
-
-
-async def _body(request: Request) -> bytes:
-    try:
-        return await request.body.read(BODY_MAX_BYTES)
-    except AwsError as error:
-        if error.status != 413:
-            raise
-        raise Fault("REQUEST_TOO_LARGE") from None
 
 
 def _finished(response: Response, request: Request) -> Response:
