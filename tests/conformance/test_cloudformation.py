@@ -212,6 +212,10 @@ def test_capabilities_are_asked_for(cf: Stacks, name: str) -> None:
             template({"A": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": {"Ref": "X"}}}}),
             "Template format error: Unresolved resource dependencies [X] in the Resources block",
         ),
+        (
+            template({"A": QUEUE}, Outputs={"O": {"Value": {"Fn::GetAtt": ["B", "Arn"]}}}),
+            "Template format error: Unresolved resource dependencies [B] in the Outputs block",
+        ),
     ],
 )
 def test_bad_templates_are_refused_before_there_is_a_stack(

@@ -12,7 +12,7 @@ from cloudlet.store.database import Transaction, View
 from cloudlet.template import execute, lookups, plan, stacks
 from cloudlet.template.document import Document
 from cloudlet.template.execute import Run
-from cloudlet.template.intrinsics import Scope, resolve
+from cloudlet.template.intrinsics import Scope, references, resolve
 from cloudlet.template.parameters import Value
 from cloudlet.template.plan import Resource, Step
 from cloudlet.template.prepare import pseudo
@@ -44,6 +44,7 @@ async def planned(run: Run, document: Document) -> tuple[list[Resource], list[St
     """What is wanted and what that takes; the run's scope stays as it is."""
     scope = scope_of(run.cloud, run.stack, document, run.scope.parameters, run.caller)
     wanted = plan.resources(document, scope)
+    _check_outputs(document, scope)
     steps = await plan.make(wanted, run.rows, scope, run.tags)
     run.scope.declared = scope.declared
     run.scope.imported |= scope.imported
@@ -115,6 +116,21 @@ def _is_settled(run: Run, values: dict[str, str]) -> bool:
     view = run.cloud.database.view()
     is_same = stacks.stack_outputs(view, run.stack.name) == values
     return is_same and stacks.status(view, run.stack) in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+
+
+def _check_outputs(document: Document, scope: Scope) -> None:
+    """Every name exists, before anything is made."""
+    known = {*scope.declared, *scope.parameters}
+    for output in (document.get("Outputs") or {}).values():
+        if "Condition" in output and not scope.condition(output["Condition"]):
+            continue
+        names = {name for what, name in references(output) if what == "ref"}
+        unknown = sorted(name for name in names - known if not name.startswith("AWS::"))
+        if unknown:
+            raise TemplateError(
+                f"Template format error: Unresolved resource dependencies [{', '.join(unknown)}] in"
+                " the Outputs block of the template"
+            )
 
 
 async def outputs_of(document: Document, scope: Scope) -> Outputs:

@@ -178,7 +178,7 @@ class Operations:
     async def _fail(self, run: Run, job: Job, error: AwsError) -> None:
         verb = "CREATE" if job["is_new"] else "UPDATE"
         where = error.where.partition(" ")[0] if isinstance(error, TemplateError) else ""
-        reason = error.message
+        reason = f"{error.message.rstrip('.')}. "
         if where and where in job["document"]["Resources"]:
             reason = f"The following resource(s) failed to {verb.lower()}: [{where}]. "
         mode = job["on_failure"]
