@@ -4,6 +4,8 @@ TLS is for whoever stands in front of cloudlet.
 https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_DistributionConfig.html
 """
 
+from typing import Any
+
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet, refuse
 from cloudlet.gateway import items, policies
