@@ -404,6 +404,33 @@ def test_a_bus_takes_events_of_whom_its_policy_names(
     assert code == "AccessDeniedException"
 
 
+def test_a_function_empties_the_queue_of_another_account(one: Account, two: Account) -> None:
+    actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+    queue = two.client("sqs").create_queue(QueueName="lent")["QueueUrl"]
+    arn = f"arn:aws:sqs:us-east-1:{two.id}:lent"
+    make_function(one, "borrower", "")
+    role = one.client("lambda").get_function_configuration(FunctionName="borrower")["Role"]
+    name = role.rpartition("/")[2]
+    document = policy(allow(actions, arn))
+    one.client("iam").put_role_policy(RoleName=name, PolicyName="q", PolicyDocument=document)
+    create = one.client("lambda").create_event_source_mapping
+    told = refusal(create, FunctionName="borrower", EventSourceArn=arn)
+    assert told == "InvalidParameterValueException"
+    grant = {**allow(actions, arn), "Principal": {"AWS": f"arn:aws:iam::{one.id}:root"}}
+    settings = {"Policy": policy(grant)}
+    two.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes=settings)
+    two.client("sqs").send_message(QueueUrl=queue, MessageBody="x")
+    made = create(FunctionName="borrower", EventSourceArn=arn)
+
+    def left() -> int:
+        every = two.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])
+        found = every["Attributes"].items()
+        return sum(int(value) for key, value in found if key.startswith("Approximate"))
+
+    eventually(lambda: not left())
+    one.client("lambda").delete_event_source_mapping(UUID=made["UUID"])
+
+
 def test_all_is_there_after_a_kill(tmp_path: Path) -> None:
     server = Server(tmp_path / "data").start()
     try:

@@ -150,6 +150,8 @@ class QueueReader:
             await self._delete(unwanted)
             for part in _parts(wanted):
                 await self._delete(await self._taken(part))
+        except AwsError as error:
+            _log.error("mapping %s leaves a batch in its queue: %s", self._mapping.uuid, error)
         except Exception:
             _log.exception("mapping %s leaves a batch in its queue", self._mapping.uuid)
 

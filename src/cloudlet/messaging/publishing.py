@@ -117,6 +117,7 @@ def _put(call: Call, tx: Transaction, entry: Document) -> Document:
     if not isinstance(event["detail"], dict):
         return {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
     rules.check_bus(tx, bus)
+    event["account"] = call.caller.account or event["account"]  # the sender's, whose bus it may be
     publish(tx, call.config, bus, event)
     return {"EventId": event["id"]}
 

@@ -51,6 +51,13 @@ def test_events_reach_matching_rules(bench: Bench) -> None:
     assert event["time"] == "2026-11-18T11:06:40Z"
 
 
+def test_an_event_bears_its_senders_account(bench: Bench) -> None:
+    put_rule(bench)
+    sender = Caller("role", "arn:aws:sts::111122223333:assumed-role/r/s", "111122223333")
+    bench.call(publishing.put_events, caller=sender, Entries=[entry()])
+    assert orjson.loads(bench.facts()[0].payload)["account"] == "111122223333"
+
+
 def test_disabled_rules_are_silent(bench: Bench) -> None:
     put_rule(bench)
     bench.call(rules.disable_rule, Name="orders")
