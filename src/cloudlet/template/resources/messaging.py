@@ -21,6 +21,9 @@ _QUEUE_ATTRIBUTES = words(
     " VisibilityTimeout"
 )
 _QUEUE_DEFAULTS = {
+    "ContentBasedDeduplication": "false",
+    "DeduplicationScope": "queue",
+    "FifoThroughputLimit": "perQueue",
     "DelaySeconds": "0",
     "MaximumMessageSize": "262144",
     "MessageRetentionPeriod": "345600",
