@@ -3,65 +3,30 @@
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonapigatewaymanagementv2.html
 """
 
+import re
+
 from cloudlet.call import Call, Requirement
 from cloudlet.gateway.connections import Connections
+from cloudlet.wire import models
 
-_VERBS = {
-    "Create": "POST",
-    "Import": "PUT",
-    "Reimport": "PUT",
-    "Get": "GET",
-    "Update": "PATCH",
-    "Delete": "DELETE",
-    "Tag": "POST",
-    "Untag": "DELETE",
-}
-_COLLECTIONS = {
-    "RouteResponse": ("routes/{RouteId}/routeresponses", "RouteResponseId"),
-    "IntegrationResponse": (
-        "integrations/{IntegrationId}/integrationresponses",
-        "IntegrationResponseId",
-    ),
-    "Integration": ("integrations", "IntegrationId"),
-    "Deployment": ("deployments", "DeploymentId"),
-    "Route": ("routes", "RouteId"),
-    "Stage": ("stages", "StageName"),
-    "CorsConfiguration": ("cors", ""),
-    "Model": ("models", "ModelId"),
-    "Authorizer": ("authorizers", "AuthorizerId"),
-}
+_LABEL = re.compile(r"\{([^}]+)\}")
 
 
 def apigateway(call: Call) -> list[Requirement]:
-    verb, noun = _split(call.operation)
-    root = f"arn:aws:apigateway:{call.config.region}::"
-    if noun in ("Resource", "Tags"):
-        return [Requirement(f"apigateway:{verb}", f"{root}/tags/{call.params['ResourceArn']}")]
-    if noun.startswith(("DomainName", "ApiMapping")):
-        return [Requirement(f"apigateway:{verb}", root + _domain_path(call))]
-    path = "/apis"
-    if call.params.get("ApiId"):
-        path += f"/{call.params['ApiId']}"
-    for name, (collection, identifier) in _COLLECTIONS.items():
-        if noun.startswith(name):
-            path += "/" + collection.format_map(
-                {name: call.params.get(name, "") for name in ("RouteId", "IntegrationId")}
-            )
-            is_new = call.operation.startswith("Create")
-            if not is_new and call.params.get(identifier):
-                path += f"/{call.params[identifier]}"
-            break
-    return [Requirement(f"apigateway:{verb}", root + path)]
+    """The verb, on the path of the request, as AWS names API Gateway's resources.
 
-
-def _domain_path(call: Call) -> str:
-    path = "/domainnames"
-    if not call.operation.startswith("CreateDomain") and call.params.get("DomainName"):
-        path += f"/{call.params['DomainName']}"
-    if "ApiMapping" in call.operation:
-        path += "/apimappings"
-        path += f"/{call.params['ApiMappingId']}" if call.params.get("ApiMappingId") else ""
-    return path
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-iam-policy-examples.html
+    """
+    operation = models.load(call.service).operation(call.operation)
+    shape = operation.input_shape
+    values = {
+        str(models.serialization(member).get("name", name)): str(call.params.get(name, "*"))
+        for name, member in (shape.members if shape else {}).items()
+    }
+    path = operation.http["requestUri"].partition("?")[0].removeprefix("/v2")
+    path = _LABEL.sub(lambda label: values.get(label[1], "*"), path)
+    resource = f"arn:aws:apigateway:{call.config.region}::{path}"
+    return [Requirement(f"apigateway:{operation.http['method']}", resource)]
 
 
 def management(call: Call) -> list[Requirement]:
@@ -101,10 +66,3 @@ def cloudfront(call: Call) -> list[Requirement]:
     if call.operation == "CreateDistributionWithTags":
         requirements.append(Requirement("cloudfront:TagResource", resource))
     return requirements
-
-
-def _split(operation: str) -> tuple[str, str]:
-    for prefix, verb in _VERBS.items():
-        if operation.startswith(prefix):
-            return verb, operation[len(prefix) :]
-    return "GET", operation

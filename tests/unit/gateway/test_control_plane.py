@@ -4,11 +4,12 @@ import json
 
 import pytest
 
+from cloudlet.call import Call
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.exchange import Body, Request
-from cloudlet.gateway import addresses, apis, parts, resources
+from cloudlet.gateway import addresses, apis, parts, permissions, resources
 from cloudlet.gateway.service import GatewayState
-from tests.harness import Bench
+from tests.harness import ROOT, Bench
 from tests.unit.gateway.cloud import FUNCTION, add_route, answers, ask, make_api, request
 
 URI = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{FUNCTION}/invocations"
@@ -123,3 +124,34 @@ def test_management_paths() -> None:
     assert addresses.management_path("/dev/@connections/a%3D") == "/@connections/a%3D"
     assert addresses.management_path("/dev/%40connections/a") == "/@connections/a"
     assert addresses.management_path("/dev/x") is None
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "params", "expected"),
+    [
+        ("apigatewayv2", "CreateApi", {}, "POST /apis"),
+        ("apigatewayv2", "GetRoutes", {"ApiId": "a"}, "GET /apis/a/routes"),
+        ("apigatewayv2", "UpdateStage", {"ApiId": "a", "StageName": "s"}, "PATCH /apis/a/stages/s"),
+        (
+            "apigatewayv2",
+            "DeleteRouteSettings",
+            {"ApiId": "a", "StageName": "s", "RouteKey": "r"},
+            "DELETE /apis/a/stages/s/routesettings/r",
+        ),
+        (
+            "apigatewayv2",
+            "ResetAuthorizersCache",
+            {"ApiId": "a", "StageName": "s"},
+            "DELETE /apis/a/stages/s/cache/authorizers",
+        ),
+        ("apigateway", "DeleteRestApi", {"restApiId": "a"}, "DELETE /restapis/a"),
+    ],
+)
+def test_permissions(
+    bench: Bench, service: str, operation: str, params: dict[str, str], expected: str
+) -> None:
+    asked = Request("POST", "/", "", {}, Body.of(b""))
+    [needed] = permissions.apigateway(Call(bench.cloud, service, operation, params, ROOT, asked))
+    verb, path = expected.split()
+    assert needed.action == f"apigateway:{verb}"
+    assert needed.resource == f"arn:aws:apigateway:us-east-1::{path}"

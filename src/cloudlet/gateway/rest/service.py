@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cloudlet.gateway import permissions
 from cloudlet.gateway.rest import (
     apis,
     deployments,
@@ -12,7 +13,6 @@ from cloudlet.gateway.rest import (
     methods,
     models,
     parts,
-    permissions,
     plans,
     resources,
     responses,
@@ -34,4 +34,4 @@ def service(state: Any = None) -> Service:
     made = (*parts.operations(), *methods.operations())
     table = {operation.name: operation for operation in made}
     table |= operations(names, *_MODULES)
-    return Service("apigateway", table, permissions.requirements, state=state)
+    return Service("apigateway", table, permissions.apigateway, state=state)
