@@ -4,14 +4,14 @@ What a part must say is its module's own (`save`), also what keeps it from being
 https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/operations.html
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cloudlet.call import Call, Output
 from cloudlet.gateway import configuration
 from cloudlet.gateway.configuration import Document
 from cloudlet.store.database import Transaction, View
-from cloudlet.wire.service import Operation
+from cloudlet.wire.service import Operation, made
 
 Save = Callable[[Call, Transaction, Document | None], Document]
 Free = Callable[[Call, Transaction, str], None]
@@ -59,9 +59,6 @@ class Part:
         configuration.delete_part(tx, api_id, self.kind, name)
         configuration.changed(call, tx, api_id)
 
-    def operations(self) -> Iterator[Operation]:
-        yield Operation(f"Create{self.noun}", self.create, "write")
-        yield Operation(f"Get{self.noun}", self.get, "view")
-        yield Operation(f"Get{self.noun}s", self.list, "view")
-        yield Operation(f"Update{self.noun}", self.update, "write")
-        yield Operation(f"Delete{self.noun}", self.delete, "write")
+    def operations(self) -> dict[str, Operation]:
+        one = {"Create": self.create, "Get": self.get, "Update": self.update, "Delete": self.delete}
+        return made(self.noun, **one) | made(f"{self.noun}s", Get=self.list)

@@ -3,7 +3,7 @@
 https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_Operations.html
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cloudlet.call import Call, Output
@@ -11,7 +11,7 @@ from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.gateway import items, managed_policies
 from cloudlet.gateway.items import Document, Item
 from cloudlet.store.database import Transaction, View
-from cloudlet.wire.service import Operation
+from cloudlet.wire.service import Operation, made
 
 
 def _unchecked(config: Document) -> None:
@@ -68,11 +68,9 @@ class Kind:
             raise AwsError(f"{self.noun}InUse", message, 409)
         items.remove(tx, item)
 
-    def operations(self) -> Iterator[Operation]:
-        yield Operation(f"Create{self.noun}", self.create, "write")
-        yield Operation(f"Get{self.noun}", self.get, "view")
-        yield Operation(f"Update{self.noun}", self.update, "write")
-        yield Operation(f"Delete{self.noun}", self.delete, "write")
+    def operations(self) -> dict[str, Operation]:
+        one = {"Create": self.create, "Get": self.get, "Update": self.update, "Delete": self.delete}
+        return made(self.noun, **one)
 
     def _config(self, call: Call, view: View, own_id: str) -> Document:
         """What the call wants of it, checked."""

@@ -16,11 +16,13 @@ from cloudlet.gateway import (
     resources,
     responses,
 )
+from cloudlet.gateway.api_parts import Part
 from cloudlet.gateway.connections import Connections
 from cloudlet.gateway.edge import Edge
 from cloudlet.gateway.http_api import Gateway
+from cloudlet.gateway.policies import Kind
 from cloudlet.wire import models as wire
-from cloudlet.wire.service import Service, operations
+from cloudlet.wire.service import Operation, Service, operations
 
 _PARTS = (
     *(resources.ROUTE, resources.INTEGRATION, resources.STAGE, resources.DEPLOYMENT),
@@ -48,11 +50,15 @@ class GatewayState:
         await self.gateway.rest.stop()
 
 
+def _made(table: tuple[Part, ...] | tuple[Kind, ...]) -> dict[str, Operation]:
+    return {name: made for each in table for name, made in each.operations().items()}
+
+
 def service(state: GatewayState | None = None) -> list[Service]:
     return [
         Service(
             "apigatewayv2",
-            {each.name: each for part in _PARTS for each in part.operations()}
+            _made(_PARTS)
             | operations(
                 wire.operation_names("apigatewayv2"), apis, resources, authorizers, domain_names
             ),
@@ -67,7 +73,7 @@ def service(state: GatewayState | None = None) -> list[Service]:
         ),
         Service(
             "cloudfront",
-            {each.name: each for kind in policies.KINDS for each in kind.operations()}
+            _made(policies.KINDS)
             | operations(
                 wire.operation_names("cloudfront"), distributions, policies, invalidations
             ),

@@ -69,6 +69,12 @@ def operations(model_operations: list[str], *modules: ModuleType) -> dict[str, O
     return found
 
 
+def made(noun: str, **functions: Callable[..., Any]) -> dict[str, Operation]:
+    """Operations that are made from a table: `made("Route", Create=…, Get=…)`."""
+    named = {f"{verb}{noun}": function for verb, function in functions.items()}
+    return {name: Operation(name, run, _mode(run)) for name, run in named.items()}
+
+
 def _mode(function: Callable[..., Any]) -> str:
     if inspect.iscoroutinefunction(function):
         return "async"

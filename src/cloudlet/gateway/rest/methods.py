@@ -5,14 +5,14 @@ is made of and checked by, and the operations are made from it.
 https://docs.aws.amazon.com/apigateway/latest/api/API_Method.html
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cloudlet.call import Call, Output
 from cloudlet.gateway.rest import checks, documents, patches
 from cloudlet.gateway.rest.documents import Document
 from cloudlet.store.database import Transaction, View
-from cloudlet.wire.service import Operation
+from cloudlet.wire.service import Operation, made
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +149,8 @@ _MEMBERS = (
 )
 
 
-def operations() -> Iterator[Operation]:
-    for member in _MEMBERS:
-        yield Operation(f"Put{member.noun}", member.put, "write")
-        yield Operation(f"Get{member.noun}", member.get, "view")
-        yield Operation(f"Update{member.noun}", member.update, "write")
-        yield Operation(f"Delete{member.noun}", member.delete, "write")
+def operations() -> dict[str, Operation]:
+    found: dict[str, Operation] = {}
+    for each in _MEMBERS:
+        found |= made(each.noun, Put=each.put, Get=each.get, Update=each.update, Delete=each.delete)
+    return found

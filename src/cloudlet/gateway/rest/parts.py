@@ -7,13 +7,12 @@ https://docs.aws.amazon.com/apigateway/latest/api/API_Operations.html
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from cloudlet.call import Call, Output
 from cloudlet.gateway.rest import checks, documentation, documents, patches
 from cloudlet.gateway.rest.documents import Document, new_id
 from cloudlet.store.database import Transaction, View
-from cloudlet.wire.service import Operation
+from cloudlet.wire.service import Operation, made
 
 _AUTHORIZER = (
     "name type authType authorizerUri authorizerCredentials identitySource providerARNs"
@@ -139,21 +138,19 @@ _VERSION = Part(
 _PARTS = (AUTHORIZER, MODEL, VALIDATOR, DOCUMENTATION, _VERSION)
 
 
-def operations() -> Iterator[Operation]:
-    for part in _PARTS:
-        create = partial(_create_version, part) if part is _VERSION else part.create
-        yield Operation(f"Create{part.noun}", create, "write")
-        yield Operation(f"Get{part.noun}", part.get, "view")
-        yield Operation(f"Get{part.noun}s", part.list, "view")
-        yield Operation(f"Update{part.noun}", part.update, "write")
-        yield Operation(f"Delete{part.noun}", part.delete, "write")
+def operations() -> dict[str, Operation]:
+    found: dict[str, Operation] = {}
+    for each in _PARTS:
+        one = {"Create": each.create, "Get": each.get, "Update": each.update}
+        found |= made(each.noun, **one, Delete=each.delete) | made(f"{each.noun}s", Get=each.list)
+    return found
 
 
-def _create_version(part: Part, call: Call, tx: Transaction) -> Output:
+def create_documentation_version(call: Call, tx: Transaction) -> Output:
     """A version may be put on a stage at once."""
     params = call.params
     params["version"] = params["documentationVersion"]
-    version = part.create(call, tx)
+    version = _VERSION.create(call, tx)
     if params.get("stageName"):
         stage = documents.part(call, tx, "stage", params["stageName"])
         stage["documentationVersion"] = version["version"]

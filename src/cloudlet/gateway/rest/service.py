@@ -24,14 +24,12 @@ from cloudlet.wire import models as wire_models
 from cloudlet.wire.service import Service, operations
 
 _MODULES = (
-    *(apis, resources, responses, deployments, stages, models),
+    *(apis, parts, resources, responses, deployments, stages, models),
     *(importing, exporting, keys, plans, domain_names, tags, trial),
 )
 
 
 def service(state: Any = None) -> Service:
     names = wire_models.operation_names("apigateway")
-    made = (*parts.operations(), *methods.operations())
-    table = {operation.name: operation for operation in made}
-    table |= operations(names, *_MODULES)
+    table = parts.operations() | methods.operations() | operations(names, *_MODULES)
     return Service("apigateway", table, permissions.apigateway, state=state)
