@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from tests.patterns import events, functions, http, rest
+from tests.patterns import events, functions, http, node, rest
 from tests.patterns.pattern import Deployed, Pattern
 from tests.server import Server
 
@@ -27,7 +27,7 @@ AWS's own published SAM patterns (aws-samples/serverless-patterns), deployed as 
 
 
 def patterns() -> Iterator[Pattern]:
-    for module in (http, rest, functions, events):
+    for module in (http, rest, functions, events, node):
         for value in vars(module).values():
             if isinstance(value, Pattern):
                 yield value

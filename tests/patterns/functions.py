@@ -10,12 +10,12 @@ from botocore.credentials import Credentials
 from tests.patterns.pattern import Deployed, pattern
 
 
-def _signed(stack: Deployed, url: str) -> Any:
-    """A GET of a function URL, signed as `curl --aws-sigv4` does."""
+def signed(stack: Deployed, url: str, service: str = "lambda") -> Any:
+    """A GET, signed as `curl --aws-sigv4` does."""
     request = AWSRequest("GET", url, headers={})
     key = stack.server.root_key
     credentials = Credentials(key["AccessKeyId"], key["SecretAccessKey"])
-    SigV4Auth(credentials, "lambda", "us-east-1").add_auth(request)
+    SigV4Auth(credentials, service, "us-east-1").add_auth(request)
     return stack.http("GET", url, headers=dict(request.headers.items()))
 
 
@@ -91,13 +91,13 @@ def url(stack: Deployed) -> None:
     """403 unsigned, the answer signed."""
     address = stack.outputs["FunctionURLEndpoint"]
     assert stack.http("GET", address).status == 403
-    assert _signed(stack, address).status == 200
+    assert signed(stack, address).status == 200
 
 
 @pattern("lambda-streaming-ttfb-write-sam")
 def streamed(stack: Deployed) -> None:
     """The signed call gets the streamed answer."""
-    answer = _signed(stack, stack.outputs["StreamingFunctionURL"])
+    answer = signed(stack, stack.outputs["StreamingFunctionURL"])
     assert answer.status == 200 and answer.data, answer.status
 
 

@@ -11,7 +11,7 @@ from tests.server import Server
 _JSON = {"Content-Type": "application/json"}
 
 
-def _socket(stack: Deployed, url: str, **headers: str) -> ClientConnection:
+def open_socket(stack: Deployed, url: str, **headers: str) -> ClientConnection:
     address = urlsplit(url)
     here = socket.create_connection(("127.0.0.1", stack.server.aws_port))
     return connect(f"ws://{address.netloc}{address.path}", sock=here, additional_headers=headers)
@@ -102,5 +102,5 @@ def greeted(stack: Deployed) -> None:
     )  # fmt: skip
     stage = stack.client("apigatewayv2").get_stages(ApiId=api["ApiId"])["Items"][0]["StageName"]
     url = f"wss://{api['ApiId']}.execute-api.us-east-1.amazonaws.com/{stage}"
-    with _socket(stack, url) as client:
+    with open_socket(stack, url) as client:
         assert "connected" in str(client.recv(timeout=20))

@@ -85,14 +85,14 @@ class Deployed:
         return self.logged_in(group, text)
 
     def logged_in(self, group: str, text: str) -> str:
-        logs = self.client("logs")
-
         def look() -> str:
-            pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
-            lines = [event["message"] for page in pages for event in page["events"]]
-            return next((line for line in lines if text in line), "")
+            return next((line for line in self.lines(group) if text in line), "")
 
         return str(self.until(look, f"{text!r} in {group}"))
+
+    def lines(self, group: str) -> list[str]:
+        pages = self.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+        return [event["message"] for page in pages for event in page["events"]]
 
     def until(self, look: Callable[[], Any], what: str, within_s: float = _PATIENCE_S) -> Any:
         """Waits for a look that finds something."""

@@ -64,7 +64,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         method = self.parser.get_method().decode("ascii")
         if self.parser.should_upgrade() and self._should_upgrade():
-            self.scope["method"] = method
+            self.scope |= {"method": method, "headers": self.sent}
             return
         before = self.cycle
         exchange = self.cycle = Exchange(self, method, self._answer)

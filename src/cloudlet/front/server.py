@@ -120,10 +120,11 @@ class AsgiSocket:
             "GET",
             scope["raw_path"].decode("latin-1"),
             scope["query_string"].decode("latin-1"),
-            heads.read(scope["headers"]),
+            heads.read([(name.lower(), value) for name, value in scope["headers"]]),
             Body.of(b""),
             scope["client"][0] if scope["client"] else "",
             scope["scheme"],
+            sent=scope["headers"],
         )
         self.gone = (1005, "")
         self._receive = receive

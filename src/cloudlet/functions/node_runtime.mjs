@@ -136,6 +136,12 @@ class ResponseStream extends Writable {
     this.answered.catch(() => undefined);
   }
 
+  /** Anything else than text and bytes goes as JSON. */
+  write(chunk, ...rest) {
+    const isRaw = typeof chunk === "string" || chunk instanceof Uint8Array;
+    return super.write(isRaw ? chunk : JSON.stringify(chunk), ...rest);
+  }
+
   setContentType(type) {
     this.contentType = type;
   }

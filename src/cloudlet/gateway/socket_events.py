@@ -62,7 +62,11 @@ def disconnect(origin: Origin, code: int, reason: str, moment: tuple[int, str]) 
 
 
 def _handshake(origin: Origin) -> dict[str, Any]:
-    headers = {_spelled(name): value for name, value in origin.request.headers.items()}
+    sent = {name.lower().decode("latin-1"): name for name, _ in origin.request.sent}
+    headers = {
+        sent[name].decode("latin-1") if name in sent else _spelled(name): value
+        for name, value in origin.request.headers.items()
+    }
     headers["X-Forwarded-For"] = origin.request.client
     return {
         "headers": headers,
@@ -71,7 +75,7 @@ def _handshake(origin: Origin) -> dict[str, Any]:
 
 
 def _spelled(name: str) -> str:
-    """gateway-005: WebSocket events spell header names as HTTP/1.1 clients do."""
+    """gateway-005: WebSocket events spell header names as the client did; these it did not send."""
     for prefix, spelled in _SPELLED.items():
         if name.startswith(prefix):
             return spelled + name[len(prefix) :].title()

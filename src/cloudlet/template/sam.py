@@ -95,13 +95,13 @@ def plain(cloud: Cloud, localized: Localized, parameters: Mapping[str, Any]) -> 
 def localize(cloud: Cloud, document: Document, base: Path) -> Localized:
     """Replaces every local path by a URI with the digest of what is there."""
     result = Localized(copy.deepcopy(document))
-    shared = _shared_code(result.document)
+    shared = _shared_code(result.document) or "."  # `sam build`, too, takes the template's folder
     for logical_id, resource in result.document["Resources"].items():
         properties = resource.setdefault("Properties", {}) or {}
         resource["Properties"] = properties
         name = _CODE.get(resource["Type"])
         if name is not None:
-            if name not in properties and shared and resource["Type"].endswith("Function"):
+            if name not in properties and resource["Type"] == "AWS::Serverless::Function":
                 if "InlineCode" in properties or properties.get("PackageType") == "Image":
                     continue
                 properties[name] = shared

@@ -180,8 +180,8 @@ def test_makefiles_are_run_and_other_build_methods_refused(fake: FakeCloud, code
     template = FUNCTION + "    Metadata: {BuildMethod: makefile}\n"
     fake.deploy(template)
     assert [path.name for path in deployed_code(fake).iterdir()] == ["made.py"]
-    with pytest.raises(TemplateError, match="BuildMethod esbuild is not implemented"):
-        fake.deploy(template.replace("makefile", "esbuild"))
+    with pytest.raises(TemplateError, match="BuildMethod go1.x is not implemented"):
+        fake.deploy(template.replace("makefile", "go1.x"))
 
 
 def test_inline_code_is_zipped_with_cfnresponse(fake: FakeCloud) -> None:
