@@ -51,23 +51,16 @@ async def fetch(
 
 
 def _conditions(request: Request) -> dict[str, Any]:
+    """Those that S3 looks at."""
     headers = request.headers
-    params: dict[str, Any] = {}
-    for name, member in (
-        ("range", "Range"),
-        ("if-match", "IfMatch"),
-        ("if-none-match", "IfNoneMatch"),
-    ):
-        if name in headers:
-            params[member] = headers[name]
-    for name, member in (
-        ("if-modified-since", "IfModifiedSince"),
-        ("if-unmodified-since", "IfUnmodifiedSince"),
-    ):
-        moment = _date(headers.get(name, ""))
-        if moment is not None:
-            params[member] = moment
-    return params
+    params: dict[str, Any] = {
+        "Range": headers.get("range"),
+        "IfMatch": headers.get("if-match"),
+        "IfNoneMatch": headers.get("if-none-match"),
+        "IfModifiedSince": _date(headers.get("if-modified-since", "")),
+        "IfUnmodifiedSince": _date(headers.get("if-unmodified-since", "")),
+    }
+    return {member: value for member, value in params.items() if value is not None}
 
 
 def _date(text: str) -> datetime | None:

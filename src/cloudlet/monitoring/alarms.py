@@ -15,6 +15,7 @@ from cloudlet.monitoring.alarm_evaluation import COMPARE
 from cloudlet.monitoring.alarm_states import ACTIONS, Alarm, State
 from cloudlet.monitoring.distribution import PLAIN, statistic
 from cloudlet.monitoring.measurements import dimensions_of, invalid, missing
+from cloudlet.monitoring.metric_queries import offset
 from cloudlet.store.database import Transaction, View
 
 _MISSING = ("breaching", "notBreaching", "ignore", "missing")
@@ -265,9 +266,7 @@ def describe_alarm_history(call: Call, view: View) -> Output:
     params = call.params
     refuse(params, "AlarmContributorId")
     is_up = params.get("ScanBy") == "TimestampAscending"
-    limit, offset = params.get("MaxRecords") or 50, params.get("NextToken") or "0"
-    if not (offset.isascii() and offset.isdigit() and len(offset) < 10):
-        raise AwsError("InvalidNextToken", "The token is not valid.")
+    limit, after = params.get("MaxRecords") or 50, offset(params.get("NextToken"))
     start, end = params.get("StartDate"), params.get("EndDate")
     kinds = orjson.dumps(params.get("AlarmTypes") or ["MetricAlarm"]).decode()
     direction = "ASC" if is_up else "DESC"
@@ -278,7 +277,7 @@ def describe_alarm_history(call: Call, view: View) -> Output:
         (
             params.get("AlarmName"), params.get("HistoryItemType"),
             start.timestamp() * 1000 if start else 0,
-            end.timestamp() * 1000 if end else 1 << 62, kinds, limit + 1, int(offset),
+            end.timestamp() * 1000 if end else 1 << 62, kinds, limit + 1, after,
         ),
     )  # fmt: skip
     items = [
@@ -292,7 +291,7 @@ def describe_alarm_history(call: Call, view: View) -> Output:
         }
         for row in rows[:limit]
     ]
-    token = str(int(offset) + limit) if len(rows) > limit else None
+    token = str(after + limit) if len(rows) > limit else None
     return {"AlarmHistoryItems": items, "NextToken": token}
 
 

@@ -18,6 +18,7 @@ from cloudlet.call import Call, Cloud, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.monitoring.filter_conditions import invalid
 from cloudlet.monitoring.log_groups import require_group
+from cloudlet.monitoring.log_streams import offset
 from cloudlet.monitoring.query_expressions import Moment, Record, text
 from cloudlet.monitoring.query_language import LIMIT, Query
 from cloudlet.store.database import Row, View
@@ -177,16 +178,14 @@ async def start_query(call: Call) -> Output:
 
 async def get_query_results(call: Call) -> Output:
     running, names = _required(call), _required(call).query.shown
-    token, size = call.params.get("nextToken") or "0", call.params.get("maxItems") or LIMIT
-    if not (token.isascii() and token.isdigit() and len(token) < 9):
-        raise invalid("The specified nextToken is invalid.")
-    end = int(token) + size
+    start = offset(call.params.get("nextToken"))
+    end = start + (call.params.get("maxItems") or LIMIT)
     results = [
         [
             *({"field": n, "value": _shown(row[n])} for n in names if row.get(n) is not None),
             *([{"field": "@ptr", "value": row["@ptr"]}] if "@ptr" in row else []),
         ]
-        for row in running.rows[int(token) : end]
+        for row in running.rows[start:end]
     ]
     return {
         "queryLanguage": "CWLI",

@@ -38,16 +38,16 @@ def describe_log_streams(call: Call, view: View) -> Output:
     order = ["coalesce(last_ms, 0)", "name"] if by_time else ["name"]
     if params.get("descending"):
         order = [f"{column} DESC" for column in order]
-    limit, offset = min(int(params.get("limit") or 50), 50), _offset(params.get("nextToken"))
+    limit, after = min(int(params.get("limit") or 50), 50), offset(params.get("nextToken"))
     rows = view.all(
         "SELECT * FROM log_streams LEFT JOIN log_sizes ON stream = id"
         " WHERE log_group = ? AND substr(name, 1, ?) = ?"
         f" ORDER BY {', '.join(order)} LIMIT ? OFFSET ?",
-        (group, len(prefix), prefix, limit + 1, offset),
+        (group, len(prefix), prefix, limit + 1, after),
     )
     output: Output = {"logStreams": [_described(call, row) for row in rows[:limit]]}
     if len(rows) > limit:
-        output["nextToken"] = str(offset + limit)
+        output["nextToken"] = str(after + limit)
     return output
 
 
@@ -74,7 +74,7 @@ def require_stream(call: Call, view: View) -> Row:
     return row
 
 
-def _offset(token: str | None) -> int:
-    if token and not (token.isascii() and token.isdigit()):
+def offset(token: str | None) -> int:
+    if token and not (token.isascii() and token.isdigit() and len(token) < 18):
         raise invalid("The specified nextToken is invalid.")
     return int(token or 0)

@@ -36,8 +36,7 @@ async def list_metrics(call: Call) -> Output:
     refuse(params, "IncludeLinkedAccounts", "OwningAccount")
     await call.state.meter.flush()
     active_ms = 3 * _HOUR_MS if params.get("RecentlyActive") else 14 * _DAY_MS
-    token = params.get("NextToken") or ""
-    after = _token(token) if token else 0
+    after = offset(params.get("NextToken"))
     rows = view.rows(
         "SELECT * FROM metrics WHERE (?1 IS NULL OR namespace = ?1) AND (?2 IS NULL OR name = ?2)"
         " AND last_ms >= ?3 AND id > ?4 ORDER BY id",
@@ -155,17 +154,17 @@ def _data(call: Call) -> Output:
     reading = Reading(call.cloud.database.view(), queries, params["StartTime"], params["EndTime"])
     series = [(query, each) for query in queries if query.get("ReturnData", True)
               for each in reading.series(query["Id"])]  # fmt: skip
-    offset = _token(params["NextToken"]) if params.get("NextToken") else 0
+    start = offset(params.get("NextToken"))
     limit = min(params.get("MaxDatapoints") or _DATA_MAX, _DATA_MAX)
     size = max(1, limit // max(1, len(series)))
     is_up = params.get("ScanBy") == "TimestampAscending"
     output: Output = {"MetricDataResults": [], "Messages": []}
     for query, each in series:
         shown = sorted(each.values.items(), reverse=not is_up)
-        page = shown[offset : offset + size]
-        is_more = len(shown) > offset + size
+        page = shown[start : start + size]
+        is_more = len(shown) > start + size
         if is_more:
-            output["NextToken"] = str(offset + size)
+            output["NextToken"] = str(start + size)
         output["MetricDataResults"].append(
             {
                 "Id": query["Id"],
@@ -247,7 +246,8 @@ def _check(query: dict[str, Any]) -> None:
         raise AwsError("ValidationError", message)
 
 
-def _token(text: str) -> int:
+def offset(token: str | None) -> int:
+    text = token or "0"
     if not (text.isascii() and text.isdigit() and len(text) < 18):
         raise AwsError("InvalidNextToken", "The token is not valid.")
     return int(text)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from cloudlet.gateway.rest import vtl_values
-from cloudlet.gateway.rest.vtl_expressions import Expression, Reader, Variables, spent, walk
+from cloudlet.gateway.rest.vtl_expressions import Expression, Reader, Step, Variables, spent, walk
 from cloudlet.gateway.rest.vtl_values import VtlError
 
 __all__ = ["Template", "VtlError"]
@@ -266,12 +266,10 @@ class _Parser(Reader):
     # References
 
     def _reference_node(self) -> Node:
-        start = self.at
-        try:
-            name, steps = self.reference()
-        except VtlError:
-            self.at = start + 1
+        found = self._referred(self.at + 1)
+        if found is None:
             return _text("$")
+        name, steps = found
 
         def node(variables: Variables, out: list[str]) -> None:
             value = walk(variables.get(name), steps, variables)
@@ -280,17 +278,22 @@ class _Parser(Reader):
 
         return node
 
+    def _referred(self, otherwise: int) -> tuple[str, list[Step]] | None:
+        """The reference that stands here; without one the reader goes on at `otherwise`."""
+        try:
+            return self.reference()
+        except VtlError:
+            self.at = otherwise
+            return None
+
     def _escape(self) -> Node:
         """`\\$name` is `$name` where that is defined; elsewhere a backslash is one."""
         start = self.at
         self.at += 1
-        if not self.source.startswith("$", self.at):
+        found = self._referred(self.at)
+        if found is None:
             return _text("\\")
-        try:
-            name, steps = self.reference()
-        except VtlError:
-            self.at = start + 1
-            return _text("\\")
+        name, steps = found
         source = self.source[start : self.at]
 
         def node(variables: Variables, out: list[str]) -> None:
