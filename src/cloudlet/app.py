@@ -142,7 +142,7 @@ class App:
             *registry_service.service(),
             template_service.service(self.stacks),
         )
-        self.delivery.register("lambda", self.functions.deliver)
+        self.delivery.register("lambda", self.functions.deliver, self.functions.room)
         self.messaging.register(self.delivery)
 
     def _neighbour(self, config: Config) -> "App":

@@ -116,6 +116,12 @@ def answer_for_others(context):
 def handler(event, context):
     return globals()[event["do"]](context) if "do" in event else "well"
 """
+TURNS = """
+import boto3
+sqs = boto3.client("sqs")
+def handler(event, context):
+    sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName="turns")["QueueUrl"], MessageBody="x")
+"""
 RECORDS = """
 import boto3
 def handler(event, context):
@@ -314,6 +320,24 @@ def test_a_burst_is_throttled(
     assert len(served) + len(refused) == BURST and bool(served) == bool(reserved)
     assert all(words in answer for answer in refused) and refused
     assert invoke(server, "busy")["body"] == "fine"
+
+
+def test_events_wait_for_their_turn(server: Server) -> None:
+    """However few may run at once, all events are handled, one after the other."""
+    client = server.client("lambda")
+    make_function(server, "turns", TURNS, allow("*"))
+    server.client("sqs").create_queue(QueueName="turns")
+    client.put_function_concurrency(FunctionName="turns", ReservedConcurrentExecutions=1)
+    for _ in range(40):
+        client.invoke(FunctionName="turns", InvocationType="Event")
+    url = server.client("sqs").get_queue_url(QueueName="turns")["QueueUrl"]
+
+    def count() -> int:
+        names = ["ApproximateNumberOfMessages"]
+        found = server.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
+        return int(found["Attributes"][names[0]])
+
+    eventually(lambda: count() >= 40, 60)
 
 
 def resident_mb(pid: int) -> int:

@@ -1,6 +1,7 @@
 """Delivery: each fact at least once, again after failures, in order per key, and none lost."""
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,41 @@ def test_order_per_key_survives_failures(tmp_path: Path) -> None:
 
     asyncio.run(run())
     assert got == [b"0", b"1", b"2", b"3", b"4"]
+    database.close()
+
+
+def test_targets_that_do_not_answer_keep_no_others_waiting(tmp_path: Path) -> None:
+    """Each has half of what the others leave at most, and what it says it has room for."""
+    config, database = Config(data=tmp_path), Database(tmp_path)
+    delivery = Delivery(config, database)
+    begun: Counter[str] = Counter()
+    delivered = asyncio.Event()
+
+    async def handler(fact: Fact) -> Outcome:
+        begun[fact.target] += 1
+        if fact.target == targets[-1]:
+            delivered.set()
+            return DONE
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    targets = [config.arn("sqs", "one"), config.arn("lambda", "two"), config.arn("sqs", "last")]
+
+    def put(tx: Transaction) -> None:
+        for target in targets:
+            for _ in range(1100 if target != targets[-1] else 1):
+                outbox.put(tx, target, b"", source="s", now_ms=config.now_ms())
+
+    async def run() -> None:
+        delivery.register("sqs", handler)
+        delivery.register("lambda", handler, lambda target: 3)
+        await database.write(put)
+        delivery.start()
+        await asyncio.wait_for(delivered.wait(), 20)
+        await delivery.stop()
+
+    asyncio.run(run())
+    assert begun == {targets[0]: 500, targets[1]: 3, targets[2]: 1}
     database.close()
 
 

@@ -4,11 +4,13 @@ A handler is registered per service (the third part of the target's ARN). It ret
 `DONE`, `Done(change)` where the change must commit together with the fact's removal (a dead
 letter, a follow-up fact), or `Later(seconds)`. How often and how long to try is the handler's
 policy; `Fact.attempts` and `created_ms` tell it what it needs. A handler that raises is a bug or an
-unreachable target: the fact is kept and tried again with back-off.
+unreachable target: the fact is kept and tried again with back-off. A target that is slow to take
+its facts keeps them waiting in the store, never those of others.
 """
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,6 +39,7 @@ class Later:
 DONE = Done()
 Outcome = Done | Later
 Handler = Callable[[Fact], Awaitable[Outcome]]
+Room = Callable[[str], int]  # how many facts the target takes at once
 PassOn = Callable[[Fact, str], Awaitable[None]]  # a fact for another account, from this one
 
 
@@ -47,14 +50,18 @@ class Delivery:
         self._config = config
         self._database = database
         self._handlers: dict[str, Handler] = {}
+        self._rooms: dict[str, Room] = {}
         self._in_flight: dict[int, asyncio.Task[None]] = {}
+        self._busy: Counter[str] = Counter()  # facts in flight by target
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self.pass_on: PassOn | None = None  # where there are other accounts
         database.prepare(outbox.SCHEMA)
 
-    def register(self, service: str, handler: Handler) -> None:
+    def register(self, service: str, handler: Handler, room: Room | None = None) -> None:
         self._handlers[service] = handler
+        if room is not None:
+            self._rooms[service] = room
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -85,15 +92,28 @@ class Delivery:
 
     def _dispatch(self) -> None:
         view, after_id = self._database.view(), 0
+        full = {target for target in self._busy if not self._has_room(target)}
         while len(self._in_flight) < _IN_FLIGHT_MAX:
-            facts = outbox.due(view, self._config.now_ms(), after_id, _BATCH)
+            facts = outbox.due(view, self._config.now_ms(), after_id, _BATCH, full)
             for fact in facts:
-                if fact.id not in self._in_flight:
-                    task = asyncio.get_running_loop().create_task(self._deliver(fact))
-                    self._in_flight[fact.id] = task
+                if fact.id in self._in_flight:
+                    continue
+                if not self._has_room(fact.target):
+                    full.add(fact.target)
+                    continue
+                task = asyncio.get_running_loop().create_task(self._deliver(fact))
+                self._in_flight[fact.id] = task
+                self._busy[fact.target] += 1
             if len(facts) < _BATCH:
                 return
             after_id = facts[-1].id
+
+    def _has_room(self, target: str) -> bool:
+        """A target has half of what others leave at most, so that there is always some left."""
+        own = self._busy[target]
+        room = self._rooms.get(target.split(":", 3)[2] if target.count(":") > 2 else "")
+        fair = (_IN_FLIGHT_MAX - len(self._in_flight) + own) // 2
+        return own < max(1, fair if room is None else min(fair, room(target)))
 
     async def _deliver(self, fact: Fact) -> None:
         try:
@@ -104,6 +124,9 @@ class Delivery:
             await asyncio.sleep(1)  # the store itself fails: don't spin
         finally:
             del self._in_flight[fact.id]
+            self._busy[fact.target] -= 1
+            if not self._busy[fact.target]:
+                del self._busy[fact.target]
             self._wake.set()
 
     async def _outcome(self, fact: Fact) -> Outcome:

@@ -9,6 +9,7 @@ other, in order of their ids; facts without a key in any order. A handler that f
 later attempt; `attempts` counts the failed ones.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,13 +103,17 @@ def postpone(tx: Transaction, fact_id: int, due_ms: int) -> None:
     tx.touch(TOPIC)
 
 
-def due(view: View, now_ms: int, after_id: int, limit: int) -> list[Fact]:
-    """Due facts with ids above `after_id`; of a keyed sequence only the first."""
+def due(
+    view: View, now_ms: int, after_id: int, limit: int, full: Collection[str] = ()
+) -> list[Fact]:
+    """Due facts with ids above `after_id` for all targets but the `full` ones; of a keyed sequence
+    only the first."""
     rows = view.all(
-        "SELECT * FROM outbox AS o WHERE due_ms <= ? AND id > ? AND (key = '' OR NOT EXISTS ("
+        "SELECT * FROM outbox AS o WHERE due_ms <= ? AND id > ?"
+        " AND target NOT IN (SELECT value FROM json_each(?)) AND (key = '' OR NOT EXISTS ("
         "SELECT 1 FROM outbox AS e WHERE e.target = o.target AND e.key = o.key AND e.key <> ''"
         " AND e.id < o.id)) ORDER BY id LIMIT ?",
-        (now_ms, after_id, limit),
+        (now_ms, after_id, orjson.dumps(list(full)).decode(), limit),
     )
     return [Fact.of(row) for row in rows]
 

@@ -6,6 +6,7 @@ Start it with the port on which `runtime_api` answers; `stop` lets running invoc
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,14 @@ class Functions:
     async def deliver(self, fact: Fact) -> Outcome:
         """The outbox's handler for "lambda": one attempt of an asynchronous invocation."""
         return await asynchronous.deliver(self, fact)
+
+    def room(self, target: str) -> int:
+        """How many events a function takes at once; of one that may never run, all are dropped."""
+        reserved: int | None = None
+        with suppress(AwsError):
+            sql = "SELECT reserved FROM functions WHERE name = ?"
+            reserved = self.cloud.database.view().value(sql, (names.parse(target).name,))
+        return reserved or limits.ACCOUNT_CONCURRENCY
 
     def recycle(self, function_arn: str, version: str = "") -> None:
         """Workers of the function are replaced; running invocations finish first."""
