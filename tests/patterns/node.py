@@ -57,7 +57,7 @@ def mapped_socket(stack: Deployed) -> None:
     host = f"{stack.resources['WebsocketApi']}.execute-api.us-east-1.amazonaws.com"
     with open_socket(stack, f"wss://{host}/{name}", token="hello") as client:
         client.send(stack.outputs["PayloadJson"])
-        assert "hey queen" in str(client.recv(timeout=20))
+        assert "good job" in str(client.recv(timeout=20))
 
 
 @pattern("lambda-streaming-ttfb-write-sam-with-dynamodb")

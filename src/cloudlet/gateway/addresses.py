@@ -12,7 +12,8 @@ _HOST = re.compile(
     r"([a-z0-9]+)\.execute-api\.(?:[a-z0-9-]+\.)?(?:amazonaws\.com|localhost)(?::\d+)?"
 )
 _PATH = re.compile(r"/_aws/execute-api/([a-z0-9]+)(/.*)?")
-_MANAGEMENT = re.compile(r"(?:/[^/]+)?(/(?:@|%40)connections/[^/]+)")
+# gateway-064: a stage's address may end with a slash, which the SDK for JavaScript then doubles
+_MANAGEMENT = re.compile(r"(?:/[^/]+)?/*(/(?:@|%40)connections/[^/]+)")
 
 
 def match(request: Request) -> tuple[str, str] | None:
