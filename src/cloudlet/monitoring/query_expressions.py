@@ -26,6 +26,7 @@ _REGEX = re.compile(r"\s*/((?:[^/\\]|\\.)+)/")
 _COMPARE = {"=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le,
             ">": operator.gt, ">=": operator.ge}  # fmt: skip
 _SPANS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_TEXT_MAX = 1 << 20
 SEARCHED_MAX = 10_000  # letters of a value that a regular expression sees
 
 
@@ -241,6 +242,13 @@ def _applied(function: Callable[..., Any], arguments: list[Expression]) -> Expre
     return apply
 
 
+def _joined(parts: list[str], between: str = "") -> str:
+    """No longer than an event's message can be."""
+    if sum(map(len, parts)) + len(between) * (len(parts) - 1) > _TEXT_MAX:
+        raise ValueError("the text is too long")
+    return between.join(parts)
+
+
 def _floor(value: Any, span: float) -> Moment:
     return Moment(float(value) - float(value) % span)
 
@@ -258,14 +266,14 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "tomillis": float,
     "frommillis": Moment,
     "strlen": lambda value: float(len(text(value))),
-    "concat": lambda *values: "".join(map(text, values)),
+    "concat": lambda *values: _joined([text(value) for value in values]),
     "trim": lambda value: text(value).strip(),
     "ltrim": lambda value: text(value).lstrip(),
     "rtrim": lambda value: text(value).rstrip(),
     "toupper": lambda value: text(value).upper(),
     "tolower": lambda value: text(value).lower(),
     "strcontains": lambda value, part: float(text(part) in text(value)),
-    "replace": lambda value, old, new: text(value).replace(text(old), text(new)),
+    "replace": lambda value, old, new: _joined(text(value).split(text(old)), text(new)),
     "substr": lambda value, start, *length: text(value)[int(start) :][
         : int(length[0]) if length else None
     ],

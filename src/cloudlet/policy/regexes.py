@@ -22,6 +22,8 @@ _LETTERS = 129  # ASCII, and one for all others
 _ALL = (1 << _LETTERS) - 1
 _REPEATS = (c.MAX_REPEAT, c.MIN_REPEAT)
 _LOOKS = (c.ASSERT, c.ASSERT_NOT)
+_DOTALL = re.compile(r"\(\?[A-Za-z]*s")
+_ANYTHING = (c.IN, [(c.NEGATE, None)])
 _SINGLES = (c.LITERAL, c.NOT_LITERAL, c.IN, c.ANY)
 
 
@@ -30,12 +32,17 @@ class Endless(re.error):
 
 
 @lru_cache(maxsize=1024)
-def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
-    """Raises re.error for what is no expression, or may take too long."""
+def compiled(pattern: str, flags: int = 0, row_max: int = _ROW_MAX) -> re.Pattern[str]:
+    """Raises re.error for what is no expression, or may take too long. `row_max`: how many parts
+    that may be longer or shorter may follow each other and match the same."""
     found = re.compile(pattern, flags)
     try:
         tree = _parser.parse(pattern, flags)
-        if any(map(_is_endless, _repeated(tree))) or any(map(_is_row, _sequences(tree))):
+        if flags & re.DOTALL or _DOTALL.search(pattern):
+            for sequence in _sequences(tree):
+                sequence.data[:] = [_ANYTHING if n[0] is c.ANY else n for n in sequence]
+        longest = max(map(_row, _sequences(tree)))
+        if longest > row_max or any(map(_is_endless, _repeated(tree))):
             raise Endless("what is repeated may be cut in too many ways", pattern)
     except RecursionError:
         raise re.error("nested too deep", pattern) from None
@@ -80,16 +87,14 @@ def _sequences(sequence: Any) -> Iterator[Any]:
             yield from _sequences(child)
 
 
-def _is_row(sequence: Any) -> bool:
+def _row(sequence: Any) -> int:
     """`a?a?a?…`: as many ways to cut a text, without a repetition around them."""
-    length, before = 0, 0
+    longest, length, before = 0, 0, 0
     for node in sequence:
         loose = _loose([node])
         length = length + 1 if loose & before else min(1, loose)
-        before = loose
-        if length > _ROW_MAX:
-            return True
-    return False
+        longest, before = max(longest, length), loose
+    return longest
 
 
 def _is_endless(body: Any) -> bool:
@@ -156,7 +161,7 @@ def _letters(kind: Any, value: Any) -> int:
     if kind is c.NOT_LITERAL:
         return _ALL & ~(1 << value if value < _LETTERS - 1 else 0)
     if kind is c.ANY:
-        return _ALL
+        return _ALL & ~_letter(ord("\n"))
     mask, is_negated = 0, False
     for inner, what in value:
         is_negated |= inner is c.NEGATE
