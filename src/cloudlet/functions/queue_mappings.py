@@ -26,6 +26,7 @@ _TRIALS: tuple[tuple[str, Params], ...] = (
     ("DeleteMessage", {"ReceiptHandle": "-"}),
     ("GetQueueAttributes", {"AttributeNames": ["VisibilityTimeout"]}),
 )
+_TRIED = ("InvalidParameterValue", "ReceiptHandleIsInvalid")
 
 
 def queue_url(config: Config, arn: str) -> str:
@@ -58,6 +59,8 @@ async def check_access(cloud: Cloud, found: Found, arn: str) -> None:
                     f"Error occurred while {operation}. SQS Error Code:"
                     f" AWS.SimpleQueueService.NonExistentQueue. SQS Error Message: {error.message}"
                 ) from error
+            if error.code not in _TRIED:
+                raise
     visible_s, timeout_s = int(attributes["VisibilityTimeout"]), found.config["Timeout"]
     if visible_s < timeout_s:
         raise names.invalid(
