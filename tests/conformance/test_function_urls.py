@@ -45,7 +45,7 @@ export const handler = awslambda.streamifyResponse(async (event, stream, context
     await new Promise((resolve) => setTimeout(resolve, 50));
     throw new Error("late");
   }
-  stream.write("second");
+  stream.write({ second: 2 }); // as JSON
   stream.end();
 });
 """
@@ -208,9 +208,9 @@ def stream(server: Server) -> str:
 def test_streamed_answers(server: Server, stream: str) -> None:
     answer = server.http.request("GET", stream)
     assert (answer.status, answer.headers["x-one"]) == (202, "1")
-    assert answer.headers["set-cookie"] == "k=v" and answer.data == b"first,second"
+    assert answer.headers["set-cookie"] == "k=v" and answer.data == b'first,{"second":2}'
     answer = server.http.request("GET", f"{stream}plain")
-    assert (answer.status, answer.data) == (200, b"first,second")
+    assert (answer.status, answer.data) == (200, b'first,{"second":2}')
     assert answer.headers["content-type"] == "application/octet-stream"
 
 
@@ -241,7 +241,7 @@ def test_invoke_with_response_stream(server: Server, stream: str) -> None:
         if code:
             assert json.loads(complete["ErrorDetails"])["errorMessage"] == path[1:]
     buffered = client.invoke(FunctionName="url-stream", Payload=b'{"rawPath": "/plain"}')
-    assert buffered["Payload"].read() == b"first,second"
+    assert buffered["Payload"].read() == b'first,{"second":2}'
     plain = client.invoke_with_response_stream(FunctionName="url-echo", Payload=b'{"rawPath": "/"}')
     first, _ = list(plain["EventStream"])
     assert json.loads(first["PayloadChunk"]["Payload"])["statusCode"] == 201
@@ -259,4 +259,4 @@ def test_a_stream_that_runs_out_of_time(server: Server, stream: str) -> None:
     assert first["PayloadChunk"]["Payload"] == b"first,"
     assert "Task timed out after 2.00 seconds" in last["InvokeComplete"]["ErrorDetails"]
     reading = server.http.request("GET", f"{stream}plain")
-    assert reading.data == b"first,second"  # by another worker
+    assert reading.data == b'first,{"second":2}'  # by another worker

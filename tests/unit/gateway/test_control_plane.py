@@ -123,6 +123,7 @@ def test_addresses(host: str, path: str, expected: tuple[str, str] | None) -> No
 def test_management_paths() -> None:
     assert addresses.management_path("/dev/@connections/a%3D") == "/@connections/a%3D"
     assert addresses.management_path("/dev/%40connections/a") == "/@connections/a"
+    assert addresses.management_path("/dev//@connections/a") == "/@connections/a"  # gateway-064
     assert addresses.management_path("/dev/x") is None
 
 

@@ -1,6 +1,7 @@
 """Distributions and the edge: behaviors, S3 origins, API origins, error pages, headers."""
 
 import asyncio
+import hashlib
 from typing import Any
 
 import pytest
@@ -212,3 +213,56 @@ def test_managed_policies(bench: Bench, state: GatewayState) -> None:
     with pytest.raises(AwsError) as missing:
         bench.call(policies.CACHE.get, Id="none")
     assert missing.value.code == "NoSuchCachePolicy"
+
+
+@pytest.mark.parametrize("behavior", ["always", "no-override", "never"])
+def test_function_urls_are_asked_as_cloudfront(
+    bench: Bench, state: GatewayState, behavior: str
+) -> None:
+    control = {"Name": "url", "SigningProtocol": "sigv4", "SigningBehavior": behavior}
+    control["OriginAccessControlOriginType"] = "lambda"
+    made = bench.call(policies.ACCESS.create, OriginAccessControlConfig=control)
+    bench.state = state.edge
+    origin = {
+        "Id": "site",
+        "DomainName": f"{'a' * 32}.lambda-url.us-east-1.on.aws",
+        "OriginAccessControlId": made["OriginAccessControl"]["Id"],
+        "CustomOriginConfig": {"OriginProtocolPolicy": "https-only"},
+    }
+    default = {
+        "TargetOriginId": "site",
+        "ViewerProtocolPolicy": "allow-all",
+        "CachePolicyId": NO_CACHE,
+        "OriginRequestPolicyId": ALL_BUT_HOST,
+        "AllowedMethods": METHODS,
+    }
+    options = {"CallerReference": "one", "Comment": "", "Enabled": True}
+    identifier = bench.call(
+        distributions.create_distribution,
+        DistributionConfig={**options, "Origins": listed(origin), "DefaultCacheBehavior": default},
+    )["Distribution"]["Id"]
+    asked: list[Request] = []
+
+    async def inside(sent: Request) -> Response:
+        asked.append(sent)
+        return Response(200, [], await sent.body.read(100))
+
+    state.edge.origins.inside = inside
+    ask(state, request("GET", "/"))
+    ask(state, request("GET", "/", {"authorization": "the viewer's"}))
+    signers = [sent.signer.arn if sent.signer else None for sent in asked]
+    cloudfront = "cloudfront.amazonaws.com"
+    is_always, is_ever = behavior == "always", behavior != "never"
+    assert signers == [cloudfront if is_ever else None, cloudfront if is_always else None]
+    assert ("authorization" in asked[1].headers) is not is_always
+    if is_ever:
+        assert asked[0].signer.context["aws:SourceArn"].endswith(f":distribution/{identifier}")
+
+
+def test_a_signed_body_needs_its_hash(bench: Bench, state: GatewayState) -> None:
+    """gateway-063"""
+    test_function_urls_are_asked_as_cloudfront(bench, state, "always")
+    digest = hashlib.sha256(b"{}").hexdigest()
+    for told, status in (({}, 403), ({"x-amz-content-sha256": "0" * 64}, 403),
+                         ({"x-amz-content-sha256": digest}, 200)):  # fmt: skip
+        assert ask(state, request("POST", "/", told, b"{}")).status == status

@@ -82,6 +82,17 @@ def test_mistakes(text: str, message: str) -> None:
     assert message in caught.value.message
 
 
+@pytest.mark.parametrize("form", [
+    "http://localhost:4566/_aws/lambda-url/{id}/",
+    "http://{id}.lambda-url.us-east-1.localhost:4566/",
+])  # fmt: skip
+def test_the_host_of_a_function_url_is_as_on_aws(form: str) -> None:
+    """template-002"""
+    identifier = "0123456789abcdef" * 2
+    text = f'!Select [2, !Split ["/", "{form.format(id=identifier)}"]]'
+    assert value(text) == f"{identifier}.lambda-url.us-east-1.on.aws"
+
+
 def test_what_is_not_made_yet_is_a_promise() -> None:
     for text in (
         "!Ref Later",

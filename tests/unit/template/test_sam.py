@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cloudlet import npm
 from cloudlet.template import folders
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.watch import watch
@@ -180,8 +181,69 @@ def test_makefiles_are_run_and_other_build_methods_refused(fake: FakeCloud, code
     template = FUNCTION + "    Metadata: {BuildMethod: makefile}\n"
     fake.deploy(template)
     assert [path.name for path in deployed_code(fake).iterdir()] == ["made.py"]
-    with pytest.raises(TemplateError, match="BuildMethod go1.x is not implemented"):
+    with pytest.raises(TemplateError, match=r"BuildMethod go1\.x is not implemented"):
         fake.deploy(template.replace("makefile", "go1.x"))
+
+
+BUNDLED = """
+    Metadata:
+      BuildMethod: esbuild
+      BuildProperties:
+        Minify: false
+        Sourcemap: true
+        External: ["@aws-sdk/*"]
+        OutExtension: [.js=.mjs]
+        MainFields: module,main
+        EntryPoints: [main]
+"""
+
+
+def esbuild(folder: Path) -> None:
+    """One that writes down what it is told."""
+    program = folder / "node_modules" / ".bin" / "esbuild"
+    program.parent.mkdir(parents=True)
+    script = """#!/bin/sh
+for each in "$@"; do case $each in --outdir=*) echo "$@" > ${each#--outdir=}/told;; esac; done
+"""
+    program.write_text(script)
+    program.chmod(0o755)
+
+
+def test_esbuild_is_run_as_the_template_says(fake: FakeCloud, code: Path) -> None:
+    """The project's own; what the template leaves out is as in SAM."""
+    esbuild(fake.folder)
+    (code / "main.ts").write_text("export const handler = 1;")
+    fake.deploy(FUNCTION + BUNDLED)
+    told = (deployed_code(fake) / "told").read_text().split()
+    shown = [each for each in told if not each.startswith("--outdir=")]
+    assert shown == [
+        "main.ts", "--bundle", "--platform=node", "--target=es2020", "--format=cjs", "--sourcemap",
+        "--external:@aws-sdk/*", "--out-extension:.js=.mjs", "--main-fields=module,main",
+    ]  # fmt: skip
+    with pytest.raises(TemplateError, match="the entry point gone does not exist"):
+        fake.deploy(FUNCTION + BUNDLED.replace("[main]", "[gone]"))
+
+
+def test_esbuild_comes_from_npm_once(
+    fake: FakeCloud, code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the version that the project asks for; without npm that is said."""
+    monkeypatch.setattr(npm, "command", lambda: ["/no/such/npm"])
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    (code / "main.ts").write_text("export const handler = 1;")
+    (code / "package.json").write_text('{"devDependencies": {"esbuild": "^0.19.1"}}')
+    (code / "node_modules").mkdir()
+    with pytest.raises(TemplateError, match="hello cannot be built: there is no npm on the PATH"):
+        fake.deploy(FUNCTION + BUNDLED)
+    esbuild(npm.folder(fake.bench.config.data, ["esbuild@^0.19.1"]))
+    fake.deploy(FUNCTION + BUNDLED)
+    assert (deployed_code(fake) / "told").is_file()
+
+
+def test_a_function_without_code_takes_the_templates_folder(fake: FakeCloud, code: Path) -> None:
+    """As `sam build` has it."""
+    fake.deploy(FUNCTION.replace(", CodeUri: hello", ""))
+    assert deployed_code(fake) == fake.folder
 
 
 def test_inline_code_is_zipped_with_cfnresponse(fake: FakeCloud) -> None:
