@@ -130,6 +130,12 @@ def _localize_code(cloud: Cloud, result: Localized, logical_id: str, base: Path)
     if not path.exists():
         raise TemplateError(f"{name}: {path} does not exist.", where=logical_id)
     order = _order(result.document, logical_id, path)
+    if (
+        order is not None
+        and order.method == "esbuild"
+        and json.loads(order.options).get("Sourcemap")
+    ):
+        _use_source_maps(resource["Properties"])
     if order is not None and builds.is_needed(order):
         result.files.append(path)  # watched in place of the build
         path = builds.build(cloud.database, cloud.config.data, order)
@@ -141,6 +147,13 @@ def _localize_code(cloud: Cloud, result: Localized, logical_id: str, base: Path)
         resource["Properties"][name] = folder.uri
     else:
         resource["Properties"][name] = {"S3Bucket": folders.BUCKET, "S3Key": folder.key}
+
+
+def _use_source_maps(properties: Document) -> None:
+    """As `sam build` does."""
+    variables = properties.setdefault("Environment", {}).setdefault("Variables", {})
+    if isinstance(variables, dict):
+        variables.setdefault("NODE_OPTIONS", "--enable-source-maps")
 
 
 def _order(document: Document, logical_id: str, path: Path) -> Order | None:

@@ -28,8 +28,9 @@ class FakeSocket:
     """A client: `say` what it sends, read `heard` and `closed`."""
 
     def __init__(self) -> None:
-        headers = {"host": "localhost", "user-agent": "test", "sec-websocket-key": "k"}
+        headers = {"host": "localhost", "user-agent": "test", "sec-websocket-key": "k", "a-b": "c"}
         self.request = Request("GET", "/ws", "token=a&token=b", headers, Body.of(b""), "10.0.0.9")
+        self.request.sent = [(b"a-B", b"c")]
         self.accepted: list[tuple[str, str]] | None = None
         self.refused: Response | None = None
         self.heard: asyncio.Queue[str | bytes] = asyncio.Queue()
@@ -120,6 +121,7 @@ def test_events(bench: Bench, state: GatewayState) -> None:
     first, second, last = (event(bench, number) for number in range(3))
     assert first["requestContext"]["eventType"] == "CONNECT"
     assert first["headers"]["Sec-WebSocket-Key"] == "k"
+    assert first["headers"]["a-B"] == "c"  # gateway-005
     assert first["queryStringParameters"] == {"token": "b"}
     assert first["multiValueQueryStringParameters"] == {"token": ["a", "b"]}
     context = second["requestContext"]

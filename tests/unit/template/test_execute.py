@@ -265,3 +265,24 @@ Resources:
     assert update["Description"] == "" and update["StageVariables"] == {}
     tags = [params.get("tags") or params.get("Tags") for params in fake.params("TagResource")]
     assert tags == [{"a": "2"}, {"a": "two"}]
+
+
+def test_snapshots_of_an_api_come_after_what_they_do_not_name(fake: FakeCloud) -> None:
+    fake.deploy("""
+Resources:
+  Deployment: {Type: 'AWS::ApiGatewayV2::Deployment', Properties: {ApiId: !Ref Api}}
+  Stage:
+    Type: AWS::ApiGatewayV2::Stage
+    Properties: {ApiId: !Ref Api, StageName: one, DeploymentId: !Ref Deployment}
+  Api: {Type: 'AWS::ApiGatewayV2::Api', Properties: {Name: a, ProtocolType: HTTP}}
+  Behind:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties: {ApiId: !Ref Api, IntegrationType: HTTP_PROXY, IntegrationUri: 'http://a.example'}
+  Route:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {ApiId: !Ref Api, RouteKey: GET /, Target: !Sub 'integrations/${Behind}'}
+""")
+    made = [name for name in fake.operations() if name.startswith("Create")]
+    assert made == [
+        "CreateApi", "CreateIntegration", "CreateRoute", "CreateDeployment", "CreateStage",
+    ]  # fmt: skip

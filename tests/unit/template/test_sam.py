@@ -220,6 +220,8 @@ def test_esbuild_is_run_as_the_template_says(fake: FakeCloud, code: Path) -> Non
         "main.ts", "--bundle", "--platform=node", "--target=es2020", "--format=cjs", "--sourcemap",
         "--external:@aws-sdk/*", "--out-extension:.js=.mjs", "--main-fields=module,main",
     ]  # fmt: skip
+    variables = fake.params("CreateFunction")[-1]["Environment"]["Variables"]
+    assert variables["NODE_OPTIONS"] == "--enable-source-maps"
     with pytest.raises(TemplateError, match="the entry point gone does not exist"):
         fake.deploy(FUNCTION + BUNDLED.replace("[main]", "[gone]"))
 
