@@ -79,6 +79,7 @@ class Request:
     id: str = ""
     sent: Sequence[tuple[bytes, bytes]] = ()
     signer: Any = None
+    client_port: int = 0
 
     @property
     def path(self) -> str:

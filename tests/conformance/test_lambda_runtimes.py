@@ -1,11 +1,15 @@
 """Runtimes other than cloudlet's own Python: Node.js, another Python, executables."""
 
 import base64
+import io
 import json
+import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +64,7 @@ exports.crash = async () => {
 };
 exports.notFunction = 7;
 """
+NODE_CLIENT = os.environ.get("CLOUDLET_NODE_CLIENT", "")  # the folder that has it
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node.js")
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 
@@ -265,3 +270,53 @@ def handler(event, context):
     answer, error, log = invoke(server, name, {"a": 1})
     assert (answer["errorType"], answer["errorMessage"], error) == ("KeyError", "'k'", "Unhandled")
     assert "heard {'a': 1}" in log and "[ERROR] KeyError: 'k'" in log
+    files["app.py"] = "import not_there"
+    create(server, role, other := next(names), files, Runtime="provided.al2023",
+           Handler="app.handler")  # fmt: skip
+    answer = invoke(server, other)[0]
+    assert answer["errorType"] == "Runtime.ImportModuleError" and "not_there" in str(answer)
+
+
+def test_nobody_else_is_asked_for_the_events_of_a_bootstrap(
+    server: Server, role: str, names: Iterator[str]
+) -> None:
+    """Such a function has no secret: the socket must be its own process's."""
+    source = """
+import http.client, os
+def handler(event, context):
+    peer = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"].partition("/")[0])
+    peer.request("GET", "/2018-06-01/runtime/invocation/next")
+    return peer.getresponse().status
+"""
+    start = f'#!/bin/sh\nexec {sys.executable} -m awslambdaric "$_HANDLER"\n'
+    harmless = "def handler(event, context): return 1"
+    victim, thief = next(names), next(names)
+    files = {"bootstrap": start, "app.py": harmless}
+    create(server, role, victim, files, Runtime="provided.al2023", Handler="app.handler")
+    create(server, role, thief, {"index.py": source}, Runtime="python3.12")
+    assert invoke(server, victim)[0] == 1
+    assert invoke(server, thief)[0] == 404
+    assert invoke(server, victim)[0] == 1
+
+
+@pytest.mark.skipif(not NODE_CLIENT, reason="CLOUDLET_NODE_CLIENT names no node_modules")
+def test_the_official_client_of_node(server: Server, role: str, names: Iterator[str]) -> None:
+    """`npm install aws-lambda-ric` compiles for minutes, so it is not done for every run."""
+    name, modules = next(names), Path(NODE_CLIENT)
+    source = """export const handler = async (event, context) => {
+        if (event.fail) throw new TypeError(event.fail);
+        return [context.invokedFunctionArn, context.memoryLimitInMB]; };"""
+    client = "node_modules/aws-lambda-ric/index.mjs"
+    start = f'#!/bin/sh\nexec {shutil.which("node")} "$LAMBDA_TASK_ROOT/{client}" "$_HANDLER"\n'
+    buffer = io.BytesIO(zipped_files({"bootstrap": start, "index.mjs": source}))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        for part in ("aws-lambda-ric/*.*", "@aws/**/*"):
+            for path in filter(Path.is_file, modules.glob(part)):
+                archive.write(path, f"node_modules/{path.relative_to(modules)}")
+    made = server.client("lambda").create_function(
+        FunctionName=name, Role=role, Code={"ZipFile": buffer.getvalue()}, Timeout=20,
+        MemorySize=256, Runtime="provided.al2023", Handler="index.handler",
+    )  # fmt: skip
+    assert invoke(server, name)[0] == [made["FunctionArn"], "256"]
+    answer, error, _ = invoke(server, name, {"fail": "no"})
+    assert (answer["errorType"], answer["errorMessage"], error) == ("TypeError", "no", "Unhandled")

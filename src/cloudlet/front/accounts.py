@@ -277,10 +277,13 @@ class Accounts:
         await there.cloud.database.write(put)
 
     async def runtime_api(self, request: Request) -> Response:
-        """Answers workers, of whichever account."""
-        for universe in self.opened.values():
-            if universe.functions.has_worker(request):
-                return await universe.functions.runtime_api(request)
+        """Answers workers, of whichever account. One may ask before its process is known."""
+        for pause_s in (0.01, 0.1, 1.0, 0.0):
+            for universe in self.opened.values():
+                if universe.functions.has_worker(request):
+                    return await universe.functions.runtime_api(request)
+            if pause_s and not request.raw_path.startswith("/w/"):
+                await asyncio.sleep(pause_s)
         return await self.default.functions.runtime_api(request)
 
 

@@ -132,10 +132,12 @@ class Exchange(RequestResponseCycle):
         if announced is None and "transfer-encoding" not in headers:
             length = 0
         path, query = connection.target()
-        client = connection.client[0] if connection.client else ""
+        client, port = connection.client or ("", 0)
         body = Body(self._next, length)
         scheme = connection.scheme or "http"
-        return Request(method, path, query, headers, body, client, scheme, sent=connection.sent)
+        request = Request(method, path, query, headers, body, client, scheme)
+        request.sent, request.client_port = connection.sent, port
+        return request
 
     # The request's body
 

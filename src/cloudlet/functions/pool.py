@@ -48,6 +48,7 @@ class Pool:
 
     async def start(self, runtime_port: int) -> None:
         self.staff.begin(self, runtime_port)
+        self.runtime_api.port = runtime_port
         self.staff.spawn_task(watch.limits(self.staff, self._deadlines))
         self.staff.spawn_task(watch.ages(self.staff))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cloudlet.config import Config
-from cloudlet.functions import interpreters, linux, node_packages, worker
+from cloudlet.functions import interpreters, linux, node_packages, peers, worker
 from cloudlet.functions.interpreters import Interpreter
 from cloudlet.functions.worker_process import Spec, WorkerProcess
 
@@ -168,6 +168,8 @@ def _environment(config: Config, process: WorkerProcess, runtime_port: int) -> d
     spec = process.spec
     libraries = [spec.folder, f"{spec.folder}/lib", *(f"{layer}/lib" for layer in spec.layers)]
     programs = [f"{layer}/bin" for layer in spec.layers]
+    is_open = spec.runtime.startswith("provided") and peers.can_be_told()
+    own = "" if is_open else f"/w/{process.secret}"
     return {
         "_HANDLER": spec.handler,
         "AWS_LAMBDA_FUNCTION_NAME": spec.name,
@@ -176,7 +178,7 @@ def _environment(config: Config, process: WorkerProcess, runtime_port: int) -> d
         "AWS_LAMBDA_INITIALIZATION_TYPE": _KINDS[process.is_provisioned],
         "AWS_LAMBDA_LOG_GROUP_NAME": spec.log_group,
         "AWS_LAMBDA_LOG_STREAM_NAME": process.stream,
-        "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{runtime_port}/w/{process.secret}",
+        "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{runtime_port}{own}",
         "AWS_REGION": config.region,
         "AWS_DEFAULT_REGION": config.region,
         "AWS_ENDPOINT_URL": config.aws_endpoint,

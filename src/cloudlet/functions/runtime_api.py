@@ -1,7 +1,8 @@
 """The Lambda Runtime API, which every runtime client speaks to fetch events and post answers.
 
 One loopback port serves all workers: each knows it under a path of its own with a secret,
-`/w/<secret>/2018-06-01/runtime/…`. https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+`/w/<secret>/2018-06-01/runtime/…`; where runtimes of all kinds are used, which may want a host and
+a port alone, it counts whose process asks: see `peers.py`. https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
 
 import asyncio
@@ -14,11 +15,13 @@ import orjson
 
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Request, Response
+from cloudlet.functions import peers
 from cloudlet.functions.worker_process import Invocation, Pieces, WorkerProcess
 
 RESPONSE_BYTES_MAX = 6 * 1024 * 1024 + 100  # what AWS allows, as its error message says
 ERROR_BYTES_MAX = 256 * 1024
 STREAM_BYTES_MAX = 200 << 20
+_OWN = "/w/"
 _MODE = "lambda-runtime-function-response-mode"
 _NOT_HERE = {
     "extension": "The Extensions API",
@@ -37,25 +40,30 @@ class RuntimeApi:
     ) -> None:
         self._workers = workers
         self._idle = idle
+        self.port = 0
 
     def knows(self, request: Request) -> bool:
-        return self._worker(request.raw_path.split("/")) is not None
+        return self._worker(request) is not None
 
-    def _worker(self, parts: list[str]) -> WorkerProcess | None:
-        return self._workers.get(parts[2]) if len(parts) > 4 and parts[1] == "w" else None
+    def _worker(self, request: Request) -> WorkerProcess | None:
+        if request.raw_path.startswith(_OWN):
+            return self._workers.get(request.raw_path.split("/")[2])
+        inode = peers.socket_of(request.client_port, self.port)
+        open_ones = [each for each in self._workers.values() if each.is_known_by_process()]
+        return next((w for w in open_ones if inode and peers.holds(w.pid, inode)), None)
 
     async def answer(self, request: Request) -> Response:
-        parts = request.raw_path.split("/")
-        worker = self._worker(parts)
+        parts = request.raw_path.split("/")[3 if request.raw_path.startswith(_OWN) else 1 :]
+        worker = self._worker(request)
         if worker is None:
             return _refusal(404, "NotFound", "There is no such resource.")
-        if parts[3:5] != ["2018-06-01", "runtime"]:
-            what = _NOT_HERE.get(parts[4], "")
+        if parts[:2] != ["2018-06-01", "runtime"]:
+            what = _NOT_HERE.get(parts[1], "") if len(parts) > 1 else ""
             if not what:
                 return _refusal(404, "NotFound", "There is no such resource.")
             message = f"{what} is not implemented by cloudlet: it has no extensions."
             return _refusal(403, "Extension.NotImplemented", message)
-        match request.method, parts[5:]:
+        match request.method, parts[2:]:
             case "GET", ["invocation", "next"]:
                 return await self._next(worker)
             case "POST", ["invocation", id_, "response"]:

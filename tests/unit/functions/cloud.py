@@ -156,6 +156,9 @@ async def running(folder: Path, sources: Any = None, **pool: Any) -> AsyncIterat
         request = Request(
             scope["method"], scope["path"], "", headers, Body(chunk, int(length or 0))
         )
+        request.client_port = scope["client"][1]
+        with suppress(AssertionError):  # it may ask before its process is known
+            await until(lambda: bed.functions.has_worker(request), 1)
         response = await bed.functions.runtime_api(request)
         assert isinstance(response.body, bytes)
         lines = [(name.encode(), value.encode()) for name, value in response.headers]
