@@ -9,6 +9,7 @@ import math
 import operator
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from cloudlet.errors import AwsError
@@ -27,7 +28,8 @@ _COMPARE = {"=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operato
             ">": operator.gt, ">=": operator.ge}  # fmt: skip
 _SPANS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _TEXT_MAX = 1 << 20
-SEARCHED_MAX = 10_000  # letters of a value that a regular expression sees
+_SEARCHED_MAX = 10_000  # letters of a value that a regular expression sees
+_SEARCHED_SLOWLY_MAX = 1_000  # of one with two repetitions that overlap
 
 
 class Moment(float):
@@ -88,7 +90,7 @@ class QueryScanner(Scanner):
         self.position = match.end()
         body = re.sub(r"\(\?<(?=[A-Za-z])", "(?P<", match[1].replace("\\/", "/"))
         try:
-            return regexes.compiled(body)
+            return regexes.compiled(body, 0, 2)
         except re.error as error:
             raise malformed(f"Invalid regular expression: {error}") from error
 
@@ -131,7 +133,7 @@ class QueryScanner(Scanner):
                 raise self.wrong()
             part = _unquoted(word)
             return lambda record: part in text(left(record))
-        return lambda record: pattern.search(text(left(record))[:SEARCHED_MAX]) is not None
+        return lambda record: searched(pattern, left(record)) is not None
 
     def _among(self, left: Expression) -> Expression:
         self.need("[")
@@ -184,6 +186,20 @@ class QueryScanner(Scanner):
         if function is None:
             raise malformed(f"unknown function {name}")
         return _applied(function, arguments)
+
+
+def searched(pattern: re.Pattern[str], value: Any) -> re.Match[str] | None:
+    return pattern.search(text(value)[: _letters(pattern.pattern)])
+
+
+@lru_cache(maxsize=256)
+def _letters(pattern: str) -> int:
+    """How many of a value it sees: the time may grow with their cube."""
+    try:
+        regexes.compiled(pattern, 0, 1)
+    except re.error:
+        return _SEARCHED_SLOWLY_MAX
+    return _SEARCHED_MAX
 
 
 def span_ms(word: str) -> float:

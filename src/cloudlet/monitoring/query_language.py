@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 from cloudlet.monitoring.distribution import Summary
 from cloudlet.monitoring.query_expressions import (
-    SEARCHED_MAX,
     Expression,
     QueryScanner,
     Record,
     malformed,
     number,
+    searched,
     text,
 )
 
@@ -129,7 +129,7 @@ class Query:
 
         def parse(records: Iterable[Record]) -> Iterator[Record]:
             for record in records:
-                match = found.search(text(record.get(source))[:SEARCHED_MAX])
+                match = searched(found, record.get(source))
                 values = match.groups() if match else ()
                 yield {**record, **dict(zip(names, values, strict=False))}
 
