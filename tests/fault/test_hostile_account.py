@@ -187,3 +187,47 @@ def test_nobody_takes_the_name_of_this_machine(server: Server, hostile: Account)
     assert answer.json()["ready"]
     front = server.http.request("GET", server.url)
     assert b"No application is deployed" in front.data
+
+
+def test_a_host_is_one_accounts_alone(hostile: Account, victim: Account) -> None:
+    """Else whoever comes first in the process would answer for the other."""
+
+    def settings(account: Account) -> list[dict[str, str]]:
+        return [{"CertificateArn": arn(account, "acm", "certificate/c")}]
+
+    name = "api.victim.example"
+    gateway = victim.client("apigatewayv2")
+    gateway.create_domain_name(DomainName=name, DomainNameConfigurations=settings(victim))
+    mine = hostile.client("apigatewayv2").create_domain_name
+    for taken in (name, name.upper(), "*.victim.example"):
+        code = refusal(mine, DomainName=taken, DomainNameConfigurations=settings(hostile))
+        assert code == "ConflictException"
+    rest = hostile.client("apigateway").create_domain_name
+    certificate = settings(hostile)[0]["CertificateArn"]
+    assert refusal(rest, domainName=name, certificateArn=certificate) == "ConflictException"
+    config = {
+        "CallerReference": "raid",
+        "Aliases": {"Quantity": 1, "Items": [name]},
+        "Origins": {
+            "Quantity": 1,
+            "Items": [
+                {
+                    "Id": "o",
+                    "DomainName": "example.org",
+                    "CustomOriginConfig": {
+                        "HTTPPort": 80, "HTTPSPort": 443, "OriginProtocolPolicy": "http-only",
+                    },
+                }
+            ],
+        },
+        "DefaultCacheBehavior": {
+            "TargetOriginId": "o",
+            "ViewerProtocolPolicy": "allow-all",
+            "MinTTL": 0,
+            "ForwardedValues": {"QueryString": False, "Cookies": {"Forward": "none"}},
+        },
+        "Comment": "",
+        "Enabled": True,
+    }  # fmt: skip
+    made = hostile.client("cloudfront").create_distribution
+    assert refusal(made, DistributionConfig=config) == "CNAMEAlreadyExists"

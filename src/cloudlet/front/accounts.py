@@ -20,7 +20,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from cloudlet.auth.sigv4 import Credential
-from cloudlet.call import Call, Caller, Cloud
+from cloudlet.call import Call, Caller, Cloud, Params
 from cloudlet.config import Config
 from cloudlet.errors import AwsError
 from cloudlet.events import outbox
@@ -38,6 +38,9 @@ from cloudlet.store.database import Transaction
 
 _log = logging.getLogger(__name__)
 _SWEEP_S = 1.0
+_CNAME_TAKEN = (
+    "One or more of the CNAMEs you provided are already associated with a different resource."
+)
 _KEY = re.compile(r"(?:Credential=|AWSAccessKeyId=|AWS )([A-Za-z0-9]{12,128})")
 _RESERVED = re.compile(
     r"[^.]+|[\d.]+|\[.*\]?|.*\.(?:localdomain|amazonaws\.com|on\.aws)"
@@ -237,8 +240,12 @@ class Accounts:
 
     @asynccontextmanager
     async def naming(self, call: Call) -> AsyncIterator[None]:
-        """While a bucket is made, nobody else makes one of that name."""
+        """While something is named, nobody else makes one of that name."""
         async with self._naming:
+            if call.operation != "CreateBucket":
+                self._check_hosts(call)
+                yield
+                return
             owner = self.bucket_owner(call.params["Bucket"], call.config.account)
             if owner is not None and owner.config.account != call.config.account:
                 raise AwsError(
@@ -249,6 +256,19 @@ class Accounts:
                     BucketName=call.params["Bucket"],
                 )
             yield
+
+    def _check_hosts(self, call: Call) -> None:
+        """Whose a host is, is one account's alone: another would take its requests."""
+        wanted = _hosts(call.params)
+        for account, universe in self.opened.items():
+            if account == call.config.account:
+                continue
+            known = (*universe.gateway.gateway.domains.names(), *universe.gateway.edge.names())
+            if any(_is_below(a, b) or _is_below(b, a) for a in wanted for b in known):
+                if call.service == "cloudfront":
+                    raise AwsError("CNAMEAlreadyExists", _CNAME_TAKEN, 409)
+                text = "The domain name you provided already exists."
+                raise AwsError("ConflictException", text, 409)
 
     # What crosses accounts behind calls
 
@@ -285,6 +305,19 @@ class Accounts:
             if pause_s and not request.raw_path.startswith("/w/"):
                 await asyncio.sleep(pause_s)
         return await self.default.functions.runtime_api(request)
+
+
+def _hosts(params: Params) -> list[str]:
+    """The names that a domain or a distribution asks for."""
+    config = params.get("DistributionConfig") or {}
+    config = (params.get("DistributionConfigWithTags") or {}).get("DistributionConfig") or config
+    names = [params.get("DomainName") or params.get("domainName") or ""]
+    names += (config.get("Aliases") or {}).get("Items") or []
+    return [str(name).lower() for name in names if name]
+
+
+def _is_below(name: str, pattern: str) -> bool:
+    return name == pattern or (pattern.startswith("*.") and name.endswith(pattern[1:]))
 
 
 def _named_account(call: Call) -> str | None:

@@ -17,6 +17,16 @@ from cloudlet.exchange import Body, Request
 from cloudlet.policy.evaluation import INTERNAL
 from cloudlet.wire.service import Operation, Service
 
+_NAMING = frozenset(
+    (
+        "CreateBucket",
+        "CreateDomainName",
+        "CreateDistribution",
+        "CreateDistributionWithTags",
+        "UpdateDistribution",
+    )
+)
+
 
 class Neighbours(Protocol):
     """The other accounts of this process."""
@@ -26,7 +36,7 @@ class Neighbours(Protocol):
         ...
 
     def naming(self, call: Call) -> AbstractAsyncContextManager[None]:
-        """Keeps a bucket's name unique while it is made."""
+        """Keeps the names of buckets, domains and aliases unique while they are made."""
         ...
 
 
@@ -58,7 +68,7 @@ class Dispatcher:
             there = self._neighbours.elsewhere(call)
             if there is not None:
                 return await there._perform_for_stranger(call)
-            if call.operation == "CreateBucket":
+            if call.operation in _NAMING:
                 async with self._neighbours.naming(call):
                     return await self._perform(call, trusted)
         return await self._perform(call, trusted)

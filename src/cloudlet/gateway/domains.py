@@ -146,6 +146,9 @@ class Domains:
         """Every request asks."""
         return self._paths(host) is not None
 
+    def names(self) -> list[str]:
+        return list(self._mappings())
+
     def _paths(self, host: str) -> list[Mapping] | None:
         known = self._mappings()
         if not known:

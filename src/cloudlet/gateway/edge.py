@@ -112,6 +112,9 @@ class Edge:
         """Whether a distribution has this name."""
         return self._named(self._distributions(), host) is not None
 
+    def names(self) -> list[str]:
+        return [name for each in self._distributions() for name in each.hosts]
+
     def _distribution(self, host: str) -> Distribution | None:
         """By its alias or domain; otherwise the oldest."""
         known = self._distributions()
