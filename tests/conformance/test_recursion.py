@@ -43,7 +43,7 @@ def keys(server: Server, bucket: str) -> set[str]:
 
 def notifying(server: Server, name: str, bucket: str) -> None:
     """A function that writes into the bucket that it is told of."""
-    function = make_function(server, name, WRITES_AGAIN, allow("s3:*"))
+    function = make_function(server, name, WRITES_AGAIN, allow(["s3:*", "sqs:*"]))
     server.client("lambda").add_permission(
         FunctionName=name, StatementId="s3", Principal="s3.amazonaws.com",
         Action="lambda:InvokeFunction", SourceArn=f"arn:aws:s3:::{bucket}",
@@ -54,12 +54,16 @@ def notifying(server: Server, name: str, bucket: str) -> None:
     )
 
 
-def test_a_chain_through_s3_ends_at_the_on_failure_destination(
+def test_a_chain_through_s3_ends_in_the_dead_letter_queue_and_at_the_destination(
     server: Server, names: Iterator[str], bucket: str
 ) -> None:
     name, queue = next(names), next(names)
     url, queue_arn = make_queue(server, queue)
+    dead, dead_arn = make_queue(server, next(names))
     notifying(server, name, bucket)
+    server.client("lambda").update_function_configuration(
+        FunctionName=name, DeadLetterConfig={"TargetArn": dead_arn}
+    )
     server.client("lambda").put_function_event_invoke_config(
         FunctionName=name, DestinationConfig={"OnFailure": {"Destination": queue_arn}}
     )
@@ -68,6 +72,8 @@ def test_a_chain_through_s3_ends_at_the_on_failure_destination(
     assert record["requestContext"]["condition"] == "RecursiveInvocationDetected"
     assert record["requestContext"]["functionArn"] == arn("lambda", f"function:{name}:$LATEST")
     assert keys(server, bucket) == {str(number) for number in range(17)}
+    event = json.loads(message(server, dead, 60)["Body"])
+    assert event["Records"][0]["s3"]["object"]["key"] == "16"
 
 
 def test_a_function_may_be_allowed_to_recurse(
