@@ -18,6 +18,7 @@ from cloudlet.config import Config
 
 DATA = Path(".cloudlet")
 Command = TypeVar("Command", bound=Callable[..., Any])
+_CONTROL = re.compile(r"(\x1b\[[\d;]*m)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _POLL_S = 0.5
 _LATE_MS = 3_000  # lines may arrive so much later than others
 _SINCE = re.compile(r"(\d+)(s|m|h|d)")
@@ -52,12 +53,20 @@ def invoke(function: str, payload: str, is_async: bool, data: Path) -> None:
     answer = _ask(data, lambda: client.invoke(FunctionName=name, Payload=body, **options))
     if is_async:
         return
-    click.echo(answer["Payload"].read().decode())
+    click.echo(_shown(answer["Payload"].read().decode(errors="replace")))
     if answer.get("FunctionError"):
         from base64 import b64decode
 
-        click.echo(b64decode(answer.get("LogResult", "")).decode(errors="replace"), err=True)
+        tail = b64decode(answer.get("LogResult", "")).decode(errors="replace")
+        click.echo(_shown(tail, err=True), err=True)
         sys.exit(1)
+
+
+def _shown(text: str, *, err: bool = False) -> str:
+    """Visitors' words end up in logs: on a terminal they may be coloured, and no more than that."""
+    if not (sys.stderr if err else sys.stdout).isatty():
+        return text
+    return _CONTROL.sub(lambda found: found[1] or ascii(found[0])[1:-1], text)
 
 
 def _payload(given: str) -> bytes:
@@ -96,7 +105,7 @@ def logs(name: str | None, follow: bool, pattern: str, since: str | None, data: 
             if event["eventId"] not in seen:
                 seen[event["eventId"]] = event["timestamp"]
                 label = "" if name else f"[{groups[group]}] "
-                click.echo(label + event["message"].rstrip("\n"))
+                click.echo(_shown(label + event["message"].rstrip("\n")))
         if not follow:
             return
         start_ms = max([start_ms, *(time_ms - _LATE_MS for time_ms in seen.values())])

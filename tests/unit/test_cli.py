@@ -115,3 +115,11 @@ def test_errors_are_one_line(
     with pytest.raises(SystemExit) as caught:
         cli.main()
     assert caught.value.code == 1 and capsys.readouterr().err == line
+
+
+def test_terminals_are_not_commanded_by_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "\x1b[31mred\x1b[0m \x1b]0;title\x07\x1b[2J\x9b1m a\rb\tc é"
+    assert remote._shown(text) == text  # into a file, as it is
+    monkeypatch.setattr(remote.sys.stdout, "isatty", lambda: True)
+    shown = "\x1b[31mred\x1b[0m \\x1b]0;title\\x07\\x1b[2J\\x9b1m a\\rb\tc é"
+    assert remote._shown(text) == shown
