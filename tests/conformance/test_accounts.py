@@ -452,3 +452,28 @@ def test_all_is_there_after_a_kill(tmp_path: Path) -> None:
         assert server.stop() == 0
     command(server.data, "delete", unused.id, "--yes")
     assert command(server.data, "list").splitlines() == [f"{ACCOUNT}  (default)"]
+
+
+def test_events_tell_who_sent_them_and_stay_on_the_bus_that_is_named(
+    one: Account, two: Account
+) -> None:
+    events = two.client("events")
+    events.put_permission(StatementId="one", Action="events:PutEvents", Principal=one.id)
+    sqs = two.client("sqs")
+    url = sqs.create_queue(QueueName="heard")["QueueUrl"]
+    allowed = {
+        **allow("sqs:SendMessage"), "Principal": {"Service": "events.amazonaws.com"},
+    }  # fmt: skip
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy(allowed)})
+    events.put_rule(Name="heard", EventPattern=json.dumps({"account": [one.id]}))
+    queue = f"arn:aws:sqs:us-east-1:{two.id}:heard"
+    events.put_targets(Rule="heard", Targets=[{"Id": "q", "Arn": queue}])
+    bus = f"arn:aws:events:us-east-1:{two.id}:event-bus/default"
+    entry = {"Source": "s", "DetailType": "d", "Detail": "{}"}
+    there = {**entry, "EventBusName": bus}
+    sent = one.client("events").put_events(Entries=[there])
+    assert sent["FailedEntryCount"] == 0
+    got = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=10)["Messages"]
+    assert json.loads(got[0]["Body"])["account"] == one.id
+    mixed = one.client("events").put_events(Entries=[entry, there])["Entries"]
+    assert "EventId" in mixed[0] and mixed[1]["ErrorCode"] == "NotImplemented"

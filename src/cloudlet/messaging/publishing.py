@@ -17,6 +17,7 @@ from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.events import outbox
 from cloudlet.events.patterns import compile_pattern
 from cloudlet.messaging import inputs, rules
+from cloudlet.policy.context import resource_account
 from cloudlet.store.database import Transaction, View
 
 _ENTRIES_MAX = 10
@@ -109,7 +110,11 @@ def _put(call: Call, tx: Transaction, entry: Document) -> Document:
             "ErrorCode": "NotAuthorizedForSourceException",
             "ErrorMessage": "Not authorized for the source.",
         }
-    bus = str(entry.get("EventBusName") or "default").rsplit("/", 1)[-1]
+    name = str(entry.get("EventBusName") or "default")
+    bus = name.rsplit("/", 1)[-1]
+    if name.startswith("arn:") and resource_account(name, "") != call.config.account:
+        message = "Entries for buses of several accounts in one call are not implemented."
+        return {"ErrorCode": "NotImplemented", "ErrorMessage": message}
     try:
         event = event_of(call.config, entry)
     except ValueError:
