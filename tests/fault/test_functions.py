@@ -379,10 +379,10 @@ def test_a_kill_loses_no_event_of_a_full_queue(own: Server) -> None:
         return bool(found["Count"] >= wanted)
 
     for wanted in (0, 10, EVENTS // 2):
-        eventually(partial(seen, wanted), 60)
+        eventually(partial(seen, wanted), 150)
         own.kill()
         own.start()
-    eventually(partial(seen, EVENTS), 60)
+    eventually(partial(seen, EVENTS), 150)
     expected = set(range(0, EVENTS, 5))
     events = messages(own, failed_url, expected, lambda body: body["requestPayload"]["n"])
     assert events == messages(own, dead_url, expected, lambda body: body["n"]) == expected
@@ -399,7 +399,7 @@ def messages(server: Server, url: str, wanted: set[int], number: Callable[[Any],
         found.update(number(json.loads(each["Body"])) for each in got.get("Messages", ()))
         return found >= wanted
 
-    eventually(are_all, 60)
+    eventually(are_all, 150)
     return found
 
 
