@@ -16,7 +16,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,7 @@ from cloudlet.store.database import Database
 from cloudlet.store.holding import hold
 from cloudlet.template import service as template_service
 from cloudlet.template import watch
+from cloudlet.template.addresses import addresses
 from cloudlet.template.deploy import SCHEMA as TEMPLATE_SCHEMA
 from cloudlet.template.deploy import Deployment, deploy
 from cloudlet.template.operations import Operations
@@ -238,25 +239,28 @@ def serve(
     watch: bool = True,
     say: Say = print,
     ready: Callable[[Config], None] | None = None,
+    shows_addresses: bool = False,
 ) -> int:
     """Runs until a signal; returns the exit code. Raises OSError (port, lock) and AwsError."""
     _make_private(config.data)
     held = hold(config.data)
+    told = _Told(watch, say, ready, shows_addresses)
     sys.setswitchinterval(_SWITCH_S)
     _allow_connections()
     try:
-        return uvloop.run(_serve(config, template, parameters, _Told(watch, say, ready)))
+        return uvloop.run(_serve(config, template, parameters, told))
     finally:
         os.close(held)
 
 
+@dataclass(frozen=True, slots=True)
 class _Told:
     """How a run tells of itself."""
 
-    def __init__(self, watch: bool, say: Say, ready: Callable[[Config], None] | None) -> None:
-        self.watch = watch
-        self.say = say
-        self.ready = ready
+    watch: bool
+    say: Say
+    ready: Callable[[Config], None] | None
+    shows_addresses: bool
 
 
 def services_table() -> dict[str, tuple[list[str], list[str]]]:
@@ -329,6 +333,7 @@ async def _serve(
     app.functions.on_error = Failures(told.say, config.now_ms).tell
     try:
         await ports.listen(app)
+        _write_endpoint(app.config)
         await app.start(ports.runtime.port)
         await app.accounts.start(ports.runtime.port)
         run = loop.create_task(_run(app, stack, told, stop))
@@ -355,10 +360,12 @@ async def _serve(
 async def _run(app: App, stack: "_Stack", told: _Told, stop: asyncio.Event) -> None:
     """Deploys, says ready, deploys again on changes; until it is cancelled or fails."""
     deployment = await stack.deploy() if stack.template else None
-    _write_endpoint(app.config)
     app.doors.is_ready = True
     gc.freeze()  # what is loaded stays: later collections needn't look at it
     await _tell_isolation(app, told.say)
+    if deployment is not None and told.shows_addresses:
+        for name, url in addresses(app.cloud, deployment.stack.name):
+            told.say(f"{name}: {url}")
     told.say(_ready_line(app.config, stack.template))
     if told.ready:
         told.ready(app.config)

@@ -113,7 +113,7 @@ def up(
     values = parameter_values(parameters)
     from cloudlet.app import serve
 
-    sys.exit(serve(config, template, values, watch=not no_watch, say=_say))
+    sys.exit(serve(config, template, values, watch=not no_watch, say=_say, shows_addresses=True))
 
 
 def config_of(

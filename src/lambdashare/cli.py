@@ -41,8 +41,10 @@ def main() -> None:
         _fail(str(error), ABSENT if error.status in (404, 410) else ERROR)
     except ValueError as error:
         _fail(str(error), 2)
-    except (*NETWORK_ERRORS, RuntimeError) as error:
+    except RuntimeError as error:
         _fail(str(error), ERROR)
+    except NETWORK_ERRORS as error:
+        _fail(f"{error} (--server or LAMBDASHARE_SERVER says where λShare is)", ERROR)
 
 
 def _fail(message: str, code: int) -> None:

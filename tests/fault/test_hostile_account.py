@@ -186,7 +186,7 @@ def test_nobody_takes_the_name_of_this_machine(server: Server, hostile: Account)
     answer = server.http.request("GET", f"http://localhost:{server.aws_port}/_cloudlet/health")
     assert answer.json()["ready"]
     front = server.http.request("GET", server.url)
-    assert b"No application is deployed" in front.data
+    assert b"Nothing that is deployed here answers" in front.data
 
 
 def test_a_host_is_one_accounts_alone(hostile: Account, victim: Account) -> None:

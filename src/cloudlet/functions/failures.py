@@ -9,7 +9,7 @@ import orjson
 
 _LINES_MAX = 20  # …
 _SPAN_MS = 10_000  # … in this time; the rest is counted
-_WIDTH = 200
+_WIDTH = 600
 
 
 class Failures:

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.wire import models
 
 _log = logging.getLogger(__name__)
 _OWN = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -44,7 +45,14 @@ OWN = Interpreter("own")
 
 @cache
 def find(runtime: str) -> Interpreter:
-    """Raises NotImplementedByCloudlet for runtimes that cannot be had."""
+    """Raises NotImplementedByCloudlet for runtimes that cannot be had; AwsError: it is none."""
+    known = models.load("lambda").service.shape_for("Runtime").metadata["enum"]
+    if runtime not in known:
+        raise AwsError(
+            "InvalidParameterValueException",
+            f"Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum"
+            f" value set: [{', '.join(known)}] or be a valid ARN",
+        )
     if runtime.startswith("provided"):
         return Interpreter("provided")
     if runtime.startswith("python3."):

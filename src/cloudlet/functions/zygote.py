@@ -31,7 +31,10 @@ def main(descriptor: int, without: list[str]) -> None:
     sandbox.hide_memory()
     channel = socket.socket(fileno=descriptor)
     abilities = sandbox.probe(without)
-    channel.send(json.dumps({"able": abilities}).encode())
+    try:
+        channel.send(json.dumps({"able": abilities}).encode())
+    except ConnectionError:  # the parent has given up meanwhile: over a wrong template, say
+        return
     _preload()
     gc.collect()
     gc.freeze()

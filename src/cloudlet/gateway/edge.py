@@ -18,7 +18,7 @@ from cloudlet.gateway.edge_origins import Origins, discard, without_conditions
 from cloudlet.gateway.http_api import Gateway
 
 _log = logging.getLogger(__name__)
-_NOTHING = "No application is deployed on this cloudlet."
+_NOTHING = "Nothing that is deployed here answers at the front door: no distribution, no API."
 _METHOD_REFUSED = (
     "This distribution is not configured to allow the HTTP request method that was used "
     "for this request."

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/accounts/latest/reference/accounts-welcome.html
 """
 
 import json
+import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +34,10 @@ def config_of(config: Config, account: str) -> Config:
 
 def create(config: Config, name: str) -> tuple[Account, RootKey]:
     """Appears at once and whole, under a new id."""
+    if not re.fullmatch(r"[\w. @+-]{0,50}", name):
+        raise AwsError("InvalidAccount", f"{name!r} is no account's name: letters, digits, . @ + -")
+    if name and any(each.name == name for each in known(config)):
+        raise AwsError("AccountExists", f"there is an account named {name} already", 409)
     account = Account(_new_id(config), name)
     own = config_of(config, account.id)
     draft = replace(own, data=own.data.with_name(f".{account.id}"))

@@ -34,16 +34,16 @@ def script(path: Path, text: str) -> None:
 def test_pythons(programs: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     assert interpreters.find(OWN).kind == "own"
-    script(programs / "python3.4", "echo /opt/py/bin/python3.4; echo /opt/py")
-    found = interpreters.find("python3.4")
-    assert (found.kind, found.command, found.home) == ("python", "/opt/py/bin/python3.4", "/opt/py")
-    script(programs / "python3.5", "exit 127")  # a name that leads nowhere
+    script(programs / "python3.8", "echo /opt/py/bin/python3.8; echo /opt/py")
+    found = interpreters.find("python3.8")
+    assert (found.kind, found.command, found.home) == ("python", "/opt/py/bin/python3.8", "/opt/py")
+    script(programs / "python3.9", "exit 127")  # a name that leads nowhere
     for _ in range(3):
-        assert interpreters.find("python3.5").kind == "own"
+        assert interpreters.find("python3.9").kind == "own"
         assert interpreters.find("python3.6").kind == "own"
     assert [record.getMessage() for record in caplog.records] == [
         f"{name} is not on the PATH: {OWN} runs its functions"
-        for name in ("python3.5", "python3.6")
+        for name in ("python3.9", "python3.6")
     ]
 
 

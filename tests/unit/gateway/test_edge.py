@@ -83,7 +83,7 @@ def test_nothing_deployed(bench: Bench, state: GatewayState) -> None:
     assert plain.status == 503
     page = ask(state, request("GET", "/", {"accept": "text/html"}))
     assert isinstance(page.body, bytes)
-    assert b"No application is deployed" in page.body
+    assert b"Nothing that is deployed here answers" in page.body
 
 
 def test_only_api(bench: Bench, state: GatewayState) -> None:

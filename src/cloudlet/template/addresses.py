@@ -1,0 +1,40 @@
+"""Where a stack's APIs and function URLs answer on this machine: what `up` prints."""
+
+from collections.abc import Iterator
+
+from cloudlet.call import Cloud
+from cloudlet.template import stacks
+from cloudlet.template.stacks import READY, Record
+
+_STAGES = {
+    "AWS::ApiGatewayV2::Stage": ("ApiId", "AWS::ApiGatewayV2::Api"),
+    "AWS::ApiGateway::Stage": ("RestApiId", "AWS::ApiGateway::RestApi"),
+}
+
+
+def addresses(cloud: Cloud, stack_name: str) -> list[tuple[str, str]]:
+    """(logical id, URL) of each stage of an API and of each function URL."""
+    rows = stacks.records(cloud.database.view(), stack_name)
+    ready = [row for row in rows if row.state == READY]
+    return [*_stages(cloud, ready), *_function_urls(ready)]
+
+
+def _stages(cloud: Cloud, rows: list[Record]) -> Iterator[tuple[str, str]]:
+    apis = {row.physical_id: row for row in rows if row.type in dict(_STAGES.values()).values()}
+    for row in rows:
+        if row.type not in _STAGES:
+            continue
+        api = apis.get(str(row.properties.get(_STAGES[row.type][0])))
+        if api is None:
+            continue
+        scheme = "ws" if api.properties.get("ProtocolType") == "WEBSOCKET" else "http"
+        stage = row.properties.get("StageName", "$default")
+        below = "" if stage == "$default" else f"{stage}/"
+        path = f"_aws/execute-api/{api.physical_id}/{below}"
+        yield api.logical_id, f"{scheme}://localhost:{cloud.config.aws_port}/{path}"
+
+
+def _function_urls(rows: list[Record]) -> Iterator[tuple[str, str]]:
+    for row in rows:
+        if row.type == "AWS::Lambda::Url" and row.attributes.get("FunctionUrl"):
+            yield row.logical_id, str(row.attributes["FunctionUrl"])
