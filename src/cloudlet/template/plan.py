@@ -19,7 +19,11 @@ from cloudlet.template.stacks import READY, Record, digest
 from cloudlet.template.words import words
 
 Tags = Sequence[Mapping[str, str]]
-_SNAPSHOTS = ("AWS::ApiGateway::Deployment", "AWS::ApiGatewayV2::Deployment")
+_LATE = (
+    "AWS::ApiGateway::Deployment",
+    "AWS::ApiGatewayV2::Deployment",
+    "AWS::Logs::SubscriptionFilter",
+)
 _MEMBERS = words("Type Properties DependsOn Condition DeletionPolicy UpdateReplacePolicy Metadata")
 _POLICIES = ("", "Delete", "Retain", "RetainExceptOnCreate")
 # types whose tags are a map; all others take CloudFormation's list
@@ -199,15 +203,16 @@ def _resource(name: str, member: Mapping[str, Any], present: Mapping[str, Any]) 
 
 
 def _ordered(found: list[Resource]) -> list[Resource]:
-    """Dependencies first, otherwise as in the template. Snapshots of an API come late: by then AWS,
-    which creates at once whatever it can, has the methods that they do not name."""
+    """Dependencies first, otherwise as in the template. Snapshots of an API and subscriptions come
+    late: by then AWS, which creates at once whatever it can, has the methods and permissions that
+    they do not name."""
     waiting, done, ordered = list(found), set[str](), []
     while waiting:
         ready = [resource for resource in waiting if resource.needs <= done]
         if not ready:
             names = ", ".join(sorted(_cycle(waiting)))
             raise TemplateError(f"Circular dependency between resources: [{names}]")
-        ready = [each for each in ready if each.type not in _SNAPSHOTS] or ready
+        ready = [each for each in ready if each.type not in _LATE] or ready
         ordered += ready
         done |= {resource.logical_id for resource in ready}
         waiting = [resource for resource in waiting if resource.logical_id not in done]
