@@ -21,6 +21,7 @@ ANSWER_MAX_BYTES = 10 * 1024 * 1024  # API Gateway's limit
 
 _THREADS = 64
 _PIECE_BYTES = 64 * 1024
+_REPEATABLE = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
 _DOTS = re.compile(r"(?<=/)\.{1,2}(?=/|$)")
 Result = TypeVar("Result")
 
@@ -57,7 +58,8 @@ def ask(
     path, mark, query = url.partition("?")
     # else urllib3 would follow a client's `..` out of the path that the API's author gave
     path = _DOTS.sub(lambda found: found.group().replace(".", "%2E"), path)
-    return _pool().request(
+    send = partial(
+        _pool().request,
         method,
         f"{path}{mark}{query}",
         body=body or None,
@@ -67,6 +69,12 @@ def ask(
         decode_content=decodes,
         timeout=timeout,
     )
+    try:
+        return send()
+    except urllib3.exceptions.ProtocolError:
+        if method not in _REPEATABLE:
+            raise
+        return send()  # a kept connection may be closed over there just as it is used again
 
 
 def whole(

@@ -120,7 +120,8 @@ def _is_settled(run: Run, values: dict[str, str]) -> bool:
 
 def _check_outputs(document: Document, scope: Scope) -> None:
     """Every name exists, before anything is made."""
-    known = {*scope.declared, *scope.parameters}
+    # also what a condition leaves out: an output may name it in a branch that is not taken
+    known = {*(document.get("Resources") or {}), *scope.parameters}
     for output in (document.get("Outputs") or {}).values():
         if "Condition" in output and not scope.condition(output["Condition"]):
             continue

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Share, SharedFile } from "../src/api/types";
+import type { LiveMessage, Share, SharedFile } from "../src/api/types";
 import {
   fragmentDigests,
   hexToBase64,
@@ -53,6 +53,22 @@ describe("what is heard of a share", () => {
     expect(next.files[0]).toMatchObject({ phase: "hashing", hashed_bytes: 10 });
   });
 
+  it("keeps what is newer when two functions tell of a file at once", () => {
+    const sums = { hashed_at: "2026-11-23T15:19:40.726Z" };
+    const verified = share(file(1, { ...sums, phase: "verified" }));
+    const late = file(1, { ...sums, phase: "hashed" });
+    expect(heard(verified, { type: "file", topic, file: late })).toEqual(verified);
+    const reply = { type: "subscribed", topic, share: share(file(1, { phase: "hashing" })) };
+    expect((heard(verified, reply as LiveMessage) as Share).phase).toBe("verified");
+    const again = file(1, { hashed_at: "2026-11-23T15:19:41.000Z", phase: "hashed" });
+    const next = heard(verified, { type: "file", topic, file: again }) as Share;
+    expect(next.files[0]).toBe(again);
+    const wrong = file(1, { ...sums, phase: "quarantined" });
+    expect((heard(verified, { type: "file", topic, file: wrong }) as Share).phase).toBe(
+      "quarantined",
+    );
+  });
+
   it("never goes back: neither in bytes nor from sums to hashing", () => {
     const progress = {
       type: "progress",
@@ -83,7 +99,7 @@ describe("what is heard of a share", () => {
 
   it("takes the state that comes with a subscription, and says when it is gone", () => {
     const fresh = share(file(1, { phase: "hashed" }));
-    expect(heard(share(file(1)), { type: "subscribed", topic, share: fresh })).toBe(fresh);
+    expect(heard(share(file(1)), { type: "subscribed", topic, share: fresh })).toEqual(fresh);
     expect(heard(fresh, { type: "gone", topic, reason: "expired" })).toBe("expired");
     expect(heard(fresh, { type: "pong" })).toBe(fresh);
   });

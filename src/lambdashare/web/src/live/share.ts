@@ -10,11 +10,11 @@ export function heard(share: Share, message: LiveMessage): Share | Gone {
   switch (message.type) {
     case "subscribed":
     case "share":
-      return message.share ?? share;
+      return message.share ? newest(share, message.share) : share;
     case "progress":
       return withFile(share, message.n, (file) => progressed(file, message.hashed_bytes));
     case "file":
-      return withFile(share, message.file.n, () => message.file);
+      return withFile(share, message.file.n, (file) => newer(file, message.file));
     case "gone":
       return message.reason;
     default:
@@ -26,6 +26,26 @@ export function withFile(share: Share, n: number, change: (file: SharedFile) => 
   const files = share.files.map((file) => (file.n === n ? change(file) : file));
   return { ...share, files, phase: leastAdvanced(files.map((file) => file.phase)) };
 }
+
+// Two functions may tell of a file at once, and the one that knows less may be heard last.
+function newer(known: SharedFile, told: SharedFile): SharedFile {
+  const [before, after] = [written(known), written(told)];
+  if (after !== before) return after > before ? told : known;
+  return rank(told.phase) < rank(known.phase) ? known : told;
+}
+
+function newest(known: Share, told: Share): Share {
+  const files = told.files.map((file) => {
+    const before = known.files.find((one) => one.n === file.n);
+    return before ? newer(before, file) : file;
+  });
+  return { ...told, files, phase: leastAdvanced(files.map((file) => file.phase)) };
+}
+
+/** When its sums, or else its bytes, were written: another object under the name comes later. */
+const written = (file: SharedFile) => file.hashed_at ?? file.stored_at ?? "";
+
+const rank = (phase: Phase) => (phase === "quarantined" ? ORDER.length : ORDER.indexOf(phase));
 
 // Progress may overtake the change of phase, or come after the sums: it moves a file forward, never back.
 function progressed(file: SharedFile, bytes: number): SharedFile {
