@@ -10,8 +10,8 @@ import urllib3
 
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Request, Response
-from cloudlet.gateway import outbound
 from cloudlet.gateway.behaviors import Origin
+from cloudlet.wire import outbound
 
 _BODY_MAX_BYTES = 20 << 20
 _CHUNK_BYTES = 256 << 10

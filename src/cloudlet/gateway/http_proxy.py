@@ -10,10 +10,10 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import urllib3
 
 from cloudlet.exchange import Response
-from cloudlet.gateway import outbound
 from cloudlet.gateway.answers import message
 from cloudlet.gateway.payloads import Matched
 from cloudlet.gateway.stages import Route
+from cloudlet.wire import outbound
 
 _log = logging.getLogger(__name__)
 _DROPPED = frozenset(

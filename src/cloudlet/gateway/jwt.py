@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import urllib3
 
-from cloudlet.gateway import outbound
+from cloudlet.wire import outbound
 
 _KEYS_MS = 2 * 3600 * 1000
 _AGAIN_MS = 10_000

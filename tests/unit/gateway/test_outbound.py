@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import urllib3
 
-from cloudlet.gateway import outbound
+from cloudlet.wire import outbound
 
 
 class Backend:

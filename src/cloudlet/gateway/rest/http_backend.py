@@ -14,10 +14,10 @@ from urllib3.exceptions import (
 )
 
 from cloudlet.exchange import Response
-from cloudlet.gateway import outbound
 from cloudlet.gateway.rest.faults import Fault, misconfigured
 from cloudlet.gateway.rest.mapping import Mapped, remapped
 from cloudlet.gateway.rest.passage import Passage
+from cloudlet.wire import outbound
 
 _PASSED_NOT = frozenset(("host", "content-encoding", "x-forwarded-for", "x-forwarded-port"))
 

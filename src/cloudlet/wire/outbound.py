@@ -1,5 +1,5 @@
 """HTTP to services outside of this cloud: urllib3 (which botocore brings), in threads of its own:
-however slow those services are, nothing else waits for them.
+however slow those services are, nothing else waits for them. Gateways, topics and buses use it.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-http.html
 """
