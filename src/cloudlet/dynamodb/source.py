@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from cloudlet.dynamodb import streams
 from cloudlet.store.database import View
 
@@ -10,13 +12,14 @@ from cloudlet.store.database import View
 @dataclass(frozen=True, slots=True)
 class Shard:
     id: str
-    parent: str | None
+    parents: tuple[str, ...]
     closed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     sequence_number: str
+    key: str
     document: dict[str, Any]
     created_ms: int
 
@@ -28,7 +31,7 @@ class Source:
         stream = streams.find_stream(view, stream_arn)
         if stream is None:
             return []
-        return [Shard(streams.shard_id(stream), None, stream["closed_ms"] is not None)]
+        return [Shard(streams.shard_id(stream), (), stream["closed_ms"] is not None)]
 
     def read(
         self, view: View, stream_arn: str, shard_id: str, after: str, limit: int
@@ -39,7 +42,7 @@ class Source:
             return []
         behind = streams.number_of(after) if after else 0
         return [
-            Record(streams.sequence(number), {**document, "eventSourceARN": stream_arn}, created_ms)
+            _record(number, created_ms, {**document, "eventSourceARN": stream_arn})
             for number, created_ms, document in streams.records(view, stream["id"], behind, limit)
         ]
 
@@ -50,3 +53,14 @@ class Source:
             return ""
         number = streams.last_number(view, stream["id"])
         return streams.sequence(number) if number else ""
+
+    def at(self, view: View, stream_arn: str, shard_id: str, moment_ms: int) -> str:
+        """The position behind the newest record that is older than the moment."""
+        stream = streams.find_stream(view, stream_arn)
+        number = stream and streams.last_number(view, stream["id"], moment_ms)
+        return streams.sequence(number) if number else ""
+
+
+def _record(number: int, created_ms: int, document: dict[str, Any]) -> Record:
+    key = orjson.dumps(document["dynamodb"]["Keys"], option=orjson.OPT_SORT_KEYS).decode()
+    return Record(streams.sequence(number), key, document, created_ms)

@@ -90,10 +90,12 @@ def record(
     tx.touch(f"stream:{stream.arn}")
 
 
-def last_number(view: View, stream_id: int) -> int:
-    """The number of the last record there ever was; 0 before the first."""
+def last_number(view: View, stream_id: int, before_ms: int = 1 << 62) -> int:
+    """The number of the last record there ever was (before a moment); 0 before the first."""
     number = view.value(
-        "SELECT max(number) FROM dynamodb_records WHERE stream_id = ?", (stream_id,)
+        "SELECT number FROM dynamodb_records WHERE stream_id = ? AND created_ms < ?"
+        " ORDER BY number DESC LIMIT 1",
+        (stream_id, before_ms),
     )
     if number is None:
         number = view.value("SELECT trimmed FROM dynamodb_streams WHERE id = ?", (stream_id,))

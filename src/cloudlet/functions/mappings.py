@@ -124,7 +124,7 @@ class Mappings:
                     done = done_shards(view, mapping.uuid)
                 known = {shard.id for shard in shards}
                 for shard in shards:
-                    is_blocked = shard.parent in known and shard.parent not in done
+                    is_blocked = (known & {*shard.parents}) - done
                     reader = readers.get(shard.id)
                     if shard.id in done or is_blocked or (reader and not reader.done()):
                         continue

@@ -112,7 +112,7 @@ def test_source_gives_lambda_its_documents(db: Bench) -> None:
     write_three(db)
     arn, view = arn_of(db), db.database.view()
     (shard,) = Source().shards(view, arn)
-    assert (shard.parent, shard.closed) == (None, False)
+    assert (shard.parents, shard.closed) == ((), False)
     found = Source().read(view, arn, shard.id, "", 2)
     document = found[0].document
     assert set(document) == {
@@ -128,6 +128,11 @@ def test_source_gives_lambda_its_documents(db: Bench) -> None:
     assert document["eventSourceARN"] == arn
     assert len(Source().read(view, arn, shard.id, found[1].sequence_number, 10)) == 1
     assert Source().latest(view, arn, shard.id) == streams.sequence(3)
+    assert [Source().at(view, arn, shard.id, found[0].created_ms + more) for more in (0, 1)] == [
+        "",
+        streams.sequence(3),
+    ]
+    assert found[0].key == '{"pk":{"S":"p"},"sk":{"N":"1"}}'
     assert Source().shards(view, arn + "x") == []
 
 

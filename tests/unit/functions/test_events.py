@@ -22,6 +22,7 @@ FAILS = "def handler(e, c):\n    raise ValueError('no')"
 @dataclass
 class Record:
     sequence_number: str
+    key: str
     document: dict[str, Any]
     created_ms: int
 
@@ -29,7 +30,7 @@ class Record:
 @dataclass
 class Shard:
     id: str
-    parent: str | None = None
+    parents: tuple[str, ...] = ()
     closed: bool = False
 
 
@@ -44,7 +45,7 @@ class Memory:
         records = self.records[shard]
         number = f"{len(records) + 1:06d}"
         document = {"eventID": number, "value": value, "dynamodb": {"SequenceNumber": number}}
-        records.append(Record(number, document, now_ms))
+        records.append(Record(number, json.dumps(value), document, now_ms))
         tx.touch(f"stream:{STREAM}")
 
     def shards(self, view: View, stream_arn: str) -> list[Shard]:
