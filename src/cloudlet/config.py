@@ -6,21 +6,37 @@ want to steer.
 
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ACCOUNTS = "accounts"  # the folder of all but the default one
+_AT_ONCE = 128
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _new_id() -> str:
-    """A random UUID (version 4): every request has one, and uuid's own way costs thrice as much."""
-    digits = secrets.token_hex(16)
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+class Identifiers:
+    """Random UUIDs (version 4). Every request has some, so randomness is fetched for many."""
+
+    def __init__(self) -> None:
+        self._digits: deque[str] = deque()
+
+    def new(self) -> str:
+        """From any thread."""
+        while True:
+            try:
+                digits = self._digits.popleft()
+            except IndexError:
+                block = secrets.token_hex(16 * _AT_ONCE)
+                self._digits.extend(block[at : at + 32] for at in range(0, len(block), 32))
+            else:
+                return (
+                    f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +51,7 @@ class Config:
     open_access: bool = False  # --open: any credentials are accepted
     retry_s: float = 60.0  # after it a failed asynchronous invocation is tried again (AWS: 60)
     now_ms: Callable[[], int] = field(default=_now_ms)
-    new_id: Callable[[], str] = field(default=_new_id)
+    new_id: Callable[[], str] = field(default_factory=lambda: Identifiers().new)
     new_secret: Callable[[int], str] = field(default=secrets.token_hex)
 
     @property

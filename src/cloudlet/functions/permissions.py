@@ -69,5 +69,8 @@ def resource_policies(call: Call, view: View) -> list[Mapping[str, Any]]:
     """The policy of the function, version or alias that is invoked."""
     if not call.params.get("FunctionName"):
         return []
-    document = grants.policy(view, *_reference(call))
+    if call.state is not None:
+        document = call.state.policy(view, _reference(call))
+    else:
+        document = grants.policy(view, *_reference(call))
     return [document] if document else []

@@ -12,11 +12,14 @@ from cloudlet.functions.worker_process import Answer, Invocation, WorkerProcess
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _MB = 1 << 20
+_WEIGH_S = 0.1  # a worker is weighed as often at most: looking costs more than some invocations
 
 
 def report(process: WorkerProcess, invocation: Invocation, answer: Answer, now_s: float) -> None:
     """Writes the closing lines of an invocation to the function's log."""
-    process.peak_bytes = max(process.peak_bytes, _resident_bytes(process.pid))
+    if now_s - process.weighed_s > _WEIGH_S:
+        process.weighed_s = now_s
+        process.peak_bytes = max(process.peak_bytes, _resident_bytes(process.pid))
     duration_ms = (now_s - invocation.started_s) * 1000
     used_mb = min(math.ceil(process.peak_bytes / _MB), process.spec.memory_mb)
     fields = [
@@ -54,7 +57,7 @@ def timeout_message(request_id: str, timeout_s: float) -> str:
 
 
 def _resident_bytes(pid: int) -> int:
-    """Of the process alone: read after every invocation, so plain and quick."""
+    """Of the process alone."""
     try:
         descriptor = os.open(f"/proc/{pid}/statm", os.O_RDONLY)
     except OSError:  # gone since, or not Linux

@@ -38,6 +38,8 @@ from cloudlet.functions.records import Found
 from cloudlet.functions.schema import SCHEMA
 from cloudlet.functions.sources import StreamSource
 from cloudlet.functions.worker_process import Answer, Invocation, Spec, WorkerProcess
+from cloudlet.store.database import View
+from cloudlet.store.remembered import Remembered
 
 _FRESH_S = 0.5  # folders edited in place are looked at this often at most
 _FRESH_FACTOR = 50  # … and not more than this part of the time
@@ -65,6 +67,7 @@ class Functions:
         self.pool = Pool(cloud.config, credentials.of, self._log, self.settings.pool)
         self.mappings = Mappings(cloud, dict(sources or {}), self.invoke_reference)
         self.on_error: Callable[[str, bytes], None] = lambda name, payload: None
+        self._known = Remembered()
         self._fresh: dict[str, tuple[int, float]] = {}  # folder → fingerprint, next look
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -143,8 +146,14 @@ class Functions:
     def find(self, reference: str, qualifier: str | None = None) -> Found:
         name, found = names.parse(reference, qualifier)
         config = self.cloud.config
-        roll = int(config.new_secret(4), 16) / 2**32 if found else 1.0
-        return records.find(self.cloud.database.view(), config, name, found, roll)
+        view = self.cloud.database.view()
+        if found:  # an alias may have weights
+            roll = int(config.new_secret(4), 16) / 2**32
+            return records.find(view, config, name, found, roll)
+        return self._known.of(view, name, lambda: records.find(view, config, name))
+
+    def policy(self, view: View, reference: names.Reference) -> records.Document | None:
+        return self._known.of(view, reference, lambda: grants.policy(view, *reference))
 
     def url(self, url_id: str) -> tuple[Cloud, records.Document, list[Mapping[str, Any]]] | None:
         """Whose a function URL is, its configuration, the resource policies that decide on it."""

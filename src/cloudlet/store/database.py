@@ -52,6 +52,11 @@ class View:
         row = self.connection.execute(sql, parameters).fetchone()
         return None if row is None else row[0]
 
+    def version(self) -> int:
+        """Another one after each commit of others; https://www.sqlite.org/pragma.html#pragma_data_version"""
+        number: int = self.connection.execute("PRAGMA data_version").fetchone()[0]
+        return number
+
 
 class Transaction(View):
     """A change in the making: sees its own writes; nobody else does before the commit."""
