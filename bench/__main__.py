@@ -2,9 +2,9 @@
 
 import click
 
-from bench import functions, results, sharing, storage
+from bench import events, functions, results, sharing, storage
 
-_TABLES = ("sharing", "functions", "dynamodb", "s3")
+_TABLES = ("sharing", "functions", "events", "dynamodb", "s3")
 
 
 @click.command()
@@ -20,6 +20,8 @@ def main(tables: tuple[str, ...], seconds: float, write: bool) -> None:
             made.append(sharing.sharing())
         elif name == "functions":
             made.append(functions.functions(seconds))
+        elif name == "events":
+            made.append(events.events(seconds))
         elif name == "dynamodb":
             made.append(storage.dynamodb(seconds))
         else:

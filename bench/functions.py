@@ -24,7 +24,7 @@ def handler(event, context):
     item = table.get_item(TableName="bench", Key={"pk": {"S": "one"}})["Item"]
     return {"statusCode": 200, "body": item["pk"]["S"]}
 """
-_TRUST = {
+TRUST = {
     "Version": "2012-10-17",
     "Statement": [
         {
@@ -34,7 +34,7 @@ _TRUST = {
         }
     ],
 }
-_ALLOW = {
+ALLOW = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": ["dynamodb:*", "logs:*"], "Resource": "*"}],
 }
@@ -94,7 +94,7 @@ def _burst(
     return [Row(f"HTTP API → function, {_CLIENTS:,} clients at once", "req/s", rates)]
 
 
-def _zip(source: str) -> bytes:
+def packed(source: str) -> bytes:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
         archive.writestr("index.py", source)
@@ -104,8 +104,8 @@ def _zip(source: str) -> bytes:
 def _deploy(contender: Contender) -> str:
     """Two functions behind one HTTP API; returns the API's id."""
     iam, lambda_ = contender.client("iam"), contender.client("lambda")
-    role = iam.create_role(RoleName="bench", AssumeRolePolicyDocument=json.dumps(_TRUST))["Role"]
-    iam.put_role_policy(RoleName="bench", PolicyName="all", PolicyDocument=json.dumps(_ALLOW))
+    role = iam.create_role(RoleName="bench", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
+    iam.put_role_policy(RoleName="bench", PolicyName="all", PolicyDocument=json.dumps(ALLOW))
     dynamodb = contender.client("dynamodb")
     dynamodb.create_table(
         TableName="bench",
@@ -119,7 +119,7 @@ def _deploy(contender: Contender) -> str:
     for name, source in (("hello", _HELLO), ("item", _ITEM)):
         made = lambda_.create_function(
             FunctionName=name, Runtime="python3.12", Role=role["Arn"], Handler="index.handler",
-            Code={"ZipFile": _zip(source)}, Timeout=30, MemorySize=256,
+            Code={"ZipFile": packed(source)}, Timeout=30, MemorySize=256,
             Environment={"Variables": {"AWS_ENDPOINT_URL": contender.endpoint}}
             if contender.name != "cloudlet" else {"Variables": {}},
         )  # fmt: skip
