@@ -1,6 +1,7 @@
 """The workers and the queue of one version of a function, and the settings of all fleets."""
 
 import asyncio
+import os
 import time
 from collections import deque
 from contextlib import suppress
@@ -27,6 +28,8 @@ def _workers_that_fit() -> int:
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
     idle_s: float = 300
+    spare_s: float = 5  # one of a fleet's several is kept no longer, beyond …
+    spare_max: int = field(default_factory=lambda: 4 * (os.cpu_count() or 1))  # … so many in all
     init_s: float = 10
     queue_s: float = 30  # how long an invocation may wait for a worker before it is throttled
     return_s: float = 10  # from the answer to the next request for work

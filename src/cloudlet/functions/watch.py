@@ -52,6 +52,19 @@ async def ages(staff: Staff) -> None:
         for worker in list(staff.fleets):
             if _is_due(staff, worker, now_s):
                 staff.kill(worker)
+        _shrink(staff, now_s)
+
+
+def _shrink(staff: Staff, now_s: float) -> None:
+    """After a burst most of its workers go soon; the last one of a version stays for long."""
+    idle = [worker for worker in staff.fleets if worker.state == "idle"]
+    count = len(idle) - staff.settings.spare_max
+    moment_s = now_s - staff.settings.spare_s
+    for worker in sorted(idle, key=lambda each: each.since_s)[: max(0, count)]:
+        if worker.since_s > moment_s:
+            return
+        if len(staff.fleets[worker].idle) > 1 and staff.is_spare(worker):
+            staff.kill(worker)
 
 
 def _is_due(staff: Staff, worker: WorkerProcess, now_s: float) -> bool:

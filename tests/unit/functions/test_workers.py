@@ -216,6 +216,22 @@ def test_concurrency_grows_and_shrinks(tmp_path: Path) -> None:
     run_async(test)
 
 
+def test_what_a_burst_left_goes_soon_but_for_the_last_worker(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(tmp_path, spare_s=0.2, spare_max=0) as bed:
+            nap = "import time, os\ndef handler(e, c):\n    time.sleep(0.4)\n    return 1"
+            await bed.create("nap", nap)
+            staff = bed.functions.pool.staff
+            await asyncio.gather(*(bed.run("nap") for _ in range(6)))
+            assert len(staff.fleets) >= 3
+            await until(lambda: len(staff.fleets) == 1)
+            [last] = staff.fleets
+            await asyncio.sleep(2 * min(1, staff.settings.idle_s))  # two looks later …
+            assert list(staff.fleets) == [last] and last.state == "idle"
+
+    run_async(test)
+
+
 def test_a_full_machine_leaves_room_for_other_functions(tmp_path: Path) -> None:
     async def test() -> None:
         async with running(tmp_path, workers_max=2) as bed:
