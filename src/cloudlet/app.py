@@ -39,6 +39,7 @@ from cloudlet.front.server import Listener
 from cloudlet.functions import service as functions_service
 from cloudlet.functions.failures import Failures
 from cloudlet.functions.pool import PoolSettings
+from cloudlet.functions.sources import StreamSource
 from cloudlet.functions.state import Functions, FunctionsSettings
 from cloudlet.gateway import service as gateway_service
 from cloudlet.gateway.function_urls import FunctionUrls
@@ -49,6 +50,9 @@ from cloudlet.gateway.service import GatewayState
 from cloudlet.iam import service as iam_service
 from cloudlet.iam.credentials import Credentials
 from cloudlet.iam.schema import SCHEMA as IAM_SCHEMA
+from cloudlet.kinesis import service as kinesis_service
+from cloudlet.kinesis.schema import SCHEMA as KINESIS_SCHEMA
+from cloudlet.kinesis.state import Kinesis
 from cloudlet.messaging import service as messaging_service
 from cloudlet.messaging.schema import SCHEMA as MESSAGING_SCHEMA
 from cloudlet.messaging.service import MessagingState
@@ -83,6 +87,7 @@ _SCHEMAS = (
     GATEWAY_SCHEMA,
     REST_SCHEMA,
     MESSAGING_SCHEMA,
+    KINESIS_SCHEMA,
     REGISTRY_SCHEMA,
     TEMPLATE_SCHEMA,
 )
@@ -120,7 +125,9 @@ class App:
         lender = accounts.default.functions.pool.staff if accounts else None
         pool = PoolSettings(launcher=lender.launcher if lender else None)
         settings = FunctionsSettings(pool, retry_s=(config.retry_s, 2 * config.retry_s))
-        self.functions = Functions(self.cloud, {"dynamodb": Source()}, settings)
+        self.kinesis = Kinesis(self.cloud)
+        sources: dict[str, StreamSource] = {"dynamodb": Source(), "kinesis": self.kinesis.source}
+        self.functions = Functions(self.cloud, sources, settings)
         self.gateway = GatewayState.of(self.cloud)
         self.messaging = MessagingState.of(self.cloud, self.timers)
         self.stacks = Operations(self.cloud, self.presign)
@@ -139,6 +146,7 @@ class App:
             *gateway_service.service(self.gateway),
             rest_service.service(self.gateway.gateway.rest),
             *messaging_service.service(self.messaging),
+            kinesis_service.service(self.kinesis),
             *iam_service.service(self.credentials),
             *registry_service.service(),
             template_service.service(self.stacks),
@@ -174,6 +182,7 @@ class App:
         self.monitoring.start(self.timers)
         await self.functions.start(runtime_api_port)
         self.messaging.start()
+        self.kinesis.start(self.timers)
         self.timers.every(_SWEEP_TTL_S, lambda: dynamodb_sweep.sweep_ttl(self.cloud))
         self.timers.every(_SWEEP_S, lambda: dynamodb_sweep.trim_streams(self.cloud))
         self.timers.every(_SWEEP_S, lambda: s3_sweep.sweep_lifecycle(self.cloud))
@@ -273,6 +282,7 @@ def services_table() -> dict[str, tuple[list[str], list[str]]]:
         *gateway_service.service(),
         rest_service.service(),
         *messaging_service.service(),
+        kinesis_service.service(),
         *iam_service.service(),
         *registry_service.service(),
         template_service.service(),

@@ -11,6 +11,7 @@ from cloudlet.template.resources import (
     gateway,
     global_table,
     iam,
+    kinesis,
     messaging,
     monitoring,
     registry,
@@ -25,7 +26,7 @@ KINDS: Mapping[str, Kind] = {
     kind.type: kind
     for module in (
         *(s3, dynamodb, global_table, functions, iam, gateway, rest, rest_stages),
-        *(messaging, event_buses, monitoring, cloudfront, custom, registry, stacks),
+        *(messaging, kinesis, event_buses, monitoring, cloudfront, custom, registry, stacks),
     )
     for kind in module.KINDS
 }

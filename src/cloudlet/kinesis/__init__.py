@@ -1,0 +1,1 @@
+"""Kinesis data streams: streams, shards, records, enhanced fan-out."""
