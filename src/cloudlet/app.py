@@ -66,6 +66,9 @@ from cloudlet.s3 import service as s3_service
 from cloudlet.s3 import sweep as s3_sweep
 from cloudlet.s3.records import known_blobs
 from cloudlet.s3.schema import SCHEMA as S3_SCHEMA
+from cloudlet.sns import service as sns_service
+from cloudlet.sns.schema import SCHEMA as SNS_SCHEMA
+from cloudlet.sns.service import SnsState
 from cloudlet.store.blobs import Blobs
 from cloudlet.store.database import Database
 from cloudlet.store.holding import hold
@@ -87,6 +90,7 @@ _SCHEMAS = (
     GATEWAY_SCHEMA,
     REST_SCHEMA,
     MESSAGING_SCHEMA,
+    SNS_SCHEMA,
     KINESIS_SCHEMA,
     REGISTRY_SCHEMA,
     TEMPLATE_SCHEMA,
@@ -130,6 +134,7 @@ class App:
         self.functions = Functions(self.cloud, sources, settings)
         self.gateway = GatewayState.of(self.cloud)
         self.messaging = MessagingState.of(self.cloud, self.timers)
+        self.topics = SnsState(self.cloud)
         self.stacks = Operations(self.cloud, self.presign)
         self._add_services()
         self.accounts.opened.setdefault(self.accounts.default_id, self)
@@ -146,6 +151,7 @@ class App:
             *gateway_service.service(self.gateway),
             rest_service.service(self.gateway.gateway.rest),
             *messaging_service.service(self.messaging),
+            sns_service.service(),
             kinesis_service.service(self.kinesis),
             *iam_service.service(self.credentials),
             *registry_service.service(),
@@ -153,6 +159,7 @@ class App:
         )
         self.delivery.register("lambda", self.functions.deliver, self.functions.room)
         self.messaging.register(self.delivery)
+        self.topics.register(self.delivery)
 
     def _neighbour(self, config: Config) -> "App":
         return App(config, self.accounts)
@@ -163,7 +170,8 @@ class App:
 
     def _doors(self, aws: AwsDoor) -> Doors:
         buckets = Buckets(self.accounts.cloud_of_bucket)
-        aws.specials += [FunctionUrls(self._function_url).answer, buckets.website]
+        own_pages = FunctionUrls(self._function_url).answer, self.topics.certificate
+        aws.specials += [*own_pages, buckets.website]
         aws.preflight = buckets.preflight
         aws.decorate = buckets.decorate
         return Doors(self.config, aws, self.accounts)
@@ -182,6 +190,7 @@ class App:
         self.monitoring.start(self.timers)
         await self.functions.start(runtime_api_port)
         self.messaging.start()
+        self.topics.start(self.timers)
         self.kinesis.start(self.timers)
         self.timers.every(_SWEEP_TTL_S, lambda: dynamodb_sweep.sweep_ttl(self.cloud))
         self.timers.every(_SWEEP_S, lambda: dynamodb_sweep.trim_streams(self.cloud))
@@ -282,6 +291,7 @@ def services_table() -> dict[str, tuple[list[str], list[str]]]:
         *gateway_service.service(),
         rest_service.service(),
         *messaging_service.service(),
+        sns_service.service(),
         kinesis_service.service(),
         *iam_service.service(),
         *registry_service.service(),

@@ -21,7 +21,8 @@ def authorize(call: Call, service: Service, view: View) -> None:
     caller = call.caller
     if caller.kind == "service" and caller.arn == evaluation.INTERNAL:
         return
-    if caller.kind == "anonymous" and service.name != "s3":
+    may_be_anyone = service.name == "s3" or call.operation in service.unsigned
+    if caller.kind == "anonymous" and not may_be_anyone:
         raise refusals.missing(Dialect(_kind(service.name)))
     if call.operation in service.own_checks:
         return
@@ -56,6 +57,8 @@ def _refusal(
     message = f"User: {caller.arn} is not authorized to perform: {action} on resource: {resource}"
     if not action.startswith("sts:Assume"):  # STS never tells which policy it was
         message += _because(action, decision)
+    if service == "sns":
+        return AwsError("AuthorizationError", message, 403)
     if kind in ("s3", "query") or service == "sqs":
         return AwsError("AccessDenied", message, 403)
     return AwsError("AccessDeniedException", message, 403 if kind == "rest-json" else 400)

@@ -48,7 +48,7 @@ _RESERVED = re.compile(
     re.IGNORECASE,
 )
 _ACCOUNT = re.compile(r"(?:arn:[\w-]+:[\w-]+:[\w-]*:|https?://[^/]+/|)(\d{12})(?:[:/].*)?")
-_TOLD = ("lambda", "sqs")  # whose handlers ask the policy of the target
+_TOLD = ("lambda", "sns", "sqs")  # whose handlers ask the policy of the target
 # Members that name a resource which another account may have shared
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "dynamodb": ("TableName",),
@@ -56,7 +56,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "events": ("EventBusName",),
     "kinesis": ("StreamARN", "ResourceARN"),
     "lambda": ("FunctionName",),
-    "sns": ("TopicArn", "TargetArn"),
+    "sns": ("TopicArn", "TargetArn", "SubscriptionArn"),
     "sqs": ("QueueUrl", "QueueOwnerAWSAccountId"),
     "sts": ("RoleArn",),
 }

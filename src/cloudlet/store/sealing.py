@@ -9,6 +9,7 @@ https://csrc.nist.gov/pubs/sp/800/38/d/final
 import base64
 import hmac
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -83,23 +84,28 @@ class Master:
 
 
 def _load(path: Path) -> bytes:
-    """Makes the file where there is none: durable before anything is sealed with it."""
+    key = bytes.fromhex(kept(path, lambda: os.urandom(KEY_BYTES).hex().encode()).decode())
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"{path} is not a key of {KEY_BYTES} bytes")
+    return key
+
+
+def kept(path: Path, make: Callable[[], bytes]) -> bytes:
+    """A secret in a file that only its owner reads. It is made where there is none: durable before
+    anything is sealed or signed with it."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".new")
         draft.unlink(missing_ok=True)
         file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.write(file, os.urandom(KEY_BYTES).hex().encode())
+            os.write(file, make())
             os.fsync(file)
         finally:
             os.close(file)
         draft.rename(path)
         sync_folder(path.parent)
-    key = bytes.fromhex(path.read_text())
-    if len(key) != KEY_BYTES:
-        raise ValueError(f"{path} is not a key of {KEY_BYTES} bytes")
-    return key
+    return path.read_bytes()
 
 
 def sync_folder(folder: Path) -> None:

@@ -19,6 +19,7 @@ CBOR = "smithy-rpc-v2-cbor"
 # SigV4's service name → botocore's, where they differ
 _BY_SIGNING_NAME = {"execute-api": "apigatewaymanagementapi", "monitoring": "cloudwatch"}
 _CREDENTIAL = re.compile(r"Credential=[^/,\s]+/\d{8}/[^/,]+/([^/,]+)/aws4_request")
+_SNS_LINK = re.compile(r"(?:.*&)?Action=(?:ConfirmSubscription|Unsubscribe)(?:&|$)")
 # X-Amz-Target prefix → service
 _TARGETS = {
     "DynamoDB_20120810": "dynamodb",
@@ -89,7 +90,7 @@ def operation_names(name: str) -> list[str]:
 def detect(request: Request) -> str:
     """The botocore service name a request is for, from its credential scope or its target.
 
-    S3 is what is left: only S3 has unsigned requests without a target.
+    S3 is what is left: only S3 has unsigned requests without a target, but for SNS's links.
     """
     target = request.headers.get("x-amz-target", "")
     if target:
@@ -99,6 +100,8 @@ def detect(request: Request) -> str:
         return "apigatewayv2" if request.raw_path.startswith("/v2/") else "apigateway"
     if scope:
         return _BY_SIGNING_NAME.get(scope, scope)
+    if _SNS_LINK.match(request.query) and request.method == "GET" and request.raw_path == "/":
+        return "sns"
     if request.method == "POST" and request.headers.get("content-type", "").startswith(
         "application/x-www-form-urlencoded"
     ):

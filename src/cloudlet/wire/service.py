@@ -55,6 +55,7 @@ class Service:
     state: Any = None
     observe: Observe | None = None  # measures each call
     own_checks: frozenset[str] = frozenset()
+    unsigned: frozenset[str] = frozenset()  # operations that anybody may try
 
 
 def operations(model_operations: list[str], *modules: ModuleType) -> dict[str, Operation]:

@@ -1,0 +1,1 @@
+"""Amazon SNS: topics, their subscriptions, and what is published to them."""
