@@ -61,6 +61,7 @@ def spawn_request(
         "readable": [
             spec.folder,
             *spec.layers,
+            *_used_in_place(spec.layers),
             *filter(None, [opt]),
             *program.readable,
             *filter(None, [interpreter.home]),
@@ -72,6 +73,12 @@ def spawn_request(
         "address_space_bytes": None if argv else (spec.memory_mb << 21) + _ADDRESS_SPACE_EXTRA,
         "user_processes": _process_count(),
     }
+
+
+def _used_in_place(layers: tuple[str, ...]) -> list[str]:
+    """A layer that needs no build is a folder with a link to its source."""
+    links = [Path(layer, name) for layer in layers for name in ("python", "nodejs")]
+    return [str(link.resolve()) for link in links if link.is_symlink()]
 
 
 def layers_at_opt(config: Config, spec: Spec, interpreter: Interpreter) -> str:

@@ -1,0 +1,149 @@
+"""capture: changes of Orders, from the table's stream, become Parquet in the lake's raw part.
+
+Event: DynamoDB stream records. Out: one object per batch and order date, then a mark per object
+that says "this date is to be rebuilt". Streams deliver at least once. The name of an object comes
+from the first and the last sequence number in it, so a repeated batch writes the same object again;
+a batch that is cut differently the second time leaves a change twice, which `transform` sees by its
+sequence number. A record that is no order stops the batch: what is before it has been stored, the
+mapping isolates it and sends word of it to the failures queue.
+https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
+"""
+
+import logging
+import os
+from collections import defaultdict
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import boto3
+import lake
+from boto3.dynamodb.types import TypeDeserializer
+from botocore.exceptions import ClientError
+
+Row = dict[str, Any]
+log = logging.getLogger(__name__)
+STATUSES = ("placed", "cancelled")
+
+
+def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    partitions, failed = partitioned(event["Records"])
+    store(partitions)
+    if partitions:
+        remember(event["Records"], partitions)
+    return {"batchItemFailures": [{"itemIdentifier": failed}] if failed else []}
+
+
+def partitioned(records: list[dict[str, Any]]) -> tuple[dict[str, list[Row]], str]:
+    """Order date → changes, up to the first record that is no order (its sequence number)."""
+    partitions: defaultdict[str, list[Row]] = defaultdict(list)
+    for record in records:
+        try:
+            row, dates = change_of(record)
+        except (ArithmeticError, KeyError, TypeError, ValueError):
+            number = record["dynamodb"]["SequenceNumber"]
+            log.exception("change %s is no order", number)
+            return partitions, number
+        for day in dates:
+            partitions[day].append(row)
+    return partitions, ""
+
+
+def change_of(record: dict[str, Any]) -> tuple[Row, set[str]]:
+    """The change, and the days it concerns: two when a correction moved the order to another."""
+    change = record["dynamodb"]
+    old, new = plain(change.get("OldImage", {})), plain(change.get("NewImage", {}))
+    image = new or old
+    row = {
+        "sequence": change["SequenceNumber"].zfill(40),
+        "event": record["eventName"],
+        **order_of(image),
+    }
+    dates = {row["order_date"].isoformat()}
+    if old:
+        dates.add(date.fromisoformat(old["order_date"]).isoformat())
+    return row, dates
+
+
+def plain(image: dict[str, Any]) -> Row:
+    return {name: TypeDeserializer().deserialize(value) for name, value in image.items()}
+
+
+def order_of(image: Row) -> Row:
+    if image["status"] not in STATUSES:
+        raise ValueError(f"status {image['status']!r}")
+    customer, store = image["customer"], image["store"]
+    return {
+        "order_id": image["order_id"],
+        "order_date": date.fromisoformat(image["order_date"]),
+        "version": whole(image["version"]),
+        "status": image["status"],
+        "ordered_at": moment(image["ordered_at"]),
+        "recorded_at": moment(image["recorded_at"]),
+        "corrected_at": moment(image["corrected_at"]) if "corrected_at" in image else None,
+        "customer": {
+            **{name: text(customer[name]) for name in ("id", "segment", "city")},
+            "since": date.fromisoformat(customer["since"]),
+        },
+        "store": {name: text(store[name]) for name in ("id", "name", "city")},
+        "lines": [line_of(line) for line in image["lines"]],
+    }
+
+
+def line_of(line: Row) -> Row:
+    numbers = ("quantity", "unit_price_cents", "discount_cents")
+    return {
+        **{name: text(line[name]) for name in ("sku", "name", "category")},
+        **{name: whole(line[name]) for name in numbers},
+    }
+
+
+def whole(value: Decimal) -> int:
+    """Money is whole cents: nothing is rounded here."""
+    if value != int(value):
+        raise ValueError(f"{value} is no whole number")
+    return int(value)
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def moment(value: str) -> datetime:
+    return datetime.fromisoformat(value).astimezone(UTC).replace(tzinfo=None)
+
+
+def key_of(day: str, rows: list[Row]) -> str:
+    """Sequence numbers are unique in a stream: the first says of which shard they are."""
+    return f"{lake.place('raw')}date={day}/{rows[0]['sequence']}-{rows[-1]['sequence']}.parquet"
+
+
+def store(partitions: dict[str, list[Row]]) -> None:
+    for day, rows in partitions.items():
+        lake.write(key_of(day, rows), lake.table_of("raw", rows))
+
+
+@cache
+def state() -> Any:
+    return boto3.resource("dynamodb").Table(os.environ["STATE_TABLE"])
+
+
+def remember(records: list[dict[str, Any]], partitions: dict[str, list[Row]]) -> None:
+    """After the objects are there, for `transform` may come at once."""
+    with state().batch_writer() as batch:
+        for day, rows in partitions.items():
+            batch.put_item(Item={"kind": "pending", "name": key_of(day, rows), "date": day})
+    seen = max(record["dynamodb"]["ApproximateCreationDateTime"] for record in records)
+    try:
+        state().update_item(
+            Key={"kind": "freshness", "name": "orders"},
+            UpdateExpression="SET changed_at = :now",
+            ConditionExpression="attribute_not_exists(changed_at) OR changed_at < :now",
+            ExpressionAttributeValues={":now": Decimal(str(seen))},
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+            raise
