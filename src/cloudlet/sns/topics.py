@@ -291,7 +291,7 @@ def _check(config: Config, attribute: str, value: str, topic: str) -> None:
         raise NotImplementedByCloudlet(f"A topic with {attribute} {value}")
     if allowed is None or (attribute in _FIFO_ATTRIBUTES and not is_fifo):
         raise invalid("AttributeName")
-    if allowed and value not in allowed:
+    if allowed and value and value not in allowed:
         raise invalid(f"Attributes Reason: {attribute}: value must be one of {', '.join(allowed)}")
     if attribute == "DisplayName" and len(value) > 100:
         raise invalid("DisplayName Reason: must be at most 100 characters long")

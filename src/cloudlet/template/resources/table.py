@@ -18,6 +18,7 @@ from cloudlet.template.resources import (
     rest,
     rest_stages,
     s3,
+    sns,
     stacks,
 )
 from cloudlet.template.resources.kind import Kind
@@ -26,7 +27,7 @@ KINDS: Mapping[str, Kind] = {
     kind.type: kind
     for module in (
         *(s3, dynamodb, global_table, functions, iam, gateway, rest, rest_stages),
-        *(messaging, kinesis, event_buses, monitoring, cloudfront, custom, registry, stacks),
+        *(messaging, sns, kinesis, event_buses, monitoring, cloudfront, custom, registry, stacks),
     )
     for kind in module.KINDS
 }
