@@ -159,6 +159,7 @@ class App:
         )
         self.delivery.register("lambda", self.functions.deliver, self.functions.room)
         self.messaging.register(self.delivery)
+        self.kinesis.register(self.delivery)
         self.topics.register(self.delivery)
 
     def _neighbour(self, config: Config) -> "App":
@@ -369,6 +370,7 @@ async def _serve(
     finally:
         for each in app.accounts.opened.values():
             each.monitoring.hang_up()
+            each.kinesis.subscriptions.hang_up()
         await ports.close()
         await app.accounts.stop()
         await app.stop()

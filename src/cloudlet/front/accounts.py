@@ -32,6 +32,7 @@ from cloudlet.gateway.service import GatewayState
 from cloudlet.iam import accounts as folders
 from cloudlet.iam.credentials import Credentials, open_credential
 from cloudlet.iam.identifiers import account_of_key
+from cloudlet.kinesis.state import Kinesis
 from cloudlet.monitoring.state import Monitoring
 from cloudlet.s3.bucket import of_name
 from cloudlet.store.database import Transaction
@@ -48,13 +49,13 @@ _RESERVED = re.compile(
     re.IGNORECASE,
 )
 _ACCOUNT = re.compile(r"(?:arn:[\w-]+:[\w-]+:[\w-]*:|https?://[^/]+/|)(\d{12})(?:[:/].*)?")
-_TOLD = ("lambda", "sns", "sqs")  # whose handlers ask the policy of the target
+_TOLD = ("kinesis", "lambda", "sns", "sqs")  # whose handlers ask the policy of the target
 # Members that name a resource which another account may have shared
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "dynamodb": ("TableName",),
     "dynamodbstreams": ("StreamArn",),
     "events": ("EventBusName",),
-    "kinesis": ("StreamARN", "ResourceARN"),
+    "kinesis": ("StreamARN", "ResourceARN", "ConsumerARN"),
     "lambda": ("FunctionName",),
     "sns": ("TopicArn", "TargetArn", "SubscriptionArn"),
     "sqs": ("QueueUrl", "QueueOwnerAWSAccountId"),
@@ -71,6 +72,7 @@ class Universe(Protocol):
     credentials: Credentials
     functions: Functions
     gateway: GatewayState
+    kinesis: Kinesis
     monitoring: Monitoring
 
     async def start(self, runtime_api_port: int) -> None: ...

@@ -20,7 +20,8 @@ def require(call: Call, view: View) -> Row:
         raise invalid("Must provide either StreamName or StreamARN.")
     where = " AND ".join(f"{_BY[member]} = ?" for member in given)
     found = view.one(f"SELECT * FROM kinesis_streams WHERE {where}", [*given.values()])
-    if found is None:
+    created = call.params.get("StreamCreationTimestamp")  # of streams that had the name, this one
+    if found is None or (created and int(created.timestamp()) != found["created_ms"] // 1000):
         name = next(iter(given.values())).rpartition("/")[2]
         raise missing(f"Stream {name} under account {call.config.account} not found.")
     return found

@@ -223,8 +223,7 @@ def list_shards(call: Call, view: View) -> Output:
         if params.get("StreamName") or params.get("StreamARN") or params.get("ShardFilter"):
             raise invalid("NextToken and StreamName cannot be provided together.")
         stream, (after, kind, moment_ms, made_ms) = tokens.opened(view, "NextToken", token)
-        if call.now_ms - made_ms > tokens.LIFE_MS:
-            raise AwsError("ExpiredNextTokenException", "The next token has expired.")
+        tokens.check_age(call.now_ms, made_ms)
     else:
         stream = require(call, view)
         kind, moment_ms, after = _filter(call, stream)

@@ -36,6 +36,11 @@ def opened(view: View, kind: str, token: str) -> tuple[Row, list[Any]]:
     return stream, values
 
 
+def check_age(now_ms: int, made_ms: int) -> None:
+    if now_ms - made_ms > LIFE_MS:
+        raise AwsError("ExpiredNextTokenException", "The next token has expired.")
+
+
 def _mac(stream: Row, kind: str, body: bytes) -> bytes:
     secret = bytes.fromhex(stream["secret"])
     return hmac.digest(secret, kind.encode() + body, "sha256")[:_MAC_BYTES]
