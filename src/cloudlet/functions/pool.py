@@ -150,6 +150,7 @@ class Pool:
         invocation.started_s = time.monotonic()
         invocation.deadline_ms = self._config.now_ms() + timeout_s * 1000
         worker.take(invocation)
+        self.staff.stirred.set()
         self._deadlines[worker] = asyncio.get_running_loop().call_later(
             timeout_s, self._time_out, worker
         )

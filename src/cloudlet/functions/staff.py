@@ -42,6 +42,7 @@ class Staff:
         self.by_secret: dict[str, WorkerProcess] = {}
         self.by_pid: dict[int, WorkerProcess] = {}
         self.starting = 0
+        self.stirred = asyncio.Event()  # a worker starts or wakes
         self.settings = settings
         self.launcher = settings.launcher or Launcher(settings.without)
         self._config = config
@@ -92,6 +93,7 @@ class Staff:
         fleet.workers.add(worker)
         fleet.starting += 1
         self.starting += 1
+        self.stirred.set()
         self.spawn_task(self._start(fleet, worker))
 
     @property

@@ -11,8 +11,11 @@ from cloudlet.functions.worker_process import WorkerProcess
 
 
 async def limits(staff: Staff, busy: Collection[WorkerProcess]) -> None:
-    """A worker over its limit is killed."""
+    """A worker over its limit is killed. Where all stand still there is nothing to look at."""
     while True:
+        if all(worker.is_frozen for worker in staff.fleets):
+            staff.stirred.clear()
+            await staff.stirred.wait()
         await asyncio.sleep(staff.settings.watch_s)
         for worker in list(busy):
             resident_bytes, count = reports.usage(worker.pid)
