@@ -12,15 +12,15 @@ import orjson
 
 from cloudlet.config import Config
 from cloudlet.events import outbox
+from cloudlet.events.outbox import Fact
 from cloudlet.events.timers import Timers
 from cloudlet.messaging import expressions, publishing
 from cloudlet.messaging.rules import TOPIC
-from cloudlet.messaging.scheduler import in_time
+from cloudlet.messaging.scheduler import due_of, in_time, window_ms
 from cloudlet.store.database import Database, Transaction, View
 
 Document = dict[str, Any]
 _RETRY_MS = 5_000
-_RETRY = {"MaximumEventAgeInSeconds": 86_400, "MaximumRetryAttempts": 185}
 
 
 class Firing:
@@ -70,8 +70,9 @@ def fire_due(tx: Transaction, config: Config) -> None:
     now_ms = config.now_ms()
     for row in tx.all("SELECT document, due_ms FROM event_rules WHERE due_ms <= ?", (now_ms,)):
         _fire_rule(tx, config, orjson.loads(row["document"]), row["due_ms"])
-    for row in tx.all("SELECT document, due_ms FROM schedules WHERE due_ms <= ?", (now_ms,)):
-        _fire_schedule(tx, config, orjson.loads(row["document"]), row["due_ms"])
+    for row in tx.all("SELECT * FROM schedules WHERE due_ms <= ? ORDER BY due_ms", (now_ms,)):
+        turn_ms = row["due_ms"] if row["turn_ms"] is None else row["turn_ms"]
+        _fire_schedule(tx, config, orjson.loads(row["document"]), turn_ms)
 
 
 def _fire_rule(tx: Transaction, config: Config, rule: Document, due_ms: int) -> None:
@@ -90,56 +91,51 @@ def _fire_rule(tx: Transaction, config: Config, rule: Document, due_ms: int) -> 
     )
 
 
-def _fire_schedule(tx: Transaction, config: Config, schedule: Document, due_ms: int) -> None:
-    target = schedule["Target"]
-    payload = _payload(config, schedule, due_ms)
-    outbox.put(
-        tx,
-        schedule["Arn"],
-        payload,
-        source=schedule["Arn"],
-        now_ms=config.now_ms(),
-        attributes={
-            "target": target["Arn"],
-            "principal": "scheduler.amazonaws.com",
-            "role": target["RoleArn"],
-            "sqs": target.get("SqsParameters"),
-            "dead_letter": (target.get("DeadLetterConfig") or {}).get("Arn"),
-            "retry": _RETRY | (target.get("RetryPolicy") or {}),
-        },
-    )
+def _fire_schedule(tx: Transaction, config: Config, schedule: Document, turn_ms: int) -> None:
+    target, now_ms = schedule["Target"], config.now_ms()
+    execution_id = config.new_id()
+    attributes = {
+        "target": target,
+        "principal": "scheduler.amazonaws.com",
+        "turn_ms": turn_ms,
+        "execution_id": execution_id,
+    }
+    payload = target["Input"].encode() if target.get("Input") else _event(config, schedule)
+    arn = schedule["Arn"]
+    outbox.put(tx, arn, payload, source=arn, now_ms=now_ms, attributes=attributes)
     key = (schedule["GroupName"], schedule["Name"])
     following_ms = in_time(
         schedule,
         expressions.next_ms(
             schedule["ScheduleExpression"],
             schedule["ScheduleExpressionTimezone"],
-            due_ms,
-            config.now_ms(),
+            turn_ms,
+            now_ms - window_ms(schedule),  # what is late within its window has not been missed
         ),
     )
     if following_ms is None and schedule["ActionAfterCompletion"] == "DELETE":
         tx.run("DELETE FROM schedules WHERE group_name = ? AND name = ?", key)
         return
     tx.run(
-        "UPDATE schedules SET due_ms = ? WHERE group_name = ? AND name = ?", (following_ms, *key)
+        "UPDATE schedules SET due_ms = ?, turn_ms = ? WHERE group_name = ? AND name = ?",
+        (due_of(schedule, following_ms), following_ms, *key),
     )
 
 
-def _payload(config: Config, schedule: Document, due_ms: int) -> bytes:
-    """The schedule's input with its context attributes, or Scheduler's own event."""
+def _event(config: Config, schedule: Document) -> bytes:
+    """What a target without input gets: Scheduler's own event."""
     entry = {"Source": "aws.scheduler", "DetailType": "Scheduled Event", "Detail": {}}
     event = publishing.event_of(config, entry | {"Resources": [schedule["Arn"]]})
-    text = schedule["Target"].get("Input")
-    if not text:
-        return orjson.dumps(event | {"detail": "{}"})
-    due_s = due_ms // 1000
-    moment = publishing.timestamp(due_s)
+    return orjson.dumps(event | {"detail": "{}"})
+
+
+def filled(text: str, fact: Fact) -> bytes:
+    """An input with its context attributes, of one attempt."""
     for name, value in (
-        ("schedule-arn", schedule["Arn"]),
-        ("scheduled-time", moment),
-        ("execution-id", event["id"]),
-        ("attempt-number", "1"),
+        ("schedule-arn", fact.source),
+        ("scheduled-time", publishing.timestamp(fact.attributes["turn_ms"] // 1000)),
+        ("execution-id", fact.attributes["execution_id"]),
+        ("attempt-number", str(fact.attempts + 1)),
     ):
         text = text.replace(f"<aws.scheduler.{name}>", value)
-    return str(text).encode()
+    return text.encode()

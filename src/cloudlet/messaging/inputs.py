@@ -3,91 +3,157 @@
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
 """
 
+import json
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
-_STEP = re.compile(r"\.([A-Za-z0-9_-]+)|\[(\d+)\]|\['([^']+)'\]")
+_STEP = re.compile(r"\.([A-Za-z0-9_/-]+)|\[(\d+)\]|\['([^']+)'\]|(\.\*|\[\*\])")
 _VARIABLE = re.compile(r"<([A-Za-z0-9_.-]+)>")
-_MISSING = object()
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_RESERVED = {
+    "aws.events.rule-arn",
+    "aws.events.rule-name",
+    "aws.events.event.ingestion-time",
+    "aws.events.event",
+    "aws.events.event.json",
+}
+_MISSING: Any = object()
+_EVERY = object()
+Document = dict[str, Any]
 
 
-def check(target: dict[str, Any]) -> None:
+def check(target: Document) -> None:
     """Raises ValueError."""
     if target.get("Input"):
-        orjson.loads(target["Input"])
+        try:
+            orjson.loads(target["Input"])
+        except ValueError:
+            raise ValueError(f"JSON text in Input for target {target['Id']} is invalid.") from None
     if target.get("InputPath"):
         _steps(target["InputPath"])
-    for path in ((target.get("InputTransformer") or {}).get("InputPathsMap") or {}).values():
+    transformer = target.get("InputTransformer") or {}
+    paths = transformer.get("InputPathsMap") or {}
+    for name, path in paths.items():
+        if name.lower().startswith("aws"):
+            raise ValueError(f"InputPathsMap key {name} is reserved: no key may start with AWS.")
         _steps(path)
+    if transformer:
+        _check_template(target["Id"], transformer["InputTemplate"], {*paths, *_RESERVED})
 
 
-def render(target: dict[str, Any], event: dict[str, Any], rule_arn: str) -> bytes:
+def _check_template(target_id: str, template: str, known: set[str]) -> None:
+    """Values of JSON, one after the other: a template may be several lines of text."""
+    for name in _VARIABLE.findall(template):
+        if name not in known:
+            raise ValueError(
+                f"InputTemplate for target {target_id} contains invalid placeholder {name}."
+            )
+    quotes = _quoted_ranges(template)
+    text = _VARIABLE.sub(lambda m: m.group() if _is_within(m, quotes) else "null", template)
+    decoder, position = json.JSONDecoder(strict=False), 0
+    while position < len(text):
+        if text[position].isspace():
+            position += 1
+            continue
+        try:
+            _, position = decoder.raw_decode(text, position)
+        except ValueError:
+            raise ValueError(
+                f'Invalid InputTemplate for target {target_id} : [Source: (String)"{text}"; line:'
+                f" 1, column: {position + 1}]."
+            ) from None
+
+
+def render(target: Document, event: Document, rule_arn: str, received_ms: int) -> bytes:
     """The payload as JSON bytes (or text, where a template makes text)."""
     if target.get("Input"):
         return str(target["Input"]).encode()
     if target.get("InputPath"):
-        found = _value(event, target["InputPath"])
+        found = value(event, target["InputPath"], _MISSING)
         return orjson.dumps({} if found is _MISSING else found)
     if target.get("InputTransformer"):
-        return _transformed(target["InputTransformer"], event, rule_arn)
+        moment = datetime.fromtimestamp(received_ms / 1000, UTC)
+        reserved = {
+            "aws.events.rule-arn": rule_arn,
+            "aws.events.rule-name": rule_arn.rsplit("/", 1)[-1],
+            "aws.events.event.ingestion-time": f"{moment:%Y-%m-%dT%H:%M:%SZ}",
+            "aws.events.event": {k: v for k, v in event.items() if k != "detail"},
+            "aws.events.event.json": event,
+        }
+        return _transformed(target["InputTransformer"], event, reserved)
     return orjson.dumps(event)
 
 
-def _transformed(transformer: dict[str, Any], event: dict[str, Any], rule_arn: str) -> bytes:
-    values = {
-        name: _value(event, path) for name, path in (transformer.get("InputPathsMap") or {}).items()
-    }
-    values |= {
-        "aws.events.rule-arn": rule_arn,
-        "aws.events.rule-name": rule_arn.rsplit("/", 1)[-1],
-        "aws.events.event.ingestion-time": event["time"],
-        "aws.events.event": {k: v for k, v in event.items() if k != "detail"},
-        "aws.events.event.json": event,
-    }
+def _transformed(transformer: Document, event: Document, reserved: Document) -> bytes:
+    paths = transformer.get("InputPathsMap") or {}
+    values = {name: value(event, path, _MISSING) for name, path in paths.items()} | reserved
     template = transformer["InputTemplate"]
     quotes = _quoted_ranges(template)
 
     def fill(match: re.Match[str]) -> str:
-        value = values.get(match.group(1), _MISSING)
-        is_quoted = any(start < match.start() < end for start, end in quotes)
-        if value is _MISSING or value is None:
-            return "" if is_quoted else "null" if value is None else '""'
-        text = orjson.dumps(value).decode()
-        if not is_quoted:
-            return text
-        # inside quotes: a string without its own, anything else as escaped JSON
-        return text[1:-1] if isinstance(value, str) else orjson.dumps(text).decode()[1:-1]
+        found = values.get(match.group(1), _MISSING)
+        if not _is_within(match, quotes):
+            return '""' if found is _MISSING else orjson.dumps(found).decode()
+        if found is _MISSING or found is None:
+            return ""
+        # messaging-002: text goes into quotes as it is, anything else without its own quotes
+        return found if isinstance(found, str) else orjson.dumps(found).decode().replace('"', "")
 
     return _VARIABLE.sub(fill, template).encode()
 
 
 def _quoted_ranges(template: str) -> list[tuple[int, int]]:
-    return [m.span() for m in re.finditer(r'"(?:[^"\\]|\\.)*"', template)]
+    return [m.span() for m in _QUOTED.finditer(template)]
 
 
-def _value(event: Any, path: str) -> Any:
-    value = event
-    for step in _steps(path):
-        if isinstance(step, int):
-            value = value[step] if isinstance(value, list) and step < len(value) else _MISSING
-        else:
-            value = value.get(step, _MISSING) if isinstance(value, dict) else _MISSING
-    return value
+def _is_within(match: re.Match[str], quotes: list[tuple[int, int]]) -> bool:
+    return any(start < match.start() < end for start, end in quotes)
 
 
-def _steps(path: str) -> list[str | int]:
+def value(event: Any, path: str, default: Any = None) -> Any:
+    """What a path leads to; with a wildcard, a list of all that it leads to."""
+    steps = _steps(path)
+    found = [event]
+    for step in steps:
+        found = [each for item in found for each in _children(item, step)]
+    if _EVERY in steps:
+        return found
+    return found[0] if found else default
+
+
+def text(event: Document, path: str) -> str:
+    """What a path leads to, as text; what is no path is itself."""
+    found = value(event, path) if path.startswith("$") else path
+    return found if isinstance(found, str) else orjson.dumps(found).decode()
+
+
+def _children(item: Any, step: Any) -> list[Any]:
+    if step is _EVERY:
+        return list(item.values()) if isinstance(item, dict) else item if _is_list(item) else []
+    if isinstance(step, int):
+        return [item[step]] if _is_list(item) and step < len(item) else []
+    return [item[step]] if isinstance(item, dict) and step in item else []
+
+
+def _is_list(item: Any) -> bool:
+    return isinstance(item, list)
+
+
+def _steps(path: str) -> list[Any]:
     """`$.detail.items[0]` → ["detail", "items", 0]; raises ValueError."""
+    invalid = ValueError(f"Invalid JSONPath {path}.")
     if not path.startswith("$"):
-        raise ValueError(f"invalid JSONPath {path}")
-    steps: list[str | int] = []
+        raise invalid
+    steps: list[Any] = []
     position = 1
     while position < len(path):
         match = _STEP.match(path, position)
         if match is None:
-            raise ValueError(f"invalid JSONPath {path}")
-        name, index, quoted = match.groups()
-        steps.append(int(index) if index is not None else name or quoted)
+            raise invalid
+        name, index, quoted, every = match.groups()
+        steps.append(_EVERY if every else int(index) if index is not None else name or quoted)
         position = match.end()
     return steps

@@ -5,8 +5,8 @@ policy and dead-letter queue, asking for permission as EventBridge.
 https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -15,8 +15,8 @@ from cloudlet.call import Call, Output
 from cloudlet.config import Config
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.events import outbox
-from cloudlet.events.patterns import compile_pattern
-from cloudlet.messaging import inputs, rules
+from cloudlet.events.patterns import matcher
+from cloudlet.messaging import archives, rules
 from cloudlet.policy.context import resource_account
 from cloudlet.store.database import Transaction, View
 
@@ -47,32 +47,42 @@ def put_events(call: Call, tx: Transaction) -> Output:
     return {"FailedEntryCount": failed, "Entries": results}
 
 
-def publish(tx: Transaction, config: Config, bus: str, event: Document) -> None:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What goes with an event, and of a replay: for which rules alone it is."""
+
+    trace_id: str = ""
+    only: frozenset[str] = frozenset()
+
+
+def publish(
+    tx: Transaction, config: Config, bus: str, event: Document, told: Told = Told()
+) -> None:
     """Puts a fact for each target of each rule of the bus that the event matches."""
+    if "replay-name" not in event:
+        archives.keep(tx, bus, event, config.now_ms())
     for rule in _rules(tx, bus):
         pattern = rule.get("EventPattern")
-        if rule["State"] == "ENABLED" and pattern and _compiled(pattern)(event):
-            fire(tx, config, rule, event)
+        if told.only and rule["Arn"] not in told.only:
+            continue
+        if rule["State"] != "DISABLED" and pattern and matcher(pattern)(event):
+            fire(tx, config, rule, event, told)
 
 
-def fire(tx: Transaction, config: Config, rule: Document, event: Document) -> None:
+def fire(
+    tx: Transaction, config: Config, rule: Document, event: Document, told: Told = Told()
+) -> None:
     """One event to all targets of a rule."""
+    payload, now_ms = orjson.dumps(event), config.now_ms()
+    attributes: Document = {"principal": "events.amazonaws.com", "received_ms": now_ms}
+    if told.trace_id:
+        attributes["trace_id"] = told.trace_id
     for target in rules.targets_of(tx, rule["EventBusName"], rule["Name"]):
+        attributes["target"] = target
         outbox.put(
-            tx,
-            rule["Arn"],
-            inputs.render(target, event, rule["Arn"]),
-            source=rule["Arn"],
-            now_ms=config.now_ms(),
-            attributes={
-                "target": target["Arn"],
-                "principal": "events.amazonaws.com",
-                "role": target.get("RoleArn"),
-                "sqs": target.get("SqsParameters"),
-                "dead_letter": (target.get("DeadLetterConfig") or {}).get("Arn"),
-                "retry": target.get("RetryPolicy") or {},
-            },
+            tx, rule["Arn"], payload, source=rule["Arn"], now_ms=now_ms, attributes=attributes
         )
+        attributes["is_further"] = True  # of an event that was counted with the rule's first target
 
 
 def event_of(config: Config, entry: Document) -> Document:
@@ -98,43 +108,43 @@ def timestamp(seconds: float) -> str:
 
 
 def _put(call: Call, tx: Transaction, entry: Document) -> Document:
-    for member in ("Source", "DetailType", "Detail"):
-        if not entry.get(member):
-            return {
-                "ErrorCode": "InvalidArgument",
-                "ErrorMessage": f"Parameter {member} is not valid. Reason: {member} is a required "
-                "argument.",
-            }
-    if entry["Source"].startswith("aws."):
-        return {
-            "ErrorCode": "NotAuthorizedForSourceException",
-            "ErrorMessage": "Not authorized for the source.",
-        }
     name = str(entry.get("EventBusName") or "default")
     bus = name.rsplit("/", 1)[-1]
+    if "_event" in entry:  # a rule's, of whichever account
+        rules.check_bus(tx, bus)
+        publish(tx, call.config, bus, entry["_event"])
+        return {"EventId": entry["_event"]["id"]}
+    for member in ("Source", "DetailType", "Detail"):
+        if not entry.get(member):
+            return _refused(
+                "InvalidArgument",
+                f"Parameter {member} is not valid. Reason: {member} is a required argument.",
+            )
+    if entry["Source"].startswith("aws."):
+        return _refused("NotAuthorizedForSourceException", "Not authorized for the source.")
     if name.startswith("arn:") and resource_account(name, "") != call.config.account:
         message = "Entries for buses of several accounts in one call are not implemented."
-        return {"ErrorCode": "NotImplemented", "ErrorMessage": message}
+        return _refused("NotImplemented", message)
     try:
         event = event_of(call.config, entry)
     except ValueError:
-        return {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
+        return _refused("MalformedDetail", "Detail is malformed.")
     if not isinstance(event["detail"], dict):
-        return {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
-    rules.check_bus(tx, bus)
+        return _refused("MalformedDetail", "Detail is malformed.")
+    if not rules.has_bus(tx, bus):  # an entry for no bus is taken, as AWS does, and leads nowhere
+        return {"EventId": event["id"]}
     event["account"] = call.caller.account or event["account"]  # the sender's, whose bus it may be
-    publish(tx, call.config, bus, event)
+    publish(tx, call.config, bus, event, Told(entry.get("TraceHeader") or ""))
     return {"EventId": event["id"]}
+
+
+def _refused(code: str, message: str) -> Document:
+    return {"ErrorCode": code, "ErrorMessage": message}
 
 
 def _rules(view: View, bus: str) -> list[Document]:
     rows = view.all("SELECT document FROM event_rules WHERE bus = ? ORDER BY name", (bus,))
     return [orjson.loads(row["document"]) for row in rows]
-
-
-@lru_cache(maxsize=512)
-def _compiled(pattern: str) -> Any:
-    return compile_pattern(pattern)
 
 
 def _size(entry: Document) -> int:

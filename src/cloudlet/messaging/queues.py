@@ -192,6 +192,11 @@ def set_queue_attributes(call: Call, tx: Transaction) -> None:
     _check(call, tx, attributes, queue.name)
     if "FifoQueue" in attributes and not queue.is_fifo:
         raise _invalid("Modifying queue type is not supported.")
+    change(call, tx, queue, attributes)
+
+
+def change(call: Call, tx: Transaction, queue: Queue, attributes: dict[str, str]) -> None:
+    """An empty value takes an attribute away."""
     merged = {k: v for k, v in (queue.attributes | attributes).items() if v != ""}
     tx.run(
         "UPDATE queues SET attributes = ?, modified_ms = ? WHERE name = ?",

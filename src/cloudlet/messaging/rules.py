@@ -1,6 +1,6 @@
 """EventBridge: rules and their targets. Their buses are in `buses`.
 
-Archives, API destinations and global endpoints are absent.
+Global endpoints and partners' event sources are absent.
 https://docs.aws.amazon.com/eventbridge/latest/APIReference/
 """
 
@@ -11,7 +11,7 @@ import orjson
 
 from cloudlet.call import Call, Output
 from cloudlet.config import Config
-from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.errors import AwsError, NotImplementedByCloudlet, refuse
 from cloudlet.events.patterns import InvalidPattern, compile_pattern
 from cloudlet.messaging import expressions, inputs
 from cloudlet.store.database import Transaction, View
@@ -19,13 +19,14 @@ from cloudlet.store.database import Transaction, View
 TOPIC = "schedules"
 _NAME = re.compile(r"[.\-_A-Za-z0-9]{1,64}")
 _TARGETS_MAX = 5
-_TARGET_SERVICES = ("lambda", "sqs", "events")
+_TARGET_SERVICES = (
+    *("lambda", "sqs", "events", "sns", "kinesis", "logs", "api-destination", "execute-api"),
+)
+_WITH_ROLE = ("kinesis", "api-destination")  # which know no policies that would name EventBridge
 _ABSENT_IN_TARGETS = (
     "AppSyncParameters",
     "BatchParameters",
     "EcsParameters",
-    "HttpParameters",
-    "KinesisParameters",
     "RedshiftDataParameters",
     "RunCommandParameters",
     "SageMakerPipelineParameters",
@@ -42,10 +43,23 @@ def rule_arn(config: Config, bus: str, name: str) -> str:
     return config.arn("events", f"rule/{name}" if bus == "default" else f"rule/{bus}/{name}")
 
 
+def has_bus(view: View, bus: str) -> bool:
+    return bus == "default" or bool(view.value("SELECT 1 FROM event_buses WHERE name = ?", (bus,)))
+
+
 def check_bus(view: View, bus: str) -> None:
-    known = view.value("SELECT 1 FROM event_buses WHERE name = ?", (bus,))
-    if bus != "default" and known is None:
+    if not has_bus(view, bus):
         raise missing(f"Event bus {bus} does not exist.")
+
+
+def service_of(arn: str) -> str:
+    """The part of an ARN that says what kind of target it is; "" of what is not one."""
+    parts = arn.split(":", 5)
+    if len(parts) < 6 or parts[0] != "arn":
+        return ""
+    if parts[2] == "events":
+        return "api-destination" if parts[5].startswith("api-destination/") else "events"
+    return "aws-sdk" if parts[5].startswith("aws-sdk:") else parts[2]
 
 
 def put_rule(call: Call, tx: Transaction) -> Output:
@@ -67,10 +81,8 @@ def put_rule(call: Call, tx: Transaction) -> Output:
         except expressions.InvalidExpression:
             raise invalid("Parameter ScheduleExpression is not valid.") from None
     if pattern:
-        _check_pattern(pattern)
+        check_pattern(pattern)
     state = call.params.get("State") or "ENABLED"
-    if state not in ("ENABLED", "DISABLED"):
-        raise NotImplementedByCloudlet(f"A rule with State {state}")
     document: Document = {
         "Name": name,
         "Arn": rule_arn(call.config, bus, name),
@@ -169,7 +181,7 @@ def list_targets_by_rule(call: Call, view: View) -> Output:
 
 def test_event_pattern(call: Call, view: View) -> Output:
     """Whether an event would match a pattern."""
-    predicate = _check_pattern(call.params["EventPattern"])
+    predicate = check_pattern(call.params["EventPattern"])
     try:
         event = orjson.loads(call.params["Event"])
     except ValueError:
@@ -216,7 +228,7 @@ def missing(message: str) -> AwsError:
 
 def _save(call: Call, tx: Transaction, document: Document, tags: str | None) -> None:
     expression, due_ms = document.get("ScheduleExpression"), None
-    if expression and document["State"] == "ENABLED":
+    if expression and document["State"] != "DISABLED":
         due_ms = expressions.next_ms(expression, "UTC", call.now_ms, call.now_ms)
     tx.run(
         "INSERT INTO event_rules (bus, name, document, tags, due_ms)"
@@ -234,7 +246,7 @@ def _save(call: Call, tx: Transaction, document: Document, tags: str | None) -> 
     tx.touch(TOPIC)
 
 
-def _check_pattern(pattern: str) -> Any:
+def check_pattern(pattern: str) -> Any:
     try:
         return compile_pattern(pattern)
     except InvalidPattern as error:
@@ -244,27 +256,30 @@ def _check_pattern(pattern: str) -> Any:
 
 
 def _check_target(target: Document) -> None:
-    arn = target["Arn"].split(":")
-    if len(arn) < 6 or arn[0] != "arn":
+    arn, service = target["Arn"], service_of(target["Arn"])
+    if not service:
         raise invalid(
-            f"Parameter {target['Arn']} is not valid. Reason: Provided Arn is not in "
-            "correct format."
+            f"Parameter {arn} is not valid. Reason: Provided Arn is not in correct format."
         )
-    if arn[2] not in _TARGET_SERVICES:
-        raise NotImplementedByCloudlet(f"A rule's target of the service {arn[2]}")
-    for member in _ABSENT_IN_TARGETS:
-        if target.get(member):
-            raise NotImplementedByCloudlet(f"{member} of a rule's target")
+    if service not in _TARGET_SERVICES:
+        raise NotImplementedByCloudlet(f"A rule's target of the service {service}")
+    refuse(target, *_ABSENT_IN_TARGETS, what="{} of a rule's target")
+    if service in _WITH_ROLE and not target.get("RoleArn"):
+        raise invalid(f"RoleArn is required for target {arn}.")
+    if arn.endswith(".fifo") and service == "sqs" and not target.get("SqsParameters"):
+        raise invalid(f"Parameter(s) SqsParameters must be specified for target: {target['Id']}.")
     given = [m for m in ("Input", "InputPath", "InputTransformer") if target.get(m)]
     if len(given) > 1:
         raise invalid(
             f"Only one of Input, InputPath, or InputTransformer must be provided for target "
             f"{target['Id']}."
         )
+    if given and service == "events":
+        raise NotImplementedByCloudlet(f"{given[0]} of a target that is an event bus")
     try:
         inputs.check(target)
     except ValueError as error:
-        raise invalid(f"Target {target['Id']}: {error}") from None
+        raise invalid(f"{error}") from None
 
 
 def _retag(call: Call, tx: Transaction, change: Any) -> None:

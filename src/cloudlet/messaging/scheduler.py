@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/scheduler/latest/APIReference/
 """
 
+import hashlib
 import re
 from datetime import datetime
 from typing import Any
@@ -10,30 +11,42 @@ from typing import Any
 import orjson
 
 from cloudlet.call import Call, Output
-from cloudlet.errors import AwsError, NotImplementedByCloudlet
-from cloudlet.messaging import expressions
-from cloudlet.messaging.rules import TOPIC
+from cloudlet.errors import AwsError, NotImplementedByCloudlet, refuse
+from cloudlet.messaging import expressions, sdk_targets
+from cloudlet.messaging.rules import TOPIC, service_of
 from cloudlet.store.database import Transaction, View
 
 _NAME = re.compile(r"[0-9a-zA-Z-_.]{1,64}")
-_TARGET_SERVICES = ("lambda", "sqs")
+# services with a target of their own, and what that must have; others are universal targets
+_TARGETS = {
+    "lambda": "",
+    "sqs": "",
+    "sns": "",
+    "events": "EventBridgeParameters",
+    "kinesis": "KinesisParameters",
+    "aws-sdk": "",
+}
 _ABSENT_IN_TARGETS = (
     "EcsParameters",
-    "EventBridgeParameters",
     "EventBridgePutEventsV2Parameters",
     "EventBridgePutRawEventsParameters",
-    "KinesisParameters",
     "SageMakerPipelineParameters",
 )
+_INPUT_BYTES_MAX = 262_144
+_MINUTE_MS = 60_000
 Document = dict[str, Any]
 
 
 def create_schedule(call: Call, tx: Transaction) -> Output:
+    """The same again with the same token answers as the first time."""
     group, name = _key(call)
     _check_group(tx, group)
-    if tx.value("SELECT 1 FROM schedules WHERE group_name = ? AND name = ?", (group, name)):
-        raise AwsError("ConflictException", f"Schedule {name} already exists.", 409)
-    return _save(call, tx, call.now_ms)
+    row = tx.one("SELECT * FROM schedules WHERE group_name = ? AND name = ?", (group, name))
+    if row is None:
+        return _save(call, tx, call.now_ms)
+    if row["token"] is not None and row["token"] == call.params.get("ClientToken"):
+        return {"ScheduleArn": orjson.loads(row["document"])["Arn"]}
+    raise AwsError("ConflictException", f"Schedule {name} already exists.", 409)
 
 
 def update_schedule(call: Call, tx: Transaction) -> Output:
@@ -54,6 +67,8 @@ def delete_schedule(call: Call, tx: Transaction) -> None:
 
 def list_schedules(call: Call, view: View) -> Output:
     params = call.params
+    if params.get("GroupName"):
+        _check_group(view, params["GroupName"])
     found = []
     for row in view.rows("SELECT document FROM schedules ORDER BY group_name, name"):
         document = orjson.loads(row["document"])
@@ -100,6 +115,38 @@ def delete_schedule_group(call: Call, tx: Transaction) -> None:
     tx.run("DELETE FROM schedule_groups WHERE name = ?", (name,))
 
 
+def tag_resource(call: Call, tx: Transaction) -> None:
+    added = {tag["Key"]: tag["Value"] for tag in call.params["Tags"]}
+    _save_tags(call, tx, _tags(call, tx) | added)
+
+
+def untag_resource(call: Call, tx: Transaction) -> None:
+    gone = set(call.params["TagKeys"])
+    _save_tags(call, tx, {k: v for k, v in _tags(call, tx).items() if k not in gone})
+
+
+def list_tags_for_resource(call: Call, view: View) -> Output:
+    return {"Tags": [{"Key": k, "Value": v} for k, v in _tags(call, view).items()]}
+
+
+def _tags(call: Call, view: View) -> dict[str, str]:
+    """Groups alone have tags; the default one has a row once it has some."""
+    name = call.params["ResourceArn"].rpartition("/")[2]
+    _check_group(view, name)
+    text = view.value("SELECT tags FROM schedule_groups WHERE name = ?", (name,))
+    tags: dict[str, str] = orjson.loads(text or "{}")
+    return tags
+
+
+def _save_tags(call: Call, tx: Transaction, tags: dict[str, str]) -> None:
+    tx.run(
+        "INSERT INTO schedule_groups (name, created_ms, modified_ms, tags) VALUES (?, 0, ?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET tags = excluded.tags, modified_ms ="
+        " excluded.modified_ms",
+        (call.params["ResourceArn"].rpartition("/")[2], call.now_ms, orjson.dumps(tags).decode()),
+    )
+
+
 def _key(call: Call) -> tuple[str, str]:
     return call.params.get("GroupName") or "default", call.params["Name"]
 
@@ -121,7 +168,7 @@ def _check_group(view: View, name: str) -> None:
 
 
 def _groups(call: Call, view: View) -> list[Document]:
-    rows = view.all("SELECT * FROM schedule_groups ORDER BY name")
+    rows = view.all("SELECT * FROM schedule_groups WHERE name <> 'default' ORDER BY name")
     stored = [(row["name"], row["created_ms"], row["modified_ms"]) for row in rows]
     return [
         {
@@ -155,22 +202,41 @@ def _save(call: Call, tx: Transaction, created_ms: int) -> Output:
         "FlexibleTimeWindow": params["FlexibleTimeWindow"],
         "ActionAfterCompletion": params.get("ActionAfterCompletion") or "NONE",
     }
+    turn_ms = _first_turn_ms(document, call.now_ms)
     tx.run(
-        "INSERT OR REPLACE INTO schedules (group_name, name, document, due_ms) VALUES (?, ?, ?, ?)",
-        (group, name, orjson.dumps(document).decode(), _first_due_ms(document, call.now_ms)),
+        "INSERT OR REPLACE INTO schedules (group_name, name, document, due_ms, turn_ms, token)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            *(group, name, orjson.dumps(document).decode()),
+            *(due_of(document, turn_ms), turn_ms, params.get("ClientToken")),
+        ),
     )
     tx.touch(TOPIC)
     return {"ScheduleArn": document["Arn"]}
 
 
-def _first_due_ms(document: Document, now_ms: int) -> int | None:
+def window_ms(document: Document) -> int:
+    """How much later than its turn a schedule may be fired."""
+    return int(document["FlexibleTimeWindow"].get("MaximumWindowInMinutes") or 0) * _MINUTE_MS
+
+
+def due_of(document: Document, turn_ms: int | None) -> int | None:
+    """A turn's own moment within the window: any, but the same whoever asks."""
+    span_ms = window_ms(document)
+    if turn_ms is None or not span_ms:
+        return turn_ms
+    digest = hashlib.sha256(f"{document['Arn']} {turn_ms}".encode()).digest()
+    return turn_ms + int.from_bytes(digest[:8]) % span_ms
+
+
+def _first_turn_ms(document: Document, now_ms: int) -> int | None:
     if document["State"] != "ENABLED":
         return None
     start_ms = max(now_ms, int((document["StartDate"] or 0) * 1000))
-    due_ms = expressions.first_ms(
+    turn_ms = expressions.first_ms(
         document["ScheduleExpression"], document["ScheduleExpressionTimezone"], start_ms
     )
-    return in_time(document, due_ms)
+    return in_time(document, turn_ms)
 
 
 def in_time(document: Document, due_ms: int | None) -> int | None:
@@ -196,13 +262,41 @@ def _check(params: Document) -> None:
         raise _invalid("MaximumWindowInMinutes is required for a FLEXIBLE time window.")
     if window["Mode"] == "OFF" and window.get("MaximumWindowInMinutes"):
         raise _invalid("MaximumWindowInMinutes must not be set when the mode is OFF.")
-    target = params["Target"]
-    service = target["Arn"].split(":")[2] if target["Arn"].count(":") >= 5 else ""
-    if service not in _TARGET_SERVICES:
-        raise NotImplementedByCloudlet(f"A schedule's target {target['Arn']}")
-    for member in _ABSENT_IN_TARGETS:
-        if target.get(member):
-            raise NotImplementedByCloudlet(f"{member} of a schedule's target")
+    start, end = _seconds(params.get("StartDate")), _seconds(params.get("EndDate"))
+    if start is not None and end is not None and start >= end:
+        raise _invalid("The StartDate must come before the EndDate.")
+    _check_target(params["Target"])
+
+
+def _check_target(target: Document) -> None:
+    arn = target["Arn"]
+    service = service_of(arn)
+    if not service:
+        raise _invalid(f"Provided Arn {arn} is not in correct format.")
+    if service not in _TARGETS:
+        raise NotImplementedByCloudlet(f"A schedule's target {arn}")
+    refuse(target, *_ABSENT_IN_TARGETS, what="{} of a schedule's target")
+    text = target.get("Input") or ""
+    if len(text.encode()) > _INPUT_BYTES_MAX:
+        raise _invalid(f"Input must be at most {_INPUT_BYTES_MAX} bytes.")
+    needed = _TARGETS[service]
+    if needed and not target.get(needed):
+        raise _invalid(f"{needed} must be specified for the target {arn}.")
+    if service in ("events", "lambda", "aws-sdk") and text:
+        _check_json(text)
+    if service == "events" and not text:
+        raise _invalid(f"Input must be specified for the target {arn}.")
+    if service == "aws-sdk":
+        sdk_targets.parse(arn)
+    if service == "sqs" and arn.endswith(".fifo") and not target.get("SqsParameters"):
+        raise _invalid(f"SqsParameters must be specified for the FIFO queue {arn}.")
+
+
+def _check_json(text: str) -> None:
+    try:
+        orjson.loads(text)
+    except ValueError:
+        raise _invalid("Input is not valid JSON.") from None
 
 
 def _seconds(moment: Any) -> float | None:

@@ -91,4 +91,38 @@ CREATE TABLE IF NOT EXISTS schedules (
     PRIMARY KEY (group_name, name)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS schedules_due ON schedules (due_ms) WHERE due_ms IS NOT NULL;
+ALTER TABLE schedules ADD COLUMN turn_ms INTEGER;  -- whose the due time is, within its window
+ALTER TABLE schedules ADD COLUMN token TEXT;       -- of the client that created it
+CREATE TABLE IF NOT EXISTS event_archives (
+    name     TEXT PRIMARY KEY,
+    bus      TEXT NOT NULL,
+    document TEXT NOT NULL                  -- members of DescribeArchive, JSON
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS archived_events (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    archive TEXT NOT NULL REFERENCES event_archives ON DELETE CASCADE,
+    time_ms INTEGER NOT NULL,               -- the event's own
+    kept_ms INTEGER NOT NULL,
+    event   BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS archived_events_time ON archived_events (archive, time_ms, id);
+CREATE TABLE IF NOT EXISTS event_replays (
+    name       TEXT PRIMARY KEY,
+    archive    TEXT NOT NULL,
+    is_running INTEGER NOT NULL,
+    time_ms    INTEGER NOT NULL,            -- of the last event that was replayed, and its id
+    event_id   INTEGER NOT NULL DEFAULT 0,
+    last_id    INTEGER NOT NULL,            -- of the events that were kept at the start
+    document   TEXT NOT NULL                -- members of DescribeReplay, JSON
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS event_connections (
+    name     TEXT PRIMARY KEY,
+    document TEXT NOT NULL,                 -- what is told of it, JSON
+    key      TEXT,                          -- wrapped
+    secret   BLOB                           -- all its parameters, sealed
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS api_destinations (
+    name     TEXT PRIMARY KEY,
+    document TEXT NOT NULL
+) WITHOUT ROWID;
 """

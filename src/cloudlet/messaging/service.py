@@ -6,13 +6,18 @@ from cloudlet.call import Cloud
 from cloudlet.events.delivery import Delivery
 from cloudlet.events.timers import Timers
 from cloudlet.messaging import (
+    api_destinations,
+    archives,
     buses,
+    event_connections,
     messages,
     metrics,
     permissions,
     publishing,
+    queue_permissions,
     queues,
     redrive,
+    replays,
     rules,
     scheduler,
 )
@@ -36,12 +41,15 @@ class MessagingState:
     targets: Targets
     timers: Timers
     mover: redrive.Mover
+    replayer: replays.Replayer
 
     @classmethod
     def of(cls, cloud: Cloud, timers: Timers) -> "MessagingState":
         firing = Firing(cloud.config, cloud.database, timers)
         mover = redrive.Mover(cloud.config, cloud.database, timers)
-        return cls(cloud, Arrivals(cloud.database), firing, Targets(cloud), timers, mover)
+        replayer = replays.Replayer(cloud.config, cloud.database, timers)
+        arrivals, targets = Arrivals(cloud.database), Targets(cloud)
+        return cls(cloud, arrivals, firing, targets, timers, mover, replayer)
 
     def register(self, delivery: Delivery) -> None:
         delivery.register("sqs", self.targets.queue)
@@ -53,18 +61,21 @@ class MessagingState:
         self.arrivals.start()
         self.firing.start()
         self.mover.start()
+        self.replayer.start()
         self.timers.every(_SWEEP_S, self._sweep)
         self.timers.every(_MEASURE_S, lambda: metrics.measure(self.cloud))
 
     async def _sweep(self) -> None:
-        await self.cloud.database.write(lambda tx: messages.sweep(tx, self.cloud.config.now_ms()))
+        now_ms = self.cloud.config.now_ms()
+        await self.cloud.database.write(lambda tx: messages.sweep(tx, now_ms))
+        await self.cloud.database.write(lambda tx: archives.sweep(tx, now_ms))
 
 
 def service(state: MessagingState | None = None) -> list[Service]:
     return [
         Service(
             "sqs",
-            operations(models.operation_names("sqs"), queues, messages, redrive),
+            operations(models.operation_names("sqs"), queues, queue_permissions, messages, redrive),
             permissions.sqs,
             permissions.queue_policies,
             state=state.arrivals if state else None,
@@ -72,7 +83,11 @@ def service(state: MessagingState | None = None) -> list[Service]:
         ),
         Service(
             "events",
-            operations(models.operation_names("events"), buses, rules, publishing),
+            operations(
+                models.operation_names("events"),
+                *(buses, rules, publishing, archives, replays),
+                *(event_connections, api_destinations),
+            ),
             permissions.events,
             permissions.bus_policies,
         ),

@@ -10,23 +10,38 @@ import logging
 
 import orjson
 
-from cloudlet.call import Caller, Cloud, Params, Requirement
+from cloudlet.call import Caller, Cloud, Params
 from cloudlet.errors import AwsError
 from cloudlet.events import outbox
 from cloudlet.events.delivery import DONE, Done, Later, Outcome
 from cloudlet.events.outbox import Fact
-from cloudlet.messaging import messages, publishing, queues
-from cloudlet.policy.evaluation import evaluate
+from cloudlet.messaging import calls, firing, inputs, messages, metrics, publishing, queues
+from cloudlet.messaging.rules import service_of
+from cloudlet.messaging.web_calls import Web
 from cloudlet.store.database import Transaction
 
 _log = logging.getLogger(__name__)
 _RETRIES_MAX = 185
 _AGE_MAX_S = 86_400
 _BACK_OFF_MAX_S = 600
-_FINAL = {
-    "AccessDenied", "AccessDeniedException", "ResourceNotFoundException", "QueueDoesNotExist",
-    "MissingParameter", "InvalidParameterValue",
+_RETRIED = {  # of those that are the caller's fault by their status
+    "ThrottlingException", "TooManyRequestsException", "Throttling", "KMSThrottlingException",
+    "ProvisionedThroughputExceededException", "THROTTLING", "ERROR_FROM_TARGET",
+    "LimitExceededException", "OverLimit", "ConcurrentModificationException",
 }  # fmt: skip
+# EventBridge's own words for what targets' services say
+_CODES = {
+    "AccessDenied": "NO_PERMISSIONS",
+    "AccessDeniedException": "NO_PERMISSIONS",
+    "AuthorizationError": "NO_PERMISSIONS",
+    "ResourceNotFoundException": "NO_RESOURCE",
+    "NotFound": "NO_RESOURCE",
+    "QueueDoesNotExist": "NO_RESOURCE",
+    "InvalidRequestContentException": "INVALID_JSON",
+    "ThrottlingException": "THROTTLING",
+    "TooManyRequestsException": "THROTTLING",
+    "ProvisionedThroughputExceededException": "THROTTLING",
+}
 
 
 class Targets:
@@ -35,6 +50,7 @@ class Targets:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
+        self._web = Web(cloud)
 
     async def event(self, fact: Fact) -> Outcome:
         """A fact for a rule or a schedule goes to its target; one for a bus is published on it."""
@@ -45,6 +61,7 @@ class Targets:
             await self._call(fact)
         except AwsError as error:
             return self._failed(fact, error)
+        metrics.invoked(self._cloud.meter, fact, None)
         return DONE
 
     async def queue(self, fact: Fact) -> Outcome:
@@ -58,10 +75,11 @@ class Targets:
                 ),
             }
             caller = Caller("service", principal, self._cloud.config.account, context=source)
+            params: Params = {"MessageBody": fact.payload.decode()}
             try:
-                await self._send(fact.target, fact, caller)
+                await calls.send(self._cloud, fact.target, params, fact, caller)
             except AwsError as error:
-                if error.code not in _FINAL:
+                if not _is_final(error):
                     raise
                 _log.error("an event of %s for %s is dropped: %s", fact.source, fact.target, error)
             return DONE
@@ -91,42 +109,20 @@ class Targets:
 
     async def _call(self, fact: Fact) -> None:
         target = fact.attributes["target"]
-        caller = await self._caller(fact)
-        service = target.split(":")[2]
-        if service == "lambda":
-            params: Params = {
-                "FunctionName": target,
-                "InvocationType": "Event",
-                "Payload": fact.payload,
-            }
-            await self._cloud.invoke("lambda", "Invoke", params, caller)
-        elif service == "sqs":
-            await self._send(target, fact, caller)
-        else:
-            requirement = Requirement("events:PutEvents", target)
-            if caller.kind == "role" and not evaluate(caller, requirement, {}).is_allowed:
-                raise AwsError("AccessDeniedException", f"The role may not put events on {target}")
-            await self._cloud.database.write(
-                lambda tx: outbox.put(
-                    tx,
-                    target,
-                    fact.payload,
-                    source=fact.source,
-                    now_ms=self._cloud.config.now_ms(),
-                )
-            )
-
-    async def _send(self, arn: str, fact: Fact, caller: Caller) -> None:
-        url = queues.url(self._cloud.config, _name(arn), arn.split(":")[4])
-        params: Params = {"QueueUrl": url, "MessageBody": fact.payload.decode()}
-        params |= fact.attributes.get("sqs") or {}  # the group in a FIFO queue
-        if "trace_id" in fact.attributes:
-            trace = {"DataType": "String", "StringValue": fact.attributes["trace_id"]}
-            params["MessageSystemAttributes"] = {"AWSTraceHeader": trace}
-        await self._cloud.invoke("sqs", "SendMessage", params, caller)
+        is_rules = fact.attributes["principal"] == "events.amazonaws.com"
+        event = orjson.loads(fact.payload) if is_rules else None
+        payload = fact.payload
+        if event is not None:
+            payload = inputs.render(target, event, fact.source, fact.attributes["received_ms"])
+        elif target.get("Input"):
+            payload = firing.filled(fact.payload.decode(), fact)
+        call = calls.Invocation(
+            self._cloud, fact, target, payload, await self._caller(fact), event, self._web
+        )
+        await calls.KINDS[service_of(call.arn)](call)
 
     async def _caller(self, fact: Fact) -> Caller:
-        role = fact.attributes.get("role")
+        role = fact.attributes["target"].get("RoleArn")
         account = self._cloud.config.account
         service = Caller(
             "service",
@@ -137,24 +133,23 @@ class Targets:
         return await assume(self._cloud, role, service) if role else service
 
     def _failed(self, fact: Fact, error: AwsError) -> Outcome:
-        retry = fact.attributes.get("retry") or {}
-        attempts_max = retry.get("MaximumRetryAttempts", _RETRIES_MAX)
-        age_max_s = retry.get("MaximumEventAgeInSeconds", _AGE_MAX_S)
+        target = fact.attributes["target"]
+        retry = target.get("RetryPolicy") or {}
         age_s = (self._cloud.config.now_ms() - fact.created_ms) / 1000
-        is_final = error.code in _FINAL or fact.attempts >= attempts_max or age_s >= age_max_s
-        if not is_final:
-            return Later(min(_BACK_OFF_MAX_S, 2**fact.attempts))
-        _log.error("%s cannot reach %s: %s", fact.source, fact.attributes["target"], error)
-        grave = fact.attributes.get("dead_letter")
+        exhausted = ""
+        if fact.attempts >= retry.get("MaximumRetryAttempts", _RETRIES_MAX):
+            exhausted = "MaximumRetryAttempts"
+        elif age_s >= retry.get("MaximumEventAgeInSeconds", _AGE_MAX_S):
+            exhausted = "MaximumEventAgeInSeconds"
+        metrics.invoked(self._cloud.meter, fact, error)
+        if not exhausted and not _is_final(error):
+            return Later(_pause_s(fact, error))
+        metrics.failed(self._cloud.meter, fact)
+        _log.error("%s cannot reach %s: %s", fact.source, target["Arn"], error)
+        grave = (target.get("DeadLetterConfig") or {}).get("Arn")
         if not grave:
             return DONE
-        attributes = {
-            "RULE_ARN": fact.source,
-            "TARGET_ARN": fact.attributes["target"],
-            "ERROR_CODE": error.code,
-            "ERROR_MESSAGE": error.message,
-            "RETRY_ATTEMPTS": str(fact.attempts),
-        }
+        attributes = _dead(fact, error, exhausted)
         described = {k: {"DataType": "String", "StringValue": v} for k, v in attributes.items()}
         return Done(
             lambda tx: outbox.put(
@@ -166,6 +161,38 @@ class Targets:
                 attributes={"message_attributes": described},
             )
         )
+
+
+def _is_final(error: AwsError) -> bool:
+    """What another attempt would not change."""
+    return error.status < 500 and error.code not in _RETRIED
+
+
+def _pause_s(fact: Fact, error: AwsError) -> float:
+    asked = str(error.fields.get("retry_after") or "")
+    pause_s = float(asked) if asked.isdigit() else 0.0
+    return min(_BACK_OFF_MAX_S, max(pause_s, 2.0 ** min(fact.attempts, 10)))
+
+
+def _dead(fact: Fact, error: AwsError, exhausted: str) -> dict[str, str]:
+    """What a dead letter says of itself: of a rule and of a schedule not quite the same."""
+    attributes = {
+        "TARGET_ARN": fact.attributes["target"]["Arn"],
+        "ERROR_MESSAGE": error.message or "-",
+        "RETRY_ATTEMPTS": str(fact.attempts),
+    }
+    if exhausted:
+        attributes["EXHAUSTED_RETRY_CONDITION"] = exhausted
+    if fact.attributes["principal"] == "events.amazonaws.com":
+        code = _CODES.get(error.code, error.code if error.code.isupper() else "SDK_CLIENT_ERROR")
+        return attributes | {"RULE_ARN": fact.source, "ERROR_CODE": code}
+    return attributes | {
+        "SCHEDULE_ARN": fact.source,
+        "SCHEDULED_TIME": publishing.timestamp(fact.attributes["turn_ms"] / 1000),
+        "EXECUTION_ID": fact.attributes["execution_id"],
+        "ERROR_CODE": error.code,
+        "IS_PAYLOAD_TRUNCATED": "false",
+    }
 
 
 async def assume(cloud: Cloud, role_arn: str, service: Caller) -> Caller:

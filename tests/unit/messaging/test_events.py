@@ -44,7 +44,7 @@ def test_events_reach_matching_rules(bench: Bench) -> None:
     assert output["Entries"][2]["ErrorCode"] == "MalformedDetail"
     (fact,) = bench.facts()
     assert fact.target == arn
-    assert fact.attributes["target"] == FUNCTION
+    assert fact.attributes["target"]["Arn"] == FUNCTION
     event = orjson.loads(fact.payload)
     assert event["detail"] == {"n": 1}
     assert event["detail-type"] == "order"
@@ -83,8 +83,8 @@ def test_disabled_rules_are_silent(bench: Bench) -> None:
 )
 def test_inputs(target: dict[str, Any], payload: bytes) -> None:
     event = {"time": "t", "detail": {"n": 1, "list": ["a"]}}
-    inputs.check(target)
-    assert inputs.render(target, event, "arn:rule/x") == payload
+    inputs.check({"Id": "1", **target})
+    assert inputs.render({"Id": "1", **target}, event, "arn:rule/x", 0) == payload
 
 
 def test_wrong_rules_and_targets(bench: Bench) -> None:
@@ -96,7 +96,7 @@ def test_wrong_rules_and_targets(bench: Bench) -> None:
     assert schedule.value.code == "ValidationException"
     put_rule(bench)
     with pytest.raises(NotImplementedByCloudlet):
-        arn = "arn:aws:sns:us-east-1:000000000000:topic"
+        arn = "arn:aws:states:us-east-1:000000000000:stateMachine:x"
         bench.call(rules.put_targets, Rule="orders", Targets=[{"Id": "2", "Arn": arn}])
     with pytest.raises(AwsError) as used:
         bench.call(rules.delete_rule, Name="orders")
@@ -159,7 +159,7 @@ def test_one_time_schedule_is_deleted_afterwards(bench: Bench) -> None:
     bench.database.write_now(lambda tx: firing.fire_due(tx, bench.config))
     (fact,) = bench.facts()
     assert fact.payload == b"{}"
-    assert fact.attributes["role"] == "arn:aws:iam::000000000000:role/r"
+    assert fact.attributes["target"]["RoleArn"] == "arn:aws:iam::000000000000:role/r"
     with pytest.raises(AwsError) as gone:
         bench.call(scheduler.get_schedule, Name="job")
     assert (gone.value.code, gone.value.status) == ("ResourceNotFoundException", 404)
@@ -191,10 +191,11 @@ def test_failed_delivery_is_retried_then_buried(bench: Bench) -> None:
     grave = "arn:aws:sqs:us-east-1:000000000000:grave"
     put_rule(bench, DeadLetterConfig={"Arn": grave}, RetryPolicy={"MaximumRetryAttempts": 2})
     bench.call(publishing.put_events, Entries=[entry()])
-    codes = iter(["ServiceException", "AccessDeniedException"])
+    errors = iter([("ServiceException", 500), ("AccessDeniedException", 403)])
 
     def refuse(params: Any) -> Any:
-        raise AwsError(next(codes), "no", 500)
+        code, status = next(errors)
+        raise AwsError(code, "no", status)
 
     bench.answers["Invoke"] = refuse
     (fact,) = bench.facts()
@@ -208,7 +209,7 @@ def test_failed_delivery_is_retried_then_buried(bench: Bench) -> None:
     buried = bench.facts()[-1]
     assert buried.target == grave
     code = buried.attributes["message_attributes"]["ERROR_CODE"]
-    assert code["StringValue"] == "AccessDeniedException"
+    assert code["StringValue"] == "NO_PERMISSIONS"
 
 
 def test_events_from_services_reach_the_bus(bench: Bench) -> None:
@@ -250,18 +251,15 @@ def test_a_target_may_name_a_group_and_a_role(bench: Bench) -> None:
     assert (sent, params["MessageGroupId"]) == ("SendMessage", "g")
 
 
-def test_a_bus_as_target_needs_the_roles_permission(bench: Bench) -> None:
-    bus = "arn:aws:events:us-east-1:000000000000:event-bus/other"
-    role = "arn:aws:iam::000000000000:role/r"
-    put_rule(bench, Arn=bus, RoleArn=role, RetryPolicy={"MaximumRetryAttempts": 0})
-    bench.answers["AssumeRole"] = {"Credentials": {"AccessKeyId": "ASIAROLE"}}
-    for action, count in (("events:PutRule", 0), ("events:PutEvents", 1)):
-        policy = {"Statement": [{"Effect": "Allow", "Action": action, "Resource": bus}]}
-        caller = Caller("role", f"{role}/s", "000000000000", policies=(policy,))
-        bench.cloud.caller_of = {"ASIAROLE": caller}.get
-        bench.call(publishing.put_events, Entries=[entry()])
-        asyncio.run(Targets(bench.cloud).event(bench.facts()[-1]))
-        assert [fact.target for fact in bench.facts()].count(bus) == count
+def test_a_bus_as_target_gets_the_event_as_it_is(bench: Bench) -> None:
+    bus = "arn:aws:events:us-east-1:111122223333:event-bus/other"
+    put_rule(bench, Arn=bus)
+    bench.answers["PutEvents"] = {"Entries": [{"EventId": "1"}]}
+    sent = bench.call(publishing.put_events, Entries=[entry()])["Entries"][0]
+    assert asyncio.run(Targets(bench.cloud).event(bench.facts()[0])) is DONE
+    ((_, operation, params),) = bench.invoked
+    assert operation == "PutEvents" and params["Entries"][0]["EventBusName"] == bus
+    assert params["Entries"][0]["_event"]["id"] == sent["EventId"]
 
 
 def test_bus_policies(bench: Bench) -> None:
