@@ -1,4 +1,4 @@
-"""AWS::Kinesis::Stream.
+"""AWS::Kinesis::Stream, AWS::Kinesis::StreamConsumer and AWS::Kinesis::ResourcePolicy.
 
 See https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_Kinesis.html.
 """
@@ -77,6 +77,38 @@ async def _delete_stream(ctx: Context, name: str, properties: Properties) -> Non
     await ctx.call("kinesis", "DeleteStream", StreamName=name, EnforceConsumerDeletion=True)
 
 
+async def _create_consumer(ctx: Context, properties: Properties) -> Known:
+    names = {key: properties[key] for key in ("ConsumerName", "StreamARN")}
+    made = (await ctx.call("kinesis", "RegisterStreamConsumer", **names))["Consumer"]
+    arn = made["ConsumerARN"]
+    await ctx.begin(arn)
+    await _TAGS.update(ctx, arn, properties, {})
+    return Known(arn, {key: str(value) for key, value in {**made, **names}.items()})
+
+
+async def _update_consumer(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
+    await _TAGS.update(ctx, known.physical_id, new, old)
+    return known
+
+
+async def _delete_consumer(ctx: Context, arn: str, properties: Properties) -> None:
+    await ctx.call("kinesis", "DeregisterStreamConsumer", ConsumerARN=arn)
+
+
+async def _put_policy(ctx: Context, properties: Properties) -> Known:
+    arn, text = properties["ResourceArn"], shapes.text(properties["ResourcePolicy"])
+    await ctx.call("kinesis", "PutResourcePolicy", ResourceARN=arn, Policy=text)
+    return Known(arn)
+
+
+async def _update_policy(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
+    return await _put_policy(ctx, new)
+
+
+async def _delete_policy(ctx: Context, arn: str, properties: Properties) -> None:
+    await ctx.call("kinesis", "DeleteResourcePolicy", ResourceARN=arn)
+
+
 KINDS = (
     Kind(
         "AWS::Kinesis::Stream",
@@ -87,5 +119,23 @@ KINDS = (
         fixed=words("Name"),
         name="Name",
         check=_check_stream,
+    ),
+    Kind(
+        "AWS::Kinesis::StreamConsumer",
+        words("ConsumerName StreamARN Tags"),
+        _create_consumer,
+        _delete_consumer,
+        _update_consumer,
+        fixed=words("ConsumerName StreamARN"),
+        required=words("ConsumerName StreamARN"),
+    ),
+    Kind(
+        "AWS::Kinesis::ResourcePolicy",
+        words("ResourceArn ResourcePolicy"),
+        _put_policy,
+        _delete_policy,
+        _update_policy,
+        fixed=words("ResourceArn"),
+        required=words("ResourceArn ResourcePolicy"),
     ),
 )
