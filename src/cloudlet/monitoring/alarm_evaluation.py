@@ -15,7 +15,7 @@ import orjson
 from cloudlet.call import Cloud
 from cloudlet.errors import AwsError
 from cloudlet.monitoring import alarm_states
-from cloudlet.monitoring.alarm_states import Alarm, State
+from cloudlet.monitoring.alarm_records import Alarm, State, queries
 from cloudlet.monitoring.metric_queries import Reading
 from cloudlet.store.database import View
 
@@ -73,7 +73,7 @@ def find_state(view: View, alarm: Alarm, now_ms: int) -> State | None:
     periods = config["EvaluationPeriods"]
     end_ms = now_ms - now_ms % step_ms
     starts = range(end_ms - (periods + _EXTRA) * step_ms, end_ms, step_ms)
-    asked = alarm_states.queries(config)
+    asked = queries(config)
     id_ = next(query["Id"] for query in asked if query.get("ReturnData", True))
     moments = [datetime.fromtimestamp(ms / 1000, UTC) for ms in (starts[0], end_ms)]
     series = Reading(view, asked, moments[0], moments[1]).series(id_)

@@ -5,51 +5,21 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-ev
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from cloudlet.config import Config
 from cloudlet.events import outbox
-from cloudlet.monitoring import alarm_rules
-from cloudlet.store.database import Row, Transaction, View
+from cloudlet.monitoring import alarm_messages, alarm_rules
+from cloudlet.monitoring.alarm_records import ACTIONS, Alarm, State, iso, queries
+from cloudlet.store.database import Transaction, View
 
-ACTIONS = {
-    "OK": "OKActions",
-    "ALARM": "AlarmActions",
-    "INSUFFICIENT_DATA": "InsufficientDataActions",
-}
 _PRINCIPAL = "lambda.alarms.cloudwatch.amazonaws.com"
 _HISTORY_MS = 30 * 86_400_000
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    value: str
-    reason: str
-    data: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    name: str
-    kind: str
-    config: dict[str, Any]
-    state: str
-    reason: str
-    reason_data: str
-    put_ms: int
-    updated_ms: int
-    changed_ms: int
-
-    @classmethod
-    def of(cls, row: Row) -> "Alarm":
-        return cls(
-            row["name"], row["kind"], orjson.loads(row["config"]), row["state"], row["reason"],
-            row["reason_data"], row["put_ms"], row["updated_ms"], row["changed_ms"],
-        )  # fmt: skip
+Change = tuple[State, dict[str, Any]]  # and what is told of it
 
 
 def find(view: View, name: str) -> Alarm | None:
@@ -82,7 +52,7 @@ def become(config: Config, tx: Transaction, alarm: Alarm, state: State) -> None:
     _announce(config, tx, alarm, data)
     if alarm.config.get("ActionsEnabled", True):
         for arn in alarm.config.get(ACTIONS[state.value]) or []:
-            _act(config, tx, alarm, arn, data)
+            _act(config, tx, alarm, arn, (state, data))
     for other in list(known(tx)):
         rule = other.config.get("AlarmRule")
         if rule and alarm.name in alarm_rules.parse(rule).names:
@@ -97,7 +67,7 @@ def follow(config: Config, tx: Transaction, name: str) -> None:
     states = {row["name"]: row["state"] for row in tx.all("SELECT name, state FROM alarms")}
     value = "ALARM" if rule.is_met(states) else "OK"
     if value != composite.state:
-        now = _iso(config.now_ms())
+        now = iso(config.now_ms())
         reason = f"The alarm rule was evaluated to {value} at {now}"
         become(config, tx, composite, State(value, reason))
 
@@ -135,23 +105,8 @@ def _told(config: Config, alarm: Alarm, state: State, now_ms: int) -> dict[str, 
 
 
 def _state(state: State, time_ms: int) -> dict[str, str]:
-    document = {"value": state.value, "reason": state.reason, "timestamp": _iso(time_ms)}
+    document = {"value": state.value, "reason": state.reason, "timestamp": iso(time_ms)}
     return {**document, "reasonData": state.data} if state.data else document
-
-
-def queries(config: dict[str, Any]) -> list[dict[str, Any]]:
-    """An alarm on one metric is one on a query of it."""
-    if config.get("Metrics"):
-        found: list[dict[str, Any]] = config["Metrics"]
-        return found
-    metric = {name: config.get(name) for name in ("Namespace", "MetricName", "Dimensions")}
-    stat = {
-        "Metric": metric,
-        "Period": config["Period"],
-        "Stat": config.get("Statistic") or config["ExtendedStatistic"],
-        "Unit": config.get("Unit"),
-    }
-    return [{"Id": "m1", "MetricStat": stat, "ReturnData": True}]
 
 
 def _query(query: dict[str, Any]) -> dict[str, Any]:
@@ -180,7 +135,7 @@ def _announce(config: Config, tx: Transaction, alarm: Alarm, data: dict[str, Any
         "detail-type": "CloudWatch Alarm State Change",
         "source": "aws.cloudwatch",
         "account": config.account,
-        "time": _iso(config.now_ms())[:19] + "Z",
+        "time": iso(config.now_ms())[:19] + "Z",
         "region": config.region,
         "resources": [arn],
         "detail": data,
@@ -189,25 +144,24 @@ def _announce(config: Config, tx: Transaction, alarm: Alarm, data: dict[str, Any
     outbox.put(tx, bus, orjson.dumps(document), source=arn, now_ms=config.now_ms())
 
 
-def _act(config: Config, tx: Transaction, alarm: Alarm, target: str, data: dict[str, Any]) -> None:
+def _act(config: Config, tx: Transaction, alarm: Alarm, target: str, change: Change) -> None:
     arn, now_ms = config.arn("cloudwatch", f"alarm:{alarm.name}"), config.now_ms()
-    document = {
-        "source": "aws.cloudwatch",
-        "alarmArn": arn,
-        "accountId": config.account,
-        "time": _iso(now_ms),
-        "region": config.region,
-        "alarmData": data,
-    }
     attributes = {
         "principal": _PRINCIPAL, "source_arn": arn, "source_account": config.account,
     }  # fmt: skip
+    document: dict[str, Any] = {
+        "source": "aws.cloudwatch",
+        "alarmArn": arn,
+        "accountId": config.account,
+        "time": iso(now_ms),
+        "region": config.region,
+        "alarmData": change[1],
+    }
+    if target.split(":")[2] == "sns":
+        document = alarm_messages.message(config, alarm, change[0], now_ms)
+        attributes["principal"] = "cloudwatch.amazonaws.com"
+        attributes["subject"] = alarm_messages.subject(config, alarm, change[0])
     payload = orjson.dumps(document)
     outbox.put(tx, target, payload, source=arn, now_ms=now_ms, attributes=attributes)
     event = ("Action", f"Successfully executed action {target}")
     note(tx, (alarm.name, alarm.kind), now_ms, event, {"actionState": "Succeeded"})
-
-
-def _iso(time_ms: int) -> str:
-    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}+0000"

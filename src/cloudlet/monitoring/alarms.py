@@ -12,7 +12,7 @@ from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet, refuse
 from cloudlet.monitoring import alarm_rules, alarm_states
 from cloudlet.monitoring.alarm_evaluation import COMPARE
-from cloudlet.monitoring.alarm_states import ACTIONS, Alarm, State
+from cloudlet.monitoring.alarm_records import ACTIONS, Alarm, State
 from cloudlet.monitoring.distribution import PLAIN, statistic
 from cloudlet.monitoring.measurements import dimensions_of, invalid, missing
 from cloudlet.monitoring.metric_queries import offset
@@ -150,7 +150,7 @@ def _check_action(arn: str) -> None:
     parts = arn.split(":")
     if len(parts) < 6 or parts[0] != "arn":
         raise invalid("AlarmActions", f"has an invalid action {arn!r}")
-    if parts[2] != "lambda":
+    if parts[2] not in ("lambda", "sns"):
         raise NotImplementedByCloudlet(f"The alarm action {arn}")
 
 

@@ -93,7 +93,8 @@ def announce(config: Config, tx: Transaction, bucket: Bucket, event: Event, acto
 def put(
     config: Config, tx: Transaction, bucket: str, notice: tuple[str, Any], actor: Actor
 ) -> None:
-    """A notice is a target and a document for it, a function or a queue; sent on S3's behalf."""
+    """A notice is a target and a document for it: a function, a queue or a topic; sent on S3's
+    behalf."""
     arn, document = notice
     source_arn = f"arn:aws:s3:::{bucket}"
     attributes = {
@@ -101,6 +102,8 @@ def put(
         "source_arn": source_arn,
         "source_account": config.account,
     }
+    if arn.split(":")[2] == "sns":
+        attributes["subject"] = "Amazon S3 Notification"
     if actor.trace_id:
         attributes["trace_id"] = actor.trace_id
     outbox.put(

@@ -43,6 +43,7 @@ _ABSENT = (
 _KINDS = {
     "LambdaFunctionConfigurations": ("LambdaFunctionArn", "lambda", "lambda:InvokeFunction"),
     "QueueConfigurations": ("QueueArn", "sqs", "sqs:SendMessage"),
+    "TopicConfigurations": ("TopicArn", "sns", "sns:Publish"),
 }
 Target = dict[str, Any]
 
@@ -50,8 +51,6 @@ Target = dict[str, Any]
 async def put_bucket_notification_configuration(call: Call) -> None:
     """Replaces all of it; an empty configuration turns notifications off."""
     wanted = call.params.get("NotificationConfiguration") or {}
-    if wanted.get("TopicConfigurations"):
-        raise NotImplementedByCloudlet("S3 notifications to SNS topics")
     of_call(call, call.cloud.database.view())
     targets = [_checked(call, entry, kind) for kind in _KINDS for entry in wanted.get(kind) or []]
     _check_overlaps(targets)
@@ -68,7 +67,7 @@ async def put_bucket_notification_configuration(call: Call) -> None:
         document = {"targets": targets, "event-bridge": bridges}
         put_setting(tx, bucket.id, "notification", document)
         for target in targets:
-            if target["kind"] == "QueueConfigurations":
+            if target["kind"] != "LambdaFunctionConfigurations":
                 notice = (target["arn"], _test_event(call))
                 announce.put(call.config, tx, bucket.name, notice, announce.Actor.of(call))
 
@@ -106,8 +105,9 @@ def _checked(call: Call, entry: dict[str, Any], kind: str) -> Target:
             "The notification destination service region is not valid for the bucket location "
             "constraint"
         )
-    if service == "sqs" and arn.endswith(".fifo"):
-        raise faults.invalid_argument("FIFO SQS queues are not supported", member, arn)
+    if arn.endswith(".fifo"):
+        fifo = "SQS queues" if service == "sqs" else "SNS topics"
+        raise faults.invalid_argument(f"FIFO {fifo} are not supported", member, arn)
     events = entry.get("Events") or []
     if not events:
         raise faults.malformed_xml()
@@ -191,6 +191,9 @@ async def _policy_of(call: Call, target: Target) -> str | None:
     invoke, arn = call.cloud.invoke, target["arn"]
     if target["kind"] == "LambdaFunctionConfigurations":
         return (await invoke("lambda", "GetPolicy", {"FunctionName": arn})).get("Policy")
+    if target["kind"] == "TopicConfigurations":
+        known = await invoke("sns", "GetTopicAttributes", {"TopicArn": arn})
+        return str(known["Attributes"]["Policy"])
     found = await invoke("sqs", "GetQueueUrl", {"QueueName": arn.split(":")[-1]})
     named = {"QueueUrl": found.get("QueueUrl"), "AttributeNames": ["Policy"]}
     attributes = (await invoke("sqs", "GetQueueAttributes", named)).get("Attributes") or {}

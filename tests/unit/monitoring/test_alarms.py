@@ -177,7 +177,7 @@ def test_actions_can_be_switched_off(logs: Bench) -> None:
         ({"TreatMissingData": "x"}, "InvalidParameterValue"),
         ({"EvaluationPeriods": 1441}, "ValidationError"),
         ({"AlarmActions": ["x"]}, "InvalidParameterValue"),
-        ({"AlarmActions": ["arn:aws:sns:us-east-1:000000000000:t"]}, "NotImplemented"),
+        ({"AlarmActions": ["arn:aws:ssm:us-east-1:000000000000:t"]}, "NotImplemented"),
         ({"ComparisonOperator": "GreaterThanUpperThreshold"}, "NotImplemented"),
     ],
 )
@@ -185,6 +185,20 @@ def test_wrong_alarms_are_refused(logs: Bench, changes: dict[str, Any], code: st
     with pytest.raises(AwsError) as caught:
         put(logs, **changes)
     assert caught.value.code == code
+
+
+def test_topics_are_told_in_cloudwatchs_own_words(logs: Bench) -> None:
+    topic = "arn:aws:sns:us-east-1:000000000000:pager"
+    put(logs, AlarmActions=[topic], Dimensions=[{"Name": "App", "Value": "x"}])
+    logs.call(set_alarm_state, AlarmName="errors", StateValue="ALARM", StateReason="drill")
+    (fact,) = [fact for fact in logs.facts() if fact.target == topic]
+    assert fact.attributes["principal"] == "cloudwatch.amazonaws.com"
+    assert fact.attributes["subject"] == 'ALARM: "errors" in US East (N. Virginia)'
+    told = json.loads(fact.payload)
+    assert (told["NewStateValue"], told["OldStateValue"]) == ("ALARM", "INSUFFICIENT_DATA")
+    assert (told["AlarmName"], told["NewStateReason"]) == ("errors", "drill")
+    assert told["Trigger"]["Dimensions"] == [{"value": "x", "name": "App"}]
+    assert (told["Trigger"]["Statistic"], told["Trigger"]["Threshold"]) == ("SUM", 2.0)
 
 
 def test_alarms_are_found_by_name_state_and_metric(logs: Bench) -> None:

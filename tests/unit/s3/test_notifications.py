@@ -154,10 +154,18 @@ def test_entries_are_checked(shelf: Shelf, changes: dict[str, Any], code: str) -
         configure(shelf, LambdaFunctionConfigurations=[{**CREATED, **changes}])
 
 
-def test_topics_are_refused(shelf: Shelf) -> None:
-    topic = {"TopicArn": "arn:aws:sns:us-east-1:0:t", "Events": ["s3:ObjectCreated:*"]}
-    with pytest.raises(AwsError, match="NotImplemented"):
-        configure(shelf, TopicConfigurations=[topic])
+def test_topics_get_a_test_event_and_a_subject(shelf: Shelf) -> None:
+    policy = policy_of()
+    shelf.answers["GetTopicAttributes"] = {"Attributes": {"Policy": policy}}
+    arn = "arn:aws:sns:us-east-1:000000000000:t"
+    configure(shelf, TopicConfigurations=[{"TopicArn": arn, "Events": ["s3:ObjectCreated:*"]}])
+    shelf.put("a", b"x")
+    tested, made = shelf.facts()
+    assert orjson.loads(tested.payload)["Event"] == "s3:TestEvent"
+    assert (made.target, made.attributes["subject"]) == (arn, "Amazon S3 Notification")
+    fifo = {"TopicArn": f"{arn}.fifo", "Events": ["s3:ObjectCreated:*"]}
+    with pytest.raises(AwsError, match="FIFO SNS topics"):
+        configure(shelf, TopicConfigurations=[fifo])
 
 
 @pytest.mark.parametrize(
