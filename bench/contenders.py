@@ -125,6 +125,16 @@ class Contender:
                         rss += int(line.split()[1])
         return rss / 1024 if rss else sum(map(int, pids)) / 1024
 
+    def cpu_s(self) -> float:
+        """Processor time of the process and all that it started and that still lives."""
+        assert self._process is not None
+        ticks = 0
+        for pid in _descendants(self._process.pid):
+            with suppress(OSError):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)

@@ -24,6 +24,7 @@ _PINGS = 60
 _PATIENCE_S = 10.0
 _LOST_MAX = 2
 _CLIENTS = 8
+_REST_S, _IDLE_S = 10, 20
 _REQUESTS = 10_000  # no two alike: an item put twice makes one record
 _ALL = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}], "Version": "2012-10-17"}
 _LISTENER = """
@@ -90,17 +91,27 @@ def events(seconds: float) -> Table:
         for source, contender in itertools.product(SOURCES, contenders):
             found = _measured(contender, source, listener, seconds)
             figures[contender.name] |= {f"{source.name}{key}": value for key, value in found}
+        idle = _idle(contenders)
     finally:
         for contender in contenders:
             contender.stop()
         listener.close()
-    table.rows = _rows(figures)
+    table.rows = [*_rows(figures), idle]
     table.notes.append(
         f"Latency: from boto3's call (its own cost included) to the handler's first line, {_PINGS}"
         f" events one after the other. Rate: {_CLIENTS} clients send for {seconds:g} s; events over"
         " the time until the last one was handled. Batches: 100 of streams, 10 of the queue."
     )
     return table
+
+
+def _idle(contenders: list[Contender]) -> Row:
+    """What waiting for the next event costs, with all of the sources wired."""
+    time.sleep(_REST_S)
+    began = {contender.name: contender.cpu_s() for contender in contenders}
+    time.sleep(_IDLE_S)
+    spent = {c.name: 100 * (c.cpu_s() - began[c.name]) / _IDLE_S for c in contenders}
+    return Row("idle afterwards", "% of a core", spent, more_is_better=False)
 
 
 def _rows(figures: _Figures) -> list[Row]:
