@@ -15,7 +15,7 @@ from tests.browser.conftest import browser as browser  # a fixture
 from tests.server import Server
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-_PATIENCE_S = 30
+_PATIENCE_S = 60
 
 Load = Callable[..., ModuleType]
 Deploy = Callable[..., Server]

@@ -83,7 +83,7 @@ function fill(element, image) {
   part("progress").hidden = image.state !== "uploading" || percent === undefined;
   part("progress").value = percent ?? 0;
   part("progress").setAttribute("aria-label", `Upload of ${image.name}`);
-  part(".detail").textContent = detail(image);
+  part(".detail").replaceChildren(...detail(image).flatMap(row));
   const frame = part(".frame");
   if (image.state !== "ready") {
     frame.removeAttribute("href");
@@ -95,12 +95,23 @@ function fill(element, image) {
 }
 
 function detail(image) {
-  if (image.state === "failed") return image.reason;
-  if (image.state !== "ready") return "";
-  const sizes = Object.values(image.sizes).map((size) => `${size.width} × ${size.height}`);
-  const bytes = Object.values(image.sizes).reduce((sum, size) => sum + size.bytes, 0);
-  return `${image.format} ${image.width} × ${image.height}, ${kilobytes(image.bytes)} → `
-    + `${[...new Set(sizes)].join(", ")}; ${kilobytes(bytes)} in all`;
+  if (image.state === "failed") return [["Why", image.reason]];
+  if (image.state !== "ready") return [];
+  const sizes = Object.values(image.sizes);
+  const bytes = sizes.reduce((sum, size) => sum + size.bytes, 0);
+  return [
+    ["Original", `${image.format} ${image.width}×${image.height}, ${kilobytes(image.bytes)}`],
+    ["Sizes", [...new Set(sizes.map((size) => `${size.width}×${size.height}`))].join(", ")],
+    ["Together", kilobytes(bytes)],
+  ];
+}
+
+function row([name, text]) {
+  const term = document.createElement("dt");
+  const value = document.createElement("dd");
+  term.textContent = name;
+  value.textContent = text;
+  return [term, value];
 }
 
 const kilobytes = (bytes) => `${Math.max(1, Math.round(bytes / 1000)).toLocaleString("en")} kB`;
