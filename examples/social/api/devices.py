@@ -9,12 +9,12 @@ import re
 
 import boto3
 import table
-from botocore.exceptions import ClientError
 from problems import Problem, malformed
 from web import Request, Result
 
 DEVICES_MAX = 10  # per user
 _ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
+_KNOWN = re.compile(r"Endpoint (arn:\S+) already exists with the same Token")
 
 sns = boto3.client("sns")
 
@@ -51,16 +51,17 @@ def forget(request: Request) -> Result:
 
 
 def _endpoint(token: str) -> str:
-    """SNS answers with the endpoint it has for a token; one that was disabled is enabled again."""
+    """Of a new token, or the one that SNS knows for it: that may have been disabled meanwhile."""
     try:
         arn: str = sns.create_platform_endpoint(
             PlatformApplicationArn=os.environ["PUSH_APPLICATION"], Token=token
         )["EndpointArn"]
-        sns.set_endpoint_attributes(EndpointArn=arn, Attributes={"Token": token, "Enabled": "true"})
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in ("InvalidParameter", "InvalidParameterException"):
-            raise
-        raise malformed("'token' is none of this platform.") from None
+    except sns.exceptions.InvalidParameterException as error:
+        known = _KNOWN.search(str(error))
+        if not known:
+            raise malformed("'token' is none of this platform.") from None
+        arn = known[1]
+    sns.set_endpoint_attributes(EndpointArn=arn, Attributes={"Token": token, "Enabled": "true"})
     return arn
 
 
