@@ -21,6 +21,13 @@ _SINGLE = {
     "DeleteMessageBatch": "DeleteMessage",
     "ChangeMessageVisibilityBatch": "ChangeMessageVisibility",
 }
+# operations about these: the member that names one, and its kind in ARNs
+_NAMED = {
+    "Archive": ("ArchiveName", "archive"),
+    "Replay": ("ReplayName", "replay"),
+    "Connection": ("Name", "connection"),
+    "ApiDestination": ("Name", "api-destination"),
+}
 
 
 def sqs(call: Call) -> list[Requirement]:
@@ -54,6 +61,9 @@ def events(call: Call) -> list[Requirement]:
         ]
     if "ResourceARN" in params:
         return [Requirement(action, params["ResourceARN"])]
+    for noun, (member, resource) in _NAMED.items():
+        if noun in call.operation:
+            return _named(call, action, params.get(member), resource)
     if "EventBus" in call.operation or call.operation in ("PutPermission", "RemovePermission"):
         name = params.get("Name") or params.get("EventBusName") or "default"
         name = str(name).rsplit("/", 1)[-1]
@@ -68,6 +78,14 @@ def events(call: Call) -> list[Requirement]:
     return needed + [Requirement("iam:PassRole", role, context) for role in sorted(roles)]
 
 
+def _named(call: Call, action: str, name: str | None, resource: str) -> list[Requirement]:
+    """Archives and their like; who uses one for another must be let."""
+    needed = [Requirement(action, call.config.arn("events", f"{resource}/{name or '*'}"))]
+    if call.operation in ("CreateArchive", "StartReplay"):
+        needed.append(Requirement(action, call.params["EventSourceArn"]))
+    return needed
+
+
 def bus_policies(call: Call, view: View) -> list[Mapping[str, Any]]:
     """Of every bus that events are put on."""
     entries = call.params.get("Entries") or [call.params]
@@ -79,6 +97,8 @@ def bus_policies(call: Call, view: View) -> list[Mapping[str, Any]]:
 def scheduler(call: Call) -> list[Requirement]:
     config, params = call.config, call.params
     action = f"scheduler:{call.operation}"
+    if "ResourceArn" in params:
+        return [Requirement(action, params["ResourceArn"])]
     if "Group" in call.operation:
         resource = config.arn("scheduler", f"schedule-group/{params.get('Name') or '*'}")
         return [Requirement(action, resource)]

@@ -1,0 +1,367 @@
+"""EventBridge beyond functions and queues: archives and replays, web APIs, log groups, streams."""
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.conformance.building import allow, arn, eventually, make_queue, message, policy
+from tests.server import Server
+
+NO_RETRY = {"MaximumRetryAttempts": 0}
+
+
+@pytest.fixture
+def name(names: Iterator[str]) -> str:
+    return next(names)
+
+
+def make_role(server: Server, name: str, service: str, *statements: dict[str, Any]) -> str:
+    iam = server.client("iam")
+    trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy(trust))["Role"]["Arn"]
+    if statements:
+        iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=policy(*statements))
+    return str(made)
+
+
+def make_rule(server: Server, name: str, *targets: dict[str, Any], **rule: Any) -> str:
+    """For events whose source is the rule's name."""
+    events = server.client("events")
+    pattern = json.dumps({"source": [name]})
+    made = events.put_rule(Name=name, EventPattern=pattern, **rule)["RuleArn"]
+    bus = {"EventBusName": rule["EventBusName"]} if "EventBusName" in rule else {}
+    entries = [{"Id": str(number), **target} for number, target in enumerate(targets)]
+    assert events.put_targets(Rule=name, Targets=entries, **bus)["FailedEntryCount"] == 0
+    return str(made)
+
+
+def put(server: Server, source: str, *details: Any, **members: Any) -> list[str]:
+    entries = [
+        {"Source": source, "DetailType": "d", "Detail": json.dumps(detail), **members}
+        for detail in details
+    ]
+    answer = server.client("events").put_events(Entries=entries)
+    assert answer["FailedEntryCount"] == 0, answer
+    return [each["EventId"] for each in answer["Entries"]]
+
+
+def refusal(call: Any, **params: Any) -> str:
+    with pytest.raises(ClientError) as refused:
+        call(**params)
+    return str(refused.value.response["Error"]["Code"])
+
+
+class Web:
+    """A service outside that keeps what it is asked; `answers` are given first, then 200."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.answers: list[tuple[int, dict[str, str], bytes]] = []
+        web = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length") or 0))
+                headers = {key.lower(): value for key, value in self.headers.items()}
+                status, more, text = web.answers.pop(0) if web.answers else (200, {}, b"{}")
+                if self.path.startswith("/token"):
+                    status, more, text = 200, {}, b'{"access_token": "t%d"}' % len(web.asked)
+                web.asked.append((self.command, self.path, headers, body))
+                self.send_response(status)
+                for key, value in {**more, "Content-Length": str(len(text))}.items():
+                    self.send_header(key, value)
+                self.end_headers()
+                self.wfile.write(text)
+
+            do_GET = do_POST = do_PUT = answer
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    web = Web()
+    yield web
+    web.server.shutdown()
+    web.server.server_close()
+
+
+def make_destination(server: Server, name: str, url: str, way: str, **auth: Any) -> str:
+    events = server.client("events")
+    connection = events.create_connection(Name=name, AuthorizationType=way, AuthParameters=auth)
+    assert connection["ConnectionState"] == "AUTHORIZED"
+    made = events.create_api_destination(
+        Name=name,
+        ConnectionArn=connection["ConnectionArn"],
+        InvocationEndpoint=url,
+        HttpMethod="POST",
+        InvocationRateLimitPerSecond=50,
+    )
+    return str(made["ApiDestinationArn"])
+
+
+def target_of(server: Server, name: str, destination: str, **settings: Any) -> dict[str, Any]:
+    invoke = allow("events:InvokeApiDestination")
+    role = make_role(server, f"{name}-invoke", "events.amazonaws.com", invoke)
+    return {"Arn": destination, "RoleArn": role, **settings}
+
+
+def test_archives_and_replays(server: Server, name: str) -> None:
+    events = server.client("events")
+    bus = events.create_event_bus(Name=name)["EventBusArn"]
+    pattern = json.dumps({"detail": {"n": [{"numeric": [">", 0]}]}})
+    made = events.create_archive(
+        ArchiveName=name, EventSourceArn=bus, EventPattern=pattern, RetentionDays=3
+    )
+    assert made["State"] == "ENABLED" and made["ArchiveArn"] == arn("events", f"archive/{name}")
+    again = {"ArchiveName": name, "EventSourceArn": bus}
+    assert refusal(events.create_archive, **again) == "ResourceAlreadyExistsException"
+    base = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+    for n in (3, 0, 1, 2, 4):  # in another order than that of their times
+        put(server, name, {"n": n}, EventBusName=name, Time=base + timedelta(minutes=n))
+    found = events.describe_archive(ArchiveName=name)
+    assert (found["EventCount"], found["RetentionDays"]) == (4, 3) and found["SizeBytes"] > 400
+    url, queue = make_queue(server, name, "events.amazonaws.com")
+    rule = make_rule(server, name, {"Arn": queue}, EventBusName=name)
+    _, elsewhere = make_queue(server, f"{name}-other", "events.amazonaws.com")
+    other = make_rule(server, f"{name}-other", {"Arn": elsewhere}, EventBusName=name)
+    times = {
+        "EventStartTime": base + timedelta(minutes=1),
+        "EventEndTime": base + timedelta(minutes=3),
+    }
+    archive = made["ArchiveArn"]
+    wrong = {"Arn": arn("events", "event-bus/default")}
+    replay = {"ReplayName": name, "EventSourceArn": archive, **times}
+    assert refusal(events.start_replay, Destination=wrong, **replay) == "ValidationException"
+    for number, rules in enumerate(([rule], [other])):
+        replay = {**replay, "ReplayName": f"{name}-{number}"}
+        events.start_replay(Destination={"Arn": bus, "FilterArns": rules}, **replay)
+        told = eventually(lambda replay=replay: done(events, replay["ReplayName"]))
+        assert told["EventLastReplayedTime"] == times["EventEndTime"]
+    heard = [json.loads(message(server, url)["Body"]) for _ in range(3)]
+    assert sorted(each["detail"]["n"] for each in heard) == [1, 2, 3]
+    assert {each["replay-name"] for each in heard} == {f"{name}-0"}
+    assert "Messages" not in server.client("sqs").receive_message(QueueUrl=url)
+    assert events.describe_archive(ArchiveName=name)["EventCount"] == 4  # none of them again
+    assert len(events.list_replays(NamePrefix=name)["Replays"]) == 2
+    assert refusal(events.cancel_replay, ReplayName=f"{name}-0") == "IllegalStatusException"
+    events.update_archive(ArchiveName=name, RetentionDays=5)
+    (listed,) = events.list_archives(EventSourceArn=bus)["Archives"]
+    assert listed["RetentionDays"] == 5
+    events.delete_archive(ArchiveName=name)
+    assert refusal(events.describe_archive, ArchiveName=name) == "ResourceNotFoundException"
+
+
+def done(events: Any, replay: str) -> dict[str, Any] | None:
+    found: dict[str, Any] = events.describe_replay(ReplayName=replay)
+    return found if found["State"] == "COMPLETED" else None
+
+
+def test_an_api_with_a_key(server: Server, name: str, web: Web) -> None:
+    key = {"ApiKeyName": "x-key", "ApiKeyValue": "secret-key"}
+    extra = {
+        "BodyParameters": [{"Key": "shop", "Value": "s1"}],
+        "HeaderParameters": [{"Key": "x-hidden", "Value": "hush", "IsValueSecret": True}],
+    }
+    destination = make_destination(
+        server, name, f"{web.url}/orders/*/items", "API_KEY",
+        ApiKeyAuthParameters=key, InvocationHttpParameters=extra,
+    )  # fmt: skip
+    told = server.client("events").describe_connection(Name=name)
+    assert told["AuthParameters"]["ApiKeyAuthParameters"] == {"ApiKeyName": "x-key"}
+    assert "secret-key" not in str(told) and "hush" not in str(told)
+    assert b"secret-key" not in (server.data / "cloudlet.db-wal").read_bytes()
+    settings = {
+        "PathParameterValues": ["$.detail.id"],
+        "HeaderParameters": {"x-type": "$.detail-type"},
+        "QueryStringParameters": {"n": "$.detail.n"},
+    }
+    paths = {"InputPathsMap": {"n": "$.detail.n"}, "InputTemplate": '{"count": <n>}'}
+    target = target_of(server, name, destination, HttpParameters=settings, InputTransformer=paths)
+    make_rule(server, name, target)
+    web.answers = [(503, {"Retry-After": "1"}, b""), (429, {}, b"")]
+    put(server, name, {"id": "a b", "n": 3})
+    eventually(lambda: len(web.asked) == 3)
+    method, path, headers, body = web.asked[-1]
+    assert (method, path) == ("POST", "/orders/a%20b/items?n=3")
+    assert (headers["x-key"], headers["x-type"], headers["x-hidden"]) == ("secret-key", "d", "hush")
+    assert json.loads(body) == {"count": 3, "shop": "s1"}
+    assert headers["user-agent"] == "Amazon/EventBridge/ApiDestinations"
+
+
+def test_an_api_with_a_password_that_refuses(server: Server, name: str, web: Web) -> None:
+    grave_url, grave = make_queue(server, f"{name}-grave", "events.amazonaws.com")
+    basic = {"Username": "u", "Password": "p"}
+    destination = make_destination(server, name, web.url, "BASIC", BasicAuthParameters=basic)
+    target = target_of(server, name, destination, DeadLetterConfig={"Arn": grave})
+    rule = make_rule(server, name, target)
+    web.answers = [(404, {}, b"")]
+    (event_id,) = put(server, name, {})
+    dead = message(server, grave_url)
+    assert json.loads(dead["Body"])["id"] == event_id
+    said = {key: value["StringValue"] for key, value in dead["MessageAttributes"].items()}
+    assert said.pop("ERROR_MESSAGE")
+    assert said == {
+        "RULE_ARN": rule,
+        "TARGET_ARN": destination,
+        "ERROR_CODE": "INVALID_PARAMETER",
+        "RETRY_ATTEMPTS": "0",
+    }
+    ((_, _, headers, _),) = web.asked
+    assert headers["authorization"] == f"Basic {base64.b64encode(b'u:p').decode()}"
+
+
+def test_an_api_with_oauth(server: Server, name: str, web: Web) -> None:
+    client = {"ClientID": "me", "ClientSecret": "hush"}
+    scope = {"BodyParameters": [{"Key": "scope", "Value": "all"}]}
+    oauth = {
+        "ClientParameters": client,
+        "AuthorizationEndpoint": f"{web.url}/token",
+        "HttpMethod": "POST",
+        "OAuthHttpParameters": scope,
+    }
+    destination = make_destination(
+        server, name, f"{web.url}/api", "OAUTH_CLIENT_CREDENTIALS", OAuthParameters=oauth
+    )
+    make_rule(server, name, target_of(server, name, destination))
+    put(server, name, {"n": 1})
+    eventually(lambda: len(web.asked) == 2)
+    assert parse_qs(web.asked[0][3].decode()) == {
+        "grant_type": ["client_credentials"],
+        "scope": ["all"],
+        "client_id": ["me"],
+        "client_secret": ["hush"],
+    }
+    assert web.asked[1][2]["authorization"] == "Bearer t0"
+    web.answers = [(401, {}, b"")]  # the token is good no longer
+    put(server, name, {"n": 2})
+    eventually(lambda: len(web.asked) == 5)
+    assert [path for _, path, _, _ in web.asked[2:]] == ["/api", "/token", "/api"]
+    assert web.asked[4][2]["authorization"] == "Bearer t3"
+
+
+def test_connections_and_destinations(server: Server, name: str) -> None:
+    events = server.client("events")
+    key = {"ApiKeyAuthParameters": {"ApiKeyName": "k", "ApiKeyValue": "v"}}
+    wrong = {"Name": name, "AuthorizationType": "BASIC", "AuthParameters": key}
+    assert refusal(events.create_connection, **wrong) == "ValidationException"
+    destination = make_destination(server, name, "https://example.com/", "API_KEY", **key)
+    (listed,) = events.list_api_destinations(NamePrefix=name)["ApiDestinations"]
+    assert (listed["ApiDestinationArn"], listed["ApiDestinationState"]) == (destination, "ACTIVE")
+    changed = events.update_api_destination(Name=name, HttpMethod="PUT")
+    assert changed["ApiDestinationArn"] == destination
+    assert events.describe_api_destination(Name=name)["HttpMethod"] == "PUT"
+    renamed = {"ApiKeyAuthParameters": {"ApiKeyName": "other"}}
+    events.update_connection(Name=name, AuthParameters=renamed)
+    told = events.describe_connection(Name=name)
+    assert told["AuthParameters"] == renamed and told["ConnectionState"] == "AUTHORIZED"
+    state = events.deauthorize_connection(Name=name)["ConnectionState"]
+    assert state == "DEAUTHORIZED"
+    (found,) = events.list_connections(ConnectionState=state, NamePrefix=name)["Connections"]
+    assert found["Name"] == name
+    events.delete_connection(Name=name)
+    assert events.describe_api_destination(Name=name)["ApiDestinationState"] == "INACTIVE"
+    events.delete_api_destination(Name=name)
+    assert refusal(events.describe_api_destination, Name=name) == "ResourceNotFoundException"
+
+
+def test_log_groups(server: Server, name: str) -> None:
+    logs = server.client("logs")
+    group = f"/aws/events/{name}"
+    logs.create_log_group(logGroupName=group)
+    make_rule(server, name, {"Arn": arn("logs", f"log-group:{group}:*")})
+    put(server, name, {"n": 1})
+
+    def lines() -> list[Any]:
+        return list(logs.filter_log_events(logGroupName=group)["events"])
+
+    (line,) = eventually(lines)
+    assert json.loads(line["message"])["detail"] == {"n": 1}
+
+
+def test_a_rest_api_as_target(server: Server, name: str) -> None:
+    """Signed in the role's name, which alone is let in."""
+    api = server.client("apigateway")
+    made = api.create_rest_api(name=name)["id"]
+    root = api.get_resources(restApiId=made)["items"][0]["id"]
+    api.put_method(restApiId=made, resourceId=root, httpMethod="POST", authorizationType="AWS_IAM")
+    url, _ = make_queue(server, f"{name}-asked")
+    sender = make_role(server, f"{name}-api", "apigateway.amazonaws.com", allow("sqs:*"))
+    api.put_integration(
+        restApiId=made, resourceId=root, httpMethod="POST", type="AWS", credentials=sender,
+        integrationHttpMethod="POST",
+        uri=f"arn:aws:apigateway:us-east-1:sqs:path/000000000000/{name}-asked",
+        requestParameters={
+            "integration.request.header.Content-Type": "'application/x-www-form-urlencoded'"
+        },
+        requestTemplates={"application/json": "Action=SendMessage&MessageBody=$input.path('$.n')"},
+    )  # fmt: skip
+    api.put_method_response(restApiId=made, resourceId=root, httpMethod="POST", statusCode="200")
+    api.put_integration_response(
+        restApiId=made, resourceId=root, httpMethod="POST", statusCode="200"
+    )
+    api.create_deployment(restApiId=made, stageName="live")
+    role = make_role(server, f"{name}-rule", "events.amazonaws.com", allow("execute-api:Invoke"))
+    target = {"Arn": arn("execute-api", f"{made}/live/POST/"), "RoleArn": role}
+    make_rule(server, name, {**target, "InputPath": "$.detail"})
+    put(server, name, {"n": 7})
+    assert message(server, url)["Body"] == "7"
+
+
+def test_other_targets_are_refused(server: Server, name: str) -> None:
+    events = server.client("events")
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": [name]}))
+
+    def code(target: dict[str, Any]) -> str:
+        return refusal(events.put_targets, Rule=name, Targets=[{"Id": "1", **target}])
+
+    assert code({"Arn": arn("states", "stateMachine:x")}) == "NotImplemented"
+    assert code({"Arn": arn("kinesis", "stream/x")}) == "ValidationException"
+    assert code({"Arn": "nonsense"}) == "ValidationException"
+    template = {"InputPathsMap": {"a": "$.detail.a"}, "InputTemplate": '{"a": <b>}'}
+    queue = arn("sqs", "x")
+    assert code({"Arn": queue, "InputTransformer": template}) == "ValidationException"
+
+
+def test_events_for_buses_that_are_not_there_are_taken(server: Server, name: str) -> None:
+    """As AWS does: the entry has an id, and leads nowhere."""
+    assert put(server, name, {}, EventBusName=f"{name}-missing")
+    events = server.client("events")
+    entries = [{"Source": "s", "DetailType": "d", "Detail": "{}"}] * 11
+    assert refusal(events.put_events, Entries=entries) == "ValidationException"
+    result = events.put_events(Entries=[{**entries[0], "Source": "aws.s3"}])
+    assert result["Entries"][0]["ErrorCode"] == "NotAuthorizedForSourceException"
+
+
+def test_rules_of_targets_and_patterns(server: Server, name: str) -> None:
+    events = server.client("events")
+    _, queue = make_queue(server, name, "events.amazonaws.com")
+    make_rule(server, name, {"Arn": queue})
+    assert events.list_rule_names_by_target(TargetArn=queue)["RuleNames"] == [name]
+    event = {
+        "id": "1", "account": "000000000000", "source": "s", "time": "2026-01-01T00:00:00Z",
+        "region": "us-east-1", "resources": [], "detail-type": "d", "detail": {"ip": "10.0.0.9"},
+    }  # fmt: skip
+    for cidr, expected in (("10.0.0.0/24", True), ("10.0.1.0/24", False)):
+        pattern = json.dumps({"detail": {"ip": [{"cidr": cidr}]}})
+        tested = events.test_event_pattern(EventPattern=pattern, Event=json.dumps(event))
+        assert tested["Result"] is expected
+    with pytest.raises(ClientError) as refused:
+        events.put_rule(Name=name, EventPattern='{"a": [{"wildcard": "a**"}]}')
+    assert refused.value.response["Error"] == {
+        "Code": "InvalidEventPatternException",
+        "Message": "Event pattern is not valid. Reason: Consecutive wildcard characters at pos 1",
+    }
