@@ -4,51 +4,67 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.
 """
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import orjson
 
-from cloudlet.config import Config
-from cloudlet.functions.positions import Mapping
-from cloudlet.functions.records import timestamp
-from cloudlet.functions.sources import StreamRecord
-from cloudlet.functions.worker_process import Answer
+PAYLOAD_BYTES_MAX = 6 * 1024 * 1024 - 1024  # Lambda's limit, with room for what is around records
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A record as it is handed on."""
+
+    number: str
+    created_ms: int
+    lane: int
+    data: bytes  # JSON; empty when it is not to be handed on
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    records: list[StreamRecord]
-    failures: int
+    """Never empty. `failures`: how often it was tried in vain."""
 
-    @classmethod
-    def of(cls, records: list[StreamRecord], failures: int) -> "Batch":
-        assert records, "a batch is never empty"
-        return cls(records, failures)
+    items: list[Item]
+    failures: int = 0
 
     @property
     def last(self) -> str:
-        return self.records[-1].sequence_number
+        return self.items[-1].number
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(len(item.data) + 1 for item in self.items)
 
     def first(self, count: int) -> "Batch":
-        return Batch(self.records[:count], self.failures)
+        return Batch(self.items[:count], self.failures)
 
     def rest(self, start: int) -> "Batch":
-        return Batch(self.records[start:], self.failures)
+        return Batch(self.items[start:], self.failures)
 
     def older_than(self, moment_ms: int) -> int:
         """How many of the leading records are."""
-        count = 0
-        for record in self.records:
-            if record.created_ms >= moment_ms:
-                break
-            count += 1
-        return count
+        return len(list(takewhile(lambda item: item.created_ms < moment_ms, self.items)))
+
+    def payload(self, more: dict[str, Any]) -> bytes:
+        return payload(self.items, more)
 
 
-def failed_from(batch: Batch, payload: bytes) -> int | None:
-    """The index of the first record the function reports as failed; None = all were taken."""
-    numbers = [record.sequence_number for record in batch.records]
-    return min(failures(numbers, payload), default=None)
+def payload(items: list[Item], more: dict[str, Any]) -> bytes:
+    """The event: the records as they are, and `more` beside them."""
+    rest = b"," + orjson.dumps(more)[1:-1] if more else b""
+    return b'{"Records":[' + b",".join(item.data for item in items) + b"]" + rest + b"}"
+
+
+def fitting(items: list[Item]) -> list[Item]:
+    """As many of the leading items as an invocation takes, one at least."""
+    size_bytes = 0
+    for number, item in enumerate(items):
+        size_bytes += len(item.data) + 1
+        if size_bytes > PAYLOAD_BYTES_MAX:
+            return items[: max(1, number)]
+    return items
 
 
 def failures(identifiers: list[str], payload: bytes) -> list[int]:
@@ -66,39 +82,3 @@ def failures(identifiers: list[str], payload: bytes) -> list[int]:
         return [identifiers.index(item["itemIdentifier"]) for item in failed or ()]
     except (KeyError, TypeError, ValueError):
         return everything
-
-
-def failure_document(
-    config: Config, mapping: Mapping, shard: str, batch: Batch, answer: Answer | None
-) -> dict[str, Any]:
-    """What the on-failure destination gets, but for the condition: where the records are, not
-    the records."""
-    document: dict[str, Any] = {
-        "version": "1.0",
-        "timestamp": _moment(config.now_ms()),
-        "requestContext": {
-            "requestId": config.new_id(),
-            "functionArn": mapping.function_arn,
-            "approximateInvokeCount": batch.failures + (answer is not None),
-        },
-        "DDBStreamBatchInfo": {
-            "shardId": shard,
-            "startSequenceNumber": batch.records[0].sequence_number,
-            "endSequenceNumber": batch.last,
-            "approximateArrivalOfFirstRecord": _moment(batch.records[0].created_ms),
-            "approximateArrivalOfLastRecord": _moment(batch.records[-1].created_ms),
-            "batchSize": len(batch.records),
-            "streamArn": mapping.source_arn,
-        },
-    }
-    if answer is not None:
-        document["responseContext"] = {
-            "statusCode": 200,
-            "executedVersion": "$LATEST",
-            "functionError": "Unhandled",
-        }
-    return document
-
-
-def _moment(time_ms: int) -> str:
-    return timestamp(time_ms).replace("+0000", "Z")

@@ -8,81 +8,51 @@ from typing import Any
 import orjson
 
 from cloudlet.call import Call, Output, Params
-from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.errors import NotImplementedByCloudlet
 from cloudlet.events.patterns import InvalidPattern, compile_pattern
-from cloudlet.functions import limits, names, positions, queue_mappings, records
+from cloudlet.functions import names, positions, queue_mappings, records, stream_mappings
 from cloudlet.functions.records import Document, page
 from cloudlet.store.database import Transaction, View
 
 _REFUSED = ("Topics", "Queues", "SourceAccessConfigurations", "SelfManagedEventSource",
-            "TumblingWindowInSeconds", "KMSKeyArn", "MetricsConfig",
-            "ProvisionedPollerConfig", "DocumentDBEventSourceConfig", "StartingPositionTimestamp",
+            "KMSKeyArn", "ProvisionedPollerConfig", "DocumentDBEventSourceConfig",
             "AmazonManagedKafkaEventSourceConfig", "SelfManagedKafkaEventSourceConfig",
             "LoggingConfig")  # fmt: skip
-_STREAM = {
-    "StateTransitionReason": "User action",
-    "LastProcessingResult": "No records processed",
-}
-_SETTINGS: Document = {
-    "BatchSize": 100,
-    "MaximumBatchingWindowInSeconds": 0,
-    "ParallelizationFactor": 1,
-    "MaximumRecordAgeInSeconds": -1,
-    "MaximumRetryAttempts": -1,
-    "BisectBatchOnFunctionError": False,
-    "FunctionResponseTypes": [],
-}
 _RANGES = {
     "BatchSize": (1, 10_000),
     "MaximumBatchingWindowInSeconds": (0, 300),
     "MaximumRecordAgeInSeconds": (-1, 604_800),
     "MaximumRetryAttempts": (-1, 10_000),
+    "ParallelizationFactor": (1, 10),
+    "TumblingWindowInSeconds": (0, 900),
 }
 
 
 async def create_event_source_mapping(call: Call) -> Output:
     """The function's role must be able to read the stream: whoever maps it reads in its name."""
-    _check_source(call.params)
+    _check_source(call)
     await _check_access(call)
     return await call.cloud.database.write(lambda tx: _create(call, tx))
 
 
-def _check_source(params: Params) -> None:
-    source_arn = params.get("EventSourceArn") or ""
-    kind = _kind(source_arn)
-    if kind != "sqs" and not (kind == "dynamodb" and "/stream/" in source_arn):
-        raise NotImplementedByCloudlet(f"An event source mapping for {source_arn or 'no ARN'}")
-    if kind != "sqs" and params.get("StartingPosition") not in ("LATEST", "TRIM_HORIZON"):
-        raise names.invalid("1 validation error detected: Value 'null' at 'startingPosition'"
-                            " failed to satisfy constraint: Member must not be null.")  # fmt: skip
+def _check_source(call: Call) -> None:
+    arn = call.params.get("EventSourceArn") or ""
+    if arn.count(":") < 5 or not (_is_queue(arn) or stream_mappings.is_stream(arn)):
+        raise NotImplementedByCloudlet(f"An event source mapping for {arn or 'no ARN'}")
+    if not _is_queue(arn):
+        stream_mappings.check_start(call.params, arn, call.now_ms)
 
 
-def _kind(source_arn: str) -> str:
-    return source_arn.split(":")[2] if source_arn.count(":") >= 5 else ""
+def _is_queue(arn: str) -> bool:
+    return arn.split(":")[2] == "sqs"
 
 
 async def _check_access(call: Call) -> None:
-    cloud, arn = call.cloud, call.params.get("EventSourceArn") or ""
+    cloud, arn = call.cloud, call.params["EventSourceArn"]
     name, qualifier = names.parse(call.params["FunctionName"])
     found = records.find(cloud.database.view(), call.config, name, qualifier)
-    if _kind(arn) == "sqs":
-        return await queue_mappings.check_access(cloud, found, arn)
-    role = await queue_mappings.role_of(cloud, found)
-    try:
-        stream = {"StreamArn": arn, "Limit": 1}
-        described = await cloud.invoke("dynamodbstreams", "DescribeStream", stream, role)
-        shard = described["StreamDescription"]["Shards"][0]["ShardId"]
-        place = {"StreamArn": arn, "ShardId": shard, "ShardIteratorType": "LATEST"}
-        found_place = await cloud.invoke("dynamodbstreams", "GetShardIterator", place, role)
-        reading = {"ShardIterator": found_place["ShardIterator"], "Limit": 1}
-        await cloud.invoke("dynamodbstreams", "GetRecords", reading, role)
-    except AwsError as error:
-        if not error.code.startswith("AccessDenied"):
-            raise names.invalid(f"Stream not found: {arn}") from error
-        raise names.invalid(
-            f"Cannot access stream {arn}. Please ensure the role can perform the GetRecords,"
-            " GetShardIterator, DescribeStream, and ListStreams Actions on your stream in IAM."
-        ) from error
+    check = queue_mappings.check_access if _is_queue(arn) else stream_mappings.check_access
+    await check(cloud, found, arn)
 
 
 def _create(call: Call, tx: Transaction) -> Output:
@@ -102,39 +72,27 @@ def _create(call: Call, tx: Transaction) -> Output:
         )
     uuid = call.config.new_id()
     document: Document = {"UUID": uuid, "EventSourceArn": source_arn}
-    if _kind(source_arn) == "sqs":
+    if _is_queue(source_arn):
         document |= {"StateTransitionReason": "USER_INITIATED", **queue_mappings.SETTINGS}
     else:
-        document |= {"StartingPosition": params["StartingPosition"], **_STREAM, **_SETTINGS}
+        document |= {"StateTransitionReason": "User action", **stream_mappings.SETTINGS}
+        document["StartingPosition"] = params["StartingPosition"]
+        if params.get("StartingPositionTimestamp"):
+            document["StartingPositionTimestamp"] = params["StartingPositionTimestamp"].timestamp()
     document["State"] = "Disabled" if params.get("Enabled") is False else "Enabled"
     document["Tags"] = params.get("Tags") or {}
     output = _save(call, tx, document, arn)
-    _start_positions(call, tx, document)
-    return output
-
-
-def _start_positions(call: Call, tx: Transaction, document: Document) -> None:
-    """LATEST is the moment of creation: what is written from now on is not missed."""
-    source = call.state.mappings.sources.get("dynamodb") if call.state else None
-    if source is None or document.get("StartingPosition") != "LATEST":
-        return
-    arn = document["EventSourceArn"]
-    for shard in source.shards(tx, arn):
-        after = source.latest(tx, arn, shard.id)
-        positions.save_position(tx, document["UUID"], shard.id, after)
+    sources = call.state.mappings.sources if call.state else {}
+    if source_arn.split(":")[2] in sources:
+        stream_mappings.start(tx, sources[source_arn.split(":")[2]], document)
+    return {**output, "State": "Creating"}
 
 
 def _save(call: Call, tx: Transaction, document: Document, arn: str) -> Output:
     params = call.params
     _change_settings(params, document)
     if params.get("FilterCriteria") is not None:
-        document["FilterCriteria"] = _checked_filters(params["FilterCriteria"])
-    if params.get("DestinationConfig") is not None:
-        if (params["DestinationConfig"].get("OnSuccess") or {}).get("Destination"):
-            raise names.invalid("OnSuccess is not supported for event source mappings.")
-        failure = params["DestinationConfig"].get("OnFailure") or {}
-        limits.check_target(failure.get("Destination"))
-        document["DestinationConfig"] = {"OnFailure": failure}
+        document["FilterCriteria"] = _checked_filters(document, params["FilterCriteria"])
     document["FunctionArn"] = arn
     document["LastModified"] = call.now_ms / 1000
     document["EventSourceMappingArn"] = call.config.arn(
@@ -147,62 +105,69 @@ def _save(call: Call, tx: Transaction, document: Document, arn: str) -> Output:
         (document["UUID"], arn, document["EventSourceArn"], orjson.dumps(document).decode()),
     )
     tx.touch(positions.TOPIC)
-    return document
+    return _required(call, tx, document["UUID"]).output()
 
 
 def _change_settings(params: Params, document: Document) -> None:
     for key in _REFUSED:
         if params.get(key):
             raise NotImplementedByCloudlet(key)
-    for key in _SETTINGS.keys() & document.keys():
+    is_queue = _is_queue(document["EventSourceArn"])
+    kind = queue_mappings if is_queue else stream_mappings
+    for key in kind.SETTINGS:
         if params.get(key) is not None:
             document[key] = params[key]
     for key, (low, high) in _RANGES.items():
         if not low <= int(document.get(key, low)) <= high:
             raise names.invalid(f"{key} must be between {low} and {high}.")
-    if _kind(document["EventSourceArn"]) == "sqs":
-        return queue_mappings.change(params, document)
-    if params.get("ScalingConfig"):
-        raise names.invalid("ScalingConfig is valid for SQS event sources alone.")
-    if document["ParallelizationFactor"] != 1:
-        raise NotImplementedByCloudlet("A ParallelizationFactor other than 1")
-    if 0 <= document["MaximumRecordAgeInSeconds"] < 60:
-        raise names.invalid("MaximumRecordAgeInSeconds must be -1 or between 60 and 604800.")
+    kind.change(params, document)
+    metrics = params.get("MetricsConfig")
+    if metrics is not None:
+        if set(metrics.get("Metrics") or []) - {"EventCount"}:
+            raise names.invalid("ErrorCount and KafkaMetrics are for Kafka event sources alone.")
+        document["MetricsConfig"] = metrics
 
 
-def _checked_filters(criteria: dict[str, Any]) -> Document:
+def _checked_filters(document: Document, criteria: dict[str, Any]) -> Document:
     filters = criteria.get("Filters") or []
     if len(filters) > 5:
         raise names.invalid("A mapping has 5 filters at most.")
     for item in filters:
         try:
-            compile_pattern(item["Pattern"])
-        except InvalidPattern as error:
+            pattern = orjson.loads(item["Pattern"])
+            compile_pattern(pattern)
+            if ":kinesis:" in document["EventSourceArn"] and "data" in pattern:
+                # mappings-001: what data must be like is said in JSON
+                compile_pattern(orjson.dumps(pattern["data"]))
+        except (InvalidPattern, orjson.JSONDecodeError) as error:
             raise names.invalid(f"Invalid filter pattern definition. {error}") from None
     return {"Filters": filters}
 
 
 def get_event_source_mapping(call: Call, view: View) -> Output:
-    return _required(call, view)
+    return _required(call, view, call.params["UUID"]).output()
 
 
 def update_event_source_mapping(call: Call, tx: Transaction) -> Output:
-    document = _required(call, tx)
+    document = _required(call, tx, call.params["UUID"]).config
     arn = document["FunctionArn"]
+    state = "Updating"
     if call.params.get("FunctionName"):
         name, qualifier = names.parse(call.params["FunctionName"])
         records.require(tx, call.config, name, qualifier)
         arn = names.function_arn(call.config, name, qualifier)
     if call.params.get("Enabled") is not None:
-        document["State"] = "Enabled" if call.params["Enabled"] else "Disabled"
-    return _save(call, tx, document, arn)
+        wanted = "Enabled" if call.params["Enabled"] else "Disabled"
+        if wanted != document["State"]:
+            document["State"], state = wanted, wanted.replace("ed", "ing")
+    return {**_save(call, tx, document, arn), "State": state}
 
 
 def delete_event_source_mapping(call: Call, tx: Transaction) -> Output:
-    document = _required(call, tx)
-    tx.run("DELETE FROM event_source_mappings WHERE uuid = ?", (document["UUID"],))
+    found = _required(call, tx, call.params["UUID"])
+    tx.run("DELETE FROM event_source_mappings WHERE uuid = ?", (found.uuid,))
     tx.touch(positions.TOPIC)
-    return {**document, "State": "Deleting"}
+    return {**found.output(), "State": "Deleting"}
 
 
 def list_event_source_mappings(call: Call, view: View) -> Output:
@@ -212,14 +177,11 @@ def list_event_source_mappings(call: Call, view: View) -> Output:
     if call.params.get("FunctionName"):
         arn = names.function_arn(call.config, *names.parse(call.params["FunctionName"]))
         found = [m for m in found if m.function_arn == arn]
-    return page([m.config for m in found], call.params, "EventSourceMappings")
+    return page([m.output() for m in found], call.params, "EventSourceMappings")
 
 
-def _required(call: Call, view: View) -> Document:
-    text = view.value(
-        "SELECT config FROM event_source_mappings WHERE uuid = ?", (call.params["UUID"],)
-    )
-    if text is None:
+def _required(call: Call, view: View, uuid: str) -> positions.Mapping:
+    found = positions.find(view, uuid)
+    if found is None:
         raise names.missing("The resource you requested does not exist.")
-    document: Document = orjson.loads(text)
-    return document
+    return found

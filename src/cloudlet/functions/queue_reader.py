@@ -12,22 +12,21 @@ import asyncio
 import base64
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import orjson
 
-from cloudlet.call import ANONYMOUS, Cloud, Output, Params
+from cloudlet.call import ANONYMOUS, Output, Params
 from cloudlet.errors import AwsError
 from cloudlet.events.patterns import compile_pattern
-from cloudlet.functions import names, records, traces
-from cloudlet.functions.batches import failures
-from cloudlet.functions.positions import Mapping
-from cloudlet.functions.queue_mappings import queue_url, role_of
+from cloudlet.functions import names, traces
+from cloudlet.functions.batches import PAYLOAD_BYTES_MAX, failures
+from cloudlet.functions.queue_mappings import queue_url
+from cloudlet.functions.running import Running
 from cloudlet.functions.worker_process import Answer
 
-Invoke = Callable[[str, bytes, str], Awaitable[Answer]]
 Document = dict[str, Any]
 _POLL_S = 20
 _CONCURRENT = 5  # batches at a time to begin with, as on AWS …
@@ -35,28 +34,21 @@ _CONCURRENT_MAX = 20  # … and what they grow to without a MaximumConcurrency: 
 _GROW_S = 1.0
 _ROLE_S = 900  # for which credentials are used before new ones
 _BACK_OFF_MAX_S = 60.0
-_PAYLOAD_BYTES_MAX = 6 * 1024 * 1024 - 1024
 _log = logging.getLogger(__name__)
 
 
 class QueueReader:
-    """Reads one queue for one mapping. Batches go on when it is cancelled: they are in `batches`,
+    """Reads one queue for one mapping. Batches go on when it is stopped: they are in `batches`,
     the mappings' own."""
 
-    def __init__(
-        self,
-        cloud: Cloud,
-        mapping: Mapping,
-        invoke: Invoke,
-        batches: set[asyncio.Task[None]],
-        back_off_s: float,
-    ) -> None:
-        self._cloud = cloud
-        self._mapping = mapping
-        self._invoke = invoke
+    def __init__(self, running: Running, batches: set[asyncio.Task[None]]) -> None:
+        self._running = running
+        self._cloud = running.cloud
+        self._mapping = mapping = running.mapping
         self._batches = batches
-        self._back_off_s = back_off_s
-        self._url = queue_url(cloud.config, mapping.source_arn)
+        self._back_off_s = running.back_off_s
+        self._polling: asyncio.Task[None] | None = None
+        self._url = queue_url(running.cloud.config, mapping.source_arn)
         self._access_key = ""  # of the role's credentials
         self._role_end_s = 0.0
         scaling = mapping.config.get("ScalingConfig") or {}
@@ -71,9 +63,24 @@ class QueueReader:
             for pattern in patterns
         ]
 
+    def wake(self) -> None:
+        """Queues wake their readers by themselves."""
+
+    def stop(self) -> None:
+        self._running.stopping.set()
+        if self._polling is not None:
+            self._polling.cancel()
+
     async def run(self) -> None:
+        self._polling = asyncio.create_task(self._poll())
+        try:
+            await asyncio.wait([self._polling])
+        finally:
+            self._polling.cancel()
+
+    async def _poll(self) -> None:
         pause_s = self._back_off_s
-        while True:
+        while not self._running.stopping.is_set():
             await self._slot()
             try:
                 messages = await self._gather()
@@ -113,7 +120,7 @@ class QueueReader:
         end_s = time.monotonic() + (self._mapping.config["MaximumBatchingWindowInSeconds"] or 0)
         while messages and (left := size - len(messages)) > 0:
             left_s = end_s - time.monotonic()
-            if left_s <= 0 or sum(len(m["Body"]) for m in messages) >= _PAYLOAD_BYTES_MAX:
+            if left_s <= 0 or sum(len(m["Body"]) for m in messages) >= PAYLOAD_BYTES_MAX:
                 break
             messages += await self._receive(left, min(_POLL_S, left_s))
         return messages
@@ -131,10 +138,7 @@ class QueueReader:
     async def _call(self, operation: str, params: Params) -> Output:
         now_s = time.monotonic()
         if now_s >= self._role_end_s:
-            reference = names.parse(self._mapping.function_arn)
-            view = self._cloud.database.view()
-            found = records.find(view, self._cloud.config, *reference)
-            self._access_key = (await role_of(self._cloud, found)).access_key
+            self._access_key = (await self._running.role()).access_key
             self._role_end_s = now_s + _ROLE_S
         role = self._cloud.caller_of(self._access_key)  # with the policies it has by now
         params = {"QueueUrl": self._url, **params}
@@ -147,9 +151,14 @@ class QueueReader:
             for message in messages:
                 event = self._event(message)
                 (wanted if self._is_wanted(event) else unwanted).append(event)
+            self._running.count("PolledEventCount", len(messages))
+            self._running.count("FilteredOutEventCount", len(unwanted))
             await self._delete(unwanted)
             for part in _parts(wanted):
-                await self._delete(await self._taken(part))
+                taken = await self._taken(part)
+                await self._delete(taken)
+                if len(taken) < len(part) and self._url.endswith(".fifo"):
+                    break  # what comes later in its group must not overtake it
         except AwsError as error:
             _log.error("mapping %s leaves a batch in its queue: %s", self._mapping.uuid, error)
         except Exception:
@@ -190,8 +199,10 @@ class QueueReader:
 
     async def _taken(self, part: list[Document]) -> list[Document]:
         """The messages that the function is done with."""
+        self._running.count("InvokedEventCount", len(part))
         answer = await self._ask(part)
         if answer is None or answer.is_error:
+            self._running.count("FailedInvokeEventCount", len(part))
             return []
         if "ReportBatchItemFailures" not in self._mapping.config["FunctionResponseTypes"]:
             return part
@@ -208,7 +219,7 @@ class QueueReader:
         began_s, pause_s = time.monotonic(), self._back_off_s
         while True:
             try:
-                return await self._invoke(arn, payload, trace_id)
+                return await self._running.invoke(arn, payload, trace_id)
             except AwsError as error:
                 if error.code != "TooManyRequestsException":
                     _log.error("%s does not take messages: %s", arn, error)
@@ -226,6 +237,7 @@ class QueueReader:
             pause_s = min(_BACK_OFF_MAX_S, pause_s * 2)
 
     async def _delete(self, events: list[Document]) -> None:
+        self._running.count("DeletedEventCount", len(events))
         for start in range(0, len(events), 10):
             entries = [
                 {"Id": str(number), "ReceiptHandle": event["receiptHandle"]}
@@ -249,7 +261,7 @@ def _parts(events: list[Document]) -> Iterator[list[Document]]:
     size = 0
     for event in events:
         more = len(orjson.dumps(event)) + 1
-        if part and size + more > _PAYLOAD_BYTES_MAX:
+        if part and size + more > PAYLOAD_BYTES_MAX:
             yield part
             part, size = [], 0
         part.append(event)

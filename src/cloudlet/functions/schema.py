@@ -69,12 +69,23 @@ CREATE TABLE IF NOT EXISTS event_source_mappings (
     source_arn   TEXT NOT NULL,
     config       TEXT NOT NULL
 ) WITHOUT ROWID;
+ALTER TABLE event_source_mappings ADD COLUMN
+    last_result TEXT NOT NULL DEFAULT 'No records processed';
 CREATE TABLE IF NOT EXISTS mapping_positions (
     uuid     TEXT NOT NULL REFERENCES event_source_mappings ON DELETE CASCADE,
     shard    TEXT NOT NULL,
     after    TEXT NOT NULL,                   -- sequence number of the last record done with
     is_done  INTEGER NOT NULL DEFAULT 0,      -- a closed shard, read to its end
-    attempts TEXT NOT NULL DEFAULT '[]',      -- batches in retry: [[first, last, failures], …]
     PRIMARY KEY (uuid, shard)
+) WITHOUT ROWID;
+ALTER TABLE mapping_positions ADD COLUMN window TEXT; -- the tumbling window that is open, JSON
+CREATE TABLE IF NOT EXISTS mapping_lanes (    -- what is done behind a shard's position
+    uuid     TEXT NOT NULL REFERENCES event_source_mappings ON DELETE CASCADE,
+    shard    TEXT NOT NULL,
+    factor   INTEGER NOT NULL,                -- how many lanes there are
+    lane     INTEGER NOT NULL,
+    after    TEXT NOT NULL,                   -- sequence number of its last record done with
+    attempts TEXT NOT NULL DEFAULT '[]',      -- parts in retry: [[last, failures], …]
+    PRIMARY KEY (uuid, shard, factor, lane)
 ) WITHOUT ROWID;
 """

@@ -29,8 +29,9 @@ class StreamRecord(Protocol):
 class StreamSource(Protocol):
     """A stream as mappings read it. Positions are sequence numbers; "" is before the first.
 
-    Records of one `key` are never handled at the same time; a shard is read when all its parents
-    are done that are still known. A write to the stream touches the topic `stream:<arn>`.
+    A shard's sequence numbers rise, as numbers without leading zeros do. Records of one `key` are
+    never handled at the same time; a shard is read when all its parents are done that are still
+    known. A write to the stream, and the end of a shard, touch the topic `stream:<arn>`.
     """
 
     def shards(self, view: View, stream_arn: str) -> Sequence[StreamShard]: ...

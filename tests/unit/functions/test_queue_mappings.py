@@ -12,8 +12,9 @@ from cloudlet.call import ANONYMOUS, Call, Caller, Cloud, Params
 from cloudlet.config import Config
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Request
-from cloudlet.functions import queue_mappings, queue_reader, records
+from cloudlet.functions import queue_mappings, queue_reader
 from cloudlet.functions.positions import Mapping
+from cloudlet.functions.running import Running
 from cloudlet.functions.worker_process import Answer
 from cloudlet.messaging import messages, queues
 from cloudlet.messaging.arrivals import Arrivals
@@ -50,11 +51,10 @@ class Bed:
         self.running = self.most = 0
         self.kept: list[str] = []
 
-        async def role_of(*_: Any) -> Caller:
+        async def role(_: Running) -> Caller:
             return ANONYMOUS
 
-        monkeypatch.setattr(queue_reader, "role_of", role_of)
-        monkeypatch.setattr(records, "find", lambda *_: None)
+        monkeypatch.setattr(Running, "role", role)
 
     async def invoke(
         self, service: str, operation: str, params: Params, caller: Caller | None = None
@@ -112,7 +112,8 @@ def play(
         arn = QUEUE.replace("jobs", name)
         batches: set[asyncio.Task[None]] = set()
         mapping = Mapping("uuid", FUNCTION, arn, config)
-        reader = queue_reader.QueueReader(bed.cloud, mapping, bed.function, batches, 0.01)
+        running = Running(bed.cloud, mapping, bed.function, 0.01)
+        reader = queue_reader.QueueReader(running, batches)
         reading = asyncio.create_task(reader.run())
         await scene(bed)
         await until(lambda: not batches)
