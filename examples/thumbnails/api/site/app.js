@@ -114,7 +114,7 @@ function row([name, text]) {
   return [term, value];
 }
 
-const kilobytes = (bytes) => `${Math.max(1, Math.round(bytes / 1000)).toLocaleString("en")} kB`;
+const kilobytes = (bytes) => `${Math.max(1, Math.round(bytes / 1000)).toLocaleString("en")}\u00a0kB`;
 
 // The browser takes the size that fits its layout and its screen.
 function pictureOf(image) {
