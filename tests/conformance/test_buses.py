@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
@@ -149,8 +150,8 @@ def test_archives_and_replays(server: Server, name: str) -> None:
     for number, rules in enumerate(([rule], [other])):
         replay = {**replay, "ReplayName": f"{name}-{number}"}
         events.start_replay(Destination={"Arn": bus, "FilterArns": rules}, **replay)
-        told = eventually(lambda replay=replay: done(events, replay["ReplayName"]))
-        assert told["EventLastReplayedTime"] == times["EventEndTime"]
+        told = eventually(partial(done, events, f"{name}-{number}"))
+        assert told is not None and told["EventLastReplayedTime"] == times["EventEndTime"]
     heard = [json.loads(message(server, url)["Body"]) for _ in range(3)]
     assert sorted(each["detail"]["n"] for each in heard) == [1, 2, 3]
     assert {each["replay-name"] for each in heard} == {f"{name}-0"}
