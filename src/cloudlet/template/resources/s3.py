@@ -8,6 +8,7 @@ See https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-r
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from cloudlet.config import Config
 from cloudlet.template.intrinsics import Known
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.resources import shapes
@@ -214,16 +215,19 @@ async def _create_bucket(ctx: Context, properties: Properties) -> Known:
     await ctx.call("s3", "CreateBucket", Bucket=bucket, **settings)
     await ctx.begin(bucket)
     await _apply(ctx, bucket, properties, {})
-    return Known(bucket, _attributes(bucket, region))
+    return Known(bucket, _attributes(bucket, ctx.cloud.config))
 
 
-def _attributes(bucket: str, region: str) -> dict[str, str]:
+def _attributes(bucket: str, config: Config) -> dict[str, str]:
+    """The website's address is the one that works here: it is shown to people and allowed by CORS
+    rules. Browsers know names below localhost."""
+    region = config.region
     return {
         "Arn": f"arn:aws:s3:::{bucket}",
         "DomainName": f"{bucket}.s3.amazonaws.com",
         "RegionalDomainName": f"{bucket}.s3.{region}.amazonaws.com",
         "DualStackDomainName": f"{bucket}.s3.dualstack.{region}.amazonaws.com",
-        "WebsiteURL": f"http://{bucket}.s3-website-{region}.amazonaws.com",
+        "WebsiteURL": f"http://{bucket}.s3-website-{region}.localhost:{config.aws_port}",
     }
 
 
