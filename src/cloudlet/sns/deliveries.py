@@ -9,7 +9,9 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
 import asyncio
 import base64
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -30,6 +32,8 @@ from cloudlet.wire import outbound
 PRINCIPAL = "sns.amazonaws.com"
 _ALARMS = "cloudwatch.amazonaws.com"
 _TIMEOUT_S = 15.0
+_ROOM = 8  # messages that a subscription takes at once
+_ASKED_AT_ONCE = 4 * _ROOM
 _AGENT = "Amazon Simple Notification Service Agent"
 _FINAL = {
     "AccessDenied", "AccessDeniedException", "ResourceNotFoundException", "QueueDoesNotExist",
@@ -67,6 +71,12 @@ class Deliveries:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
+        # of their own: endpoints that hang keep neither gateways nor queues waiting
+        self._asking = ThreadPoolExecutor(_ASKED_AT_ONCE, "sns-http")
+        self._signing = ThreadPoolExecutor(2, "sns-signing")
+
+    def room(self, target: str) -> int:
+        return _ROOM
 
     async def deliver(self, fact: Fact) -> Outcome:
         """A fact for a subscription or an endpoint is delivered; one for a topic published."""
@@ -153,10 +163,9 @@ class Deliveries:
             await self._record(parcel)
 
     async def _enveloped(self, parcel: Parcel) -> Message:
-        config = self._cloud.config
-        own = signer(config.whole_data)
-        arguments = (config, own, parcel.arn, parcel.message)
-        return await asyncio.to_thread(envelopes.envelope, *arguments)
+        config, loop = self._cloud.config, asyncio.get_running_loop()
+        arguments = (config, signer(config.whole_data), parcel.arn, parcel.message)
+        return await loop.run_in_executor(self._signing, envelopes.envelope, *arguments)
 
     async def _send_message(self, parcel: Parcel, arn: str) -> None:
         message = parcel.message
@@ -171,11 +180,11 @@ class Deliveries:
     async def _entry(self, parcel: Parcel, is_fifo: bool) -> Params:
         """The members of SendMessage."""
         message = parcel.message
-        entry: Params = {}
-        if message.get("MessageGroupId"):
-            entry["MessageGroupId"] = message["MessageGroupId"]
-        if is_fifo:
-            entry["MessageDeduplicationId"] = message["MessageDeduplicationId"]
+        group = message.get("MessageGroupId")
+        entry: Params = {"MessageGroupId": group} if group else {}
+        if is_fifo:  # a confirmation's own id is as good
+            names = ("MessageGroupId", "MessageDeduplicationId")
+            entry = {name: message.get(name) or message["MessageId"] for name in names}
         if parcel.subscription.is_raw and message["Type"] == envelopes.NOTIFICATION:
             told = message["MessageAttributes"]
             attributes = {name: _attribute(each) for name, each in told.items()}
@@ -211,10 +220,10 @@ class Deliveries:
             headers["x-amz-sns-rawdelivery"] = "true"
         text = message["Message"] if is_raw else envelopes.text(await self._enveloped(parcel))
         url, authorization = _address(parcel.subscription.endpoint)
+        given = ("POST", url), headers | authorization, text.encode(), _TIMEOUT_S
+        ask = partial(outbound.whole, *given)
         try:
-            answer = await outbound.in_thread(
-                outbound.whole, ("POST", url), headers | authorization, text.encode(), _TIMEOUT_S
-            )
+            answer = await asyncio.get_running_loop().run_in_executor(self._asking, ask)
         except (urllib3.exceptions.HTTPError, TimeoutError, outbound.TooLarge) as error:
             raise Undelivered("EndpointUnreachable", str(error), False) from error
         if not 200 <= answer.status < 300:

@@ -221,7 +221,7 @@ def _size(entry: Entry) -> int:
     size = len(entry["Message"].encode())
     for name, attribute in (entry.get("MessageAttributes") or {}).items():
         value = attribute.get("BinaryValue") or (attribute.get("StringValue") or "").encode()
-        size += len(name.encode()) + len(attribute["DataType"]) + len(value)
+        size += len(name.encode()) + len(attribute.get("DataType") or "") + len(value)
     return size
 
 

@@ -22,7 +22,7 @@ class SnsState:
         self._deliveries = Deliveries(cloud)
 
     def register(self, delivery: Delivery) -> None:
-        delivery.register("sns", self._deliveries.deliver)
+        delivery.register("sns", self._deliveries.deliver, self._deliveries.room)
 
     def start(self, timers: Timers) -> None:
         timers.every(_SWEEP_S, self._sweep)

@@ -114,7 +114,7 @@ def subscribe(call: Call, tx: Transaction) -> Output:
     )
     existing = Subscription.of(row) if row is not None else None
     if existing is not None and existing.state != "deleted":
-        if given and given != existing.attributes:
+        if any(existing.attributes.get(name) != value for name, value in given.items()):
             raise invalid(
                 "Attributes Reason: Subscription already exists with different attributes"
             )
