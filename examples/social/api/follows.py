@@ -18,7 +18,7 @@ def follow(request: Request) -> Result:
             *_counts(me, them, 1),
         )
     except table.Refused as refusal:
-        if 0 not in refusal.failed:
+        if 2 in refusal.failed:
             raise not_found(f"There is no user {them}.") from None
     return 204, None  # as before, if it was so already
 

@@ -56,7 +56,7 @@ def like(request: Request) -> Result:
     try:
         table.transact(table.put(mine, table.NEW), table.add(post_key, "likes", 1))
     except table.Refused as refusal:
-        if 0 not in refusal.failed:
+        if 1 in refusal.failed:
             raise not_found("There is no such post.") from None
     return 204, None
 
