@@ -118,15 +118,15 @@ def test_keyed_facts_come_one_by_one_in_order(bench: Bench) -> None:
 
     bench.database.write_now(change)
     due = outbox.due(bench.database.view(), 1, 0, 10)
-    assert [(fact.key, fact.payload) for fact in due] == [
+    assert [(fact["key"], fact["payload"]) for fact in due] == [
         ("", b"0"),
         ("k", b"0"),
         ("", b"1"),
         ("", b"2"),
     ]
-    first = next(fact.id for fact in due if fact.key)
+    first = next(fact["id"] for fact in due if fact["key"])
     bench.database.write_now(lambda tx: outbox.postpone(tx, first, 50))
-    assert all(not fact.key for fact in outbox.due(bench.database.view(), 1, 0, 10))
+    assert all(not fact["key"] for fact in outbox.due(bench.database.view(), 1, 0, 10))
     bench.database.write_now(lambda tx: outbox.remove(tx, first))
     due = outbox.due(bench.database.view(), 1, 0, 10)
-    assert [fact.payload for fact in due if fact.key] == [b"1"]
+    assert [fact["payload"] for fact in due if fact["key"]] == [b"1"]

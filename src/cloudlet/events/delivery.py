@@ -6,13 +6,16 @@ letter, a follow-up fact), or `Later(seconds)`. How often and how long to try is
 policy; `Fact.attempts` and `created_ms` tell it what it needs. A handler that raises is a bug or an
 unreachable target: the fact is kept and tried again with back-off. A target that is slow to take
 its facts keeps them waiting in the store, never those of others.
+
+The outbox is looked through from its beginning only when something that was passed over may go
+now (its time has come, its predecessor is done, its target has room); new facts are behind all
+others.
 """
 
 import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from cloudlet.config import Config
@@ -53,6 +56,9 @@ class Delivery:
         self._rooms: dict[str, Room] = {}
         self._in_flight: dict[int, asyncio.Task[None]] = {}
         self._busy: Counter[str] = Counter()  # facts in flight by target
+        self._full: set[str] = set()  # targets whose facts were passed over
+        self._seen_id = 0  # up to which facts were looked at
+        self._is_stale = True  # one that was passed over may go now
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self.pass_on: PassOn | None = None  # where there are other accounts
@@ -86,27 +92,34 @@ class Delivery:
             self._dispatch()
             due_ms = outbox.next_due_ms(self._database.view(), self._config.now_ms())
             wait_s = None if due_ms is None else max(0.0, (due_ms - self._config.now_ms()) / 1000)
-            with suppress(TimeoutError):  # wait_for would swallow a `stop` that comes with a wake
+            try:  # wait_for would swallow a `stop` that comes with a wake
                 async with asyncio.timeout(wait_s):
                     await self._wake.wait()
+            except TimeoutError:
+                self._is_stale = True
 
     def _dispatch(self) -> None:
-        view, after_id = self._database.view(), 0
-        full = {target for target in self._busy if not self._has_room(target)}
+        view = self._database.view()
+        if self._is_stale:
+            self._seen_id = 0
+            self._full = {target for target in self._busy if not self._has_room(target)}
+        self._is_stale = False
         while len(self._in_flight) < _IN_FLIGHT_MAX:
-            facts = outbox.due(view, self._config.now_ms(), after_id, _BATCH, full)
-            for fact in facts:
-                if fact.id in self._in_flight:
-                    continue
-                if not self._has_room(fact.target):
-                    full.add(fact.target)
-                    continue
-                task = asyncio.get_running_loop().create_task(self._deliver(fact))
-                self._in_flight[fact.id] = task
-                self._busy[fact.target] += 1
-            if len(facts) < _BATCH:
+            rows = outbox.due(view, self._config.now_ms(), self._seen_id, _BATCH, self._full)
+            for row in rows:
+                self._seen_id = row["id"]
+                if row["id"] not in self._in_flight:
+                    self._begin(Fact.of(row))
+            if len(rows) < _BATCH:
                 return
-            after_id = facts[-1].id
+
+    def _begin(self, fact: Fact) -> None:
+        if not self._has_room(fact.target):
+            self._full.add(fact.target)
+            return
+        task = asyncio.get_running_loop().create_task(self._deliver(fact))
+        self._in_flight[fact.id] = task
+        self._busy[fact.target] += 1
 
     def _has_room(self, target: str) -> bool:
         """A target has half of what others leave at most, so that there is always some left."""
@@ -116,13 +129,17 @@ class Delivery:
         return own < max(1, fair if room is None else min(fair, room(target)))
 
     async def _deliver(self, fact: Fact) -> None:
+        is_gone = False
         try:
             outcome = await self._outcome(fact)
             await self._database.write(lambda tx: self._settle(tx, fact, outcome))
+            is_gone = isinstance(outcome, Done)
         except Exception:
             _log.exception("fact %d for %s stays in the outbox", fact.id, fact.target)
             await asyncio.sleep(1)  # the store itself fails: don't spin
         finally:
+            if not is_gone or fact.key or fact.target in self._full:
+                self._is_stale = True
             del self._in_flight[fact.id]
             self._busy[fact.target] -= 1
             if not self._busy[fact.target]:

@@ -105,17 +105,16 @@ def postpone(tx: Transaction, fact_id: int, due_ms: int) -> None:
 
 def due(
     view: View, now_ms: int, after_id: int, limit: int, full: Collection[str] = ()
-) -> list[Fact]:
-    """Due facts with ids above `after_id` for all targets but the `full` ones; of a keyed sequence
+) -> list[Row]:
+    """Rows of due facts with ids above `after_id` for all targets but the `full` ones; of a keyed sequence
     only the first."""
-    rows = view.all(
+    return view.all(
         "SELECT * FROM outbox AS o WHERE due_ms <= ? AND id > ?"
         " AND target NOT IN (SELECT value FROM json_each(?)) AND (key = '' OR NOT EXISTS ("
         "SELECT 1 FROM outbox AS e WHERE e.target = o.target AND e.key = o.key AND e.key <> ''"
         " AND e.id < o.id)) ORDER BY id LIMIT ?",
         (now_ms, after_id, orjson.dumps(list(full)).decode(), limit),
     )
-    return [Fact.of(row) for row in rows]
 
 
 def next_due_ms(view: View, now_ms: int) -> int | None:

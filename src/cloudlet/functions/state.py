@@ -100,10 +100,8 @@ class Functions:
 
     def room(self, target: str) -> int:
         """How many events a function takes at once; of one that may never run, all are dropped."""
-        reserved: int | None = None
-        with suppress(AwsError):
-            sql = "SELECT reserved FROM functions WHERE name = ?"
-            reserved = self.cloud.database.view().value(sql, (names.parse(target).name,))
+        view = self.cloud.database.view()
+        reserved = self._known.of(view, ("room", target), lambda: _reserved(view, target))
         return reserved or limits.ACCOUNT_CONCURRENCY
 
     def recycle(self, function_arn: str, version: str = "") -> None:
@@ -263,3 +261,11 @@ def spec_of(cloud: Cloud, found: Found) -> Spec:
         role=document["Role"],
         log_group=logging["LogGroup"],
     )
+
+
+def _reserved(view: View, target: str) -> int | None:
+    reserved: int | None = None
+    with suppress(AwsError):
+        sql = "SELECT reserved FROM functions WHERE name = ?"
+        reserved = view.value(sql, (names.parse(target).name,))
+    return reserved

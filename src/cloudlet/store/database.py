@@ -200,7 +200,8 @@ class Database:
         for topic in set[str]().union(*(tx.topics for tx in done)):
             for prefix, wake in self._subscribers:
                 if topic.startswith(prefix):
-                    wake(topic)
+                    with suppress(RuntimeError):  # the loop is closed: nobody sleeps any more
+                        wake(topic)
 
     def _apply(self, waiting: "_Waiting", done: list[Transaction]) -> None:
         tx = Transaction(self._connection)
