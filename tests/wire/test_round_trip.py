@@ -23,6 +23,7 @@ from tests.wire.random_values import Values
 SERVICES = [
     "s3", "dynamodb", "dynamodbstreams", "lambda", "apigatewayv2", "apigatewaymanagementapi",
     "events", "scheduler", "sqs", "iam", "sts", "logs", "cloudfront", "sns", "cloudformation",
+    "kinesis",
 ]  # fmt: skip
 SPOKEN = [(service, "") for service in SERVICES] + [
     ("cloudwatch", dialect) for dialect in ("smithy-rpc-v2-cbor", "json", "query")
@@ -39,7 +40,7 @@ CLIENT_SIDE = {
     },
     "lambda": {"InvokeAsync", "InvokeWithResponseStream"},
     "logs": {"StartLiveTail", "GetLogObject"},  # event stream
-    "cloudwatch": {"GetMetricWidgetImage"},  # a blob, which CBOR has as it is
+    "kinesis": {"SubscribeToShard"},  # event stream
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """CBOR, as AWS's "rpc-v2-cbor" protocol uses it: bytes ↔ values that the JSON codec knows.
 
-A date (tag 1) is read as its number of seconds and written from a datetime. What AWS's clients
+A date (tag 1) is read as its number of seconds and written from a datetime; the older
+"x-amz-cbor-1.1" has milliseconds there. What AWS's clients
 never send (other tags that mean something, simple values, keys that are no text) is refused.
 https://www.rfc-editor.org/rfc/rfc8949, https://smithy.io/2.0/additional-specs/protocols/smithy-rpc-v2.html
 """
@@ -20,9 +21,13 @@ _BREAK = 0xFF
 _ENDLESS = -1
 
 
-def loads(data: bytes) -> Any:
-    """Raises SerializationException."""
-    reader = _Reader(data)
+class Millis(int):
+    """A date of the older protocol."""
+
+
+def loads(data: bytes, seconds: int = 1) -> Any:
+    """Raises SerializationException. `seconds`: how many units of a date are one."""
+    reader = _Reader(data, seconds)
     try:
         value = reader.value(0)
     except (IndexError, struct.error, UnicodeDecodeError) as error:
@@ -33,8 +38,9 @@ def loads(data: bytes) -> Any:
 
 
 class _Reader:
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, seconds: int) -> None:
         self._data = data
+        self._seconds = seconds
         self.position = 0
 
     def _take(self, size_bytes: int) -> bytes:
@@ -121,7 +127,7 @@ class _Reader:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if tag != 1 or not is_number or not math.isfinite(value):
             raise _wrong()
-        return value
+        return value if self._seconds == 1 else value / self._seconds
 
 
 def dumps(value: Any) -> bytes:
@@ -134,7 +140,8 @@ def _write(value: Any, parts: list[bytes]) -> None:
     if value is None or isinstance(value, bool):
         parts.append({None: b"\xf6", False: b"\xf4", True: b"\xf5"}[value])
     elif isinstance(value, int):
-        parts.append(_head(0, value) if value >= 0 else _head(1, -1 - value))
+        tag = b"\xc1" if isinstance(value, Millis) else b""
+        parts.append(tag + (_head(0, value) if value >= 0 else _head(1, -1 - value)))
     elif isinstance(value, float):
         parts.append(b"\xfb" + struct.pack(">d", value))
     elif isinstance(value, str):

@@ -10,7 +10,7 @@ import orjson
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Response
 from cloudlet.wire import cbor_codec
-from cloudlet.wire.models import CBOR, Model
+from cloudlet.wire.models import AMZ_CBOR, CBOR, Model
 from cloudlet.wire.xml_codec import DECLARATION
 
 # Namespaces in `__type`; DynamoDB's SDKs cut them off, but logs and other clients show them.
@@ -52,12 +52,9 @@ def response(model: Model, error: AwsError, request_id: str, resource: str) -> R
     return _json(model, error, request_id)
 
 
-def cbor_headers(request_id: str) -> list[tuple[str, str]]:
-    return [
-        ("Content-Type", "application/cbor"),
-        ("smithy-protocol", "rpc-v2-cbor"),
-        ("x-amzn-RequestId", request_id),
-    ]
+def cbor_headers(model: Model, request_id: str) -> list[tuple[str, str]]:
+    headers = [("Content-Type", model.content_type), ("x-amzn-RequestId", request_id)]
+    return headers + ([("smithy-protocol", "rpc-v2-cbor")] if model.protocol == CBOR else [])
 
 
 def _query_compatible(model: Model, error: AwsError, request_id: str) -> Response:
@@ -73,7 +70,7 @@ def _query_compatible(model: Model, error: AwsError, request_id: str) -> Respons
     who = "Sender" if error.status < 500 else "Receiver"
     headers = [("x-amzn-query-error", f"{code};{who}")]
     if model.protocol == CBOR:
-        headers += cbor_headers(request_id)
+        headers += cbor_headers(model, request_id)
         return Response(error.status, headers, cbor_codec.dumps(document))
     headers += [("Content-Type", model.content_type), ("x-amzn-RequestId", request_id)]
     return Response(error.status, headers, orjson.dumps(document))
@@ -133,7 +130,8 @@ def _json(model: Model, error: AwsError, request_id: str) -> Response:
     document.update(error.fields)
     if "retryAfterSeconds" in document:  # Lambda's, which travels as a header
         headers.append(("Retry-After", document.pop("retryAfterSeconds")))
-    return Response(error.status, headers, orjson.dumps(document))
+    dumps = cbor_codec.dumps if model.protocol == AMZ_CBOR else orjson.dumps
+    return Response(error.status, headers, dumps(document))
 
 
 def _type(model: Model, code: str) -> str:

@@ -11,7 +11,8 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from cloudlet.errors import AwsError
 from cloudlet.wire import scalars
-from cloudlet.wire.models import CBOR, serialization
+from cloudlet.wire.cbor_codec import Millis
+from cloudlet.wire.models import AMZ_CBOR, CBOR, CBORS, serialization
 
 Convert = Callable[[Any], Any]
 _OPAQUE = {"AttributeValue"}
@@ -115,7 +116,7 @@ def _mismatch(value: Any, kind: str) -> AwsError:
 
 
 class Formatter:
-    """Output → JSON values that orjson takes; in the style CBOR, values that `cbor_codec` does."""
+    """Output → JSON values that orjson takes; in those of CBOR, values that `cbor_codec` does."""
 
     def __init__(self, timestamp_style: str = "unixTimestamp") -> None:
         self._compiled: dict[str, Convert] = {}
@@ -144,14 +145,17 @@ class Formatter:
             return lambda value: {key: item(each) for key, each in value.items()}
         if shape.type_name == "timestamp":
             style = serialization(shape).get("timestampFormat", self._timestamp_style)
+            if style == AMZ_CBOR:
+                return lambda value: Millis(scalars.format_timestamp(value, "unixTimestamp") * 1000)
             if style == CBOR:
                 return lambda value: scalars.parse_timestamp(
                     scalars.format_timestamp(value, "unixTimestamp")
                 )
             return lambda value: scalars.format_timestamp(value, style)
-        if shape.type_name == "double" and self._timestamp_style == CBOR:
+        is_cbor = self._timestamp_style in CBORS
+        if shape.type_name == "double" and is_cbor:
             return float
-        return scalars.format_blob if shape.type_name == "blob" else _same
+        return scalars.format_blob if shape.type_name == "blob" and not is_cbor else _same
 
     def _structure(self, shape: StructureShape) -> Convert:
         members = {

@@ -16,6 +16,8 @@ from botocore.model import OperationModel, ServiceModel
 from cloudlet.exchange import Request
 
 CBOR = "smithy-rpc-v2-cbor"
+AMZ_CBOR = "x-amz-cbor-1.1"  # AWS's older one: the json protocol in another coat
+CBORS = (CBOR, AMZ_CBOR)
 # SigV4's service name → botocore's, where they differ
 _BY_SIGNING_NAME = {"execute-api": "apigatewaymanagementapi", "monitoring": "cloudwatch"}
 _CREDENTIAL = re.compile(r"Credential=[^/,\s]+/\d{8}/[^/,]+/([^/,]+)/aws4_request")
@@ -36,8 +38,8 @@ _TARGETS = {
 
 @dataclass(frozen=True)
 class Model:
-    """One service's API. `protocol`: "json", "query", "rest-json", "rest-xml" or CBOR; of several
-    that the service has, `dialect` names one."""
+    """One service's API. `protocol`: "json", "query", "rest-json", "rest-xml" or one of CBORS; of
+    several that the service has, `dialect` names one."""
 
     name: str
     service: ServiceModel
@@ -53,6 +55,8 @@ class Model:
             return f"application/x-amz-json-{self.service.metadata['jsonVersion']}"
         if self.protocol == CBOR:
             return "application/cbor"
+        if self.protocol == AMZ_CBOR:
+            return f"application/{AMZ_CBOR}"
         return "application/json" if self.protocol == "rest-json" else "text/xml"
 
     @cached_property
@@ -111,6 +115,9 @@ def detect(request: Request) -> str:
 
 def dialect(request: Request, service: str) -> str:
     """The protocol a request speaks, of a service that has several; "" of others."""
+    if service == "kinesis":
+        kind = request.headers.get("content-type", "")
+        return AMZ_CBOR if kind.startswith(f"application/{AMZ_CBOR}") else ""
     if service != "cloudwatch":
         return ""
     if request.headers.get("smithy-protocol") == "rpc-v2-cbor":

@@ -84,8 +84,8 @@ class Protocol:
     def __init__(self, model: Model) -> None:
         self.model = model
         self._json_in = Parser()
-        style = {"apigatewayv2": "iso8601", "cloudwatch": model.protocol}.get(model.name, "")
-        self._json_out = Formatter(style or "unixTimestamp")
+        styles = {"apigatewayv2": "iso8601", "cloudwatch": model.protocol, "kinesis": model.dialect}
+        self._json_out = Formatter(styles.get(model.name) or "unixTimestamp")
         self._xml_in = Reader()
         self._xml_out = Writer()
         self._validator = Validator()
@@ -96,7 +96,7 @@ class Protocol:
 
     async def parse(self, request: Request) -> Parsed:
         """Raises AwsError where no operation matches or a parameter has the wrong form."""
-        if self.model.protocol in ("json", models.CBOR):
+        if self.model.protocol in ("json", *models.CBORS):
             parsed = await self._parse_json(request)
         elif self.model.protocol == "query":
             parsed = await self._parse_form(request)
@@ -108,16 +108,20 @@ class Protocol:
         return parsed
 
     async def _parse_json(self, request: Request) -> Parsed:
-        is_cbor = self.model.protocol == models.CBOR
+        kind = self.model.protocol
         name = request.headers.get("x-amz-target", "").partition(".")[2]
-        if is_cbor:  # /service/GraniteServiceVersion20100801/operation/PutMetricData
+        if kind == models.CBOR:  # /service/GraniteServiceVersion20100801/operation/PutMetricData
             name = request.raw_path.rpartition("/operation/")[2]
         operation = self._known(name)
         body = await self._read(request)
         shape = operation.input_shape
         if shape is None:
             return Parsed(name, {})
-        document = (cbor_codec.loads(body) if body else {}) if is_cbor else _json(body)
+        if kind in models.CBORS:
+            seconds = 1 if kind == models.CBOR else 1000
+            document = cbor_codec.loads(body, seconds) if body else {}
+        else:
+            document = _json(body)
         return Parsed(name, self._json_in.of(shape)(document))
 
     async def _parse_form(self, request: Request) -> Parsed:
@@ -213,10 +217,11 @@ class Protocol:
         operation = self.model.operation(name)
         if self.model.protocol == "query":
             return self._query_response(operation, result, request_id)
-        if self.model.protocol == "json":
+        is_cbor = self.model.protocol in models.CBORS
+        if is_cbor and not event_stream.member(operation.output_shape):
+            return self._cbor_response(operation, result, request_id)
+        if is_cbor or self.model.protocol == "json":
             return self._json_response(operation, result, request_id)
-        if self.model.protocol == models.CBOR:
-            return _cbor_response(self._json_out, operation, result, request_id)
         return self._rest_response(operation, result, request_id)
 
     def fault(self, error: AwsError, request: Request) -> Response:
@@ -243,6 +248,14 @@ class Protocol:
         if shape is None:
             body = b""
         return Response(result.status or 200, headers + result.headers, body)
+
+    def _cbor_response(
+        self, operation: OperationModel, result: Result, request_id: str
+    ) -> Response:
+        shape = operation.output_shape
+        headers = [*faults.cbor_headers(self.model, request_id), *result.headers]
+        body = cbor_codec.dumps(self._json_out.of(shape)(result.output)) if shape else b""
+        return Response(result.status or 200, headers if shape else headers[1:], body)
 
     def _query_response(
         self, operation: OperationModel, result: Result, request_id: str
@@ -324,15 +337,6 @@ class Protocol:
         assert isinstance(shape, StructureShape)
         content = self._xml_out.members(shape)(value)
         return "application/xml", f"{DECLARATION}<{root}{attribute}>{content}</{root}>".encode()
-
-
-def _cbor_response(
-    formatter: Formatter, operation: OperationModel, result: Result, request_id: str
-) -> Response:
-    shape = operation.output_shape
-    headers = [*faults.cbor_headers(request_id), *result.headers]
-    body = cbor_codec.dumps(formatter.of(shape)(result.output)) if shape else b""
-    return Response(result.status or 200, headers if shape else headers[1:], body)
 
 
 @cache

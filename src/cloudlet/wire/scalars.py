@@ -57,6 +57,8 @@ def _http_date(epoch_s: int) -> str:
 
 
 def parse_blob(text: Any) -> bytes:
+    if isinstance(text, bytes):  # CBOR has them as they are
+        return text
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError, TypeError) as error:
