@@ -1,4 +1,4 @@
-"""Where a stack's APIs and function URLs answer on this machine: what `up` prints."""
+"""Where a stack's APIs, function URLs and websites answer on this machine: what `up` prints."""
 
 from collections.abc import Iterator
 
@@ -13,10 +13,10 @@ _STAGES = {
 
 
 def addresses(cloud: Cloud, stack_name: str) -> list[tuple[str, str]]:
-    """(logical id, URL) of each stage of an API and of each function URL."""
+    """(logical id, URL) of each stage of an API, each function URL and each website."""
     rows = stacks.records(cloud.database.view(), stack_name)
     ready = [row for row in rows if row.state == READY]
-    return [*_stages(cloud, ready), *_function_urls(ready)]
+    return [*_stages(cloud, ready), *_function_urls(ready), *_websites(ready)]
 
 
 def _stages(cloud: Cloud, rows: list[Record]) -> Iterator[tuple[str, str]]:
@@ -38,3 +38,9 @@ def _function_urls(rows: list[Record]) -> Iterator[tuple[str, str]]:
     for row in rows:
         if row.type == "AWS::Lambda::Url" and row.attributes.get("FunctionUrl"):
             yield row.logical_id, str(row.attributes["FunctionUrl"])
+
+
+def _websites(rows: list[Record]) -> Iterator[tuple[str, str]]:
+    for row in rows:
+        if row.type == "AWS::S3::Bucket" and row.properties.get("WebsiteConfiguration"):
+            yield row.logical_id, f"{row.attributes['WebsiteURL']}/"
