@@ -9,7 +9,7 @@ import orjson
 
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Response
-from cloudlet.wire import cbor_codec
+from cloudlet.wire import cbor_codec, sqs_query
 from cloudlet.wire.models import AMZ_CBOR, CBOR, Model
 from cloudlet.wire.xml_codec import DECLARATION
 
@@ -26,15 +26,6 @@ _CORAL = {
     "IncompleteSignatureException": "com.amazon.coral.service#",
     "ExpiredTokenException": "com.amazon.coral.service#",
     "ThrottlingException": "com.amazon.coral.availability#",
-}
-# SQS tells old SDKs the code of its query protocol in a header.
-_SQS_QUERY_CODES = {
-    "QueueDoesNotExist": "AWS.SimpleQueueService.NonExistentQueue",
-    "QueueNameExists": "QueueAlreadyExists",
-    "EmptyBatchRequest": "AWS.SimpleQueueService.EmptyBatchRequest",
-    "TooManyEntriesInBatchRequest": "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
-    "BatchEntryIdsNotDistinct": "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
-    "ReceiptHandleIsInvalid": "ReceiptHandleIsInvalid",
 }
 
 
@@ -103,9 +94,10 @@ def _xml(model: Model, error: AwsError, request_id: str) -> Response:
     namespace = model.service.metadata.get("xmlNamespace", "")
     attribute = f' xmlns="{namespace}"' if namespace else ""
     who = "Sender" if error.status < 500 else "Receiver"
+    code = sqs_query.CODES.get(error.code, error.code) if model.name == "sqs" else error.code
     body = (
         f"{DECLARATION}<ErrorResponse{attribute}><Error><Type>{who}</Type>"
-        f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message></Error>"
+        f"<Code>{escape(code)}</Code><Message>{escape(error.message)}</Message></Error>"
         f"<RequestId>{request_id}</RequestId></ErrorResponse>"
     )
     headers = [("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id)]
@@ -123,7 +115,7 @@ def _json(model: Model, error: AwsError, request_id: str) -> Response:
     else:
         document["__type"] = _type(model, error.code)
     if model.name == "sqs":
-        code = _SQS_QUERY_CODES.get(error.code, error.code)
+        code = sqs_query.CODES.get(error.code, error.code)
         who = "Sender" if error.status < 500 else "Receiver"
         headers.append(("x-amzn-query-error", f"{code};{who}"))
     document[_message_name(model, error.code)] = error.message

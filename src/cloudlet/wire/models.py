@@ -14,6 +14,7 @@ from botocore.loaders import Loader
 from botocore.model import OperationModel, ServiceModel
 
 from cloudlet.exchange import Request
+from cloudlet.wire import sqs_query
 
 CBOR = "smithy-rpc-v2-cbor"
 AMZ_CBOR = "x-amz-cbor-1.1"  # AWS's older one: the json protocol in another coat
@@ -77,6 +78,9 @@ class Model:
 @cache
 def load(name: str, dialect: str = "") -> Model:
     """The model of a botocore service name; raises botocore's UnknownServiceError."""
+    if (name, dialect) == ("sqs", "query"):
+        described = sqs_query.described(_loader().load_service_model(name, "service-2"))
+        return Model(name, ServiceModel(described, name), dialect)
     if dialect:
         return Model(name, load(name).service, dialect)
     return Model(name, ServiceModel(_loader().load_service_model(name, "service-2"), name))
@@ -118,6 +122,8 @@ def dialect(request: Request, service: str) -> str:
     if service == "kinesis":
         kind = request.headers.get("content-type", "")
         return AMZ_CBOR if kind.startswith(f"application/{AMZ_CBOR}") else ""
+    if service == "sqs":
+        return "" if "x-amz-target" in request.headers else "query"
     if service != "cloudwatch":
         return ""
     if request.headers.get("smithy-protocol") == "rpc-v2-cbor":

@@ -28,6 +28,7 @@ from cloudlet.wire import (
     models,
     rest,
     scalars,
+    sqs_query,
 )
 from cloudlet.wire.json_codec import Formatter, Parser
 from cloudlet.wire.models import Model, serialization
@@ -135,7 +136,10 @@ class Protocol:
         if not name:
             raise AwsError("MissingAction", "The request is missing an action.", 400)
         shape = self._known(name).input_shape
-        return Parsed(name, form_codec.parse(fields, shape) if shape else {})
+        params = form_codec.parse(fields, shape) if shape else {}
+        if shape and self.model.name == "sqs":
+            sqs_query.complete(params, shape, request.path)
+        return Parsed(name, params)
 
     async def _parse_rest(self, request: Request) -> Parsed:
         query = request.arguments()

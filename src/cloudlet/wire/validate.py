@@ -14,7 +14,7 @@ from cloudlet.errors import AwsError
 
 Problems = list[str]
 Check = Callable[[Any, str, Problems], None]
-_OPAQUE = {"AttributeValue"}
+_OPAQUE = {"AttributeValue", "QueueAttributeName"}  # SQS has an error of its own for names
 _PROBLEMS_MAX = 10
 
 

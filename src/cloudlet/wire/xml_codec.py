@@ -163,13 +163,15 @@ class Writer:
         key_name = str(serialization(shape.key).get("name", "key"))
         value_name = str(serialization(shape.value).get("name", "value"))
         item = self.of(shape.value)
+        is_flat = serialization(shape).get("flattened")
 
         def write(name: str, value: Any) -> str:
+            tag = name if is_flat else "entry"
             entries = "".join(
-                f"<entry><{key_name}>{escape(key)}</{key_name}>{item(value_name, each)}</entry>"
+                f"<{tag}><{key_name}>{escape(key)}</{key_name}>{item(value_name, each)}</{tag}>"
                 for key, each in value.items()
             )
-            return f"<{name}>{entries}</{name}>"
+            return entries if is_flat else f"<{name}>{entries}</{name}>"
 
         return write
 
