@@ -65,8 +65,15 @@ def fold(state: State, record: dict[str, Any]) -> list[Window]:
 
 def replace(part: State, installation: int, at: int) -> None:
     """A new part: what the old one's sensor said, and may still say belatedly, counts no more."""
-    if installation > part["installation"]:
-        part.update(installation=installation, since=at, open={}, over=0, share=None)
+    if installation <= part["installation"]:
+        return
+    since = max(part["since"], at)
+    part.update(installation=installation, since=since, over=0, share=None)
+    part["open"] = {
+        start: kept
+        for start, values in part["open"].items()
+        if (kept := {at: value for at, value in values.items() if int(at) >= since})
+    }
 
 
 def add(part: State, at: int, deviation: float) -> None:

@@ -45,9 +45,9 @@ function show(machines, orders) {
 
 function mostWorn(machines) {
   const all = machines.flatMap(({ machine, parts }) =>
-    Object.entries(parts).map(([part, { share }]) => ({ machine, part, share: share ?? -1 })));
-  const { machine, part, share } = all.reduce((a, b) => (b.share > a.share ? b : a));
-  return share < 0 ? {} : { machine, part };
+    Object.entries(parts).map(([part, { over, share }]) => ({ machine, part, worn: share === null ? -1 : over * 10 + share })));
+  const { machine, part, worn } = all.reduce((a, b) => (b.worn > a.worn ? b : a));
+  return worn < 0 ? {} : { machine, part };
 }
 
 function showFleet(machines, orders) {
@@ -88,7 +88,7 @@ function showOrders(orders) {
   }
   const entries = orders.map(order => {
     const part = parts[order.name];
-    const about = element("small", `${moment(order.ordered_at)} · ${order.deviation} ${part.unit} over what ${part.sensor} should be`);
+    const about = element("small", `${moment(order.ordered_at)} · ${part.sensor} ${order.deviation.toFixed(1)} ${part.unit} too high`);
     const title = element("span", `${part.label}, ${order.machine}`);
     return [order.id, [title, element("span", order.state, { class: `tag ${order.state}` }), about]];
   });
@@ -119,7 +119,7 @@ async function showSensor() {
   const about = parts[part];
   byId("chart-title").textContent = `${about.label} of ${machine}`;
   byId("chart-note").textContent =
-    `${about.sensor}, ${about.unit} above what it should be at this load; each point the median of five minutes`;
+    `${about.sensor}, ${about.unit} above what it should be at this load; each point is the median of five minutes`;
   byId("plot").innerHTML = windows.length > 1 ? plot(windows, about) : "<p>Too few readings yet.</p>";
 }
 

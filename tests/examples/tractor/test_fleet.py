@@ -1,0 +1,175 @@
+"""tractor: telemetry in, exactly one order per worn part out; over a kill, and in the browser."""
+
+import base64
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.pages import violations
+from tests.examples.conftest import Deploy, Load, OpenPage, eventually, outputs
+from tests.examples.tractor.test_detection import START, orders_of, worked
+from tests.server import Server
+
+
+@pytest.fixture(scope="module")
+def server(deploy: Deploy) -> Server:
+    return deploy("tractor")
+
+
+@pytest.fixture
+def simulate(load: Load, monkeypatch: pytest.MonkeyPatch, server: Server) -> ModuleType:
+    for name, value in server.credentials().items():
+        monkeypatch.setenv(name.upper(), value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    return load("tractor", "simulate")
+
+
+@pytest.fixture
+def windows(load: Load) -> ModuleType:
+    load("tractor/catalogue/python", "catalogue")
+    return load("tractor/detect", "windows")
+
+
+def get(server: Server, path: str) -> Any:
+    answer = server.http.request("GET", f"{server.url}/{path}")
+    assert answer.status == 200, answer.data
+    return answer.json()
+
+
+def orders(server: Server) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = get(server, "orders")["orders"]
+    return found
+
+
+def caught_up(server: Server, records: list[dict[str, Any]]) -> bool:
+    """Every machine's state has seen its latest reading."""
+    latest: dict[str, int] = {}
+    for record in records:
+        latest[record["machine"]] = max(record["at"], latest.get(record["machine"], 0))
+    machines = get(server, "fleet")["machines"]
+    return {one["machine"]: one["at"] for one in machines} == latest
+
+
+def test_a_fleet_from_telemetry_to_fitted_parts(
+    server: Server, simulate: ModuleType, windows: ModuleType
+) -> None:
+    fleet = simulate.Fleet(6, 7, START, {})
+    records = worked(fleet, 5)
+    half = len(records) // 2
+    cloud = simulate.Cloud("tractor")
+    cloud.send(records[:half])
+    server.kill()
+    server.start()
+    cloud.send(records[half:])
+    expected = orders_of(windows, records)
+    assert len(expected) >= 3
+    eventually(lambda: caught_up(server, [one for one in records if one["type"] == "reading"]))
+
+    def accepted() -> bool:
+        return len(orders(server)) == len(expected) and all(
+            order["state"] == "accepted" and "announced_at" in order for order in orders(server)
+        )
+
+    eventually(accepted)
+    found = {(o["machine"], o["name"], o["installation"]): o["ordered_at"] for o in orders(server)}
+    assert found == expected  # exactly once, and exactly as the readings have it, over the kill
+
+    fleet.now = max(record["at"] for record in records) + simulate.DELIVERY_S
+    deliveries = cloud.deliveries(fleet)
+    assert len(deliveries) == len(expected)
+    cloud.send([fleet.replace(machine, part) for machine, part in deliveries])
+    eventually(lambda: {order["state"] for order in orders(server)} == {"fitted"})
+    assert cloud.deliveries(fleet) == []
+    start, installed = cloud.resume()
+    assert start > max(record["at"] for record in records) - 3600
+    for machine, part in deliveries:
+        assert installed[machine][part] == 2
+
+
+def test_everything_again_changes_nothing(server: Server, simulate: ModuleType) -> None:
+    """The functions get what the stream could bring twice: readings, and the news of an order."""
+    fleet = simulate.Fleet(1, 3, START, {})
+    fleet.machines["again"] = machine = fleet.machines.pop("tractor-01")
+    machine.name = "again"
+    for part in machine.parts.values():
+        part.damage = 0.85
+    batch = [{"kinesis": {"data": encoded(one), "sequenceNumber": "1"}} for one in worked(fleet, 1)]
+    detect, desk = function(server, "Detect"), function(server, "Desk")
+    for first in (0, 0, 100, 50, 0):
+        assert invoke(server, detect, batch[first : first + 250]) == {"batchItemFailures": []}
+
+    def five() -> list[dict[str, Any]]:
+        mine = [order for order in orders(server) if order["machine"] == "again"]
+        return mine if [one["state"] for one in mine] == ["accepted"] * 5 else []
+
+    before = eventually(five)
+    body = json.dumps({name: before[0][name] for name in ("id", "part", "installation")})
+    assert invoke(server, desk, [{"messageId": "1", "body": body}]) == {"batchItemFailures": []}
+    assert invoke(server, detect, batch) == {"batchItemFailures": []}
+    assert five() == before
+
+
+def test_what_is_no_reading_is_set_aside(server: Server, simulate: ModuleType) -> None:
+    cloud = simulate.Cloud("tractor")
+    name, stream = outputs(server)["Failures"], outputs(server)["Stream"]
+    good = worked(simulate.Fleet(1, 9, START + 10**6, {}), 0.5)
+    cloud.kinesis.put_record(StreamName=stream, Data=b"{", PartitionKey="tractor-01")
+    cloud.send(good)
+    eventually(lambda: caught_up_to(server, "tractor-01", good[-1]["at"]))
+    sqs = server.client("sqs")
+    message = eventually(lambda: sqs.receive_message(QueueUrl=name).get("Messages"))[0]
+    assert json.loads(message["Body"])["KinesisBatchInfo"]["batchSize"] == 1
+
+
+def caught_up_to(server: Server, machine: str, at: int) -> bool:
+    machines = {one["machine"]: one["at"] for one in get(server, "fleet")["machines"]}
+    return bool(machines[machine] >= at)
+
+
+def encoded(record: dict[str, Any]) -> str:
+    return base64.b64encode(json.dumps(record).encode()).decode()
+
+
+def function(server: Server, name: str) -> str:
+    listed = server.client("lambda").list_functions()["Functions"]
+    return str(next(one["FunctionName"] for one in listed if f"{name}Function" in str(one)))
+
+
+def invoke(server: Server, name: str, records: list[dict[str, Any]]) -> Any:
+    payload = json.dumps({"Records": records})
+    answer = server.client("lambda").invoke(FunctionName=name, Payload=payload)
+    return json.loads(answer["Payload"].read())
+
+
+@pytest.mark.browser
+def test_the_page_without_readings(deploy: Deploy, open_page: OpenPage) -> None:
+    server = deploy("tractor")
+    page = open_page(server.url)
+    expect(page.locator("#empty")).to_contain_text("simulate.py")
+    server.kill()
+    expect(page.locator("#state")).to_have_class("lost")
+
+
+@pytest.mark.browser
+def test_the_page_moves(
+    server: Server, simulate: ModuleType, open_page: OpenPage, tmp_path: Path
+) -> None:
+    """SCREENSHOT=1 renews the README's picture."""
+    page = open_page(server.url, viewport={"width": 1280, "height": 940})
+    fleet = simulate.Fleet(12, 7, START + 2 * 86400, {})
+    simulate.Cloud("tractor").send(worked(fleet, 8))
+    expect(page.locator("tbody tr")).to_have_count(13)
+    over = page.locator("tbody button.over")
+    expect(over.first).to_be_visible()
+    over.first.click()
+    expect(page.locator("#plot polyline").first).to_be_visible()
+    expect(page.locator("#chart-title")).to_contain_text("of tractor-")
+    expect(page.locator("#order-list .tag").first).to_have_text("accepted")
+    assert violations(page) == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
