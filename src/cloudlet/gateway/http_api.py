@@ -28,11 +28,12 @@ from cloudlet.gateway import (
 from cloudlet.gateway.answers import message
 from cloudlet.gateway.domains import Domains, Found
 from cloudlet.gateway.http_authorizers import Asked, HttpAuthorizers, Refused
-from cloudlet.gateway.invocation import UNAVAILABLE, FunctionFailed, Roles, invoke, service
+from cloudlet.gateway.invocation import UNAVAILABLE, FunctionFailed, invoke, service
 from cloudlet.gateway.lambda_authorizers import LambdaAuthorizers
 from cloudlet.gateway.payloads import MalformedAnswer, Matched
 from cloudlet.gateway.rest.serving import RestGateway
 from cloudlet.gateway.stages import Api, Route, Stage, Stages
+from cloudlet.policy.roles import Roles
 
 BODY_MAX_BYTES = 10 * 1024 * 1024
 _log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Gateway:
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
         self.stages = Stages(cloud)
-        self.roles = Roles(cloud)
+        self.roles = Roles(cloud, service(cloud), "BackplaneAssumeRoleSession")
         self.authorizers = LambdaAuthorizers(cloud, self.roles)
         self.guards = HttpAuthorizers(cloud, self.authorizers)
         self.domains = Domains(cloud)

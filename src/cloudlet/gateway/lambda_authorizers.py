@@ -19,9 +19,10 @@ import orjson
 from cloudlet.call import Caller, Cloud, Requirement
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Request
-from cloudlet.gateway.invocation import FunctionFailed, Roles, invoke, service
+from cloudlet.gateway.invocation import FunctionFailed, invoke, service
 from cloudlet.policy.context import Context
 from cloudlet.policy.evaluation import Decision, evaluate, statements
+from cloudlet.policy.roles import Roles
 
 TTL_S_MAX = 3600
 _KEPT_MAX = 10_000

@@ -6,9 +6,11 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-in
 """
 
 import json
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -17,8 +19,8 @@ from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.exchange import Response
 from cloudlet.gateway import answers, mapping
 from cloudlet.gateway.configuration import Document, bad_request
-from cloudlet.gateway.invocation import Roles
 from cloudlet.gateway.mapping import Resolve
+from cloudlet.policy.roles import Roles
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ def _moment(text: str) -> datetime:
 
 _READ: Mapping[str, Callable[[str], Any]] = {  # parameters that are no text
     "AttributeNames": json.loads,
+    "Data": partial(b64decode, validate=True),
     "DelaySeconds": int,
     "MaxNumberOfMessages": int,
     "MessageAttributeNames": json.loads,
@@ -63,6 +66,10 @@ _SUBTYPES = {
     ),
     "SQS-DeleteMessage": Subtype("sqs", "DeleteMessage", ("QueueUrl", "ReceiptHandle")),
     "SQS-PurgeQueue": Subtype("sqs", "PurgeQueue", ("QueueUrl",)),
+    "Kinesis-PutRecord": Subtype(
+        "kinesis", "PutRecord", ("StreamName", "Data", "PartitionKey"),
+        ("ExplicitHashKey", "SequenceNumberForOrdering"),
+    ),
     "EventBridge-PutEvents": Subtype(
         "events", "PutEvents", ("Detail", "DetailType", "Source"),
         ("Time", "EventBusName", "Resources", "TraceHeader"),

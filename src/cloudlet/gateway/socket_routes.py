@@ -17,7 +17,7 @@ from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Request, Response
 from cloudlet.gateway import mapping, metrics, models, payloads
 from cloudlet.gateway.configuration import Document
-from cloudlet.gateway.invocation import FunctionFailed, Roles, invoke, service
+from cloudlet.gateway.invocation import FunctionFailed, invoke, service
 from cloudlet.gateway.matching import RouteTable
 from cloudlet.gateway.payloads import MalformedAnswer
 from cloudlet.gateway.rest.compiled import Method, Served
@@ -26,6 +26,7 @@ from cloudlet.gateway.rest.integrations import Integrations
 from cloudlet.gateway.rest.passage import Passage
 from cloudlet.gateway.socket_events import Origin
 from cloudlet.gateway.stages import Api, Route, Stage
+from cloudlet.policy.roles import Roles
 
 _log = logging.getLogger(__name__)
 _KINDS = {"CONNECT": "ConnectCount", "MESSAGE": "MessageCount"}

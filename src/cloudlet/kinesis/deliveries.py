@@ -10,6 +10,7 @@ from cloudlet.call import Caller, Cloud
 from cloudlet.errors import AwsError
 from cloudlet.events.delivery import DONE, Later, Outcome
 from cloudlet.events.outbox import Fact
+from cloudlet.policy.roles import Roles
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 1.0
@@ -20,6 +21,8 @@ _PASSING = ("ProvisionedThroughputExceededException", "InternalFailure", "Servic
 class Deliveries:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
+        own = Caller("service", "kinesis.amazonaws.com", cloud.config.account)
+        self._roles = Roles(cloud, own, "kinesis")
 
     async def deliver(self, fact: Fact) -> Outcome:
         """The handler for "kinesis". What fails for good is dropped, and said in the log."""
@@ -47,8 +50,4 @@ class Deliveries:
             "aws:SourceAccount": told.get("source_account", account),
         }
         service = Caller("service", told["principal"], account, context=source)
-        if not told.get("role"):
-            return service
-        params = {"RoleArn": told["role"], "RoleSessionName": "kinesis"}
-        assumed = await self._cloud.invoke("sts", "AssumeRole", params, service)
-        return self._cloud.caller_of(assumed["Credentials"]["AccessKeyId"])
+        return await self._roles.caller(told["role"], service) if told.get("role") else service

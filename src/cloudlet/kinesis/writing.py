@@ -63,9 +63,9 @@ def encryption_type(is_sealed: Any) -> Output:
 
 
 def _entry(stream: Row, given: dict[str, Any], path: str) -> Entry:
-    key, data = given.get("PartitionKey"), given["Data"]
-    if key is None:
-        raise _violated(f"{path}partitionKey", "not be null")
+    key, data = given.get("PartitionKey"), given.get("Data")
+    if not key or data is None:
+        raise _violated(f"{path}{'data' if key else 'partitionKey'}", "not be null")
     size_max = stream["record_kib_max"] << 10
     if len(data) + len(key.encode()) > size_max:
         raise _violated(f"{path}data", f"have length less than or equal to {size_max}")

@@ -1,12 +1,13 @@
 """Log events on their way into the store, and out of it again.
 
 What comes in passes the group's filters in the same transaction: metric filters and embedded
-metrics measure (once it is committed), subscription filters put facts for functions into the
-outbox. Out go events by their group's retention and the oldest by number.
+metrics measure (once it is committed), subscription filters put facts for functions and streams
+into the outbox. Out go events by their group's retention and the oldest by number.
 """
 
 import base64
 import gzip
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -100,20 +101,30 @@ class Intake:
         for event in events:
             if pattern(event.line.message) is not None:
                 streams[event.line.stream].append(event)
-        arn = self.config.arn("logs", f"log-group:{row['log_group']}:*")
+        told = {
+            "principal": "logs.amazonaws.com",
+            "source_arn": self.config.arn("logs", f"log-group:{row['log_group']}:*"),
+            "source_account": self.config.account,
+        }
         for stream, some in streams.items():
+            key = hashlib.md5(stream.encode(), usedforsecurity=False).hexdigest()
             for batch in _batches(some):
+                parcel = self._parcel(row, stream, batch)
+                if "roleArn" in config:  # a stream, which keeps the order
+                    is_random = config["distribution"] == "Random"
+                    told["partition_key"] = self.config.new_id() if is_random else key
+                    told["role"] = config["roleArn"]
+                else:
+                    data = base64.b64encode(parcel).decode()
+                    parcel, key = orjson.dumps({"awslogs": {"data": data}}), ""
                 outbox.put(
                     tx,
                     config["destinationArn"],
-                    self._parcel(row, stream, batch),
+                    parcel,
                     source="logs",
                     now_ms=self.config.now_ms(),
-                    attributes={
-                        "principal": "logs.amazonaws.com",
-                        "source_arn": arn,
-                        "source_account": self.config.account,
-                    },
+                    key=key,
+                    attributes=told,
                 )
 
     def _parcel(self, row: Row, stream: str, batch: list[Event]) -> bytes:
@@ -132,8 +143,18 @@ class Intake:
                 for event in batch
             ],
         }
-        data = base64.b64encode(gzip.compress(orjson.dumps(document), 6))
-        return orjson.dumps({"awslogs": {"data": data.decode()}})
+        return gzip.compress(orjson.dumps(document), 6)
+
+
+def control_message(now_ms: int) -> bytes:
+    """What Logs tries a stream with."""
+    text = "CWL CONTROL MESSAGE: Checking health of destination Kinesis stream."
+    document = {
+        **{"messageType": "CONTROL_MESSAGE", "owner": "CloudwatchLogs", "logGroup": ""},
+        **{"logStream": "", "subscriptionFilters": []},
+        "logEvents": [{"id": "", "timestamp": now_ms, "message": text}],
+    }
+    return gzip.compress(orjson.dumps(document), 6)
 
 
 def event_id(time_ms: int, number: int) -> str:

@@ -1,6 +1,7 @@
 """Metric filters and subscription filters of log groups.
 
-A subscription's target is a function; it gets what passed as the "awslogs" event that AWS sends.
+A subscription's target is a function, which gets what passed as the "awslogs" event that AWS
+sends, or a Kinesis data stream, which gets the same as gzip.
 https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/
 """
 
@@ -11,10 +12,12 @@ import orjson
 
 from cloudlet.call import Call, Caller, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet, refuse
+from cloudlet.monitoring import ingestion
 from cloudlet.monitoring.filter_conditions import invalid
 from cloudlet.monitoring.filter_patterns import compile_pattern
 from cloudlet.monitoring.log_groups import group_arn, require_group
 from cloudlet.monitoring.metric_filters import Transformation
+from cloudlet.policy.roles import Roles
 from cloudlet.store.database import Row, Transaction, View
 
 _NAME = re.compile(r"[^:*]{1,512}")
@@ -61,26 +64,41 @@ def test_metric_filter(call: Call, view: View) -> Output:
 async def put_subscription_filter(call: Call) -> None:
     params = call.params
     arn = params["destinationArn"]
-    if arn.split(":")[2:3] != ["lambda"]:
+    kind, role = arn.split(":")[2:3], params.get("roleArn")
+    if kind not in (["lambda"], ["kinesis"]):
         raise NotImplementedByCloudlet(f"A subscription of {arn}")
-    if params.get("roleArn"):
-        raise invalid("destinationArn for vendor lambda cannot be used with roleArn")
-    if params.get("distribution", "ByLogStream") != "ByLogStream":
-        raise NotImplementedByCloudlet("The distribution Random")
+    if (kind == ["lambda"]) == bool(role):
+        how = "cannot be used with" if role else "must be used with"
+        raise invalid(f"destinationArn for vendor {kind[0]} {how} roleArn")
     group = require_group(call, call.cloud.database.view())
     source = {
         "aws:SourceArn": f"{group_arn(call, group)}:*",
         "aws:SourceAccount": call.config.account,
     }
     logs = Caller("service", "logs.amazonaws.com", call.config.account, context=source)
+    await (_try_stream(call, arn, role, logs) if role else _try_function(call, arn, logs))
+    config = {"destinationArn": arn, "distribution": params.get("distribution", "ByLogStream")}
+    config |= {"roleArn": role} if role else {}
+    await call.cloud.database.write(lambda tx: _put(call, tx, "subscription", config))
+
+
+async def _try_function(call: Call, arn: str, logs: Caller) -> None:
     trial = {"FunctionName": arn, "InvocationType": "DryRun", "Payload": b""}
     try:
         await call.cloud.invoke("lambda", "Invoke", trial, logs)
     except AwsError as error:
         message = "Could not execute the lambda function. Make sure you have given CloudWatch Logs"
         raise invalid(f"{message} permission to execute your function.") from error
-    config = {"destinationArn": arn, "distribution": "ByLogStream"}
-    await call.cloud.database.write(lambda tx: _put(call, tx, "subscription", config))
+
+
+async def _try_stream(call: Call, arn: str, role: str, logs: Caller) -> None:
+    record = {"StreamARN": arn, "Data": ingestion.control_message(call.now_ms)}
+    try:
+        caller = await Roles(call.cloud, logs, "CloudWatchLogs").caller(role)
+        await call.cloud.invoke("kinesis", "PutRecord", record | {"PartitionKey": "0"}, caller)
+    except AwsError as error:
+        message = "Could not deliver test message to specified Kinesis stream. Check if the given"
+        raise invalid(f"{message} kinesis stream is in ACTIVE state.") from error
 
 
 def delete_subscription_filter(call: Call, tx: Transaction) -> None:

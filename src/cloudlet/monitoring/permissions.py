@@ -8,6 +8,7 @@ from typing import Any
 
 from cloudlet.call import Call, Requirement
 
+_SERVICE = "logs.amazonaws.com"
 _ANY = {"TestMetricFilter", "StopQuery", "GetQueryResults", "DescribeQueries"}
 
 
@@ -21,7 +22,10 @@ def log_requirements(call: Call) -> list[Requirement]:
         *(params.get("logGroupIdentifiers") or []), *(params.get("logGroupNames") or []),
     ]  # fmt: skip
     names = [_group_name(each) for each in groups if each]
-    return [Requirement(action, _log_arn(call, name)) for name in names or ["*"]]
+    needed = [Requirement(action, _log_arn(call, name)) for name in names or ["*"]]
+    if role := params.get("roleArn"):
+        needed.append(Requirement("iam:PassRole", role, {"iam:PassedToService": _SERVICE}))
+    return needed
 
 
 def _group_name(identifier: str) -> str:

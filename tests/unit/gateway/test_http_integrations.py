@@ -178,8 +178,13 @@ def test_calls_of_services(bench: Bench, state: GatewayState) -> None:
     assert document(ask(state, api_id, request("POST", "/in/7", body=b'{"n":1}')))["Entries"]
     entry = {"Detail": '{"n":1}', "DetailType": "made", "Source": api_id}
     assert bench.invoked[-1][2] == {"Entries": [entry]}
+    record = {"StreamName": "s", "Data": "$request.body.data", "PartitionKey": "k"}
+    api_id = serve(bench, **call_of("Kinesis-PutRecord", **record))
+    ask(state, api_id, request("POST", "/in/7", body=b'{"data": "aGk="}'))
+    assert bench.invoked[-1][1:] == ("PutRecord", {**record, "Data": b"hi"})
+    assert ask(state, api_id, request("POST", "/in/7", body=b'{"data": "hi"}')).status == 400
     with pytest.raises(NotImplementedByCloudlet):
-        serve(bench, **call_of("Kinesis-PutRecord"))
+        serve(bench, **call_of("StepFunctions-StartExecution"))
     with pytest.raises(AwsError, match="required"):
         serve(bench, **call_of("SQS-SendMessage", QueueUrl=queue))
 

@@ -14,12 +14,13 @@ from cloudlet.call import ANONYMOUS, Caller, Cloud, Result
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.exchange import Body, Request, Response
 from cloudlet.gateway.answers import json
-from cloudlet.gateway.invocation import FunctionFailed, Roles, invoke, service
+from cloudlet.gateway.invocation import FunctionFailed, invoke, service
 from cloudlet.gateway.rest.compiled import function_of
 from cloudlet.gateway.rest.faults import Fault, misconfigured
 from cloudlet.gateway.rest.http_backend import address
 from cloudlet.gateway.rest.mapping import Mapped
 from cloudlet.gateway.rest.passage import Passage
+from cloudlet.policy.roles import Roles
 from cloudlet.wire import form_codec
 from cloudlet.wire.outbound import ANSWER_MAX_BYTES
 from cloudlet.wire.protocol import Protocol, protocol

@@ -12,12 +12,12 @@ import orjson
 
 from cloudlet.call import Cloud
 from cloudlet.exchange import Response
-from cloudlet.gateway.invocation import Roles
 from cloudlet.gateway.rest import http_backend, lambda_proxy, mapping
 from cloudlet.gateway.rest.aws_backend import AwsBackend
 from cloudlet.gateway.rest.faults import Fault, misconfigured
 from cloudlet.gateway.rest.mapping import Mapped
 from cloudlet.gateway.rest.passage import Passage
+from cloudlet.policy.roles import Roles
 
 T = TypeVar("T")
 _STATUS = re.compile(r"""["']?statusCode["']?\s*:\s*(\d{3})\b""")

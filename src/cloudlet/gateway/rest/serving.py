@@ -12,7 +12,6 @@ import logging
 from cloudlet.call import Cloud
 from cloudlet.exchange import Request, Response
 from cloudlet.gateway.domains import Found
-from cloudlet.gateway.invocation import Roles
 from cloudlet.gateway.lambda_authorizers import LambdaAuthorizers
 from cloudlet.gateway.rest import (
     compression,
@@ -30,6 +29,7 @@ from cloudlet.gateway.rest.faults import Fault
 from cloudlet.gateway.rest.integrations import Integrations
 from cloudlet.gateway.rest.passage import Passage, context_of, extended_id, trace_of
 from cloudlet.gateway.rest.response_cache import ResponseCache
+from cloudlet.policy.roles import Roles
 
 _log = logging.getLogger(__name__)
 BODY_MAX_BYTES = 10 * 1024 * 1024
