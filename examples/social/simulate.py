@@ -23,16 +23,16 @@ FIRST = (
 )  # fmt: skip
 SYLLABLES = [consonant + vowel for consonant in "bdfklmnrst" for vowel in "aeio"]
 OPENINGS = (
-    "Just finished {thing}", "Thinking about {thing} again", "Nobody told me of {thing}",
-    "Hot take: {thing} is underrated", "Day three of {thing}", "My neighbour swears by {thing}",
-    "Is {thing} supposed to smell like that?", "Proud of my {thing}", "{thing} at sunrise",
+    "Just finished with {thing}", "Thinking about {thing} again", "Nobody told me about {thing}",
+    "Hot take: {thing} beats everything", "Day three of {thing}", "My neighbour swears by {thing}",
+    "Is {thing} supposed to smell like that?", "So proud of {thing}", "{thing} at sunrise",
 )  # fmt: skip
 THINGS = (
-    "sourdough", "the night train to Vienna", "a spreadsheet for my plants", "rewiring the lamp",
-    "cold swimming", "the 7 o'clock choir", "repairing a 1974 bicycle", "learning Icelandic",
+    "the sourdough", "the night train to Vienna", "a spreadsheet for my plants", "that old lamp",
+    "cold swimming", "the 7 o'clock choir", "the 1974 bicycle", "my Icelandic class",
     "tomato season", "chess in the park", "a very long walk", "the new library",
 )  # fmt: skip
-ENDINGS = (".", "!", " 🙂", ". Anyone else?", " 🚲", " 🌱", " – more tomorrow.", " ☕", " 🎶", "…")
+ENDINGS = (".", "!", " ☺", ". Anyone else?", " ☀", " ✂", ". More tomorrow.", " ☕", " ♪", "…")
 ATTEMPTS = 20
 
 
@@ -41,6 +41,7 @@ class Society:
     people: list[str] = field(default_factory=list)
     follows: list[tuple[str, str]] = field(default_factory=list)
     posts: list[tuple[str, str]] = field(default_factory=list)
+    likes: list[tuple[str, int]] = field(default_factory=list)  # of the post with this number
 
 
 def society(seed: int, people: int, follows_each: int, posts: int) -> Society:
@@ -58,6 +59,10 @@ def society(seed: int, people: int, follows_each: int, posts: int) -> Society:
         made.people.append(handle)
         popular += [handle, *chosen]
     made.posts = [(chance.choice(popular), status(chance)) for _ in range(posts)]
+    for number, (author, _) in enumerate(made.posts):
+        fans = [follower for follower, followed in made.follows if followed == author]
+        liking = chance.sample(fans, chance.randint(0, len(fans) // 2))
+        made.likes += [(fan, number) for fan in liking]
     return made
 
 
@@ -124,6 +129,10 @@ def follow(clients: dict[str, Client], edge: tuple[str, str]) -> None:
     clients[edge[0]].tell("PUT", f"users/{edge[1]}/followers/me")
 
 
+def like(clients: dict[str, Client], ids: list[str], edge: tuple[str, int]) -> None:
+    clients[edge[0]].tell("PUT", f"posts/{ids[edge[1]]}/likes/me")
+
+
 def main() -> None:
     arguments = parsed()
     made = society(arguments.seed, arguments.people, arguments.follows, arguments.posts)
@@ -133,10 +142,12 @@ def main() -> None:
         print(f"{len(clients)} people with a phone each")
         list(pool.map(partial(follow, clients), made.follows))
         print(f"{len(made.follows)} follows")
-    for author, text in made.posts:
-        clients[author].tell("POST", "posts", {"text": text})
-        time.sleep(arguments.pause)
-    print(f"{len(made.posts)} posts")
+        ids = []
+        for author, text in made.posts:
+            ids.append(clients[author].tell("POST", "posts", {"text": text})["id"])
+            time.sleep(arguments.pause)
+        list(pool.map(partial(like, clients, ids), made.likes))
+    print(f"{len(made.posts)} posts, {len(made.likes)} likes")
     print(f"Sign in at {arguments.url}/ as {made.people[0]} with the password: {PASSWORD}")
 
 

@@ -56,8 +56,7 @@ def _problem(answer: Answer, status: int, title: str) -> dict[str, Any]:
 
 
 def _schema(operation: dict[str, Any], answer: Answer) -> Any:
-    response = operation["responses"][str(answer.status)]
-    described = DOCUMENT["components"]["responses"][response["$ref"].rpartition("/")[2]]
+    described = operation["responses"][str(answer.status)]
     kind = answer.headers.get("content-type", "").partition(";")[0]
     return (described.get("content") or {}).get(kind, {}).get("schema")
 

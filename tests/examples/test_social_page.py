@@ -98,11 +98,11 @@ def test_a_busy_feed_has_older_pages_and_a_place_on_a_desktop(
     social: Social, open_page: OpenPage, load: Load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     simulate = load("social", "simulate")
-    command = ["simulate.py", "--url", social.url, "--people", "12", "--posts", "60"]
+    command = ["simulate.py", "--url", social.url, "--people", "8", "--posts", "45"]
     monkeypatch.setattr("sys.argv", command)
     simulate.main()
     page = _signed_in(open_page(f"{social.url}/", **PHONE), "tester")
-    social.follow("tester", "ada", "alan", "barbara", "claude", "donald", "edsger")
+    social.follow("tester", *simulate.FIRST[:8])
     page.reload()
     expect(page.locator(".post")).to_have_count(20)
     page.get_by_role("button", name="Older posts").click()
@@ -112,14 +112,17 @@ def test_a_busy_feed_has_older_pages_and_a_place_on_a_desktop(
     box = page.locator("#phone").bounding_box()
     assert box and abs(box["x"] + box["width"] / 2 - 640) < 10 and box["width"] < 480
     if folder := os.environ.get("SCREENSHOTS"):
-        _pictures(page, Path(folder))
+        _pictures(social, page, Path(folder))
 
 
-def _pictures(page: Page, folder: Path) -> None:
+def _pictures(social: Social, page: Page, folder: Path) -> None:
     """The README's, and what to look at by eye."""
     page.set_viewport_size({"width": 390, "height": 844})
     page.reload()
     expect(page.locator(".post")).to_have_count(20)
+    for author in ("ada", "claude"):
+        social.post(author, "Look, a new post!")
+    expect(page.locator("#news")).to_have_text("2 new posts")
     page.screenshot(path=EXAMPLES / "social/screenshot.png", scale="css")
     page.emulate_media(color_scheme="dark")
     page.screenshot(path=folder / "dark.png")
@@ -130,7 +133,11 @@ def _pictures(page: Page, folder: Path) -> None:
     page.screenshot(path=folder / "profile.png")
     page.set_viewport_size({"width": 1280, "height": 900})
     page.screenshot(path=folder / "desktop.png")
-    page.get_by_role("button", name="Sign out").click()
-    page.screenshot(path=folder / "welcome-desktop.png")
     page.set_viewport_size({"width": 390, "height": 844})
+    page.get_by_role("button", name="Sign out").click()
     page.screenshot(path=folder / "welcome.png")
+    _signed_in(page, "empty_handed")
+    page.screenshot(path=folder / "empty.png")
+    page.context.set_offline(True)
+    expect(page.get_by_role("alert")).to_contain_text("does not answer")
+    page.screenshot(path=folder / "error.png")

@@ -7,7 +7,6 @@ const LETTERS_MAX = 280;
 
 let key = "";
 let session = JSON.parse(localStorage.getItem("session") ?? "null"); // {handle, token}
-let waiting = []; // posts that are there and not shown yet
 
 // --- asking ---
 
@@ -82,10 +81,9 @@ byId("out").addEventListener("click", signOut);
 
 const acts = {
   async like(post) {
-    const change = post.liked ? -1 : 1;
+    const newer = { liked: !post.liked, likes: post.likes + (post.liked ? -1 : 1) };
     try {
       await ask(post.liked ? "DELETE" : "PUT", `posts/${post.id}/likes/me`);
-      const newer = { liked: !post.liked, likes: post.likes + change };
       cards(post.id).forEach((card) => card.show(newer));
     } catch (error) {
       complain(error);
@@ -141,11 +139,9 @@ async function poll() {
   try {
     const { posts } = await ask("GET", "feed");
     if (!session) return;
-    const feed = byId("feed");
-    const first = feed.firstElementChild?.dataset.id ?? "";
+    const last = byId("feed").lastElementChild?.dataset.id ?? "";
     for (const post of posts) cards(post.id).forEach((shown) => shown.show(post));
-    waiting = posts.filter((post) => post.id > first && !cards(post.id).length);
-    const number = waiting.length;
+    const number = posts.filter((post) => post.id > last && !cards(post.id).length).length;
     byId("news").hidden = !number;
     byId("news").textContent = `${number} new ${number === 1 ? "post" : "posts"}`;
     calm();
@@ -153,16 +149,18 @@ async function poll() {
     complain(error);
   }
 }
-setInterval(poll, POLL_MS);
+
+async function watch() {
+  await poll();
+  setTimeout(watch, POLL_MS);
+}
+watch();
 document.addEventListener("visibilitychange", poll);
 
-byId("news").addEventListener("click", () => {
-  byId("feed").prepend(...waiting.map(card));
-  byId("news").hidden = true;
-  byId("empty").hidden = true;
-  waiting = [];
-  scrollTo(0, 0);
-});
+byId("news").addEventListener("click", () => act(byId("news"), async () => {
+  await showHome();
+  for (const scrolled of [window, byId("phone")]) scrolled.scrollTo(0, 0);
+}));
 
 // --- views ---
 
