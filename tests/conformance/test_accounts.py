@@ -402,6 +402,40 @@ def test_a_bus_takes_events_of_whom_its_policy_names(
     assert one.client("events").put_events(Entries=[entry])["FailedEntryCount"] == 0
     code = refusal(server.client("events").put_events, Entries=[entry])
     assert code == "AccessDeniedException"
+    # a rule passes events on, as they are; what is refused over there ends in its dead letters
+    theirs = _hearing_queue(two, "passed", "events")
+    dead = _hearing_queue(server, "not-passed", "events")
+    for account in (one, server):
+        rules = account.client("events")
+        rules.put_rule(Name="pass", EventPattern='{"source": ["passed"]}')
+        grave = f"arn:aws:sqs:us-east-1:{ACCOUNT}:not-passed"
+        target = {"Id": "b", "Arn": bus, "DeadLetterConfig": {"Arn": grave}}
+        rules.put_targets(Rule="pass", Targets=[target])
+    two.client("events").put_rule(Name="take", EventPattern='{"source": ["passed"]}')
+    target = {"Id": "q", "Arn": f"arn:aws:sqs:us-east-1:{two.id}:passed"}
+    two.client("events").put_targets(Rule="take", Targets=[target])
+    entry = {"Source": "passed", "DetailType": "d", "Detail": "{}"}
+    sent = one.client("events").put_events(Entries=[entry])["Entries"][0]["EventId"]
+    event = json.loads(_first(two, theirs)["Body"])
+    assert (event["id"], event["account"]) == (sent, one.id)
+    server.client("events").put_events(Entries=[entry])
+    code = _first(server, dead)["MessageAttributes"]["ERROR_CODE"]["StringValue"]
+    assert code == "NO_PERMISSIONS"
+
+
+def _hearing_queue(account: Any, name: str, service: str) -> str:
+    """Its URL; the service may send."""
+    grant = {**allow("sqs:SendMessage"), "Principal": {"Service": f"{service}.amazonaws.com"}}
+    settings = {"Policy": policy(grant)}
+    made = account.client("sqs").create_queue(QueueName=name, Attributes=settings)
+    return str(made["QueueUrl"])
+
+
+def _first(account: Any, url: str) -> Any:
+    found = account.client("sqs").receive_message(
+        QueueUrl=url, WaitTimeSeconds=20, MessageAttributeNames=["All"]
+    )
+    return found["Messages"][0]
 
 
 def test_a_function_empties_the_queue_of_another_account(one: Account, two: Account) -> None:

@@ -366,3 +366,125 @@ def test_rules_of_targets_and_patterns(server: Server, name: str) -> None:
         "Code": "InvalidEventPatternException",
         "Message": "Event pattern is not valid. Reason: Consecutive wildcard characters at pos 1",
     }
+
+
+SAM = """
+AWSTemplateFormatVersion: "2010-09-09"
+Transform: AWS::Serverless-2016-10-31
+Parameters: {Days: {Type: Number, Default: 3}}
+Resources:
+  Bus: {Type: AWS::Events::EventBus, Properties: {Name: !Sub "${AWS::StackName}-bus"}}
+  Archive:
+    Type: AWS::Events::Archive
+    Properties:
+      SourceArn: !GetAtt Bus.Arn
+      RetentionDays: !Ref Days
+      EventPattern: {source: [shop]}
+  Connection:
+    Type: AWS::Events::Connection
+    Properties:
+      AuthorizationType: API_KEY
+      AuthParameters: {ApiKeyAuthParameters: {ApiKeyName: k, ApiKeyValue: v}}
+  Destination:
+    Type: AWS::Events::ApiDestination
+    Properties:
+      ConnectionArn: !GetAtt Connection.Arn
+      HttpMethod: POST
+      InvocationEndpoint: https://example.com/orders
+  Caller:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument:
+        Statement:
+          - {Effect: Allow, Principal: {Service: events.amazonaws.com}, Action: "sts:AssumeRole"}
+  Rule:
+    Type: AWS::Events::Rule
+    Properties:
+      EventBusName: !Ref Bus
+      EventPattern: {source: [shop]}
+      Targets:
+        - Id: api
+          Arn: !GetAtt Destination.Arn
+          RoleArn: !GetAtt Caller.Arn
+          HttpParameters: {QueryStringParameters: {id: "$.detail.id"}}
+  Queue: {Type: AWS::SQS::Queue}
+  Policy:
+    Type: AWS::SQS::QueueInlinePolicy
+    Properties:
+      Queue: !Ref Queue
+      PolicyDocument: {Statement: [{Effect: Allow, Principal: "*", Action: "sqs:SendMessage"}]}
+  Worker:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: python3.12
+      Handler: index.handler
+      InlineCode: "def handler(event, context): return event"
+      Events:
+        Orders:
+          Type: EventBridgeRule
+          Properties:
+            EventBusName: !Ref Bus
+            Pattern: {source: [shop]}
+            DeadLetterConfig: {Type: SQS}
+            RetryPolicy: {MaximumRetryAttempts: 2}
+            InputTransformer:
+              InputPathsMap: {id: $.detail.id}
+              InputTemplate: '{"id": <id>}'
+        Old: {Type: CloudWatchEvent, Properties: {Pattern: {source: [old]}, Input: '{"n": 1}'}}
+        Hourly: {Type: Schedule, Properties: {Schedule: rate(1 hour), Input: '{"n": 2}'}}
+        Nightly:
+          Type: ScheduleV2
+          Properties:
+            ScheduleExpression: cron(0 3 * * ? *)
+            ScheduleExpressionTimezone: Europe/Berlin
+            FlexibleTimeWindow: {Mode: FLEXIBLE, MaximumWindowInMinutes: 10}
+            RetryPolicy: {MaximumRetryAttempts: 4}
+            Input: '{"n": 3}'
+Outputs:
+  Archive: {Value: !Ref Archive}
+  Connection: {Value: !Ref Connection}
+  Queue: {Value: !Ref Queue}
+  Worker: {Value: !GetAtt Worker.Arn}
+"""
+
+
+def test_all_of_it_from_a_template(server: Server, name: str) -> None:
+    stacks, events = server.client("cloudformation"), server.client("events")
+    settings = {"Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]}
+    stacks.create_stack(StackName=name, TemplateBody=SAM, **settings)
+
+    def reached(status: str) -> dict[str, Any]:
+        found = stacks.describe_stacks(StackName=name)["Stacks"][0]
+        assert "ROLLBACK" not in found["StackStatus"], stacks.describe_stack_events(StackName=name)
+        return dict(found) if found["StackStatus"] == status else {}
+
+    listed = eventually(lambda: reached("CREATE_COMPLETE"), 60)["Outputs"]
+    made = {each["OutputKey"]: each["OutputValue"] for each in listed}
+    bus = f"{name}-bus"
+    rules = [rule["Name"] for rule in events.list_rules(EventBusName=bus)["Rules"]]
+    targets = [
+        events.list_targets_by_rule(Rule=rule, EventBusName=bus)["Targets"][0] for rule in rules
+    ]
+    (function,) = [target for target in targets if target["Arn"] == made["Worker"]]
+    assert function["RetryPolicy"] == {"MaximumRetryAttempts": 2}
+    assert function["InputTransformer"]["InputPathsMap"] == {"id": "$.detail.id"}
+    assert ":sqs:" in function["DeadLetterConfig"]["Arn"]
+    (api,) = [target for target in targets if target["Id"] == "api"]
+    assert api["HttpParameters"] == {"QueryStringParameters": {"id": "$.detail.id"}}
+    named = events.list_rule_names_by_target(TargetArn=made["Worker"])["RuleNames"]
+    assert len(named) == 2  # of the default bus: Old and Hourly
+    scheduler = server.client("scheduler")
+    schedule = scheduler.get_schedule(Name="WorkerNightly")  # SAM's way to name it
+    assert schedule["FlexibleTimeWindow"] == {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 10}
+    assert schedule["Target"]["RetryPolicy"] == {"MaximumRetryAttempts": 4}
+    assert events.describe_connection(Name=made["Connection"])["ConnectionState"] == "AUTHORIZED"
+    found = server.client("sqs").get_queue_attributes(
+        QueueUrl=made["Queue"], AttributeNames=["Policy"]
+    )
+    assert json.loads(found["Attributes"]["Policy"])["Statement"][0]["Principal"] == "*"
+    parameters = [{"ParameterKey": "Days", "ParameterValue": "9"}]
+    stacks.update_stack(StackName=name, UsePreviousTemplate=True, Parameters=parameters, **settings)
+    eventually(lambda: reached("UPDATE_COMPLETE"), 60)
+    assert events.describe_archive(ArchiveName=made["Archive"])["RetentionDays"] == 9
+    stacks.delete_stack(StackName=name)
+    eventually(lambda: not events.list_archives(NamePrefix=made["Archive"])["Archives"], 60)

@@ -1,4 +1,4 @@
-"""AWS::Events::EventBus and AWS::Events::EventBusPolicy.
+"""AWS::Events::EventBus, its policies and archives, connections and API destinations.
 
 See https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_Events.html.
 """
@@ -78,6 +78,72 @@ async def _delete_policy(ctx: Context, physical_id: str, properties: Properties)
     await ctx.call("events", "RemovePermission", EventBusName=bus, StatementId=sid)
 
 
+def _archive(operation: str, name: str, properties: Properties) -> dict[str, Any]:
+    settings = {key: value for key, value in properties.items() if key != "SourceArn"}
+    if operation == "CreateArchive":
+        settings["EventSourceArn"] = properties["SourceArn"]
+    return shapes.parameters("events", operation, {**settings, "ArchiveName": name})
+
+
+def _check_archive(properties: Properties) -> None:
+    _archive("CreateArchive", "", properties)
+
+
+async def _create_archive(ctx: Context, properties: Properties) -> Known:
+    name = ctx.name(properties.get("ArchiveName"), 48)
+    settings = _archive("CreateArchive", name, properties)
+    made = await ctx.call("events", "CreateArchive", **settings)
+    return Known(name, {"Arn": made["ArchiveArn"], "ArchiveName": name})
+
+
+async def _update_archive(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
+    settings = _archive("UpdateArchive", known.physical_id, new)
+    settings.setdefault("EventPattern", "")
+    settings.setdefault("RetentionDays", 0)
+    await ctx.call("events", "UpdateArchive", **settings)
+    return known
+
+
+async def _delete_archive(ctx: Context, name: str, properties: Properties) -> None:
+    await ctx.call("events", "DeleteArchive", ArchiveName=name)
+
+
+def _named(noun: str, answer: str, *properties: str, required: str) -> Kind:
+    """A kind whose operations are named after it and take its properties as they are."""
+
+    def settings(operation: str, name: str, given: Properties) -> dict[str, Any]:
+        return shapes.parameters("events", f"{operation}{noun}", {**given, "Name": name})
+
+    def check(given: Properties) -> None:
+        settings("Create", "", given)
+
+    async def create(ctx: Context, given: Properties) -> Known:
+        name = ctx.name(given.get("Name"), 64)
+        made = await ctx.call("events", f"Create{noun}", **settings("Create", name, given))
+        arn = made[answer]
+        return Known(name, {"Arn": arn, "ArnForPolicy": arn.rpartition("/")[0]})
+
+    async def update(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
+        wanted = settings("Update", known.physical_id, new)
+        await ctx.call("events", f"Update{noun}", **wanted)
+        return known
+
+    async def delete(ctx: Context, name: str, given: Properties) -> None:
+        await ctx.call("events", f"Delete{noun}", Name=name)
+
+    return Kind(
+        f"AWS::Events::{noun}",
+        frozenset(("Name", *properties)),
+        create,
+        delete,
+        update,
+        fixed=words("Name"),
+        name="Name",
+        required=words(required),
+        check=check,
+    )
+
+
 KINDS = (
     Kind(
         "AWS::Events::EventBus",
@@ -98,5 +164,30 @@ KINDS = (
         _update_policy,
         fixed=words("EventBusName StatementId"),
         required=words("StatementId"),
+    ),
+    Kind(
+        "AWS::Events::Archive",
+        words("ArchiveName Description EventPattern KmsKeyIdentifier RetentionDays SourceArn"),
+        _create_archive,
+        _delete_archive,
+        _update_archive,
+        fixed=words("ArchiveName SourceArn"),
+        name="ArchiveName",
+        required=words("SourceArn"),
+        check=_check_archive,
+    ),
+    _named(
+        "Connection",
+        "ConnectionArn",
+        *("AuthParameters", "AuthorizationType", "Description"),
+        *("InvocationConnectivityParameters", "KmsKeyIdentifier"),
+        required="AuthorizationType AuthParameters",
+    ),
+    _named(
+        "ApiDestination",
+        "ApiDestinationArn",
+        *("ConnectionArn", "Description", "HttpMethod"),
+        *("InvocationEndpoint", "InvocationRateLimitPerSecond"),
+        required="ConnectionArn HttpMethod InvocationEndpoint",
     ),
 )

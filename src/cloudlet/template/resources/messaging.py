@@ -25,7 +25,7 @@ _QUEUE_DEFAULTS = {
     "DeduplicationScope": "queue",
     "FifoThroughputLimit": "perQueue",
     "DelaySeconds": "0",
-    "MaximumMessageSize": "262144",
+    "MaximumMessageSize": "1048576",
     "MessageRetentionPeriod": "345600",
     "ReceiveMessageWaitTimeSeconds": "0",
     "VisibilityTimeout": "30",
@@ -94,6 +94,22 @@ async def _update_queue_policy(
 
 async def _delete_queue_policy(ctx: Context, name: str, properties: Properties) -> None:
     await _set_policy(ctx, properties["Queues"], "")
+
+
+async def _create_inline_policy(ctx: Context, properties: Properties) -> Known:
+    await _set_policy(ctx, [properties["Queue"]], shapes.text(properties["PolicyDocument"]))
+    return Known(properties["Queue"])
+
+
+async def _update_inline_policy(
+    ctx: Context, known: Known, new: Properties, old: Properties
+) -> Known:
+    await _set_policy(ctx, [known.physical_id], shapes.text(new["PolicyDocument"]))
+    return known
+
+
+async def _delete_inline_policy(ctx: Context, url: str, properties: Properties) -> None:
+    await _set_policy(ctx, [url], "")
 
 
 def _rule(name: str, properties: Properties) -> dict[str, Any]:
@@ -218,6 +234,15 @@ KINDS = (
         _delete_queue_policy,
         _update_queue_policy,
         required=words("Queues PolicyDocument"),
+    ),
+    Kind(
+        "AWS::SQS::QueueInlinePolicy",
+        words("Queue PolicyDocument"),
+        _create_inline_policy,
+        _delete_inline_policy,
+        _update_inline_policy,
+        fixed=words("Queue"),
+        required=words("Queue PolicyDocument"),
     ),
     Kind(
         "AWS::Events::Rule",
