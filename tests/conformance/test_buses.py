@@ -293,6 +293,55 @@ def test_log_groups(server: Server, name: str) -> None:
     assert json.loads(line["message"])["detail"] == {"n": 1}
 
 
+def test_topics_and_streams(server: Server, name: str) -> None:
+    """Of rules and of schedules; a topic's policy lets EventBridge in, a role lets the rest."""
+    sns, kinesis = server.client("sns"), server.client("kinesis")
+    topic = sns.create_topic(Name=name)["TopicArn"]
+    grant = {**allow("sns:Publish", topic), "Principal": {"Service": "events.amazonaws.com"}}
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy(grant))
+    url, queue = make_queue(server, name, "sns.amazonaws.com")
+    raw = {"RawMessageDelivery": "true"}
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes=raw)
+    kinesis.create_stream(StreamName=name, ShardCount=1)
+    stream = arn("kinesis", f"stream/{name}")
+    may = allow(["kinesis:PutRecord", "sns:Publish"])
+    rules = make_role(server, f"{name}-rules", "events.amazonaws.com", may)
+    turns = make_role(server, f"{name}-turns", "scheduler.amazonaws.com", may)
+    paths = {"KinesisParameters": {"PartitionKeyPath": "$.detail.who"}}
+    make_rule(
+        server, name, {"Arn": topic, "InputPath": "$.detail"},
+        {"Arn": stream, "RoleArn": rules, "InputPath": "$.detail", **paths},
+    )  # fmt: skip
+    put(server, name, {"who": "ann"})
+    scheduler = server.client("scheduler")
+    now = f"at({datetime.now(UTC) + timedelta(seconds=1):%Y-%m-%dT%H:%M:%S})"
+    of_turns: list[dict[str, Any]] = [
+        {"Arn": topic, "Input": "turn"},
+        {"Arn": stream, "Input": "turn", "KinesisParameters": {"PartitionKey": "k"}},
+    ]
+    for number, target in enumerate(of_turns):
+        scheduler.create_schedule(
+            Name=f"{name}-{number}", ScheduleExpression=now, FlexibleTimeWindow={"Mode": "OFF"},
+            Target={**target, "RoleArn": turns},
+        )  # fmt: skip
+    bodies = {message(server, url)["Body"], message(server, url)["Body"]}
+    assert bodies == {'{"who":"ann"}', "turn"}
+    shard = kinesis.list_shards(StreamName=name)["Shards"][0]["ShardId"]
+    iterator = kinesis.get_shard_iterator(
+        StreamName=name, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
+    )["ShardIterator"]
+    records = eventually(lambda: two_of(kinesis, iterator))
+    assert sorted((each["PartitionKey"], each["Data"]) for each in records) == [
+        ("ann", b'{"who":"ann"}'),
+        ("k", b"turn"),
+    ]
+
+
+def two_of(kinesis: Any, iterator: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = kinesis.get_records(ShardIterator=iterator)["Records"]
+    return found if len(found) == 2 else []
+
+
 def test_a_rest_api_as_target(server: Server, name: str) -> None:
     """Signed in the role's name, which alone is let in."""
     api = server.client("apigateway")
