@@ -511,3 +511,37 @@ def test_events_tell_who_sent_them_and_stay_on_the_bus_that_is_named(
     assert json.loads(got[0]["Body"])["account"] == one.id
     mixed = one.client("events").put_events(Entries=[entry, there])["Entries"]
     assert "EventId" in mixed[0] and mixed[1]["ErrorCode"] == "NotImplemented"
+
+
+def test_topics_tell_queues_of_other_accounts(server: Server, one: Account, two: Account) -> None:
+    mine, theirs = one.client("sns"), two.client("sns")
+    topic = mine.create_topic(Name="shared")["TopicArn"]
+    queues = {}
+    for name in ("asked", "own"):
+        queue = f"arn:aws:sqs:us-east-1:{two.id}:{name}"
+        statement = {
+            **allow("sqs:SendMessage", queue),
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+        }
+        attributes = {"Policy": policy(statement)}
+        made = two.client("sqs").create_queue(QueueName=name, Attributes=attributes)
+        queues[name] = made["QueueUrl"], queue
+    given = {"TopicArn": topic, "Protocol": "sqs", "Endpoint": queues["own"][1]}
+    assert refusal(theirs.subscribe, **given) == "AuthorizationError"
+    mine.add_permission(
+        TopicArn=topic, Label="two", AWSAccountId=[two.id], ActionName=["Subscribe", "Publish"]
+    )
+    assert theirs.subscribe(**given)["SubscriptionArn"].startswith(topic)
+    asked = mine.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queues["asked"][1])
+    assert asked["SubscriptionArn"] == "pending confirmation"
+
+    def got(name: str) -> Any:
+        found = two.client("sqs").receive_message(QueueUrl=queues[name][0], WaitTimeSeconds=1)
+        return [json.loads(each["Body"]) for each in found.get("Messages", [])]
+
+    (confirmation,) = eventually(lambda: got("asked"))
+    assert server.http.request("GET", confirmation["SubscribeURL"]).status == 200
+    theirs.publish(TopicArn=topic, Message="hello")
+    for name in queues:
+        assert eventually(lambda name=name: got(name))[0]["Message"] == "hello"

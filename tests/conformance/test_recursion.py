@@ -23,6 +23,12 @@ def handler(event, context):
     number = int(record["object"]["key"]) + 1
     boto3.client("s3").put_object(Bucket=record["bucket"]["name"], Key=str(number), Body=b"")
 """
+PUBLISHES_AGAIN = """
+import boto3
+def handler(event, context):
+    told = event["Records"][0]["Sns"]
+    boto3.client("sns").publish(TopicArn=told["TopicArn"], Message=str(int(told["Message"]) + 1))
+"""
 
 
 def test_a_function_that_invokes_itself(server: Server, names: Iterator[str]) -> None:
@@ -88,3 +94,23 @@ def test_a_function_may_be_allowed_to_recurse(
     server.client("s3").put_bucket_notification_configuration(
         Bucket=bucket, NotificationConfiguration={}
     )
+
+
+def test_a_chain_through_a_topic_ends(server: Server, names: Iterator[str]) -> None:
+    name = next(names)
+    url, queue = make_queue(server, f"{name}-failed")
+    sns, client = server.client("sns"), server.client("lambda")
+    topic = sns.create_topic(Name=name)["TopicArn"]
+    function = make_function(server, name, PUBLISHES_AGAIN, allow(["sns:Publish", "sqs:*"]))
+    client.add_permission(
+        FunctionName=name, StatementId="sns", Principal="sns.amazonaws.com",
+        Action="lambda:InvokeFunction", SourceArn=topic,
+    )  # fmt: skip
+    client.put_function_event_invoke_config(
+        FunctionName=name, DestinationConfig={"OnFailure": {"Destination": queue}}
+    )
+    sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=function)
+    sns.publish(TopicArn=topic, Message="0")
+    record = json.loads(message(server, url, 60)["Body"])
+    assert record["requestContext"]["condition"] == "RecursiveInvocationDetected"
+    assert record["requestPayload"]["Records"][0]["Sns"]["Message"] == "16"
