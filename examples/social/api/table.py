@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 import boto3
-from boto3.dynamodb.conditions import Key
+from boto3.dynamodb.conditions import ConditionBase, Key
 from problems import Problem
 
 ATTEMPTS = 10
@@ -58,7 +58,7 @@ def get_many(keys: list[Item]) -> list[Item]:
 
 def query(names: tuple[str, str], partition: str, before: str, limit: int, **more: Any) -> Any:
     """(items, newest first, and whether there are more); `names` are those of the two keys."""
-    condition = Key(names[0]).eq(partition)
+    condition: ConditionBase = Key(names[0]).eq(partition)
     if before:
         condition &= Key(names[1]).lt(before)
     found = table.query(

@@ -1,6 +1,7 @@
 """The front door of an application: a distribution's behaviors → S3 bucket or API Gateway.
 
-Without a distribution, the oldest HTTP API answers, else the oldest REST API; else a page says so.
+Without a distribution, the oldest HTTP API answers, else the oldest REST API, whose stage's name
+begins every path: `/` leads to its only stage. Without any API a page says so.
 Nothing is cached here: origins are in the same process.
 https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HowCloudFrontWorks.html
 """
@@ -53,6 +54,8 @@ class Edge:
             api_id = self._gateway.stages.only_http_api() or self._gateway.rest.oldest()
             if api_id is None:
                 return _error(request, 503, _NOTHING)
+            if request.raw_path == "/" and (home := self._gateway.rest.home(api_id)):
+                return Response(302, [("location", home)], b"")
             return await self._gateway.answer(request, api_id, request.raw_path)
         response = await self._answer(distribution, request)
         custom = distribution.errors.get(response.status)

@@ -286,6 +286,8 @@ def test_the_front_door(bench: Bench, state: GatewayState) -> None:
     """Without a distribution the oldest API answers; with one, an origin's path counts."""
     deploy(bench, {"ANY /v1/{proxy+}": method()})
     answers(bench, {"statusCode": 200, "body": "x"})
+    root = asyncio.run(state.edge.answer(request("GET", "/", {"host": "localhost:8000"})))
+    assert (root.status, root.headers) == (302, [("location", "/dev/")])
     asked = request("GET", "/dev/v1/a", {"host": "localhost:8000"})
     assert asyncio.run(state.edge.answer(asked)).body == b"x"
     domain = f"{API}.execute-api.us-east-1.amazonaws.com"

@@ -83,6 +83,12 @@ class RestGateway:
         api_id: str | None = self.cloud.database.view().value(sql)
         return api_id
 
+    def home(self, api_id: str) -> str | None:
+        """The path of an API's only stage."""
+        sql = "SELECT id FROM rest_parts WHERE api_id = ? AND kind = 'stage' LIMIT 2"
+        rows = self.cloud.database.view().all(sql, (api_id,))
+        return f"/{rows[0]['id']}/" if len(rows) == 1 else None
+
     async def stop(self) -> None:
         await self._admissions.stop()
 
