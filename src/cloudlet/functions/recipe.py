@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 
 import hashlib
 import os
+import re
 import shutil
 import sys
 from contextlib import suppress
@@ -22,6 +23,7 @@ _ADDRESS_SPACE_EXTRA = 8 << 30
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 _BUNDLED = ("boto3", "botocore", "urllib3")
 _KINDS = ("on-demand", "provisioned-concurrency")  # of initialization
+_API = re.compile(r"^https://([a-z0-9]+)\.execute-api\.[a-z0-9-]+\.amazonaws\.com(?=/|$)")
 _NODE_RUNTIME = Path(__file__).with_name("node_runtime.mjs")
 _NODE_RESOLUTION = Path(__file__).with_name("node_resolution.mjs")
 
@@ -46,7 +48,7 @@ def spawn_request(
         **_environment(config, process, runtime_port),
         **program.environment,
         **credentials,
-        **dict(spec.environment),
+        **{name: _reachable(config, spec, value) for name, value in spec.environment},
     }
     if argv and path:
         environment["CLOUDLET_PATH"] = ":".join(path)
@@ -73,6 +75,14 @@ def spawn_request(
         "address_space_bytes": None if argv else (spec.memory_mb << 21) + _ADDRESS_SPACE_EXTRA,
         "user_processes": _process_count(),
     }
+
+
+def _reachable(config: Config, spec: Spec, value: str) -> str:
+    """An API's AWS address becomes the one it has here, for Python code to ask it or to tell it to
+    a page. (Node's runtime steers the requests themselves.)"""
+    if not spec.runtime.startswith("python"):
+        return value
+    return _API.sub(rf"{config.aws_endpoint}/_aws/execute-api/\1", value)
 
 
 def _used_in_place(layers: tuple[str, ...]) -> list[str]:
