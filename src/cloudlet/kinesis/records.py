@@ -15,7 +15,7 @@ from cloudlet.kinesis.throughput import READS, WRITES, Buckets, exceeded
 from cloudlet.store.database import Row, Transaction, View
 from cloudlet.store.sealing import Master
 
-_SWEEP_MAX = 5_000  # records in one transaction
+_SWEEP_MAX = 1_000  # records in one transaction, of 1 MiB perhaps: others wait
 
 
 class Entry(NamedTuple):

@@ -9,6 +9,7 @@ import orjson
 
 from cloudlet.call import Call, Output
 from cloudlet.kinesis.lookup import invalid, missing, require
+from cloudlet.policy.evaluation import statements
 from cloudlet.store.database import Row, Transaction, View
 
 _TAGS_MAX = 50
@@ -90,8 +91,8 @@ def _tags(row: Row) -> list[dict[str, Any]]:
 def put_resource_policy(call: Call, tx: Transaction) -> None:
     row, text = _require(call, tx), call.params["Policy"]
     try:
-        is_policy = bool(orjson.loads(text)["Statement"])
-    except (ValueError, TypeError, KeyError):
+        is_policy = bool(statements(orjson.loads(text)))
+    except (ValueError, TypeError, KeyError, AttributeError):
         is_policy = False
     if not is_policy or len(text) > _POLICY_BYTES_MAX:
         raise invalid("The resource policy is not a valid policy document.")
