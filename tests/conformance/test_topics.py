@@ -462,3 +462,16 @@ def test_topics_in_templates(server: Server, sns: Any, name: str) -> None:
     )
     with pytest.raises(ClientError, match="NotFound"):
         sns.get_topic_attributes(TopicArn=topic)
+
+
+def test_a_bus_tells_topics(server: Server, sns: Any, topic: str) -> None:
+    name = topic.rpartition(":")[2]
+    url, queue = make_queue(server, name, SNS)
+    subscribe(sns, topic, "sqs", queue, RawMessageDelivery="true")
+    events = server.client("events")
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": [name]}))
+    events.put_targets(Rule=name, Targets=[{"Id": "1", "Arn": topic, "InputPath": "$.detail"}])
+    let_in(sns, topic, "events.amazonaws.com")
+    entry = {"Source": name, "DetailType": "t", "Detail": '{"n": 1}'}
+    events.put_events(Entries=[entry])
+    assert json.loads(message(server, url)["Body"]) == {"n": 1}
