@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,55 +9,12 @@ import pytest
 
 from cloudlet.errors import AwsError
 from cloudlet.events import outbox
-from cloudlet.store.database import Transaction, View
 from tests.unit.functions.cloud import run as run_async
 from tests.unit.functions.cloud import running, until
+from tests.unit.functions.stream_bed import STREAM, Memory
 
-STREAM = "arn:aws:dynamodb:us-east-1:000000000000:table/T/stream/2026-01-01T00:00:00.000"
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:dead"
 FAILS = "def handler(e, c):\n    raise ValueError('no')"
-
-
-@dataclass
-class Record:
-    sequence_number: str
-    key: str
-    document: dict[str, Any]
-    created_ms: int
-
-
-@dataclass
-class Shard:
-    id: str
-    parents: tuple[str, ...] = ()
-    closed: bool = False
-
-
-class Memory:
-    """A stream source: shards of records in memory."""
-
-    def __init__(self) -> None:
-        self.records: dict[str, list[Record]] = {"s1": []}
-        self.known = [Shard("s1")]
-
-    def add(self, tx: Transaction, now_ms: int, value: Any, shard: str = "s1") -> None:
-        records = self.records[shard]
-        number = f"{len(records) + 1:06d}"
-        document = {"eventID": number, "value": value, "dynamodb": {"SequenceNumber": number}}
-        records.append(Record(number, json.dumps(value), document, now_ms))
-        tx.touch(f"stream:{STREAM}")
-
-    def shards(self, view: View, stream_arn: str) -> list[Shard]:
-        return self.known
-
-    def read(
-        self, view: View, stream_arn: str, shard_id: str, after: str, limit: int
-    ) -> list[Record]:
-        return [r for r in self.records[shard_id] if r.sequence_number > after][:limit]
-
-    def latest(self, view: View, stream_arn: str, shard_id: str) -> str:
-        records = self.records[shard_id]
-        return records[-1].sequence_number if records else ""
 
 
 def test_retries_then_destination_and_dead_letter(tmp_path: Path) -> None:
