@@ -500,6 +500,15 @@ Outputs:
 def test_all_of_it_from_a_template(server: Server, name: str) -> None:
     stacks, events = server.client("cloudformation"), server.client("events")
     settings = {"Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]}
+    url, queue = make_queue(server, f"{name}-told", "events.amazonaws.com")
+    status, of_stack = {"status": ["CREATE_COMPLETE"]}, [{"wildcard": f"*/{name}/*"}]
+    pattern = {
+        "source": ["aws.cloudformation"],
+        "detail-type": ["CloudFormation Stack Status Change"],
+        "detail": {"stack-id": of_stack, "status-details": status},
+    }
+    events.put_rule(Name=f"{name}-told", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule=f"{name}-told", Targets=[{"Id": "q", "Arn": queue}])
     stacks.create_stack(StackName=name, TemplateBody=SAM, **settings)
 
     def reached(status: str) -> dict[str, Any]:
@@ -509,6 +518,8 @@ def test_all_of_it_from_a_template(server: Server, name: str) -> None:
 
     listed = eventually(lambda: reached("CREATE_COMPLETE"), 60)["Outputs"]
     made = {each["OutputKey"]: each["OutputValue"] for each in listed}
+    told = json.loads(message(server, url)["Body"])
+    assert told["resources"] == [told["detail"]["stack-id"]]
     bus = f"{name}-bus"
     rules = [rule["Name"] for rule in events.list_rules(EventBusName=bus)["Rules"]]
     targets = [

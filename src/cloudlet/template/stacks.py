@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from cloudlet.call import Cloud
 from cloudlet.config import Config
+from cloudlet.events import outbox
 from cloudlet.store.database import Row, Transaction, View
 
 CREATING, READY, DOOMED = "creating", "ready", "doomed"
@@ -173,7 +174,7 @@ def turn(
             stack.id,
         ),
     )
-    note(tx, config.now_ms(), stack, Record(stack.name, TYPE, "", physical_id=stack.id), event)
+    note(tx, config, stack, Record(stack.name, TYPE, "", physical_id=stack.id), event)
 
 
 async def settle(
@@ -197,7 +198,9 @@ async def remove_stack(cloud: Cloud, stack: Stack) -> None:
     await cloud.database.write(lambda tx: drop(tx, cloud.config, stack))
 
 
-def note(tx: Transaction, now_ms: int, stack: Stack, record: Record, event: Event) -> None:
+def note(tx: Transaction, config: Config, stack: Stack, record: Record, event: Event) -> None:
+    """For DescribeStackEvents, and for the default bus of EventBridge."""
+    _announce(tx, config, stack, record, event)
     tx.run(
         "INSERT INTO template_events (stack_id, logical_id, physical_id, type, status, reason,"
         " at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -208,9 +211,30 @@ def note(tx: Transaction, now_ms: int, stack: Stack, record: Record, event: Even
             record.type,
             event.status,
             event.reason,
-            now_ms,
+            config.now_ms(),
         ),
     )
+
+
+def _announce(tx: Transaction, config: Config, stack: Stack, record: Record, event: Event) -> None:
+    detail: dict[str, Any] = {
+        "stack-id": stack.id,
+        "status-details": {"status": event.status, "status-reason": event.reason or ""},
+        "client-request-token": "",
+    }
+    is_stack = record.physical_id == stack.id
+    if not is_stack:
+        detail["logical-resource-id"] = record.logical_id
+        detail["physical-resource-id"] = record.physical_id
+        detail["resource-type"] = record.type
+    entry = {
+        "Source": "aws.cloudformation",
+        "DetailType": f"CloudFormation {'Stack' if is_stack else 'Resource'} Status Change",
+        "Resources": [stack.id],
+        "Detail": detail,
+    }
+    bus, payload = config.arn("events", "event-bus/default"), json.dumps(entry).encode()
+    outbox.put(tx, bus, payload, source=stack.id, now_ms=config.now_ms())
 
 
 async def save(cloud: Cloud, stack: Stack, *changed: Record, event: Event | None = None) -> None:
@@ -218,7 +242,7 @@ async def save(cloud: Cloud, stack: Stack, *changed: Record, event: Event | None
 
     def change(tx: Transaction) -> list[int]:
         if event is not None:
-            note(tx, cloud.config.now_ms(), stack, changed[0], event)
+            note(tx, cloud.config, stack, changed[0], event)
         return [_write(tx, stack, record) for record in changed]
 
     for record, row_id in zip(changed, await cloud.database.write(change), strict=True):
@@ -227,13 +251,13 @@ async def save(cloud: Cloud, stack: Stack, *changed: Record, event: Event | None
 
 async def tell(cloud: Cloud, stack: Stack, record: Record, event: Event) -> None:
     """An event alone."""
-    await cloud.database.write(lambda tx: note(tx, cloud.config.now_ms(), stack, record, event))
+    await cloud.database.write(lambda tx: note(tx, cloud.config, stack, record, event))
 
 
 async def forget(cloud: Cloud, stack: Stack, record: Record, event: Event) -> None:
     def change(tx: Transaction) -> None:
         tx.run("DELETE FROM template_resources WHERE id = ?", (record.id,))
-        note(tx, cloud.config.now_ms(), stack, record, event)
+        note(tx, cloud.config, stack, record, event)
 
     await cloud.database.write(change)
 
