@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -163,10 +164,12 @@ def number(value: Any) -> int:
     raise TypeError(type(value).__name__)
 
 
+@cache
 def images() -> Any:
     return boto3.resource("dynamodb").Table(os.environ["IMAGES_TABLE"])
 
 
+@cache
 def s3() -> Any:
     """Version 4 signatures, by the bucket's own regional name."""
     return boto3.client("s3", config=Config(signature_version="s3v4"))

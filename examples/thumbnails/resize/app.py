@@ -16,6 +16,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
@@ -81,7 +82,7 @@ def resize(upload: Upload) -> None:
         return
     picture = render(content)
     for name, size in picture.sizes.items():
-        boto3.client("s3").put_object(
+        s3().put_object(
             Bucket=os.environ["SIZES_BUCKET"],
             Key=f"{upload.key}/{name}.webp",
             Body=size.content,
@@ -95,9 +96,7 @@ def resize(upload: Upload) -> None:
 def original(upload: Upload) -> bytes | None:
     """None if it is gone or has been replaced: another event tells of that."""
     try:
-        found = boto3.client("s3").get_object(
-            Bucket=upload.bucket, Key=upload.key, IfMatch=upload.etag
-        )
+        found = s3().get_object(Bucket=upload.bucket, Key=upload.key, IfMatch=upload.etag)
     except ClientError as error:
         if error.response["Error"]["Code"] in ("NoSuchKey", "PreconditionFailed"):
             return None
@@ -171,7 +170,7 @@ def described(picture: Picture) -> dict[str, Any]:
 
 def remove_sizes(upload: Upload, picture: Picture) -> None:
     keys = [{"Key": f"{upload.key}/{name}.webp"} for name in picture.sizes]
-    boto3.client("s3").delete_objects(Bucket=os.environ["SIZES_BUCKET"], Delete={"Objects": keys})
+    s3().delete_objects(Bucket=os.environ["SIZES_BUCKET"], Delete={"Objects": keys})
 
 
 def show_again(message: dict[str, Any]) -> None:
@@ -182,5 +181,11 @@ def show_again(message: dict[str, Any]) -> None:
     )
 
 
+@cache
+def s3() -> Any:
+    return boto3.client("s3")
+
+
+@cache
 def images() -> Any:
     return boto3.resource("dynamodb").Table(os.environ["IMAGES_TABLE"])
