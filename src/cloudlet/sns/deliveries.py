@@ -81,14 +81,13 @@ class Deliveries:
     async def deliver(self, fact: Fact) -> Outcome:
         """A fact for a subscription or an endpoint is delivered; one for a topic published."""
         resource = fact.target.split(":", 5)[5]
+        if not fact.attributes.get("is_delivery"):
+            return self._to_topic(fact, resource)
         if resource.startswith(("endpoint/", "sms/")):
             message = orjson.loads(fact.payload)
             recording.direct(self._cloud, resource, message)
             return DONE
-        topic, _, subscription = resource.partition(":")
-        if subscription:
-            return await self._to_subscriber(fact, subscription)
-        return self._to_topic(fact, topic)
+        return await self._to_subscriber(fact, resource.partition(":")[2])
 
     def _to_topic(self, fact: Fact, name: str) -> Outcome:
         """The payload is the message; a principal must be allowed by the topic."""

@@ -54,7 +54,8 @@ def envelope(config: Config, signer: Signer, subscription_arn: str, message: Doc
 
 def function_event(subscription_arn: str, document: Document) -> Document:
     """What a function is invoked with. Two members are spelled otherwise here, as on AWS."""
-    told = {"Subject": None, "MessageAttributes": {}, **document}
+    told = {**document, "Subject": document.get("Subject")}
+    told["MessageAttributes"] = document.get("MessageAttributes") or {}
     told["SigningCertUrl"] = told.pop("SigningCertURL")
     told["UnsubscribeUrl"] = told.pop("UnsubscribeURL")
     record = {

@@ -26,6 +26,7 @@ _BYTES_MAX = 262_144
 _MEMORY_MS = 300_000
 _FIRST_SEQUENCE = 10**19
 _ID = re.compile(r"[!-~]{1,128}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ENTRY_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _ATTRIBUTE_NAME = re.compile(
@@ -40,6 +41,7 @@ _BATCH_FAULTS = {
     "BatchRequestTooLong": "The length of all the batch messages put together is more than the"
     " limit.",
 }
+OWN = {"is_delivery": True}  # no other service's facts go to a subscription past its topic
 Entry = dict[str, Any]
 
 
@@ -115,6 +117,7 @@ def put(cloud: Cloud, tx: Transaction, topic: Topic, entry: Entry, trace: str) -
             source=arn,
             now_ms=cloud.config.now_ms(),
             key=message["MessageGroupId"] if topic.is_fifo else "",
+            attributes=OWN,
         )
     metrics.published(cloud, tx, topic.name, _size(entry))
     return output
@@ -125,7 +128,7 @@ def check(entry: Entry, topic: Topic | None) -> None:
     if not entry.get("Message"):
         raise invalid("Empty message")
     subject = entry.get("Subject")
-    if subject is not None and not (0 < len(subject) <= 100 and subject.isprintable()):
+    if subject is not None and (not 0 < len(subject) <= 100 or _CONTROL.search(subject)):
         raise invalid("Subject")
     if entry.get("MessageStructure") not in (None, "", "json"):
         raise invalid("MessageStructure")
@@ -309,7 +312,7 @@ def _direct(call: Call, tx: Transaction, target: str) -> Output:
     message = _message(call.cloud, None, call.params, "")
     texts = _texts(call.params)
     payload = orjson.dumps({**message, "Message": texts["default"], "Texts": texts})
-    outbox.put(tx, target, payload, source=target, now_ms=call.now_ms)
+    outbox.put(tx, target, payload, source=target, now_ms=call.now_ms, attributes=OWN)
     return {"MessageId": message["MessageId"]}
 
 

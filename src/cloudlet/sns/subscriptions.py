@@ -19,7 +19,7 @@ from cloudlet.events import outbox
 from cloudlet.policy.context import resource_account
 from cloudlet.sns import envelopes, filters, retries, topics
 from cloudlet.sns.faults import invalid, missing
-from cloudlet.sns.publishing import timestamp
+from cloudlet.sns.publishing import OWN, timestamp
 from cloudlet.sns.topics import Topic
 from cloudlet.store.database import Row, Transaction, View
 
@@ -164,7 +164,8 @@ def _ask(call: Call, tx: Transaction, topic: Topic, found: Subscription, kind: s
         "SignatureVersion": topic.attributes.get("SignatureVersion", "1"),
     }
     source = call.config.arn("sns", topic.name)
-    outbox.put(tx, arn, orjson.dumps(message), source=source, now_ms=call.now_ms)
+    payload = orjson.dumps(message)
+    outbox.put(tx, arn, payload, source=source, now_ms=call.now_ms, attributes=OWN)
 
 
 def confirm_subscription(call: Call, tx: Transaction) -> Output:
@@ -293,7 +294,8 @@ def _check_endpoint(call: Call, view: View, topic: Topic, protocol: str, endpoin
         )
     if protocol == "application":
         endpoint_id = endpoint.partition(":endpoint/")[2]
-        if not view.value("SELECT 1 FROM platform_endpoints WHERE id = ?", (endpoint_id,)):
+        known = view.value("SELECT 1 FROM platform_endpoints WHERE id = ?", (endpoint_id,))
+        if not known or endpoint.split(":")[3:5] != topics.own(call.config):
             raise invalid(f"Application endpoint arn invalid: {endpoint}")
 
 

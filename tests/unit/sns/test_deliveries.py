@@ -173,6 +173,13 @@ def test_facts_of_others_are_published(desk: Desk) -> None:
     assert len(desk.facts()) == 1
 
 
+def test_nobody_tells_a_subscription_past_its_topic(desk: Desk) -> None:
+    for target in (desk.subscribe(), desk.config.arn("sns", "sms/+15555550100")):
+        fact = Fact(1, target, "lambda", "", b"{}", {}, 0, 0, 0)
+        assert asyncio.run(Deliveries(desk.cloud).deliver(fact)) is DONE
+    assert not desk.invoked
+
+
 def test_alarms_need_no_policy_but_the_default_one(desk: Desk) -> None:
     """sns-002: CloudWatch says whose alarm it is, and the default policy lets the owner in."""
     for account, may in (("000000000000", True), ("111111111111", False)):

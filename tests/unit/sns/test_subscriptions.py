@@ -193,3 +193,5 @@ def test_devices_are_subscribed_by_their_endpoint(desk: Desk) -> None:
     given = {"PlatformApplicationArn": app, "Token": "t"}
     arn = desk.call(endpoints.create_platform_endpoint, **given)["EndpointArn"]
     assert desk.subscribe("application", arn) in listed(desk)
+    with pytest.raises(AwsError, match="Application endpoint arn invalid"):
+        desk.subscribe("application", arn.replace("000000000000", "111111111111"))
