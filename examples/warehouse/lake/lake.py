@@ -22,9 +22,11 @@ import boto3
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
-READERS = 16
+READERS = 8
+CONNECTIONS = 64
 NOTHING = ""  # the ETag of an object that is not there
 MOMENT = pa.timestamp("ms")  # UTC
 LINE = pa.struct(
@@ -209,7 +211,7 @@ def months(date_keys: Any) -> Any:
 
 @cache
 def _client() -> Any:
-    return boto3.client("s3")
+    return boto3.client("s3", config=Config(max_pool_connections=CONNECTIONS))
 
 
 def bucket() -> str:

@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -23,6 +24,7 @@ import star
 from boto3.dynamodb.conditions import Key
 
 DAYS_AT_ONCE = 31  # in memory
+WORKERS = 8  # days side by side: S3 is asked more than computed
 ATTEMPTS = 8
 RESERVE_MS = 60_000
 SMALL_OBJECTS_MAX = 8  # of raw changes of a day, before they become one
@@ -75,15 +77,16 @@ def settle(names: Iterable[str]) -> None:
 
 def rebuild(dates: list[str]) -> None:
     """Dimensions first: a fact never names a key that readers cannot find."""
-    for _ in range(ATTEMPTS):
-        loaded = [day for name in dates if (day := load(name))]
-        dimensions(change for day in loaded for change in day.changes)
-        published = {day.date for day in loaded if publish(day)}
-        for day in loaded:
-            compact(day)
-        dates = [name for name in dates if name not in published]
-        if not dates:
-            return
+    with ThreadPoolExecutor(WORKERS) as workers:
+        for _ in range(ATTEMPTS):
+            loaded = [day for day in workers.map(load, dates) if day]
+            dimensions(change for day in loaded for change in day.changes)
+            published = list(workers.map(publish, loaded))
+            list(workers.map(compact, loaded))
+            done = {day.date for day, is_done in zip(loaded, published, strict=True) if is_done}
+            dates = [name for name in dates if name not in done]
+            if not dates:
+                return
     raise lake.Contended(f"others keep changing {dates}")
 
 
@@ -147,4 +150,4 @@ def compact(day: Day) -> None:
     digest = hashlib.sha256("\n".join(day.objects).encode()).hexdigest()
     key = f"{lake.place('raw')}date={day.date}/compact-{digest[:32]}.parquet"
     lake.write(key, pa.Table.from_pylist(day.changes, lake.SCHEMAS["raw"]))
-    lake.delete([name for name in day.objects if name != key])
+    lake.delete(day.objects)
