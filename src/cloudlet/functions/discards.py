@@ -15,6 +15,7 @@ import orjson
 
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body
+from cloudlet.functions import names
 from cloudlet.functions.batches import Batch
 from cloudlet.functions.destinations import put_result
 from cloudlet.functions.records import Document, timestamp
@@ -66,10 +67,9 @@ async def _store(running: Running, shard: str, bucket: str, document: Document) 
         except AwsError as error:
             if error.status < 500 and error.status != 429:
                 _log.error("mapping %s cannot write to %s: %s", uuid, bucket, error)
-                cloud.meter.add(
-                    "AWS/Lambda", "DestinationDeliveryErrors",
-                    (("FunctionName", running.found().name),),
-                )  # fmt: skip
+                name = names.parse(running.mapping.function_arn).name
+                dimensions = (("FunctionName", name),)
+                cloud.meter.add("AWS/Lambda", "DestinationDeliveryErrors", dimensions)
                 return
             if running.stopping.is_set():
                 raise

@@ -102,6 +102,7 @@ class StreamBed:
         self.objects: dict[str, Event] = {}  # what is in the bucket
         self.measured: dict[str, float] = {}
         self.refusals: list[Exception] = []  # of the bucket
+        self.back_off_s = 0.001
         self.mappings = self._new()
         if self.database.view().value("SELECT count(*) FROM event_source_mappings") == 0:
             document = {"State": "Enabled", "StartingPosition": "TRIM_HORIZON", **settings}
@@ -109,13 +110,15 @@ class StreamBed:
             sql = "INSERT INTO event_source_mappings (uuid, function_arn, source_arn, config)"
             self.database.write_now(lambda tx: tx.run(f"{sql} VALUES (?, ?, ?, ?)", row))
 
-    def add(self, namespace: str, name: str, dimensions: Any, value: float, unit: str = "") -> None:
+    def add(
+        self, namespace: str, name: str, dimensions: Any, value: float = 1, unit: str = ""
+    ) -> None:
         """The meter's."""
         self.measured[name] = self.measured.get(name, 0) + value
 
     def _new(self) -> Mappings:
         kind = self.source.arn.split(":")[2]
-        return Mappings(self.cloud, {kind: self.source}, self._invoke, 0.001)
+        return Mappings(self.cloud, {kind: self.source}, self._invoke, self.back_off_s)
 
     async def _call(
         self, service: str, operation: str, params: Params, caller: Caller | None = None
