@@ -23,6 +23,7 @@ from windows import WINDOW_S, Window, fold, new_state
 
 KEEP_S = 7 * 86400
 
+SQS = boto3.client("sqs")
 DYNAMODB = boto3.resource("dynamodb")
 MACHINES = DYNAMODB.Table(os.environ["MACHINES_TABLE"])
 WINDOWS = DYNAMODB.Table(os.environ["WINDOWS_TABLE"])
@@ -31,25 +32,30 @@ ORDERS = DYNAMODB.Table(os.environ["ORDERS_TABLE"])
 Record = dict[str, Any]
 
 
-def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    """Stops at a record that is none: the stream brings it again, alone in the end, then sets it
-    aside in the queue of failures."""
-    machines, unreadable = by_machine(event["Records"])
-    for machine, records in machines.items():
+def handler(event: dict[str, Any], _context: Any) -> None:
+    for machine, records in by_machine(event["Records"]).items():
         digest(machine, records)
-    return {"batchItemFailures": [{"itemIdentifier": number} for number in unreadable]}
 
 
-def by_machine(records: list[dict[str, Any]]) -> tuple[dict[str, list[Record]], list[str]]:
+def by_machine(records: list[dict[str, Any]]) -> dict[str, list[Record]]:
     machines: defaultdict[str, list[Record]] = defaultdict(list)
     for each in records:
         try:
             record = parse(each["kinesis"]["data"])
+            machines[record["machine"]].append(record)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            print(f"not a record: {error!r}")
-            return machines, [each["kinesis"]["sequenceNumber"]]
-        machines[record["machine"]].append(record)
-    return machines, []
+            set_aside(each, error)
+    return machines
+
+
+def set_aside(record: dict[str, Any], error: Exception) -> None:
+    """What is no reading will never be one: retries would only keep the others waiting."""
+    message = {
+        "error": repr(error),
+        "event": record["eventID"],
+        "data": record["kinesis"]["data"],
+    }
+    SQS.send_message(QueueUrl=os.environ["FAILURES_QUEUE"], MessageBody=json.dumps(message))
 
 
 def parse(data: str) -> Record:

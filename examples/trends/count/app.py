@@ -16,7 +16,7 @@ import os
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import boto3
@@ -30,6 +30,7 @@ KEEP_S = 7 * 86400
 ATTEMPTS = 10
 CONTENDED = ("TransactionCanceledException", "TransactionConflictException")
 
+SQS = boto3.client("sqs")
 DYNAMODB = boto3.client("dynamodb")
 TABLE = os.environ["COUNTS_TABLE"]
 
@@ -37,23 +38,27 @@ Post = dict[str, Any]
 Row = dict[str, Any]
 
 
-def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    """Stops at what is no post: the stream brings it again, alone in the end, then aside."""
-    posts, unreadable = posts_of(event["Records"])
-    for (part, minute), some in grouped(posts).items():
-        count(part, minute, some)
-    return {"batchItemFailures": [{"itemIdentifier": number} for number in unreadable]}
+def handler(event: dict[str, Any], _context: Any) -> None:
+    for (part, minute), posts in grouped(posts_of(event["Records"])).items():
+        count(part, minute, posts)
 
 
-def posts_of(records: list[dict[str, Any]]) -> tuple[list[Post], list[str]]:
-    posts = []
+def posts_of(records: list[dict[str, Any]]) -> Iterator[Post]:
     for record in records:
         try:
-            posts.append(parse(base64.b64decode(record["kinesis"]["data"])))
+            yield parse(base64.b64decode(record["kinesis"]["data"]))
         except (ValueError, KeyError, TypeError) as error:
-            print(f"not a post: {error!r}")
-            return posts, [record["kinesis"]["sequenceNumber"]]
-    return posts, []
+            set_aside(record, error)
+
+
+def set_aside(record: dict[str, Any], error: Exception) -> None:
+    """What is no post will never be one: retries would only keep the others waiting."""
+    message = {
+        "error": repr(error),
+        "event": record["eventID"],
+        "data": record["kinesis"]["data"],
+    }
+    SQS.send_message(QueueUrl=os.environ["FAILURES_QUEUE"], MessageBody=json.dumps(message))
 
 
 def parse(data: bytes) -> Post:

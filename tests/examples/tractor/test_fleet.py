@@ -2,6 +2,9 @@
 
 import base64
 import json
+import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,13 +23,26 @@ def server(deploy: Deploy) -> Server:
     return deploy("tractor")
 
 
+Reach = Callable[[Server], ModuleType]
+
+
 @pytest.fixture
-def simulate(load: Load, monkeypatch: pytest.MonkeyPatch, server: Server) -> ModuleType:
-    for name, value in server.credentials().items():
-        monkeypatch.setenv(name.upper(), value)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    return load("tractor", "simulate")
+def reach(load: Load, monkeypatch: pytest.MonkeyPatch) -> Reach:
+    """The simulator, as if started in an environment of this server."""
+
+    def loaded(server: Server) -> ModuleType:
+        for name, value in server.credentials().items():
+            monkeypatch.setenv(name.upper(), value)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        return load("tractor", "simulate")
+
+    return loaded
+
+
+@pytest.fixture
+def simulate(reach: Reach, server: Server) -> ModuleType:
+    return reach(server)
 
 
 @pytest.fixture
@@ -101,7 +117,7 @@ def test_everything_again_changes_nothing(server: Server, simulate: ModuleType) 
     batch = [{"kinesis": {"data": encoded(one), "sequenceNumber": "1"}} for one in worked(fleet, 1)]
     detect, desk = function(server, "Detect"), function(server, "Desk")
     for first in (0, 0, 100, 50, 0):
-        assert invoke(server, detect, batch[first : first + 250]) == {"batchItemFailures": []}
+        assert invoke(server, detect, batch[first : first + 250]) is None
 
     def five() -> list[dict[str, Any]]:
         mine = [order for order in orders(server) if order["machine"] == "again"]
@@ -110,7 +126,7 @@ def test_everything_again_changes_nothing(server: Server, simulate: ModuleType) 
     before = eventually(five)
     body = json.dumps({name: before[0][name] for name in ("id", "part", "installation")})
     assert invoke(server, desk, [{"messageId": "1", "body": body}]) == {"batchItemFailures": []}
-    assert invoke(server, detect, batch) == {"batchItemFailures": []}
+    assert invoke(server, detect, batch) is None
     assert five() == before
 
 
@@ -123,12 +139,12 @@ def test_what_is_no_reading_is_set_aside(server: Server, simulate: ModuleType) -
     eventually(lambda: caught_up_to(server, "tractor-01", good[-1]["at"]))
     sqs = server.client("sqs")
     message = eventually(lambda: sqs.receive_message(QueueUrl=name).get("Messages"))[0]
-    assert json.loads(message["Body"])["KinesisBatchInfo"]["batchSize"] == 1
+    assert json.loads(message["Body"])["data"] == base64.b64encode(b"{").decode()
 
 
 def caught_up_to(server: Server, machine: str, at: int) -> bool:
     machines = {one["machine"]: one["at"] for one in get(server, "fleet")["machines"]}
-    return bool(machines[machine] >= at)
+    return bool(machines.get(machine, 0) >= at)
 
 
 def encoded(record: dict[str, Any]) -> str:
@@ -147,29 +163,36 @@ def invoke(server: Server, name: str, records: list[dict[str, Any]]) -> Any:
 
 
 @pytest.mark.browser
-def test_the_page_without_readings(deploy: Deploy, open_page: OpenPage) -> None:
+def test_the_page(deploy: Deploy, reach: Reach, open_page: OpenPage, tmp_path: Path) -> None:
+    """`--basetemp` keeps the pictures; the README's is busy.png."""
     server = deploy("tractor")
-    page = open_page(server.url)
-    expect(page.locator("#empty")).to_contain_text("simulate.py")
-    server.kill()
-    expect(page.locator("#state")).to_have_class("lost")
-
-
-@pytest.mark.browser
-def test_the_page_moves(
-    server: Server, simulate: ModuleType, open_page: OpenPage, tmp_path: Path
-) -> None:
-    """SCREENSHOT=1 renews the README's picture."""
     page = open_page(server.url, viewport={"width": 1280, "height": 940})
-    fleet = simulate.Fleet(12, 7, START + 2 * 86400, {})
-    simulate.Cloud("tractor").send(worked(fleet, 8))
-    expect(page.locator("tbody tr")).to_have_count(13)
-    over = page.locator("tbody button.over")
-    expect(over.first).to_be_visible()
-    over.first.click()
+    expect(page.locator("#empty")).to_contain_text("simulate.py")
+    page.screenshot(path=tmp_path / "empty.png")
+    simulate = reach(server)
+    fleet, cloud = simulate.Fleet(8, 7, START, {}), simulate.Cloud("tractor")
+    for _ in range(4):
+        cloud.send([fleet.replace(*one) for one in cloud.deliveries(fleet)])
+        records = worked(fleet, 1.5)
+        cloud.send(records)
+        at = max(one["at"] for one in records if one["machine"] == "tractor-02")
+        eventually(partial(caught_up_to, server, "tractor-02", at))
+    expect(page.locator("tbody tr")).to_have_count(8)
+    expect(page.locator("#order-list .tag.fitted").first).to_be_visible()
+    chosen = page.locator("tbody button").nth(7)
+    chosen.click()
+    expect(chosen).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#chart-title")).to_have_text("Air filter of tractor-02")
     expect(page.locator("#plot polyline").first).to_be_visible()
-    expect(page.locator("#chart-title")).to_contain_text("of tractor-")
-    expect(page.locator("#order-list .tag").first).to_have_text("accepted")
     assert violations(page) == []
+    page.get_by_label(re.compile("tractor-06, Hydraulic pump 1.*ordered")).click()
+    expect(page.locator("#plot text.limit")).to_be_visible()
+    page.screenshot(path=tmp_path / "busy.png")
+    page.emulate_media(color_scheme="dark")
+    page.screenshot(path=tmp_path / "dark.png")
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.screenshot(path=tmp_path / "phone.png", full_page=True)
+    server.kill()
+    expect(page.locator("#state")).to_have_class("lost")
+    page.screenshot(path=tmp_path / "lost.png")

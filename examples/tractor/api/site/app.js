@@ -1,7 +1,7 @@
 // The fleet, one sensor's windows, and the orders: asked for again and again while somebody looks.
 
 const EVERY_MS = 1500;
-const PLOT = { width: 720, height: 240, left: 48, right: 12, top: 16, bottom: 30 };
+const PLOT = { height: 240, left: 44, right: 12, top: 16, bottom: 30 };
 const HOUR_S = 3600;
 const byId = id => document.getElementById(id);
 const chosen = { machine: null, part: null };
@@ -88,7 +88,7 @@ function showOrders(orders) {
   }
   const entries = orders.map(order => {
     const part = parts[order.name];
-    const about = element("small", `${moment(order.ordered_at)} · ${part.sensor} ${order.deviation.toFixed(1)} ${part.unit} too high`);
+    const about = element("small", `${moment(order.ordered_at)} · ${order.deviation.toFixed(1)} ${part.unit} too high`);
     const title = element("span", `${part.label}, ${order.machine}`);
     return [order.id, [title, element("span", order.state, { class: `tag ${order.state}` }), about]];
   });
@@ -124,7 +124,8 @@ async function showSensor() {
 }
 
 function plot(windows, { limit, unit, label }) {
-  const { width, height, left, right, top, bottom } = PLOT;
+  const { height, left, right, top, bottom } = PLOT;
+  const width = Math.max(byId("plot").clientWidth, 260);
   const first = windows[0].start, last = Math.max(windows.at(-1).start, first + HOUR_S);
   const highest = Math.max(limit * 1.3, ...windows.map(one => one.middle * 1.1));
   const lowest = Math.min(-limit * 0.15, ...windows.map(one => one.middle));
@@ -136,13 +137,13 @@ function plot(windows, { limit, unit, label }) {
     lines.push(`<line class="grid" x1="${left}" x2="${width - right}" y1="${y(value)}" y2="${y(value)}"/>`,
       `<text x="${left - 8}" y="${y(value) + 4}" text-anchor="end">${+value.toFixed(2)}</text>`);
   }
-  const every = HOUR_S * Math.max(1, Math.ceil((last - first) / HOUR_S / 8));
+  const every = HOUR_S * Math.max(1, Math.ceil((last - first) / HOUR_S / (width / 75)));
   for (let at = Math.ceil(first / every) * every; at <= last; at += every) {
     lines.push(`<text x="${x(at)}" y="${height - 8}" text-anchor="middle">${clock(at)}</text>`);
   }
   lines.push(`<text x="${left}" y="${top - 5}">${unit}</text>`,
     `<line class="limit" x1="${left}" x2="${width - right}" y1="${y(limit)}" y2="${y(limit)}"/>`,
-    `<text class="limit" x="${left + 6}" y="${y(limit) - 6}">limit ${limit} ${unit}: four windows above it make an order</text>`);
+    `<text class="limit" x="${left + 6}" y="${y(limit) - 6}">limit ${limit} ${unit}${width > 500 ? ": four windows above it make an order" : ""}</text>`);
   for (const [installation, some] of grouped(windows)) {
     if (some[0] !== windows[0]) {
       lines.push(`<line class="fitted" x1="${x(some[0].start)}" x2="${x(some[0].start)}" y1="${top}" y2="${height - bottom}"/>`,
@@ -178,6 +179,7 @@ const clock = at => format(at, { hour: "2-digit", minute: "2-digit" });
 const moment = at => format(at, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
 document.addEventListener("visibilitychange", refresh);
+addEventListener("resize", refresh);
 (async function forever() {
   await refresh();
   setTimeout(forever, EVERY_MS);
