@@ -11,7 +11,7 @@ from typing import Any
 
 from cloudlet.errors import AwsError
 from cloudlet.messaging.queues import Queue
-from cloudlet.store.database import Transaction
+from cloudlet.store.database import Row, Transaction
 
 Entry = dict[str, Any]
 _MEMORY_MS = 300_000
@@ -101,6 +101,15 @@ def _key(queue: Queue, told: dict[str, str]) -> tuple[str, str, str]:
     is_alone = queue.attributes.get("DeduplicationScope") == "messageGroup"
     scope = told["MessageGroupId"] if is_alone else ""
     return queue.name, scope, told["MessageDeduplicationId"]
+
+
+def visible(tx: Transaction, queue: str, now_ms: int, limit: int) -> list[Row]:
+    """What a receive takes: in the order of sending, but for groups that stand still."""
+    return tx.all(
+        "SELECT * FROM queue_messages WHERE queue = :queue AND +visible_ms <= :now"
+        f" AND NOT {BLOCKED} ORDER BY id LIMIT :n",
+        {"queue": queue, "now": now_ms, "n": limit},
+    )
 
 
 def visible_ms(tx: Transaction, queue: Queue, group: str, wanted_ms: int) -> int:

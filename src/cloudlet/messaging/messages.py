@@ -14,14 +14,16 @@ import orjson
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError
-from cloudlet.messaging import digests, fifo, queues
+from cloudlet.messaging import digests, fairness, fifo, queues
 from cloudlet.messaging.queues import Queue
 from cloudlet.store.database import Row, Transaction, View
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _RECEIPT = re.compile(r"(\d+)\.[0-9a-f]{32}")
+_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*")
 _ENTRY_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _BATCH_MAX_BYTES = 1_048_576
+_IN_FLIGHT_MAX = 120_000
 Entry = dict[str, Any]
 
 
@@ -42,12 +44,12 @@ def send_message_batch(call: Call, tx: Transaction) -> Output:
 
 
 def delete_message(call: Call, tx: Transaction) -> None:
-    _delete(tx, queues.of_call(call, tx), call.params["ReceiptHandle"])
+    _delete(call, tx, queues.of_call(call, tx), call.params["ReceiptHandle"])
 
 
 def delete_message_batch(call: Call, tx: Transaction) -> Output:
     queue = queues.of_call(call, tx)
-    return _batch(_entries(call), lambda entry: _delete(tx, queue, entry["ReceiptHandle"]))
+    return _batch(_entries(call), lambda entry: _delete(call, tx, queue, entry["ReceiptHandle"]))
 
 
 def change_message_visibility(call: Call, tx: Transaction) -> None:
@@ -67,8 +69,9 @@ async def receive_message(call: Call) -> Output:
     if wait_s is None:
         wait_s = queue.number("ReceiveMessageWaitTimeSeconds")
     _check_range("WaitTimeSeconds", wait_s, (0, 20))
-    _check_range("MaxNumberOfMessages", call.params.get("MaxNumberOfMessages") or 1, (1, 10))
-    _check_range("VisibilityTimeout", call.params.get("VisibilityTimeout") or 0, (0, 43_200))
+    for name, limits in (("MaxNumberOfMessages", (1, 10)), ("VisibilityTimeout", (0, 43_200))):
+        if call.params.get(name) is not None:
+            _check_range(name, call.params[name], limits)
     deadline_ms = call.now_ms + wait_s * 1000
     is_attempt = bool(call.params.get("ReceiveRequestAttemptId"))  # maybe not the first
     while True:
@@ -79,7 +82,9 @@ async def receive_message(call: Call) -> Output:
             found = await database.write(lambda tx: _take(call, tx, queue.name))
             if found:
                 return {"Messages": found}
-            continue  # what was due was dead or too old, or another's already
+            if found is not None:
+                continue  # what was due was dead or too old, or another's already
+            next_ms = None  # too many are in flight
         if arrivals is None or call.now_ms >= deadline_ms:
             return {}
         until_ms = deadline_ms if next_ms is None else min(deadline_ms, next_ms)
@@ -100,7 +105,7 @@ def insert(tx: Transaction, queue: Queue, entry: Entry, now_ms: int, message_id:
         visible_ms = fifo.visible_ms(tx, queue, group, visible_ms)
     cursor = tx.run(
         "INSERT INTO queue_messages (queue, message_id, body, attributes, system, sent_ms,"
-        " visible_ms, group_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        " visible_ms, group_id, tenant) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             queue.name,
             message_id,
@@ -110,6 +115,7 @@ def insert(tx: Transaction, queue: Queue, entry: Entry, now_ms: int, message_id:
             now_ms,
             visible_ms,
             group if queue.is_fifo else None,
+            None if queue.is_fifo else group,
         ),
     )
     tx.touch(f"queue:{queue.name}")
@@ -178,6 +184,10 @@ def _check_message(queue: Queue, entry: Entry) -> None:
                 f"The message attribute '{name}' with type '{attribute['DataType']}' must use "
                 f"field '{member}' and must not be empty."
             )
+        if kind == "Number" and not _NUMBER.fullmatch(attribute["StringValue"]):
+            raise _invalid(
+                f"Can't cast the value of message (user) attribute '{name}' to a number."
+            )
 
 
 def _size(entry: Entry) -> int:
@@ -208,7 +218,8 @@ def _next_visible(view: View, queue: str, now_ms: int) -> int | None:
     return value
 
 
-def _take(call: Call, tx: Transaction, name: str) -> list[Output]:
+def _take(call: Call, tx: Transaction, name: str) -> list[Output] | None:
+    """None where nothing may be taken for now."""
     queue = queues.find(tx, name)
     if queue is None:
         raise queues.missing()
@@ -222,12 +233,11 @@ def _take(call: Call, tx: Transaction, name: str) -> list[Output]:
     attempt = call.params.get("ReceiveRequestAttemptId") if queue.is_fifo else None
     if attempt and (again := _taken_before(call, tx, name, attempt, visible_ms)):
         return again
-    rows = tx.all(
-        "SELECT * FROM queue_messages WHERE queue = :queue AND"
-        f" {'+' * queue.is_fifo}visible_ms <= :now AND NOT {fifo.BLOCKED}"
-        f" ORDER BY {'id' if queue.is_fifo else 'visible_ms, id'} LIMIT :n",
-        {"queue": name, "now": now_ms, "n": call.params.get("MaxNumberOfMessages") or 1},
-    )
+    most = min(call.params.get("MaxNumberOfMessages") or 1, _room(call, tx, queue))
+    if not most:
+        return None
+    take = fifo.visible if queue.is_fifo else fairness.visible
+    rows = take(tx, name, now_ms, most)
     messages = []
     for row in rows:
         receipt = f"{row['id']}.{call.config.new_secret(16)}"
@@ -238,6 +248,20 @@ def _take(call: Call, tx: Transaction, name: str) -> list[Output]:
         )
         messages.append(_message(call, row, receipt, row["receives"] + 1))
     return messages
+
+
+def _room(call: Call, view: View, queue: Queue) -> int:
+    """How many more may be in flight; counted only where there are so many messages at all."""
+    span = view.value("SELECT max(id) - min(id) FROM queue_messages WHERE queue = ?", (queue.name,))
+    if (span or 0) < _IN_FLIGHT_MAX:
+        return _IN_FLIGHT_MAX
+    taken: int = view.value(
+        "SELECT count(*) FROM queue_messages WHERE queue = ? AND visible_ms > ? AND receives > 0",
+        (queue.name, call.now_ms),
+    )
+    if taken >= _IN_FLIGHT_MAX and not queue.is_fifo and not call.params.get("WaitTimeSeconds"):
+        raise AwsError("OverLimit", f"Too many messages in flight: {taken}.", 403)
+    return max(0, _IN_FLIGHT_MAX - taken)
 
 
 def _taken_before(
@@ -341,8 +365,17 @@ def _row_id(queue: Queue, handle: str) -> tuple[int, str]:
     return int(match.group(1)), receipt
 
 
-def _delete(tx: Transaction, queue: Queue, handle: str) -> None:
+def _delete(call: Call, tx: Transaction, queue: Queue, handle: str) -> None:
     row_id, receipt = _row_id(queue, handle)
+    # messaging-003: a FIFO queue's message that is visible again is no longer whoever had it
+    if queue.is_fifo and tx.value(
+        "SELECT 1 FROM queue_messages WHERE id = ? AND queue = ? AND visible_ms <= ?",
+        (row_id, queue.name, call.now_ms),
+    ):
+        raise _invalid(
+            f"Value {handle} for parameter ReceiptHandle is invalid. Reason: The receipt handle has"
+            " expired."
+        )
     tx.run(
         "DELETE FROM queue_messages WHERE id = ? AND queue = ? AND receipt = ?",
         (row_id, queue.name, receipt),

@@ -149,7 +149,7 @@ def _advance(tx: Transaction, config: Config, task: Row) -> None:
         entry = {
             "MessageBody": message["body"],
             "MessageAttributes": orjson.loads(message["attributes"]),
-            "MessageGroupId": message["group_id"],
+            "MessageGroupId": message["group_id"] or message["tenant"],
             "_system": system,
         }
         tx.run("DELETE FROM queue_messages WHERE id = ?", (message["id"],))

@@ -203,3 +203,15 @@ def test_a_dead_letter_queue_chooses_its_sources(bench: Bench) -> None:
     fifo(bench, RedrivePolicy=json.dumps(policy))
     with pytest.raises(AwsError, match="must be same type of queue"):
         make(bench, "jobs", RedrivePolicy=json.dumps(policy))
+
+
+def test_a_handle_ends_with_its_visibility(bench: Bench) -> None:
+    """messaging-003: elsewhere an old handle still deletes."""
+    url = fifo(bench, ContentBasedDeduplication="true")
+    send(bench, url, "x")
+    (found,) = receive(bench, url)
+    bench.clock.advance(31)
+    handle = found["ReceiptHandle"]
+    with pytest.raises(AwsError, match="has expired"):
+        bench.call(messages.delete_message, QueueUrl=url, ReceiptHandle=handle)
+    assert bodies(bench, url) == ["x"]

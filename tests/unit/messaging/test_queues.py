@@ -173,3 +173,64 @@ def test_tags_purge_and_delete(bench: Bench) -> None:
     assert refused.value.code == "PurgeQueueInProgress"
     bench.call(queues.delete_queue, QueueUrl=url)
     assert bench.call(queues.list_queues)["QueueUrls"] == []
+
+
+def test_a_loud_tenant_lets_others_go_first(bench: Bench) -> None:
+    """Fair queues: message groups of standard queues."""
+    url = make(bench)
+
+    def send(tenant: str, count: int) -> None:
+        for _ in range(count):
+            bench.call(
+                messages.send_message, QueueUrl=url, MessageBody=tenant, MessageGroupId=tenant
+            )
+
+    send("loud", 30)
+    for _ in range(2):
+        receive(bench, url, MaxNumberOfMessages=10)
+    send("b", 1)
+    send("a", 2)
+    found = receive(bench, url, MaxNumberOfMessages=4, MessageSystemAttributeNames=["All"])
+    assert [each["Body"] for each in found] == ["b", "a", "a", "loud"]
+    assert found[0]["Attributes"]["MessageGroupId"] == "b"
+    assert len(receive(bench, url, MaxNumberOfMessages=10)) == 9
+    assert receive(bench, url) == []
+
+
+def test_too_many_in_flight(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "_IN_FLIGHT_MAX", 3)
+    url = make(bench)
+    for body in "abcde":
+        bench.call(messages.send_message, QueueUrl=url, MessageBody=body)
+    assert len(receive(bench, url, MaxNumberOfMessages=10)) == 3
+    with pytest.raises(AwsError) as refused:
+        receive(bench, url)
+    assert (refused.value.code, refused.value.status) == ("OverLimit", 403)
+    bench.clock.advance(31)
+    assert len(receive(bench, url, MaxNumberOfMessages=10)) == 3
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        ({"MaxNumberOfMessages": 0}, "Must be between 1 and 10"),
+        ({"VisibilityTimeout": 43_201}, "Must be between 0 and 43200"),
+        ({"WaitTimeSeconds": 21}, "Must be between 0 and 20"),
+    ],
+)
+def test_wrong_receives(bench: Bench, params: dict[str, int], told: str) -> None:
+    url = make(bench)
+    with pytest.raises(AwsError, match=told):
+        receive(bench, url, **params)
+
+
+def test_numbers_are_numbers(bench: Bench) -> None:
+    url = make(bench)
+    for text, is_number in (("-1.5e3", True), ("one", False)):
+        attributes = {"n": {"DataType": "Number", "StringValue": text}}
+        params: Any = {"QueueUrl": url, "MessageBody": "x", "MessageAttributes": attributes}
+        if is_number:
+            bench.call(messages.send_message, **params)
+        else:
+            with pytest.raises(AwsError, match="to a number"):
+                bench.call(messages.send_message, **params)
