@@ -126,12 +126,7 @@ class Protocol:
         return Parsed(name, self._json_in.of(shape)(document))
 
     async def _parse_form(self, request: Request) -> Parsed:
-        body = await self._read(request)
-        fields = parse_qsl(request.query, keep_blank_values=True)
-        try:
-            fields += parse_qsl(body.decode(), keep_blank_values=True)
-        except (UnicodeDecodeError, ValueError) as error:
-            raise AwsError("MalformedInput", "The form is not UTF-8.", 400) from error
+        fields = _form(request, await self._read(request))
         name = dict(fields).get("Action")
         if not name:
             raise AwsError("MissingAction", "The request is missing an action.", 400)
@@ -221,10 +216,7 @@ class Protocol:
         operation = self.model.operation(name)
         if self.model.protocol == "query":
             return self._query_response(operation, result, request_id)
-        is_cbor = self.model.protocol in models.CBORS
-        if is_cbor and not event_stream.member(operation.output_shape):
-            return self._cbor_response(operation, result, request_id)
-        if is_cbor or self.model.protocol == "json":
+        if self.model.protocol in ("json", *models.CBORS):
             return self._json_response(operation, result, request_id)
         return self._rest_response(operation, result, request_id)
 
@@ -245,21 +237,14 @@ class Protocol:
                 shape.members[streamed], result.output[streamed], event_stream.initial()
             )
             return Response(200, headers + result.headers, events)
-        body = orjson.dumps(self._json_out.of(shape)(result.output)) if shape else b"{}"
-        headers = [("Content-Type", self.model.content_type), ("x-amzn-RequestId", request_id)]
+        headers = faults.opening(self.model, request_id)
+        if shape is None:
+            headers = headers[1:] if self.model.protocol in models.CBORS else headers
+            return Response(result.status or 200, headers + result.headers, b"")
+        body = faults.encoded(self.model, self._json_out.of(shape)(result.output))
         if self.model.name.startswith("dynamodb"):
             headers.append(("x-amz-crc32", str(zlib.crc32(body))))
-        if shape is None:
-            body = b""
         return Response(result.status or 200, headers + result.headers, body)
-
-    def _cbor_response(
-        self, operation: OperationModel, result: Result, request_id: str
-    ) -> Response:
-        shape = operation.output_shape
-        headers = [*faults.cbor_headers(self.model, request_id), *result.headers]
-        body = cbor_codec.dumps(self._json_out.of(shape)(result.output)) if shape else b""
-        return Response(result.status or 200, headers if shape else headers[1:], body)
 
     def _query_response(
         self, operation: OperationModel, result: Result, request_id: str
@@ -388,6 +373,14 @@ def _text(body: bytes) -> str:
         return body.decode()
     except UnicodeDecodeError as error:
         raise malformed() from error
+
+
+def _form(request: Request, body: bytes) -> list[tuple[str, str]]:
+    fields = parse_qsl(request.query, keep_blank_values=True)
+    try:
+        return fields + parse_qsl(body.decode(), keep_blank_values=True)
+    except (UnicodeDecodeError, ValueError) as error:
+        raise AwsError("MalformedInput", "The form is not UTF-8.", 400) from error
 
 
 def _decoded(request: Request, body: bytes, limit_bytes: int) -> bytes:
