@@ -10,7 +10,7 @@ import orjson
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Response
 from cloudlet.wire import cbor_codec, sqs_query
-from cloudlet.wire.models import AMZ_CBOR, CBOR, Model
+from cloudlet.wire.models import CBOR, CBORS, Model
 from cloudlet.wire.xml_codec import DECLARATION
 
 # Namespaces in `__type`; DynamoDB's SDKs cut them off, but logs and other clients show them.
@@ -43,9 +43,14 @@ def response(model: Model, error: AwsError, request_id: str, resource: str) -> R
     return _json(model, error, request_id)
 
 
-def cbor_headers(model: Model, request_id: str) -> list[tuple[str, str]]:
+def opening(model: Model, request_id: str) -> list[tuple[str, str]]:
+    """The headers that every answer in JSON or CBOR has."""
     headers = [("Content-Type", model.content_type), ("x-amzn-RequestId", request_id)]
     return headers + ([("smithy-protocol", "rpc-v2-cbor")] if model.protocol == CBOR else [])
+
+
+def encoded(model: Model, document: Any) -> bytes:
+    return cbor_codec.dumps(document) if model.protocol in CBORS else orjson.dumps(document)
 
 
 def _query_compatible(model: Model, error: AwsError, request_id: str) -> Response:
@@ -59,12 +64,8 @@ def _query_compatible(model: Model, error: AwsError, request_id: str) -> Respons
     document = {"__type": f"com.amazonaws.cloudwatch#{name}", **error.fields}
     document[_message_name(model, name)] = error.message
     who = "Sender" if error.status < 500 else "Receiver"
-    headers = [("x-amzn-query-error", f"{code};{who}")]
-    if model.protocol == CBOR:
-        headers += cbor_headers(model, request_id)
-        return Response(error.status, headers, cbor_codec.dumps(document))
-    headers += [("Content-Type", model.content_type), ("x-amzn-RequestId", request_id)]
-    return Response(error.status, headers, orjson.dumps(document))
+    headers = [("x-amzn-query-error", f"{code};{who}"), *opening(model, request_id)]
+    return Response(error.status, headers, encoded(model, document))
 
 
 def host_id(request_id: str) -> str:
@@ -106,7 +107,7 @@ def _xml(model: Model, error: AwsError, request_id: str) -> Response:
 
 def _json(model: Model, error: AwsError, request_id: str) -> Response:
     document: dict[str, Any] = {}
-    headers = [("Content-Type", model.content_type), ("x-amzn-RequestId", request_id)]
+    headers = opening(model, request_id)
     if model.protocol == "rest-json":
         headers.append(("x-amzn-ErrorType", error.code))
         document["Type" if model.name == "lambda" else "__type"] = (
@@ -122,8 +123,7 @@ def _json(model: Model, error: AwsError, request_id: str) -> Response:
     document.update(error.fields)
     if "retryAfterSeconds" in document:  # Lambda's, which travels as a header
         headers.append(("Retry-After", document.pop("retryAfterSeconds")))
-    dumps = cbor_codec.dumps if model.protocol == AMZ_CBOR else orjson.dumps
-    return Response(error.status, headers, dumps(document))
+    return Response(error.status, headers, encoded(model, document))
 
 
 def _type(model: Model, code: str) -> str:
