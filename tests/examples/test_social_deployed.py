@@ -302,6 +302,23 @@ def test_a_post_reaches_all_followers_once_however_often_it_is_told(
     assert Counter(social.pushes("goodbye crowd")) == devices
 
 
+def test_what_is_posted_at_the_moment_of_following_is_news(social: Social) -> None:
+    """And what was posted before is not: it is in the feed, and nothing is pushed."""
+    authors = [f"prompt_{n}" for n in range(5)]
+    social.sign_up("eager", *authors)
+    body = {"token": "eager"}
+    assert social.ask("eager", "PUT", "/devices/phone-of-eager-1", body).status == 204
+    for author in authors:
+        social.post(author, "long before")
+    for author in authors:
+        social.follow("eager", author)
+        social.post(author, f"now {author}")
+    eventually(lambda: len(social.feed("eager")) == 10)
+    for author in authors:
+        eventually(lambda text=f"now {author}": social.pushes(text) == ["eager"])
+    assert social.pushes("long before") == []
+
+
 def test_who_has_no_app_any_more_is_forgotten(social: Social) -> None:
     social.sign_up("speaker", "listener")
     social.follow("listener", "speaker")

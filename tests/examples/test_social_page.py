@@ -35,7 +35,7 @@ def _fits(page: Page) -> bool:
 
 
 def test_one_posts_and_the_other_sees_it(social: Social, open_page: OpenPage) -> None:
-    reader = _signed_in(open_page(f"{social.url}/", **PHONE), "reader")
+    reader = _signed_in(open_page(f"{social.server.url}/", **PHONE), "reader")  # leads to /v1/
     writer = _signed_in(open_page(f"{social.url}/", **PHONE), "writer")
     expect(reader.get_by_text("It is quiet here.")).to_be_visible()
     assert _fits(reader)

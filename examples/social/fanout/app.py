@@ -59,7 +59,10 @@ def announce(author: str, post: str) -> None:
 
 
 def catch_up(user: str, author: str) -> None:
-    """A new follower finds the author's last posts; they are no news, so nothing is pushed."""
+    """A new follower finds the author's last posts; they are no news, so nothing is pushed.
+
+    One made at this moment may be among them: it is announced, too, and becomes news.
+    """
     found = table.query(
         IndexName="by-owner",
         KeyConditionExpression=Key("owner").eq(f"POSTS#{author}"),
