@@ -228,16 +228,13 @@ class Protocol:
     ) -> Response:
         shape = operation.output_shape
         streamed = event_stream.member(shape)
+        headers = faults.opening(self.model, request_id)
         if shape is not None and streamed:
-            headers = [
-                ("Content-Type", event_stream.CONTENT_TYPE),
-                ("x-amzn-RequestId", request_id),
-            ]
+            headers[0] = ("Content-Type", event_stream.CONTENT_TYPE)
             events = event_stream.EventStream(
                 shape.members[streamed], result.output[streamed], event_stream.initial()
             )
             return Response(200, headers + result.headers, events)
-        headers = faults.opening(self.model, request_id)
         if shape is None:
             headers = headers[1:] if self.model.protocol in models.CBORS else headers
             return Response(result.status or 200, headers + result.headers, b"")
