@@ -291,6 +291,7 @@ _MAPPING_DEFAULTS: dict[str, Any] = {
     "MaximumBatchingWindowInSeconds": 0,
     "MaximumRecordAgeInSeconds": -1,
     "MaximumRetryAttempts": -1,
+    "MetricsConfig": {},
     "ParallelizationFactor": 1,
     "ScalingConfig": {},
     "TumblingWindowInSeconds": 0,
@@ -399,8 +400,8 @@ KINDS = (
         words(
             "BatchSize BisectBatchOnFunctionError DestinationConfig Enabled EventSourceArn"
             " FilterCriteria FunctionName FunctionResponseTypes MaximumBatchingWindowInSeconds"
-            " MaximumRecordAgeInSeconds MaximumRetryAttempts ParallelizationFactor ScalingConfig"
-            " StartingPosition StartingPositionTimestamp Tags TumblingWindowInSeconds"
+            " MaximumRecordAgeInSeconds MaximumRetryAttempts MetricsConfig ParallelizationFactor"
+            " ScalingConfig StartingPosition StartingPositionTimestamp Tags TumblingWindowInSeconds"
         ),
         _create_mapping,
         _delete_mapping,
