@@ -12,7 +12,7 @@ import orjson
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError
 from cloudlet.messaging import event_connections
-from cloudlet.messaging.rules import invalid, missing
+from cloudlet.messaging.rules import invalid, missing, page
 from cloudlet.store.database import Transaction, View
 
 Document = dict[str, Any]
@@ -47,7 +47,7 @@ def list_api_destinations(call: Call, view: View) -> Output:
     found = event_connections.stored(call, view, "api_destinations")
     arn = call.params.get("ConnectionArn")
     shown = [each for each in found if arn in (None, each["ConnectionArn"])]
-    return event_connections.page(call, "ApiDestinations", shown)
+    return page(call, "ApiDestinations", shown)
 
 
 def delete_api_destination(call: Call, tx: Transaction) -> None:

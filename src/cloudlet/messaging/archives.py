@@ -12,8 +12,8 @@ import orjson
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.events.patterns import matcher
-from cloudlet.messaging.event_connections import page, stored
-from cloudlet.messaging.rules import check_bus, check_pattern, missing
+from cloudlet.messaging.event_connections import stored
+from cloudlet.messaging.rules import check_bus, check_pattern, missing, page
 from cloudlet.store.database import Transaction, View
 
 Document = dict[str, Any]

@@ -11,7 +11,7 @@ import orjson
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
-from cloudlet.messaging.rules import bus_name, check_bus, invalid, missing, tags_text
+from cloudlet.messaging.rules import bus_name, check_bus, invalid, missing, page, tags_text
 from cloudlet.store.database import Row, Transaction, View
 
 _NAME = re.compile(r"[.\-_A-Za-z0-9]{1,256}")
@@ -52,16 +52,10 @@ def describe_event_bus(call: Call, view: View) -> Output:
 
 
 def list_event_buses(call: Call, view: View) -> Output:
-    prefix, after = call.params.get("NamePrefix") or "", call.params.get("NextToken") or ""
+    prefix = call.params.get("NamePrefix") or ""
     rows = {row["name"]: row for row in view.all("SELECT * FROM event_buses")}
-    names = [
-        name for name in sorted({"default", *rows}) if name.startswith(prefix) and name > after
-    ]
-    size = call.params.get("Limit") or 100
-    output: Output = {
-        "EventBuses": [_described(call, name, rows.get(name)) for name in names[:size]]
-    }
-    return output | ({"NextToken": names[size - 1]} if len(names) > size else {})
+    names = [name for name in sorted({"default", *rows}) if name.startswith(prefix)]
+    return page(call, "EventBuses", [_described(call, name, rows.get(name)) for name in names])
 
 
 def delete_event_bus(call: Call, tx: Transaction) -> None:

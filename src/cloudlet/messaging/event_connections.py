@@ -11,7 +11,7 @@ import orjson
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, refuse
-from cloudlet.messaging.rules import invalid, missing
+from cloudlet.messaging.rules import invalid, missing, page
 from cloudlet.store.blobs import Blobs
 from cloudlet.store.database import Row, Transaction, View
 
@@ -97,14 +97,6 @@ def stored(call: Call, view: View, table: str) -> list[Document]:
         (len(prefix), prefix),
     )
     return [orjson.loads(row["document"]) for row in rows]
-
-
-def page(call: Call, member: str, found: list[Document], key: str = "Name") -> Output:
-    """Those after `NextToken`, which is the last name that was told."""
-    size, after = call.params.get("Limit") or 100, call.params.get("NextToken") or ""
-    left = [document for document in found if document[key] > after]
-    output: Output = {member: left[:size]}
-    return output | ({"NextToken": left[size - 1][key]} if len(left) > size else {})
 
 
 def _checked(params: Document) -> Document:

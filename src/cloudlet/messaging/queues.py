@@ -115,6 +115,7 @@ def create_queue(call: Call, tx: Transaction) -> Output:
                     400,
                 )
         return {"QueueUrl": url(call.config, name)}
+    _check_throughput(attributes)
     tags = call.params.get("tags") or {}
     tx.run(
         "INSERT INTO queues (name, created_ms, modified_ms, attributes, tags)"
@@ -195,9 +196,19 @@ def set_queue_attributes(call: Call, tx: Transaction) -> None:
     change(call, tx, queue, attributes)
 
 
+def _check_throughput(attributes: dict[str, str]) -> None:
+    is_by_group = attributes.get("FifoThroughputLimit") == "perMessageGroupId"
+    if is_by_group and attributes.get("DeduplicationScope") != "messageGroup":
+        raise _invalid(
+            "The value perMessageGroupId for FifoThroughputLimit is allowed only when the value for"
+            " DeduplicationScope is messageGroup."
+        )
+
+
 def change(call: Call, tx: Transaction, queue: Queue, attributes: dict[str, str]) -> None:
     """An empty value takes an attribute away."""
     merged = {k: v for k, v in (queue.attributes | attributes).items() if v != ""}
+    _check_throughput(merged)
     tx.run(
         "UPDATE queues SET attributes = ?, modified_ms = ? WHERE name = ?",
         (_text(merged), call.now_ms, queue.name),

@@ -17,8 +17,8 @@ from cloudlet.config import Config
 from cloudlet.errors import AwsError
 from cloudlet.events.timers import Timers
 from cloudlet.messaging import archives, publishing
-from cloudlet.messaging.event_connections import page, stored
-from cloudlet.messaging.rules import invalid, missing
+from cloudlet.messaging.event_connections import stored
+from cloudlet.messaging.rules import invalid, missing, page
 from cloudlet.store.database import Database, Row, Transaction, View
 
 Document = dict[str, Any]

@@ -105,15 +105,10 @@ def list_rules(call: Call, view: View) -> Output:
     bus, prefix = bus_name(call), call.params.get("NamePrefix") or ""
     check_bus(view, bus)
     rows = view.all(
-        "SELECT name, document FROM event_rules WHERE bus = ? AND name > ?"
-        " AND substr(name, 1, ?) = ? ORDER BY name",
-        (bus, call.params.get("NextToken") or "", len(prefix), prefix),
+        "SELECT document FROM event_rules WHERE bus = ? AND substr(name, 1, ?) = ? ORDER BY name",
+        (bus, len(prefix), prefix),
     )
-    size = call.params.get("Limit") or 100
-    output: Output = {"Rules": [orjson.loads(row["document"]) for row in rows[:size]]}
-    if len(rows) > size:
-        output["NextToken"] = rows[size - 1]["name"]
-    return output
+    return page(call, "Rules", [orjson.loads(row["document"]) for row in rows])
 
 
 def list_rule_names_by_target(call: Call, view: View) -> Output:
@@ -122,7 +117,7 @@ def list_rule_names_by_target(call: Call, view: View) -> Output:
         " ORDER BY rule",
         (bus_name(call), call.params["TargetArn"]),
     )
-    return {"RuleNames": [row["rule"] for row in rows]}
+    return page(call, "RuleNames", [row["rule"] for row in rows])
 
 
 def enable_rule(call: Call, tx: Transaction) -> None:
@@ -176,7 +171,7 @@ def remove_targets(call: Call, tx: Transaction) -> Output:
 def list_targets_by_rule(call: Call, view: View) -> Output:
     bus, name = bus_name(call), call.params["Rule"]
     rule(view, bus, name)
-    return {"Targets": targets_of(view, bus, name)}
+    return page(call, "Targets", targets_of(view, bus, name), "Id")
 
 
 def test_event_pattern(call: Call, view: View) -> Output:
@@ -224,6 +219,19 @@ def targets_of(view: View, bus: str, name: str) -> list[Document]:
 
 def missing(message: str) -> AwsError:
     return AwsError("ResourceNotFoundException", message, 400)
+
+
+def page(call: Call, member: str, found: list[Any], key: str = "Name") -> Output:
+    """Those after `NextToken`, which is the last name that was told."""
+    size, after = call.params.get("Limit") or 100, call.params.get("NextToken") or ""
+    left = [each for each in found if _name_of(each, key) > after]
+    output: Output = {member: left[:size]}
+    more = {"NextToken": _name_of(left[size - 1], key)} if len(left) > size else {}
+    return output | more
+
+
+def _name_of(found: Any, key: str) -> str:
+    return str(found if isinstance(found, str) else found[key])
 
 
 def _save(call: Call, tx: Transaction, document: Document, tags: str | None) -> None:

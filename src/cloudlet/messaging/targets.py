@@ -25,9 +25,9 @@ _RETRIES_MAX = 185
 _AGE_MAX_S = 86_400
 _BACK_OFF_MAX_S = 600
 _RETRIED = {  # of those that are the caller's fault by their status
-    "ThrottlingException", "TooManyRequestsException", "Throttling", "KMSThrottlingException",
-    "ProvisionedThroughputExceededException", "THROTTLING", "ERROR_FROM_TARGET",
-    "LimitExceededException", "OverLimit", "ConcurrentModificationException",
+    "ThrottlingException", "Throttling", "KMSThrottlingException", "RequestThrottled",
+    "ProvisionedThroughputExceededException", "LimitExceededException", "OverLimit",
+    "ERROR_FROM_TARGET", "ConcurrentModificationException",
 }  # fmt: skip
 # EventBridge's own words for what targets' services say
 _CODES = {
@@ -165,7 +165,9 @@ class Targets:
 
 def _is_final(error: AwsError) -> bool:
     """What another attempt would not change."""
-    return error.status < 500 and error.code not in _RETRIED
+    if error.code == "NotImplemented":
+        return True
+    return error.status < 500 and error.status not in (409, 429) and error.code not in _RETRIED
 
 
 def _pause_s(fact: Fact, error: AwsError) -> float:

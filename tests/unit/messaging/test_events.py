@@ -284,3 +284,44 @@ def test_bus_policies(bench: Bench) -> None:
     assert buses.policy(bench.database.view(), "orders")["Statement"] == []
     names = [bus["Name"] for bus in bench.call(buses.list_event_buses)["EventBuses"]]
     assert names == ["default", "orders"]
+
+
+class Counts:
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str, tuple[tuple[str, str], ...]]] = []
+
+    def add(self, namespace: str, name: str, dimensions: Any, *_: Any) -> None:
+        self.seen.append((namespace, name, dimensions))
+
+
+def test_what_targets_answer_is_counted(bench: Bench) -> None:
+    counts = Counts()
+    bench.cloud.meter = counts
+    put_rule(bench, DeadLetterConfig={"Arn": "arn:aws:sqs:us-east-1:000000000000:grave"})
+    bench.call(publishing.put_events, Entries=[entry(), entry()])
+    good, bad = bench.facts()
+    targets = Targets(bench.cloud)
+    asyncio.run(targets.event(good))
+    bench.answers["Invoke"] = refuse
+    assert isinstance(asyncio.run(targets.event(bad)), Done)
+    names = [name for _, name, _ in counts.seen]
+    expected = {
+        "Invocations": 2, "MatchedEvents": 2, "TriggeredRules": 2, "InvocationAttempts": 2,
+        "SuccessfulInvocationAttempts": 1, "FailedInvocations": 1, "InvocationsSentToDlq": 1,
+    }  # fmt: skip
+    assert {name: names.count(name) for name in names} == expected
+    assert {each[0] for each in counts.seen} == {"AWS/Events"}
+    assert {each[2] for each in counts.seen} == {(("RuleName", "orders"),)}
+
+
+def refuse(params: Any) -> Any:
+    raise AwsError("AccessDeniedException", "no", 403)
+
+
+def test_lists_have_pages(bench: Bench) -> None:
+    for name in "abc":
+        bench.call(rules.put_rule, Name=name, EventPattern='{"a": [1]}')
+    first = bench.call(rules.list_rules, Limit=2)
+    assert [rule["Name"] for rule in first["Rules"]] == ["a", "b"]
+    rest = bench.call(rules.list_rules, Limit=2, NextToken=first["NextToken"])
+    assert [rule["Name"] for rule in rest["Rules"]] == ["c"] and "NextToken" not in rest

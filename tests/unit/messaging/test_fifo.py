@@ -35,6 +35,11 @@ def bodies(bench: Bench, url: str, **params: Any) -> list[str]:
         ("jobs", {"FifoQueue": "true"}, "InvalidParameterValue"),
         ("jobs", {"ContentBasedDeduplication": "true"}, "InvalidAttributeName"),
         ("j.fifo", {"FifoQueue": "true", "DeduplicationScope": "x"}, "InvalidParameterValue"),
+        (
+            "j.fifo",
+            {"FifoQueue": "true", "FifoThroughputLimit": "perMessageGroupId"},
+            "InvalidParameterValue",
+        ),
     ],
 )
 def test_names_and_attributes(
