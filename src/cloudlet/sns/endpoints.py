@@ -17,7 +17,8 @@ from cloudlet.store.database import Row, Transaction, View
 
 PLATFORMS = ("ADM", "APNS", "APNS_SANDBOX", "APNS_VOIP", "APNS_VOIP_SANDBOX", "BAIDU", "FCM", "GCM",
              "MACOS", "MACOS_SANDBOX", "MPNS", "WNS")  # fmt: skip
-_NAME = re.compile(r"[\w.-]{1,256}", re.ASCII)
+_NAME = re.compile(r"[\w.-]+", re.ASCII)
+_ONE_SECRET = ("FCM", "GCM")  # an API key alone
 _SECRET = ("PlatformCredential", "PlatformPrincipal")
 _APPLICATION = (
     *_SECRET, "EventEndpointCreated", "EventEndpointDeleted", "EventEndpointUpdated",
@@ -70,11 +71,14 @@ def create_platform_application(call: Call, tx: Transaction) -> Output:
     name, platform = call.params["Name"], call.params["Platform"]
     if platform not in PLATFORMS:
         raise invalid(f"Platform Reason: {platform} is not supported")
-    if not _NAME.fullmatch(name):
-        raise invalid("Name Reason: must be 1 to 256 of letters, digits, '_', '-' and '.'")
+    if wrong := _wrong_name(name):
+        raise invalid(f"{name} Reason: {wrong}")
     attributes = _checked(call.params.get("Attributes"), _APPLICATION)
-    if not attributes.get("PlatformCredential"):
-        raise invalid("Attributes Reason: PlatformCredential is required")
+    given = [each for each in _SECRET if attributes.get(each)]
+    if "PlatformCredential" not in given or (len(given) < 2 and platform not in _ONE_SECRET):
+        lacking = [each for each in _SECRET if each not in given]
+        both = (given or lacking)[0], lacking[0]
+        raise invalid(f"Attributes Reason: {both[0]} attribute provided without {both[1]}")
     tx.run(
         "INSERT INTO platform_applications (name, attributes) VALUES (?, ?)"
         " ON CONFLICT (name) DO UPDATE SET attributes = excluded.attributes",
@@ -191,8 +195,13 @@ def _endpoint(call: Call, view: View) -> Endpoint:
 def _resource(call: Call, member: str, kind: str) -> str:
     arn = str(call.params[member])
     parts = arn.split(":", 5)
-    if len(parts) < 6 or parts[:3] != ["arn", "aws", "sns"] or not parts[5].startswith(kind):
+    if len(parts) < 6:
+        raise invalid(f"{member} Reason: An ARN must have at least 6 elements, not {len(parts)}")
+    slashes = 3 if kind == "endpoint/" else 2
+    if parts[:3] != ["arn", "aws", "sns"] or not parts[5].startswith(kind):
         raise invalid(f"{member} Reason: {arn} is not of the expected form")
+    if parts[5].count("/") != slashes:
+        raise invalid(f"{member} Reason: Wrong number of slashes in relative portion of the ARN.")
     return parts[5].removeprefix(kind) if parts[3:5] == topics.own(call.config) else ""
 
 
@@ -207,12 +216,24 @@ def _check_endpoint(token: str, attributes: dict[str, str]) -> None:
     if not token:
         raise invalid("Token Reason: must not be empty")
     if len(attributes.get("CustomUserData", "").encode()) > _USER_DATA_BYTES_MAX:
-        raise invalid("CustomUserData Reason: must be at most 2048 bytes long in UTF-8 encoding")
+        raise invalid(
+            "Attributes Reason: Invalid value for attribute: CustomUserData: must be at most 2048"
+            " bytes long in UTF-8 encoding"
+        )
     if "Enabled" in attributes:
         attributes["Enabled"] = attributes["Enabled"].lower()
         if attributes["Enabled"] not in ("true", "false"):
             raise invalid("Attributes Reason: Invalid value for attribute: Enabled: must be true or"
                           " false")  # fmt: skip
+
+
+def _wrong_name(name: str) -> str:
+    if not name:
+        return "cannot be empty"
+    if len(name) > 256:
+        return "must be at most 256 characters long"
+    allowed = "'a'-'z', 'A'-'Z', '0'-'9', '_', '-', and '.'"
+    return "" if _NAME.fullmatch(name) else f"must contain only characters {allowed}"
 
 
 def _shown(attributes: dict[str, str]) -> dict[str, str]:

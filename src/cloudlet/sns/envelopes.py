@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html
 
 import json
 from typing import Any
-from urllib.parse import quote
 
 from cloudlet.config import Config
 from cloudlet.sns.signing import Signer
@@ -27,7 +26,7 @@ Document = dict[str, Any]
 
 
 def envelope(config: Config, signer: Signer, subscription_arn: str, message: Document) -> Document:
-    """A message, as publishing stored it, in its envelope."""
+    """A message, as publishing stored it, in its envelope. What FIFO topics tell is not signed."""
     topic_arn = subscription_arn.rpartition(":")[0]
     document = {
         "Type": message["Type"],
@@ -39,12 +38,13 @@ def envelope(config: Config, signer: Signer, subscription_arn: str, message: Doc
         "Message": message["Message"],
         "SubscribeURL": confirm_url(config, topic_arn, message.get("Token")),
         "Timestamp": message["Timestamp"],
-        "SignatureVersion": message["SignatureVersion"],
     }
     document = {name: value for name, value in document.items() if value is not None}
-    text = "".join(f"{name}\n{document[name]}\n" for name in _SIGNED if name in document)
-    document["Signature"] = signer.sign(text, message["SignatureVersion"])
-    document["SigningCertURL"] = config.aws_endpoint + signer.certificate_path
+    if not message.get("SequenceNumber"):  # sns-003: see above
+        text = "".join(f"{name}\n{document[name]}\n" for name in _SIGNED if name in document)
+        document["SignatureVersion"] = message["SignatureVersion"]
+        document["Signature"] = signer.sign(text, message["SignatureVersion"])
+        document["SigningCertURL"] = config.aws_endpoint + signer.certificate_path
     if message["Type"] == NOTIFICATION:
         document["UnsubscribeURL"] = unsubscribe_url(config, subscription_arn)
     if message.get("MessageAttributes"):
@@ -73,9 +73,9 @@ def text(document: Document) -> str:
 
 
 def confirm_url(config: Config, topic_arn: str, token: str | None) -> str | None:
-    where = f"{config.aws_endpoint}/?Action=ConfirmSubscription&TopicArn={quote(topic_arn)}"
+    where = f"{config.aws_endpoint}/?Action=ConfirmSubscription&TopicArn={topic_arn}"
     return f"{where}&Token={token}" if token else None
 
 
 def unsubscribe_url(config: Config, subscription_arn: str) -> str:
-    return f"{config.aws_endpoint}/?Action=Unsubscribe&SubscriptionArn={quote(subscription_arn)}"
+    return f"{config.aws_endpoint}/?Action=Unsubscribe&SubscriptionArn={subscription_arn}"

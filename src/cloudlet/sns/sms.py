@@ -3,7 +3,10 @@
 https://docs.aws.amazon.com/sns/latest/dg/sns-mobile-phone-number-as-subscriber.html
 """
 
+import re
+
 from cloudlet.call import Call, Output
+from cloudlet.errors import AwsError
 from cloudlet.sns import topics
 from cloudlet.sns.faults import invalid
 from cloudlet.store.database import Transaction, View
@@ -24,9 +27,9 @@ def get_sms_attributes(call: Call, view: View) -> Output:
 def set_sms_attributes(call: Call, tx: Transaction) -> Output:
     for name, value in call.params["attributes"].items():
         if name not in _SETTINGS:
-            raise invalid(f"{name} is not a valid attribute")
+            raise AwsError("InvalidParameter", f"{name} is not a valid attribute")
         if name == "DefaultSMSType" and value not in ("Promotional", "Transactional"):
-            raise invalid("DefaultSMSType is invalid")
+            raise AwsError("InvalidParameter", "DefaultSMSType is invalid")
         tx.run("INSERT OR REPLACE INTO sms_settings (name, value) VALUES (?, ?)", (name, value))
     return {}
 
@@ -44,6 +47,8 @@ def list_phone_numbers_opted_out(call: Call, view: View) -> Output:
 
 
 def opt_in_phone_number(call: Call, tx: Transaction) -> Output:
+    if not re.fullmatch(r"\+\d{4,15}", call.params["phoneNumber"]):
+        raise invalid("PhoneNumber Reason: input incorrectly formatted")
     tx.run("DELETE FROM sms_opt_outs WHERE number = ?", (call.params["phoneNumber"],))
     return {}
 

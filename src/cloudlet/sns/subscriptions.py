@@ -14,7 +14,7 @@ import orjson
 
 from cloudlet.call import Call, Output
 from cloudlet.config import Config
-from cloudlet.errors import NotImplementedByCloudlet
+from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.events import outbox
 from cloudlet.policy.context import resource_account
 from cloudlet.sns import envelopes, filters, retries, topics
@@ -31,7 +31,7 @@ _ENDPOINTS = {
     "https": (r"https://[^\s/]+\S*", "Endpoint must match the specified protocol"),
     "email": (r"[^@\s]+@[^@\s]+", "Email address"),
     "email-json": (r"[^@\s]+@[^@\s]+", "Email address"),
-    "sms": (r"\+?[\d\s().-]{4,24}", "Invalid SMS endpoint: {}"),
+    "sms": (r"\+?\d(?:[ /.-]?\d){3,19}", ""),
     "sqs": (r"arn:aws:sqs:[a-z0-9-]+:\d{12}:[\w-]{1,80}(\.fifo)?", "SQS endpoint ARN"),
     "lambda": (
         r"arn:aws:lambda:[a-z0-9-]+:\d{12}:function:[\w-]+(:[\w$-]+)?", "Lambda endpoint ARN",
@@ -92,7 +92,7 @@ def named(call: Call, view: View) -> Subscription:
             f"SubscriptionArn Reason: An ARN must have at least 6 elements, not {len(parts)}"
         )
     if len(parts) != 7:
-        raise invalid("SubscriptionArn")
+        raise invalid("SubscriptionId")
     found = find(view, parts[6]) if parts[3:5] == topics.own(call.config) else None
     if found is None or found.topic != parts[5] or found.state == "deleted":
         raise missing("Subscription")
@@ -107,7 +107,12 @@ def subscribe(call: Call, tx: Transaction) -> Output:
     endpoint = re.sub(r"[^\d+]", "", endpoint) if protocol == "sms" else endpoint
     given = {k: str(v) for k, v in (params.get("Attributes") or {}).items() if v != ""}
     for name, value in given.items():
-        _check(call.config, topic, protocol, given, (name, value))
+        try:
+            _check(call.config, (protocol, endpoint), given, (name, value))
+        except AwsError as error:
+            if error.code != "InvalidParameter" or "scope" in error.message:
+                raise
+            raise invalid(f"Attributes Reason: {error.message.partition(': ')[2]}") from None
     row = tx.one(
         "SELECT * FROM topic_subscriptions WHERE topic = ? AND protocol = ? AND endpoint = ?",
         (topic.name, protocol, endpoint),
@@ -170,12 +175,15 @@ def _ask(call: Call, tx: Transaction, topic: Topic, found: Subscription, kind: s
 
 def confirm_subscription(call: Call, tx: Transaction) -> Output:
     """Also by those who only know the token, without a signature."""
-    topic = topics.named(call, tx)
-    row = tx.one("SELECT * FROM topic_subscriptions WHERE topic = ? AND token = ? AND token <> ''",
-                 (topic.name, call.params["Token"]))  # fmt: skip
+    token = str(call.params["Token"])
+    if not re.fullmatch("[0-9a-f]{32,}", token):
+        raise AwsError("InvalidParameter", "Invalid token")
+    row = tx.one("SELECT * FROM topic_subscriptions WHERE token = ?", (token,))
     if row is None or call.now_ms - row["token_ms"] > _TOKEN_MS:
         raise invalid("Token")
     found = Subscription.of(row)
+    if call.params["TopicArn"] != call.config.arn("sns", found.topic):
+        raise invalid("Topic")
     is_signed = call.caller.kind != "anonymous"
     if found.state != "confirmed":
         locks = str(call.params.get("AuthenticateOnUnsubscribe")).lower() == "true"
@@ -188,8 +196,13 @@ def confirm_subscription(call: Call, tx: Transaction) -> Output:
 
 
 def unsubscribe(call: Call, tx: Transaction) -> None:
-    """Without a signature it can be taken back, by the link in the goodbye."""
-    found = named(call, tx)
+    """Without a signature it can be taken back, by the link in the goodbye. Once more is fine."""
+    try:
+        found = named(call, tx)
+    except AwsError as error:
+        if error.code != "NotFound":
+            raise
+        return
     is_signed = call.caller.kind != "anonymous"
     if found.is_locked and not is_signed:
         raise invalid("SubscriptionArn Reason: the subscription may only be ended with a signature")
@@ -261,13 +274,11 @@ def set_subscription_attributes(call: Call, tx: Transaction) -> None:
     """An empty value takes a policy away."""
     found = named(call, tx)
     name, value = call.params["AttributeName"], str(call.params.get("AttributeValue") or "")
-    topic = topics.find(tx, found.topic)
-    assert topic is not None
     attributes = {**found.attributes, name: value}
     if name == "FilterPolicyScope" and found.attributes.get("FilterPolicy"):
         filters.check(found.attributes["FilterPolicy"], value)
     if value or name not in _SETTABLE:
-        _check(call.config, topic, found.protocol, attributes, (name, value))
+        _check(call.config, (found.protocol, found.endpoint), attributes, (name, value))
     kept = {key: text for key, text in attributes.items() if text}
     tx.run("UPDATE topic_subscriptions SET attributes = ? WHERE id = ?", (_text(kept), found.id))
 
@@ -285,12 +296,15 @@ def _check_endpoint(call: Call, view: View, topic: Topic, protocol: str, endpoin
         raise invalid(f"Amazon SNS does not support this protocol string: {protocol}")
     pattern, complaint = _ENDPOINTS[protocol]
     if not re.fullmatch(pattern, endpoint):
+        if protocol == "sms":
+            raise AwsError("InvalidParameter", f"Invalid SMS endpoint: {endpoint}")
         raise invalid(complaint.format(endpoint))
     if topic.is_fifo and protocol != "sqs":
         raise invalid(f"Invalid protocol type: {protocol}")
     if protocol == "sqs" and endpoint.endswith(".fifo") and not topic.is_fifo:
         raise invalid(
-            "Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics"
+            "Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to standard"
+            " SNS topics"
         )
     if protocol == "application":
         endpoint_id = endpoint.partition(":endpoint/")[2]
@@ -300,10 +314,10 @@ def _check_endpoint(call: Call, view: View, topic: Topic, protocol: str, endpoin
 
 
 def _check(
-    config: Config, topic: Topic, protocol: str, every: dict[str, str], one: tuple[str, str]
+    config: Config, to: tuple[str, str], every: dict[str, str], one: tuple[str, str]
 ) -> None:
-    """One attribute, given the others."""
-    name, value = one
+    """One attribute of a subscription with a protocol and an endpoint, given the others."""
+    (protocol, endpoint), (name, value) = to, one
     if name in _ABSENT:
         raise NotImplementedByCloudlet(f"A subscription with {name}")
     if name not in _SETTABLE:
@@ -325,10 +339,10 @@ def _check(
             raise invalid(f"DeliveryPolicy: Delivery protocol [{protocol}] has no delivery policy")
         retries.check_subscription(value)
     elif name == "RedrivePolicy":
-        _check_redrive(config, topic, value)
+        _check_redrive(config, endpoint.endswith(".fifo"), value)
 
 
-def _check_redrive(config: Config, topic: Topic, text: str) -> None:
+def _check_redrive(config: Config, is_fifo: bool, text: str) -> None:
     try:
         document: Any = orjson.loads(text)
         arn = document["deadLetterTargetArn"]
@@ -340,9 +354,12 @@ def _check_redrive(config: Config, topic: Topic, text: str) -> None:
         raise invalid(
             "RedrivePolicy: the dead-letter queue must be in the topic's account and Region"
         )
-    if topic.is_fifo != arn.endswith(".fifo"):
-        kind = "FIFO" if topic.is_fifo else "standard"
-        raise invalid(f"RedrivePolicy: must use a {kind} queue as DLQ for a {kind} topic")
+    if is_fifo != arn.endswith(".fifo"):
+        kind = "FIFO" if is_fifo else "standard"
+        raise invalid(
+            f"RedrivePolicy: must use a {kind} queue as DLQ for a {kind} Subscription to a {kind}"
+            " Topic."
+        )
 
 
 def _text(value: Any) -> str:

@@ -89,7 +89,7 @@ def named(call: Call, view: View, member: str = "TopicArn") -> Topic:
     parts = arn.split(":")
     if len(parts) < 6:
         raise invalid(f"{member} Reason: An ARN must have at least 6 elements, not {len(parts)}")
-    if parts[:3] != ["arn", "aws", "sns"]:
+    if parts[:3] != ["arn", "aws", "sns"] or parts[3] != call.config.region:
         raise invalid(member)
     topic = find(view, parts[5]) if parts[3:5] == own(call.config) and len(parts) == 6 else None
     if topic is None:
@@ -177,11 +177,7 @@ def described(config: Config, view: View, topic: Topic) -> dict[str, str]:
         (topic.name,),
     )
     counts = {row["state"]: row["n"] for row in rows}
-    fifo = {
-        "FifoTopic": "true",
-        "ContentBasedDeduplication": "false",
-        "FifoThroughputScope": "Topic",
-    }
+    fifo = {"FifoTopic": "true", "ContentBasedDeduplication": "false"}
     return {
         "TopicArn": config.arn("sns", topic.name),
         "Owner": config.account,
@@ -210,11 +206,13 @@ def add_permission(call: Call, tx: Transaction) -> None:
         raise invalid("Statement already exists")
     if not set(params["ActionName"]) <= set(ACTIONS):
         raise invalid("Policy statement action out of service scope!")
+    accounts = [f"arn:aws:iam::{each}:root" for each in params["AWSAccountId"]]
+    actions = [f"SNS:{action}" for action in params["ActionName"]]
     statement = {
         "Sid": params["Label"],
         "Effect": "Allow",
-        "Principal": {"AWS": [f"arn:aws:iam::{each}:root" for each in params["AWSAccountId"]]},
-        "Action": [f"SNS:{action}" for action in params["ActionName"]],
+        "Principal": {"AWS": accounts if len(accounts) > 1 else accounts[0]},
+        "Action": actions if len(actions) > 1 else actions[0],
         "Resource": call.config.arn("sns", topic.name),
     }
     _save_policy(call, tx, topic, [*policy["Statement"], statement])

@@ -61,6 +61,20 @@ def test_a_queue_is_sent_an_envelope(desk: Desk) -> None:
     assert orjson.loads(params["MessageBody"])["Message"] == "hello"
 
 
+def test_what_fifo_topics_tell_is_not_signed(desk: Desk) -> None:
+    """sns-003: as AWS's own messages of FIFO topics, whose queues keep others out anyway."""
+    topic = desk.topic("news.fifo", FifoTopic="true", ContentBasedDeduplication="true")
+    desk.subscribe("sqs", f"{QUEUE}.fifo", topic)
+    publish(desk, TopicArn=topic, MessageGroupId="g")
+    assert deliver(desk) is DONE
+    params = desk.invoked[0][2]
+    assert params["MessageGroupId"] == "g"
+    assert len(params["MessageDeduplicationId"]) == 64
+    told = orjson.loads(params["MessageBody"])
+    expected = "Type MessageId SequenceNumber TopicArn Message Timestamp UnsubscribeURL"
+    assert list(told) == expected.split()
+
+
 def test_a_raw_message_keeps_its_attributes(desk: Desk) -> None:
     desk.subscribe(RawMessageDelivery="true")
     attributes = {"b": {"DataType": "Binary", "BinaryValue": b"x"}}

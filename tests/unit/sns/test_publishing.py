@@ -48,7 +48,12 @@ def text(kind: str, value: Any) -> dict[str, Any]:
         ({"MessageAttributes": {"a": text("String", "")}}, "non-empty message attribute value"),
         ({"MessageAttributes": {"a": text("Number", "one")}}, "to number"),
         ({"MessageAttributes": {"a": text("String.Array", "[[1]]")}}, "must be a JSON array"),
-        ({"MessageAttributes": {"AWS.a": text("String", "x")}}, "name 'AWS.a' is invalid"),
+        ({"MessageAttributes": {"a": {"DataType": "String", "BinaryValue": b"x"}}}, "use field 'S"),
+        ({"MessageAttributes": {"a^": text("String", "x")}}, "character '#x5E' was found"),
+        ({"MessageAttributes": {".a": text("String", "x")}}, "starting with character '.'"),
+        ({"MessageAttributes": {"a.": text("String", "x")}}, "ending with character '.'"),
+        ({"MessageAttributes": {"a..b": text("String", "x")}}, "successive '.' character"),
+        ({"MessageAttributes": {"a" * 256: text("String", "x")}}, "less than 256 bytes"),
     ],
 )
 def test_what_cannot_be_published(desk: Desk, params: dict[str, Any], complaint: str) -> None:
@@ -173,7 +178,7 @@ def application(desk: Desk, platform: str = "GCM") -> str:
         endpoints.create_platform_application,
         Name="chat",
         Platform=platform,
-        Attributes={"PlatformCredential": "secret"},
+        Attributes={"PlatformCredential": "secret", "PlatformPrincipal": "id"},
     )
     return str(made["PlatformApplicationArn"])
 
@@ -196,10 +201,24 @@ def test_applications_keep_their_secret(desk: Desk) -> None:
     desk.call(endpoints.delete_platform_application, **named)
     with pytest.raises(AwsError, match="NotFound: PlatformApplication"):
         endpoint(desk, app)
-    for wrong in ({"Platform": "PIGEON"}, {"Name": "a b"}, {"Attributes": {}}):
-        given: dict[str, Any] = {"Name": "a", "Platform": "GCM", "Attributes": change}
-        with pytest.raises(AwsError, match="InvalidParameter"):
+    for wrong, complaint in (
+        ({"Platform": "PIGEON"}, "Platform Reason: PIGEON is not supported"),
+        ({"Name": "a b"}, "a b Reason: must contain only characters"),
+        ({"Name": ""}, "Reason: cannot be empty"),
+        ({"Name": "a" * 257}, "must be at most 256 characters long"),
+        ({"Attributes": {"PlatformCredential": "x"}}, "provided without PlatformPrincipal"),
+        ({"Attributes": {"PlatformPrincipal": "x"}}, "provided without PlatformCredential"),
+    ):
+        given: dict[str, Any] = {"Name": "a", "Platform": "ADM", "Attributes": change}
+        with pytest.raises(AwsError, match=complaint):
             desk.call(endpoints.create_platform_application, **{**given, **wrong})
+    for arn, complaint in (
+        ("chat", "An ARN must have at least 6 elements, not 1"),
+        (f"{app}/x", "Wrong number of slashes"),
+    ):
+        named = {"PlatformApplicationArn": arn}
+        with pytest.raises(AwsError, match=complaint):
+            desk.call(endpoints.get_platform_application_attributes, **named)
 
 
 def test_a_token_has_one_endpoint(desk: Desk) -> None:

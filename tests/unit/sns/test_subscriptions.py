@@ -34,7 +34,9 @@ def listed(desk: Desk) -> list[str]:
         ("lambda", QUEUE, "Lambda endpoint ARN"),
         ("http", "https://example.org", "must match the specified protocol"),
         ("email", "ann", "Email address"),
-        ("sms", "hello", "Invalid SMS endpoint: hello"),
+        ("sms", "hello", "InvalidParameter: Invalid SMS endpoint: hello"),
+        ("sms", "+15--551234567", "Invalid SMS endpoint"),
+        ("sms", "+15551234567.", "Invalid SMS endpoint"),
         ("application", "arn:aws:sns:us-east-1:000000000000:endpoint/GCM/a/b", "Application"),
         ("firehose", "x", "NotImplemented"),
         ("pigeon", "x", "does not support this protocol string: pigeon"),
@@ -71,6 +73,11 @@ def test_mailboxes_confirm(desk: Desk) -> None:
     desk.call(subscriptions.subscribe, **given)  # asks once more
     with pytest.raises(AwsError, match="Invalid parameter: Token"):
         confirm(desk, old)
+    with pytest.raises(AwsError, match="InvalidParameter: Invalid token"):
+        confirm(desk, "anything")
+    other = {"TopicArn": f"{NEWS}x", "Token": token(desk)}
+    with pytest.raises(AwsError, match="Invalid parameter: Topic"):
+        desk.call(subscriptions.confirm_subscription, **other)
     arn = confirm(desk, token(desk))["SubscriptionArn"]
     assert listed(desk) == [arn]
     shown = desk.about(arn)
@@ -112,6 +119,7 @@ def test_links_end_subscriptions_and_bring_them_back(desk: Desk) -> None:
     assert listed(desk) == []
     goodbye = orjson.loads(desk.facts()[-1].payload)
     assert goodbye["Type"] == "UnsubscribeConfirmation"
+    desk.call(subscriptions.unsubscribe, SubscriptionArn=arn)  # once more
     with pytest.raises(AwsError, match="NotFound: Subscription does not exist"):
         desk.about(arn)
     assert confirm(desk, goodbye["Token"])["SubscriptionArn"] == arn
@@ -157,8 +165,10 @@ def test_some_subscriptions_end_with_a_signature_alone(desk: Desk) -> None:
 )
 def test_wrong_attributes(desk: Desk, protocol: str, name: str, value: str, complaint: str) -> None:
     places = {"sqs": QUEUE, "lambda": FUNCTION, "http": "http://127.0.0.1:1/"}
-    with pytest.raises(AwsError, match=complaint):
+    with pytest.raises(AwsError, match=complaint) as caught:
         desk.subscribe(protocol, places[protocol], **{name: value})
+    if caught.value.code == "InvalidParameter" and "nested" not in complaint:
+        assert "Attributes Reason: " in caught.value.message
 
 
 def test_attributes_change_and_go(desk: Desk) -> None:

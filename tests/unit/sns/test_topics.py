@@ -47,7 +47,6 @@ def test_fifo_topics_have_a_suffix_and_attributes_of_their_own(desk: Desk) -> No
     arn = desk.topic("orders.fifo", FifoTopic="true", ContentBasedDeduplication="true")
     shown = about(desk, arn)
     assert (shown["FifoTopic"], shown["ContentBasedDeduplication"]) == ("true", "true")
-    assert shown["FifoThroughputScope"] == "Topic"
     change(desk, "FifoThroughputScope", "MessageGroup", arn)
     assert about(desk, arn)["FifoThroughputScope"] == "MessageGroup"
     with pytest.raises(AwsError, match="AttributeName"):
@@ -121,7 +120,8 @@ def test_permissions_are_statements_of_the_policy(desk: Desk) -> None:
     with pytest.raises(AwsError, match="out of service scope"):
         desk.call(topics.add_permission, **{**grant, "Label": "x", "ActionName": ["Fly"]})
     _, statement = json.loads(about(desk)["Policy"])["Statement"]
-    assert statement["Principal"] == {"AWS": ["arn:aws:iam::111111111111:root"]}
+    assert statement["Principal"] == {"AWS": "arn:aws:iam::111111111111:root"}
+    assert statement["Action"] == "SNS:Publish"
     desk.call(topics.remove_permission, **given)
     assert len(json.loads(about(desk)["Policy"])["Statement"]) == 1
 
