@@ -1,27 +1,12 @@
 """Streams as event source mappings read them: records exactly as a function receives them."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from cloudlet.dynamodb import streams
+from cloudlet.events.streams import Record, Shard
 from cloudlet.store.database import View
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    id: str
-    parents: tuple[str, ...]
-    closed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    sequence_number: str
-    key: str
-    document: dict[str, Any]
-    created_ms: int
 
 
 class Source:

@@ -5,31 +5,16 @@ https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
 """
 
 from base64 import b64encode
-from dataclasses import dataclass
 from typing import Any
 
 from cloudlet.config import Config
+from cloudlet.events.streams import Record, Shard
 from cloudlet.kinesis import lookup, records, shards
 from cloudlet.kinesis.records import Place, Records
 from cloudlet.kinesis.sequences import parsed, sequence, shard_id, shard_number
 from cloudlet.store.database import Row, View
 
 _PAGE_BYTES = 6 << 20  # no invocation takes more
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    id: str
-    parents: tuple[str, ...]
-    closed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    sequence_number: str
-    key: str
-    document: dict[str, Any]
-    created_ms: int
 
 
 class Source:
