@@ -5,13 +5,12 @@ a `String.Array` is the list that it says, and what is binary cannot be asked fo
 https://docs.aws.amazon.com/sns/latest/dg/sns-subscription-filter-policies.html
 """
 
-from functools import lru_cache
 from math import prod
 from typing import Any
 
 import orjson
 
-from cloudlet.events.patterns import InvalidPattern, Predicate, compile_pattern
+from cloudlet.events.patterns import InvalidPattern, compile_pattern, matcher
 from cloudlet.sns.faults import invalid
 
 ATTRIBUTES, BODY = "MessageAttributes", "MessageBody"
@@ -50,16 +49,22 @@ def check(text: str, scope: str) -> None:
 
 def passes(text: str, scope: str, message: str, attributes: Attributes) -> bool:
     """Whether a message is wanted. One whose body is not an object matches no policy on bodies."""
-    matches = _compiled(text)
-    if matches is None:
+    policy = orjson.loads(text)
+    if not policy:
         return True
     if scope == ATTRIBUTES:
-        return matches(event_of(attributes))
+        return matcher(text)(event_of(attributes))
     try:
         body = orjson.loads(message)
     except orjson.JSONDecodeError:
         return False
-    return isinstance(body, dict) and matches(body)
+    if not isinstance(body, dict):
+        return False
+    # sns-004: in bodies "a.b" and "b" within "a" are the same, in policies as in messages
+    nested = _nested(policy)
+    if nested != policy:
+        text, body = orjson.dumps(nested).decode(), _nested(body)
+    return matcher(text)(body)
 
 
 def event_of(attributes: Attributes) -> dict[str, Any]:
@@ -77,10 +82,22 @@ def event_of(attributes: Attributes) -> dict[str, Any]:
     return event
 
 
-@lru_cache(maxsize=4096)
-def _compiled(text: str) -> Predicate | None:
-    policy = orjson.loads(text)
-    return compile_pattern(policy) if policy else None
+def _nested(value: Any) -> Any:
+    """The same without dots in names."""
+    if isinstance(value, list):
+        return [_nested(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    found: dict[str, Any] = {}
+    for name, each in value.items():
+        *above, last = name.split(".")
+        place = found
+        for part in above:
+            inner = place.setdefault(part, {})
+            place = inner if isinstance(inner, dict) else {}
+        there, new = place.get(last), _nested(each)
+        place[last] = {**there, **new} if isinstance(there, dict) and isinstance(new, dict) else new
+    return found
 
 
 def _keys(policy: dict[str, Any]) -> set[str]:

@@ -75,6 +75,20 @@ def test_policies_on_bodies(policy: dict[str, Any], passes: bool) -> None:
     assert filters.passes(text, filters.BODY, body, MESSAGE) == passes
 
 
+def test_names_with_dots_are_paths_of_bodies() -> None:
+    """sns-004: AWS lets "object.nested" match either way to write it."""
+    policy = json.dumps({"object.nested": ["x"], "$or": [{"a.b": [1]}, {"a.c": [1]}]})
+    for body, passes in (
+        ({"object": {"nested": "x"}, "a": {"c": 1}}, True),
+        ({"object.nested": "x", "a.b": 1}, True),
+        ({"object": {"nested": "y"}, "a": {"c": 1}}, False),
+        ({"object": {"nested": "x"}}, False),
+    ):
+        assert filters.passes(policy, filters.BODY, json.dumps(body), {}) == passes
+    attribute = attributes(**{"a.b": ("String", "x")})
+    assert filters.passes('{"a.b": ["x"]}', filters.ATTRIBUTES, "", attribute)
+
+
 @pytest.mark.parametrize("body", ["no JSON", "[1]", '"text"'])
 def test_a_body_that_is_no_object_matches_nothing(body: str) -> None:
     assert not filters.passes('{"a": [{"exists": false}]}', filters.BODY, body, {})
