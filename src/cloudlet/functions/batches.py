@@ -47,6 +47,19 @@ class Batch:
         """How many of the leading records are."""
         return len(list(takewhile(lambda item: item.created_ms < moment_ms, self.items)))
 
+    def failed_from(self, answer: bytes) -> int | None:
+        """The index of the first record that a function's answer reports as failed."""
+        return min(failures([item.number for item in self.items], answer), default=None)
+
+    def bisected(self, failed: int) -> list[tuple[str, int]]:
+        """The parts to go on with, which is no retry: from where it failed, or the halves."""
+        if len(self.items) == 1:
+            return []
+        if failed:
+            return [(self.last, 0)]
+        middle = self.items[len(self.items) // 2 - 1].number
+        return [(middle, self.failures), (self.last, self.failures)]
+
     def payload(self, more: dict[str, Any]) -> bytes:
         return payload(self.items, more)
 

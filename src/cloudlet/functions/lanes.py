@@ -15,7 +15,7 @@ from dataclasses import replace
 import orjson
 
 from cloudlet.errors import AwsError
-from cloudlet.functions import batches, discards, names, windows
+from cloudlet.functions import discards, names, windows
 from cloudlet.functions.batches import PAYLOAD_BYTES_MAX, Batch, Item, fitting, payload
 from cloudlet.functions.positions import Attempts, Progress, order
 from cloudlet.functions.running import Running
@@ -204,7 +204,8 @@ class Lane:
         if failed is None:
             return await self._commit(self._behind(batch, window), "OK", None)
         rest, count = batch.rest(failed), 1 if failed else batch.failures + 1
-        parts = self._parts(batch, failed)
+        is_split = self._config.get("BisectBatchOnFunctionError")
+        parts = batch.bisected(failed) if is_split else []
         if not parts and self._is_too_often(count):
             rest = Batch(rest.items, count - 1)
             return await self._discard(rest, window, (discards.RETRIES, answer))
@@ -225,17 +226,7 @@ class Lane:
             return 0
         if "ReportBatchItemFailures" not in (self._config.get("FunctionResponseTypes") or []):
             return None
-        numbers = [item.number for item in batch.items]
-        return min(batches.failures(numbers, answer.payload), default=None)
-
-    def _parts(self, batch: Batch, failed: int) -> Attempts:
-        """How bisecting splits a batch, which is no retry: where the function says, or halfway."""
-        if not self._config.get("BisectBatchOnFunctionError") or len(batch.items) == 1:
-            return []
-        if failed:
-            return [(batch.last, 0)]
-        middle = batch.items[len(batch.items) // 2 - 1].number
-        return [(middle, batch.failures), (batch.last, batch.failures)]
+        return batch.failed_from(answer.payload)
 
     async def _discard(
         self, batch: Batch, window: Window | None, reason: tuple[str, Answer | None]

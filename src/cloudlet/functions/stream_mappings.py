@@ -28,6 +28,7 @@ SETTINGS: Document = {
 }
 _POSITIONS = ("TRIM_HORIZON", "LATEST", "AT_TIMESTAMP")
 _TARGETS = ("sqs", "sns", "s3")
+_BUSY = ("ProvisionedThroughputExceededException", "LimitExceededException")
 _Ask = Callable[[str, Params], Awaitable[Output]]
 
 
@@ -62,11 +63,18 @@ async def check_access(cloud: Cloud, found: Found, arn: str) -> None:
     async def ask(operation: str, params: Params) -> Output:
         return await cloud.invoke(service, operation, params, role)
 
+    if arn != stream_arn and not _may_subscribe(cloud, role, arn):
+        raise names.invalid(
+            f"Cannot access stream {arn}. Please ensure the role can perform the SubscribeToShard"
+            " Action on your stream consumer in IAM."
+        )
     try:
         await (_read_table(ask, arn) if kind == "dynamodb" else _read_kinesis(ask, stream_arn))
         if arn != stream_arn:
             await cloud.invoke(kind, "DescribeStreamConsumer", {"ConsumerARN": arn})
     except AwsError as error:
+        if error.code in _BUSY:
+            return  # it may read, if not now
         if not error.code.startswith("AccessDenied"):
             raise names.invalid(f"Stream not found: {arn}") from error
         lists = "ListStreams" if kind == "dynamodb" else "ListShards, and ListStreams"
@@ -75,11 +83,6 @@ async def check_access(cloud: Cloud, found: Found, arn: str) -> None:
             f" GetShardIterator, DescribeStream, {'and ' if kind == 'dynamodb' else ''}{lists}"
             " Actions on your stream in IAM."
         ) from error
-    if arn != stream_arn and not _may_subscribe(cloud, role, arn):
-        raise names.invalid(
-            f"Cannot access stream {arn}. Please ensure the role can perform the SubscribeToShard"
-            " Action on your stream consumer in IAM."
-        )
 
 
 async def _read_table(ask: _Ask, arn: str) -> None:
