@@ -7,19 +7,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.examples.conftest import EXAMPLES, Deploy, Load, OpenPage
-from tests.examples.social_app import PASSWORD, Social
+from tests.examples.conftest import EXAMPLES, Load, OpenPage
+from tests.examples.social.app import PASSWORD, Social
 
 pytestmark = pytest.mark.browser
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True,
 }  # fmt: skip
 ATTACK = '<img src=x onerror="document.title=\'broken\'"><b>bold?</b> & "quotes"'
-
-
-@pytest.fixture(scope="module")
-def social(deploy: Deploy) -> Social:
-    return Social(deploy("social", "-p", "PasswordCost=10"))
 
 
 def _signed_in(page: Page, handle: str, button: str = "Create an account") -> Page:
@@ -35,12 +30,12 @@ def _fits(page: Page) -> bool:
 
 
 def test_one_posts_and_the_other_sees_it(social: Social, open_page: OpenPage) -> None:
-    reader = _signed_in(open_page(f"{social.server.url}/", **PHONE), "reader")  # leads to /v1/
-    writer = _signed_in(open_page(f"{social.url}/", **PHONE), "writer")
+    reader = _signed_in(open_page(f"{social.server.url}/", **PHONE), "page_reader")  # leads to /v1/
+    writer = _signed_in(open_page(f"{social.url}/", **PHONE), "page_writer")
     expect(reader.get_by_text("It is quiet here.")).to_be_visible()
     assert _fits(reader)
 
-    reader.get_by_label("Find somebody").fill("@Writer")
+    reader.get_by_label("Find somebody").fill("@Page_Writer")
     reader.keyboard.press("Enter")
     reader.get_by_role("button", name="Follow").click()
     expect(reader.get_by_role("button", name="Following")).to_be_visible()

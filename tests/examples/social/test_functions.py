@@ -11,7 +11,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from tests.examples.conftest import EXAMPLES, Load
-from tests.examples.social_app import DOCUMENT
+from tests.examples.social.app import DOCUMENT
 
 KEY = b"k" * 32
 NOW = 1_800_000_000
