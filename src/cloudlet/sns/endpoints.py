@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from cloudlet.call import Call, Output
+from cloudlet.errors import refuse
 from cloudlet.sns import topics
 from cloudlet.sns.faults import invalid, missing
 from cloudlet.store.database import Row, Transaction, View
@@ -21,9 +22,11 @@ _NAME = re.compile(r"[\w.-]+", re.ASCII)
 _ONE_SECRET = ("FCM", "GCM")  # an API key alone
 _SECRET = ("PlatformCredential", "PlatformPrincipal")
 _APPLICATION = (
-    *_SECRET, "EventEndpointCreated", "EventEndpointDeleted", "EventEndpointUpdated",
-    "EventDeliveryFailure", "SuccessFeedbackRoleArn", "FailureFeedbackRoleArn",
-    "SuccessFeedbackSampleRate", "ApplePlatformTeamID", "ApplePlatformBundleID",
+    *_SECRET, "SuccessFeedbackRoleArn", "FailureFeedbackRoleArn", "SuccessFeedbackSampleRate",
+    "ApplePlatformTeamID", "ApplePlatformBundleID",
+)  # fmt: skip
+_EVENTS = (
+    "EventEndpointCreated", "EventEndpointDeleted", "EventEndpointUpdated", "EventDeliveryFailure",
 )  # fmt: skip
 _ENDPOINT = ("CustomUserData", "Enabled", "Token")
 _USER_DATA_BYTES_MAX = 2048
@@ -207,6 +210,7 @@ def _resource(call: Call, member: str, kind: str) -> str:
 
 def _checked(attributes: Any, allowed: tuple[str, ...]) -> dict[str, str]:
     given = {name: str(value) for name, value in (attributes or {}).items()}
+    refuse(given, *_EVENTS, what="The attribute {} of a platform application")
     if unknown := given.keys() - set(allowed):
         raise invalid(f"Attributes Reason: Invalid attribute name: {min(unknown)}")
     return given

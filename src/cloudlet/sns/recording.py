@@ -15,6 +15,7 @@ from cloudlet.call import Cloud
 from cloudlet.config import Config
 from cloudlet.sns import envelopes
 from cloudlet.sns.endpoints import Endpoint, find
+from cloudlet.sns.sms import default_type
 from cloudlet.sns.subscriptions import Subscription
 from cloudlet.sns.topics import Topic
 
@@ -70,7 +71,9 @@ def feedback(cloud: Cloud, topic: Topic, to: Subscription, message: Message, how
 
 
 def _sms(cloud: Cloud, number: str, topic_arn: str, message: Message) -> None:
-    told = {"destination": number, "smsType": "Transactional", "numberOfMessageParts": 1}
+    asked = message["MessageAttributes"].get("AWS.SNS.SMS.SMSType") or {}
+    kind = asked.get("Value") or default_type(cloud.database.view())
+    told = {"destination": number, "smsType": kind}
     how = (True, "Message has been accepted by phone carrier")
     payload = {"payload": message["Message"]}
     line = _status(message, topic_arn, told, how) | payload

@@ -6,14 +6,14 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-mobile-phone-number-as-subscriber.
 import re
 
 from cloudlet.call import Call, Output
-from cloudlet.errors import AwsError
+from cloudlet.errors import AwsError, refuse
 from cloudlet.sns import topics
 from cloudlet.sns.faults import invalid
 from cloudlet.store.database import Transaction, View
 
 _SETTINGS = (
     "MonthlySpendLimit", "DeliveryStatusIAMRole", "DeliveryStatusSuccessSamplingRate",
-    "DefaultSenderID", "DefaultSMSType", "UsageReportS3Bucket",
+    "DefaultSenderID", "DefaultSMSType",
 )  # fmt: skip
 
 
@@ -25,6 +25,7 @@ def get_sms_attributes(call: Call, view: View) -> Output:
 
 
 def set_sms_attributes(call: Call, tx: Transaction) -> Output:
+    refuse(call.params["attributes"], "UsageReportS3Bucket")
     for name, value in call.params["attributes"].items():
         if name not in _SETTINGS:
             raise AwsError("InvalidParameter", f"{name} is not a valid attribute")
@@ -32,6 +33,11 @@ def set_sms_attributes(call: Call, tx: Transaction) -> Output:
             raise AwsError("InvalidParameter", "DefaultSMSType is invalid")
         tx.run("INSERT OR REPLACE INTO sms_settings (name, value) VALUES (?, ?)", (name, value))
     return {}
+
+
+def default_type(view: View) -> str:
+    found = view.value("SELECT value FROM sms_settings WHERE name = 'DefaultSMSType'")
+    return str(found or "Promotional")
 
 
 def check_if_phone_number_is_opted_out(call: Call, view: View) -> Output:

@@ -227,7 +227,8 @@ def test_short_messages_are_recorded(desk: Desk, lines: list[Any]) -> None:
     desk.subscribe("sms", "+49 170 1234567")
     publish(desk)
     deliver(desk)
-    publish(desk, TopicArn=None, PhoneNumber="+15555550100")
+    loud = {"AWS.SNS.SMS.SMSType": {"DataType": "String", "StringValue": "Transactional"}}
+    publish(desk, TopicArn=None, PhoneNumber="+15555550100", MessageAttributes=loud)
     deliver(desk)
     assert {group for group, _ in lines} == {
         "sns/us-east-1/000000000000/DirectPublishToPhoneNumber"
@@ -235,6 +236,8 @@ def test_short_messages_are_recorded(desk: Desk, lines: list[Any]) -> None:
     numbers = [line["delivery"]["destination"] for _, line in lines]
     assert numbers == ["+491701234567", "+15555550100"]
     assert "topicArn" not in lines[1][1]["notification"]
+    kinds = [line["delivery"]["smsType"] for _, line in lines]
+    assert kinds == ["Promotional", "Transactional"]
 
 
 def test_pushes_are_recorded(desk: Desk, lines: list[Any]) -> None:

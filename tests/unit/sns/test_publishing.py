@@ -168,8 +168,8 @@ def test_settings_of_sms(desk: Desk) -> None:
     found = desk.call(sms.get_sms_attributes)["attributes"]
     assert found == {"MonthlySpendLimit": "1", **wanted}
     assert desk.call(sms.get_sms_attributes, attributes=["DefaultSMSType"])["attributes"] == wanted
-    for wrong in ({"Colour": "x"}, {"DefaultSMSType": "Loud"}):
-        with pytest.raises(AwsError, match="InvalidParameter"):
+    for wrong in ({"Colour": "x"}, {"DefaultSMSType": "Loud"}, {"UsageReportS3Bucket": "b"}):
+        with pytest.raises(AwsError, match=r"InvalidParameter|NotImplemented"):
             desk.call(sms.set_sms_attributes, attributes=wrong)
 
 
@@ -192,7 +192,10 @@ def test_applications_keep_their_secret(desk: Desk) -> None:
     app = application(desk)
     assert app.endswith(":app/GCM/chat")
     named = {"PlatformApplicationArn": app}
-    change = {"EventDeliveryFailure": NEWS}
+    with pytest.raises(AwsError, match="NotImplemented: The attribute EventDeliveryFailure"):
+        given = {**named, "Attributes": {"EventDeliveryFailure": NEWS}}
+        desk.call(endpoints.set_platform_application_attributes, **given)
+    change = {"SuccessFeedbackSampleRate": "100"}
     desk.call(endpoints.set_platform_application_attributes, **named, Attributes=change)
     shown = desk.call(endpoints.get_platform_application_attributes, **named)["Attributes"]
     assert shown == {"Enabled": "true", **change}

@@ -190,7 +190,9 @@ def test_attributes_change_and_go(desk: Desk) -> None:
 
 
 def test_a_subscription_has_an_effective_delivery_policy(desk: Desk) -> None:
-    policy = '{"healthyRetryPolicy": {"numRetries": 7}}'
+    policy = (
+        '{"healthyRetryPolicy": {"numRetries": 7}, "throttlePolicy": null, "guaranteed": false}'
+    )
     arn = desk.subscribe("http", "http://127.0.0.1:1/", DeliveryPolicy=policy)
     shown = orjson.loads(desk.about(arn)["EffectiveDeliveryPolicy"])["healthyRetryPolicy"]
     assert (shown["numRetries"], shown["minDelayTarget"]) == (7, 20)
