@@ -42,7 +42,8 @@ def visible(tx: Transaction, queue: str, now_ms: int, limit: int) -> list[Row]:
 
 def _noisy(view: View, queue: str, now_ms: int) -> list[str]:
     rows = view.all(
-        "SELECT tenant, count(*) AS taken FROM queue_messages WHERE queue = ? AND receives > 0"
+        "SELECT tenant, count(*) AS taken FROM queue_messages INDEXED BY queue_messages_loud"
+        " WHERE queue = ? AND receives > 0"
         " AND tenant IS NOT NULL AND visible_ms > ? GROUP BY tenant",
         (queue, now_ms),
     )

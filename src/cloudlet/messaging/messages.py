@@ -24,6 +24,7 @@ _NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*")
 _ENTRY_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _BATCH_MAX_BYTES = 1_048_576
 _IN_FLIGHT_MAX = 120_000
+_VISIBILITY_MAX_MS = 43_200_000
 Entry = dict[str, Any]
 
 
@@ -243,8 +244,8 @@ def _take(call: Call, tx: Transaction, name: str) -> list[Output] | None:
         receipt = f"{row['id']}.{call.config.new_secret(16)}"
         tx.run(
             "UPDATE queue_messages SET receives = receives + 1, visible_ms = ?, receipt = ?,"
-            " attempt = ?, received_ms = coalesce(received_ms, ?) WHERE id = ?",
-            (visible_ms, receipt, attempt, now_ms, row["id"]),
+            " attempt = ?, taken_ms = ?, received_ms = coalesce(received_ms, ?) WHERE id = ?",
+            (visible_ms, receipt, attempt, now_ms, now_ms, row["id"]),
         )
         messages.append(_message(call, row, receipt, row["receives"] + 1))
     return messages
@@ -252,7 +253,11 @@ def _take(call: Call, tx: Transaction, name: str) -> list[Output] | None:
 
 def _room(call: Call, view: View, queue: Queue) -> int:
     """How many more may be in flight; counted only where there are so many messages at all."""
-    span = view.value("SELECT max(id) - min(id) FROM queue_messages WHERE queue = ?", (queue.name,))
+    span = view.value(
+        "SELECT (SELECT max(id) FROM queue_messages WHERE queue = ?1)"
+        " - (SELECT min(id) FROM queue_messages WHERE queue = ?1)",
+        (queue.name,),
+    )
     if (span or 0) < _IN_FLIGHT_MAX:
         return _IN_FLIGHT_MAX
     taken: int = view.value(
@@ -388,10 +393,17 @@ def _change(call: Call, tx: Transaction, queue: Queue, entry: Entry) -> None:
     row_id, receipt = _row_id(queue, entry["ReceiptHandle"])
     timeout_s = entry.get("VisibilityTimeout") or 0
     _check_range("VisibilityTimeout", timeout_s, (0, 43_200))
+    until_ms = call.now_ms + timeout_s * 1000
+    taken_ms = tx.value("SELECT taken_ms FROM queue_messages WHERE id = ?", (row_id,))
+    if taken_ms is not None and until_ms > taken_ms + _VISIBILITY_MAX_MS:
+        raise _invalid(
+            f"Value {timeout_s} for parameter VisibilityTimeout is invalid. Reason: Total"
+            " VisibilityTimeout for the message is beyond the limit [43200 seconds]."
+        )
     cursor = tx.run(
         "UPDATE queue_messages SET visible_ms = ? WHERE id = ? AND queue = ? AND receipt = ?"
         " AND visible_ms > ?",
-        (call.now_ms + timeout_s * 1000, row_id, queue.name, receipt, call.now_ms),
+        (until_ms, row_id, queue.name, receipt, call.now_ms),
     )
     if cursor.rowcount == 0:
         raise AwsError(

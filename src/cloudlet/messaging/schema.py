@@ -27,6 +27,9 @@ ALTER TABLE queue_messages ADD COLUMN attempt TEXT;    -- ReceiveRequestAttemptI
 ALTER TABLE queue_messages ADD COLUMN tenant TEXT;     -- the message group, of standard queues
 CREATE INDEX IF NOT EXISTS queue_messages_tenant ON queue_messages (queue, tenant, visible_ms)
     WHERE tenant IS NOT NULL;
+CREATE INDEX IF NOT EXISTS queue_messages_loud ON queue_messages (queue, tenant, visible_ms)
+    WHERE tenant IS NOT NULL AND receives > 0;
+ALTER TABLE queue_messages ADD COLUMN taken_ms INTEGER; -- last time
 CREATE INDEX IF NOT EXISTS queue_messages_group ON queue_messages (queue, group_id, visible_ms)
     WHERE group_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS queue_messages_order ON queue_messages (queue); -- by id, that is

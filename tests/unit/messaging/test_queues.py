@@ -234,3 +234,14 @@ def test_numbers_are_numbers(bench: Bench) -> None:
         else:
             with pytest.raises(AwsError, match="to a number"):
                 bench.call(messages.send_message, **params)
+
+
+def test_twelve_hours_are_the_most(bench: Bench) -> None:
+    url = make(bench)
+    bench.call(messages.send_message, QueueUrl=url, MessageBody="x")
+    (found,) = receive(bench, url, VisibilityTimeout=40_000)
+    bench.clock.advance(10)
+    change = {"QueueUrl": url, "ReceiptHandle": found["ReceiptHandle"]}
+    bench.call(messages.change_message_visibility, **change, VisibilityTimeout=43_190)
+    with pytest.raises(AwsError, match="beyond the limit"):
+        bench.call(messages.change_message_visibility, **change, VisibilityTimeout=43_191)
