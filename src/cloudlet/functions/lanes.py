@@ -17,7 +17,7 @@ import orjson
 from cloudlet.errors import AwsError
 from cloudlet.functions import discards, names, windows
 from cloudlet.functions.batches import PAYLOAD_BYTES_MAX, Batch, Item, fitting, payload
-from cloudlet.functions.positions import Attempts, Progress, order
+from cloudlet.functions.positions import Attempts, Mapping, Progress, order
 from cloudlet.functions.running import Running
 from cloudlet.functions.stream_pages import Pages
 from cloudlet.functions.windows import Window
@@ -154,7 +154,7 @@ class Lane:
 
     async def _process(self, batch: Batch) -> None:
         window = self._window(batch.items[0])
-        old = batch.older_than(self._now_ms() - self._age_max_s() * 1000)
+        old = batch.older_than(self._now_ms() - _age_max_s(self._running.mapping) * 1000)
         if old:
             return await self._discard(batch.first(old), window, (discards.AGE, None))
         if batch.size_bytes > PAYLOAD_BYTES_MAX:  # a single record: no function takes it
@@ -167,12 +167,6 @@ class Lane:
         answer = await self._ask(batch.payload(self._beside(window, False)), len(batch.items))
         if answer is not None:
             await self._judge(batch, window, answer)
-
-    def _age_max_s(self) -> int:
-        wanted: int = self._config.get("MaximumRecordAgeInSeconds", -1)
-        if self._running.mapping.source_kind == "dynamodb":
-            return _KEPT_S if wanted < 0 else min(wanted, _KEPT_S)
-        return wanted if wanted >= 0 else 1 << 40
 
     async def _ask(self, event: bytes, count: int) -> Answer | None:
         """None = refused, which is no failure of the function's."""
@@ -281,3 +275,10 @@ class Lane:
         await self._commit(progress, _FAILED if answer.is_error else "OK", change)
         if not is_done:
             await self._running.pause(failed.failures)
+
+
+def _age_max_s(mapping: Mapping) -> int:
+    wanted: int = mapping.config.get("MaximumRecordAgeInSeconds", -1)
+    if mapping.source_kind == "dynamodb":
+        return _KEPT_S if wanted < 0 else min(wanted, _KEPT_S)
+    return wanted if wanted >= 0 else 1 << 40
