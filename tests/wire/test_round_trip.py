@@ -25,8 +25,10 @@ SERVICES = [
     "events", "scheduler", "sqs", "iam", "sts", "logs", "cloudfront", "sns", "cloudformation",
     "kinesis",
 ]  # fmt: skip
-SPOKEN = [(service, "") for service in SERVICES] + [
-    ("cloudwatch", dialect) for dialect in ("smithy-rpc-v2-cbor", "json", "query")
+SPOKEN = [
+    *((service, "") for service in SERVICES),
+    *(("cloudwatch", dialect) for dialect in ("smithy-rpc-v2-cbor", "json", "query")),
+    ("sqs", "query"),
 ]
 # The client cannot express or keep these: what it sends differs by design.
 CLIENT_SIDE = {

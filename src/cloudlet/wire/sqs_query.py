@@ -62,6 +62,9 @@ def described(model: Mapping[str, Any]) -> dict[str, Any]:
     for name, (_, key, value) in _MAPS.items():
         shapes[name]["key"]["locationName"] = key
         shapes[name]["value"]["locationName"] = value
+    for name, operation in changed["operations"].items():
+        if "output" in operation:
+            operation["output"]["resultWrapper"] = f"{name}Result"
     for shape in shapes.values():
         for member in shape.get("members", {}).values():
             if member["shape"] in _MAPS:
