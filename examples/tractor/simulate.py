@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 from wear import Fleet
 
 DELIVERY_S = 20 * 60  # from the accepted order to the part on the field
@@ -85,13 +86,20 @@ def say(moment: int, text: str) -> None:
     print(f"{datetime.fromtimestamp(moment, UTC):%d %b %H:%M}  {text}", flush=True)
 
 
+def outputs_of(stack: str) -> dict[str, str]:
+    try:
+        found = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    except (BotoCoreError, ClientError) as error:
+        sys.exit(f'{error}\nIs the stack up? Is the environment set: eval "$(cloudlet env)"?')
+    return {one["OutputKey"]: one["OutputValue"] for one in found["Outputs"]}
+
+
 class Cloud:
     """The stream to send to, and the orders to fulfil."""
 
     def __init__(self, stack: str) -> None:
+        outputs = outputs_of(stack)
         self.kinesis = boto3.client("kinesis")
-        found = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
-        outputs = {one["OutputKey"]: one["OutputValue"] for one in found["Outputs"]}
         self.stream = outputs["Stream"]
         tables = boto3.resource("dynamodb")
         self.machines = tables.Table(outputs["Machines"])

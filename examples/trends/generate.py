@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 from posts import Crowd
 
 BATCH = 500  # records that Kinesis takes at once
@@ -29,19 +30,17 @@ MINUTE_MS = 60_000
 Post = dict[str, Any]
 
 
-def main() -> None:
-    options = arguments()
+def main(words: list[str] | None = None) -> None:
+    options = arguments(words)
     if options.replay:
-        with options.replay.open(encoding="utf-8") as file:
-            first, posts = peek(json.loads(line) for line in file)
-        paced(posts, Stream(options.stack), first, options.speed)
+        replay(options)
     elif options.record:
         record(options)
     else:
         live(options)
 
 
-def arguments() -> argparse.Namespace:
+def arguments(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--stack", default="trends", help="name of the stack [%(default)s]")
     parser.add_argument("--rate", type=float, default=8, help="posts a second [%(default)s]")
@@ -60,7 +59,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--speed", type=float, default=0, help="of a replay; 0: as fast as possible"
     )
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def record(options: argparse.Namespace) -> None:
@@ -69,6 +68,12 @@ def record(options: argparse.Namespace) -> None:
     with options.record.open("w", encoding="utf-8") as file:
         for post in posts:
             file.write(json.dumps(post, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
+def replay(options: argparse.Namespace) -> None:
+    lines = options.replay.read_text(encoding="utf-8").splitlines()
+    posts = [json.loads(line) for line in lines]
+    paced(posts, Stream(options.stack), posts[0]["seen"], options.speed)
 
 
 def live(options: argparse.Namespace) -> None:
@@ -87,17 +92,6 @@ def live(options: argparse.Namespace) -> None:
 def limited(crowd: Crowd, minutes: float) -> Iterator[Post]:
     until = crowd.start_ms + minutes * MINUTE_MS
     return takewhile(lambda post: post["seen"] < until, crowd.posts())
-
-
-def peek(posts: Iterator[Post]) -> tuple[int, Iterator[Post]]:
-    """When the first was seen, and all of them."""
-    first = next(posts)
-
-    def all_of_them() -> Iterator[Post]:
-        yield first
-        yield from posts
-
-    return first["seen"], all_of_them()
 
 
 def paced(posts: Iterable[Post], stream: "Stream", origin_ms: int, speed: float) -> None:
@@ -123,10 +117,17 @@ def milliseconds(moment: str) -> int:
     return int(datetime.fromisoformat(moment).timestamp() * 1000)
 
 
+def outputs_of(stack: str) -> dict[str, str]:
+    try:
+        found = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    except (BotoCoreError, ClientError) as error:
+        sys.exit(f'{error}\nIs the stack up? Is the environment set: eval "$(cloudlet env)"?')
+    return {one["OutputKey"]: one["OutputValue"] for one in found["Outputs"]}
+
+
 class Stream:
     def __init__(self, stack: str) -> None:
-        found = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
-        outputs = {one["OutputKey"]: one["OutputValue"] for one in found["Outputs"]}
+        outputs = outputs_of(stack)
         self.name = outputs["Stream"]
         self.kinesis = boto3.client("kinesis")
 

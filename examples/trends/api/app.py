@@ -53,10 +53,11 @@ def show_top(query: dict[str, str]) -> dict[str, Any]:
     by = chosen(query, "by", ("score", "count"), "score")
     first, last = extent()
     until = start_of("10s", seconds(query, "at", last))
-    now, trends = top(read, until - window, until, first)
+    since = max(until - window, 0)
+    now, trends = top(read, since, until, first)
     trends.sort(key=lambda trend: (-getattr(trend, by), -trend.count, trend.tag))
     return {
-        "from": until - window,
+        "from": since,
         "to": until,
         "first": first,
         "last": last,

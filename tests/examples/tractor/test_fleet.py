@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import boto3
 import pytest
 from playwright.sync_api import expect
 
@@ -33,6 +34,7 @@ def reach(load: Load, monkeypatch: pytest.MonkeyPatch) -> Reach:
     def loaded(server: Server) -> ModuleType:
         for name, value in server.credentials().items():
             monkeypatch.setenv(name.upper(), value)
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers credentials
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
         monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         return load("tractor", "simulate")

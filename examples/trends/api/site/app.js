@@ -5,7 +5,7 @@ const PLAY_EVERY_MS = 500;
 const PLAY_STEP_S = 20;
 const HISTORY_S = 6 * 3600;
 const SERIES_S = 1800;
-const PLOT = { width: 640, height: 330, left: 36, right: 12, top: 14, bottom: 28 };
+const PLOT = { height: 330, left: 36, right: 12, top: 14, bottom: 28 };
 const COLORS = 4;
 const WINDOWS = { "1m": "the minute", "5m": "the five minutes", "1h": "the hour" };
 const byId = id => document.getElementById(id);
@@ -52,8 +52,8 @@ function show(top, window, by) {
   if (!top.last) return tell("Waiting for posts.");
   tell(`${top.posts.toLocaleString("en")} posts in ${WINDOWS[window]} to\n${moment(top.to)} UTC`);
   byId("top-note").textContent = by === "score"
-    ? "Mentions, and how many were expected after the hour before; the unlikeliest first."
-    : "Mentions, the most frequent first.";
+    ? "Mentions; the strong part of a bar is more than the hour before lets expect. The unlikeliest first."
+    : "Mentions, the most frequent first; the strong part is more than the hour before lets expect.";
   showTime(top);
   showBars(top.tags, by);
 }
@@ -71,17 +71,18 @@ function showTime({ first, last, to }) {
 function showBars(tags, by) {
   const list = byId("bars");
   const known = new Map([...list.children].map(one => [one.dataset.tag, one]));
-  const most = Math.max(...tags.map(one => Math.max(one[by], 0)), 1);
+  const most = Math.max(...tags.map(one => one.count), 1);
   const colors = picked.length ? picked : tags.slice(0, 3).map(one => one.tag);
   tags.forEach((one, place) => {
     const item = known.get(one.tag) ?? list.appendChild(bar(one.tag));
     known.delete(one.tag);
     const button = item.firstChild;
     item.style.transform = `translateY(${place * 2.6}rem)`;
-    button.style.setProperty("--share", Math.max(one[by], 0) / most);
+    button.style.setProperty("--share", one.count / most);
+    button.style.setProperty("--usual", `${Math.min(one.expected / one.count, 1) * 100}%`);
     button.style.setProperty("--color", `var(--tag-${colors.indexOf(one.tag)})`);
     button.setAttribute("aria-pressed", String(colors.includes(one.tag)));
-    button.lastChild.textContent = by === "score" ? `${one.count} · expected ${+one.expected.toFixed(1)}` : `${one.count}`;
+    button.lastChild.textContent = by === "score" ? `${one.count} · expected ${one.expected < 10 ? +one.expected.toFixed(1) : Math.round(one.expected)}` : `${one.count}`;
   });
   known.forEach(item => item.remove());
   // In the order of places for those who listen or use the keyboard; moved only where that changed.
@@ -127,14 +128,15 @@ function perMinute(points) {
 }
 
 function plot(curves) {
-  const { width, height, left, right, top, bottom } = PLOT;
+  const { height, left, right, top, bottom } = PLOT;
+  const width = Math.max(byId("lines").clientWidth, 260);
   if (!curves.length || curves[0].points.length < 2) return "<p>Too early.</p>";
   const first = curves[0].points[0][0], last = curves[0].points.at(-1)[0];
   const highest = Math.max(4, ...curves.flatMap(curve => curve.points.map(([, count]) => count))) * 1.05;
   const x = moment => left + (moment - first) / (last - first) * (width - left - right);
   const y = value => top + (1 - value / highest) * (height - top - bottom);
   const label = curves.map(({ tag, points }) => `#${tag}: ${points.at(-1)[1]} a minute`).join(", ");
-  const lines = [];
+  const lines = [`<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${label}">`]; // tags are letters and digits
   const step = niceStep(highest / 4);
   for (let value = 0; value <= highest; value += step) {
     lines.push(`<line class="grid" x1="${left}" x2="${width - right}" y1="${y(value)}" y2="${y(value)}"/>`,
@@ -148,9 +150,8 @@ function plot(curves) {
     const path = points.map(([moment, count]) => `${x(moment).toFixed(1)},${y(count).toFixed(1)}`).join(" ");
     lines.push(`<polyline points="${path}" style="stroke: var(--tag-${place})"/>`);
   });
-  const svg = element("svg", "", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
-  svg.innerHTML = lines.join("");
-  return svg.outerHTML;
+  lines.push("</svg>");
+  return lines.join("");
 }
 
 function niceStep(rough) {
@@ -193,6 +194,7 @@ byId("at").addEventListener("input", () => { stop(); at = +byId("at").value; ref
 byId("play").addEventListener("click", play);
 byId("live").addEventListener("click", () => { stop(); at = null; refresh(); });
 document.addEventListener("visibilitychange", refresh);
+addEventListener("resize", refresh);
 (async function forever() {
   if (!playing) await refresh();
   setTimeout(forever, EVERY_MS);
