@@ -324,6 +324,44 @@ Outputs:
 """
 
 
+TABLE = """
+Resources:
+  Stream: {Type: AWS::Kinesis::Stream, Properties: {ShardCount: 1}}
+  Table:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      KeySchema: [{AttributeName: k, KeyType: HASH}]
+      AttributeDefinitions: [{AttributeName: k, AttributeType: S}]
+      BillingMode: PAY_PER_REQUEST
+      KinesisStreamSpecification: {StreamArn: !GetAtt Stream.Arn}
+Outputs:
+  Stream: {Value: !Ref Stream}
+  Table: {Value: !Ref Table}
+"""
+
+
+def test_a_tables_changes_go_into_a_stream(server: Server, names: Iterator[str]) -> None:
+    stacks, table, name = server.client("cloudformation"), server.client("dynamodb"), next(names)
+    stacks.create_stack(StackName=name, TemplateBody=TABLE)
+    waits = {"Delay": 1, "MaxAttempts": 60}
+    stacks.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig=waits)
+    (described,) = stacks.describe_stacks(StackName=name)["Stacks"]
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in described["Outputs"]}
+    for number in range(3):
+        item = {"k": {"S": "one"}, "n": {"N": str(number)}}
+        table.put_item(TableName=outputs["Table"], Item=item)
+    told = [json.loads(each["Data"]) for each in soon(server, outputs["Stream"], 3)]
+    assert [each["eventName"] for each in told] == ["INSERT", "MODIFY", "MODIFY"]
+    assert [each["dynamodb"]["NewImage"]["n"]["N"] for each in told] == ["0", "1", "2"]
+    without = TABLE.replace("KinesisStreamSpecification: {StreamArn: !GetAtt Stream.Arn}", "")
+    stacks.update_stack(StackName=name, TemplateBody=without)
+    stacks.get_waiter("stack_update_complete").wait(StackName=name, WaiterConfig=waits)
+    found = table.describe_kinesis_streaming_destination(TableName=outputs["Table"])
+    assert found["KinesisDataStreamDestinations"] == []
+    stacks.delete_stack(StackName=name)
+    stacks.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig=waits)
+
+
 def test_a_stream_from_a_template(server: Server, names: Iterator[str]) -> None:
     stacks, kinesis, name = server.client("cloudformation"), server.client("kinesis"), next(names)
     waits = {"Delay": 1, "MaxAttempts": 60}

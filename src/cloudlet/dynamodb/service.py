@@ -2,6 +2,7 @@
 
 from cloudlet.dynamodb import (
     batches,
+    destinations,
     items,
     metrics,
     permissions,
@@ -13,7 +14,7 @@ from cloudlet.dynamodb import (
 )
 from cloudlet.wire.service import Service, operations
 
-_MODULES = (items, search, batches, transactions, tables, settings)
+_MODULES = (items, search, batches, transactions, tables, settings, destinations)
 
 
 def service() -> list[Service]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import orjson
 
 from cloudlet.config import Config
-from cloudlet.dynamodb import keys, streams, values
+from cloudlet.dynamodb import destinations, keys, streams, values
 from cloudlet.dynamodb.definitions import Index, Table
 from cloudlet.dynamodb.keys import Key
 from cloudlet.dynamodb.values import Item
@@ -114,10 +114,11 @@ def change(
         written = _change_entry(tx, table, index, key, versions)
         if written:
             index_bytes[index.name] = (index.is_global, written)
-    if table.stream is not None:
-        before, after = old.item if old else None, new.item if new else None
-        if before != after:
-            streams.record(tx, table, (before, after), context)
+    if table.stream is not None or destinations.of(table):
+        images = old.item if old else None, new.item if new else None
+        if images[0] != images[1]:
+            streams.record(tx, table, images, context)
+            destinations.tell(tx, table, images, context)
     return Change(old_bytes, new_bytes, index_bytes)
 
 

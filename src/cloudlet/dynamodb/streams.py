@@ -52,42 +52,51 @@ def number_of(sequence_number: str) -> int:
 def record(
     tx: Transaction, table: Table, images: tuple[Item | None, Item | None], context: Context
 ) -> None:
-    """Adds the record of a change to the table's stream."""
+    """Adds the record of a change to the table's stream, if it has one."""
     stream = table.stream
-    assert stream is not None
-    old, new = images
-    some = new or old or {}
-    keys = {name: some[name] for name in table.key_names()}
+    if stream is None:
+        return
     number = last_number(tx, stream.id) + 1
-    change: dict[str, Any] = {
-        "ApproximateCreationDateTime": context.now_ms // 1000,
-        "Keys": keys,
-        "SequenceNumber": sequence(number),
-        "SizeBytes": values.canonical_item(keys)[1],
-        "StreamViewType": stream.view_type,
-    }
-    if new is not None and stream.view_type in ("NEW_IMAGE", "NEW_AND_OLD_IMAGES"):
-        change["NewImage"] = new
-        change["SizeBytes"] += values.canonical_item(new)[1]
-    if old is not None and stream.view_type in ("OLD_IMAGE", "NEW_AND_OLD_IMAGES"):
-        change["OldImage"] = old
-        change["SizeBytes"] += values.canonical_item(old)[1]
-    document = {
-        "eventID": context.new_id().replace("-", ""),
-        "eventName": "REMOVE" if new is None else "INSERT" if old is None else "MODIFY",
-        "eventVersion": "1.1",
-        "eventSource": "aws:dynamodb",
-        "awsRegion": context.region,
-        "dynamodb": change,
-    }
-    if context.is_service:
-        document["userIdentity"] = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+    document = change(table, images, context, stream.view_type)
+    document["dynamodb"]["SequenceNumber"] = sequence(number)
     tx.run(
         "INSERT INTO dynamodb_records (stream_id, number, created_ms, document)"
         " VALUES (?, ?, ?, ?)",
         (stream.id, number, context.now_ms, orjson.dumps(document)),
     )
     tx.touch(f"stream:{stream.arn}")
+
+
+def change(
+    table: Table, images: tuple[Item | None, Item | None], context: Context, view_type: str
+) -> dict[str, Any]:
+    """The document of a change, with the images that the view type names."""
+    old, new = images
+    some = new or old or {}
+    keys = {name: some[name] for name in table.key_names()}
+    told: dict[str, Any] = {
+        "ApproximateCreationDateTime": context.now_ms // 1000,
+        "Keys": keys,
+        "SizeBytes": values.canonical_item(keys)[1],
+        "StreamViewType": view_type,
+    }
+    if new is not None and view_type in ("NEW_IMAGE", "NEW_AND_OLD_IMAGES"):
+        told["NewImage"] = new
+        told["SizeBytes"] += values.canonical_item(new)[1]
+    if old is not None and view_type in ("OLD_IMAGE", "NEW_AND_OLD_IMAGES"):
+        told["OldImage"] = old
+        told["SizeBytes"] += values.canonical_item(old)[1]
+    document = {
+        "eventID": context.new_id().replace("-", ""),
+        "eventName": "REMOVE" if new is None else "INSERT" if old is None else "MODIFY",
+        "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": context.region,
+        "dynamodb": told,
+    }
+    if context.is_service:
+        document["userIdentity"] = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+    return document
 
 
 def last_number(view: View, stream_id: int, before_ms: int = 1 << 62) -> int:

@@ -15,7 +15,9 @@ from cloudlet.template.resources.tags import Tagging
 from cloudlet.template.words import words
 
 _TAGS = Tagging("dynamodb", is_list=True)
-_ELSEWHERE = words("TimeToLiveSpecification PointInTimeRecoverySpecification TableName")
+_ELSEWHERE = words(
+    "TimeToLiveSpecification PointInTimeRecoverySpecification KinesisStreamSpecification TableName"
+)
 
 
 def _settings(properties: Properties) -> dict[str, Any]:
@@ -58,6 +60,7 @@ async def _create_table(ctx: Context, properties: Properties) -> Known:
     await ctx.until(lambda: _active(ctx, table), f"Table {table}")
     await _time_to_live(ctx, table, properties, {})
     await _recovery(ctx, table, properties, {})
+    await _destination(ctx, table, properties, {})
     return await _known(ctx, table)
 
 
@@ -105,6 +108,28 @@ async def _recovery(ctx: Context, table: str, new: Properties, old: Properties) 
     await ctx.call("dynamodb", "UpdateContinuousBackups", TableName=table, **{name: converted})
 
 
+async def _destination(ctx: Context, table: str, new: Properties, old: Properties) -> None:
+    """Compared with what is on, so that a repeated update does nothing."""
+    name = "KinesisStreamSpecification"
+    given = dict(new.get(name) or {})
+    if not given and not old.get(name):
+        return
+    wanted = given.pop("StreamArn", None)
+    found = await ctx.call("dynamodb", "DescribeKinesisStreamingDestination", TableName=table)
+    known = {each["StreamArn"]: each for each in found["KinesisDataStreamDestinations"]}
+    for arn in known:
+        if arn != wanted:
+            stream = {"TableName": table, "StreamArn": arn}
+            await ctx.call("dynamodb", "DisableKinesisStreamingDestination", **stream)
+    stream = {"TableName": table, "StreamArn": wanted}
+    if wanted and wanted not in known:
+        settings = {"EnableKinesisStreamingConfiguration": given}
+        await ctx.call("dynamodb", "EnableKinesisStreamingDestination", **stream, **settings)
+    elif wanted and given.items() - known[wanted].items():
+        settings = {"UpdateKinesisStreamingConfiguration": given}
+        await ctx.call("dynamodb", "UpdateKinesisStreamingDestination", **stream, **settings)
+
+
 async def _update_table(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
     table = known.physical_id
     found = await _describe(ctx, table)
@@ -113,6 +138,7 @@ async def _update_table(ctx: Context, known: Known, new: Properties, old: Proper
         await ctx.until(lambda: _active(ctx, table), f"Table {table}")
     await _time_to_live(ctx, table, new, old)
     await _recovery(ctx, table, new, old)
+    await _destination(ctx, table, new, old)
     await _TAGS.update(ctx, found["TableArn"], new, old)
     return await _known(ctx, table)
 
@@ -189,7 +215,8 @@ KINDS = (
         "AWS::DynamoDB::Table",
         words(
             "AttributeDefinitions BillingMode DeletionProtectionEnabled GlobalSecondaryIndexes"
-            " KeySchema LocalSecondaryIndexes PointInTimeRecoverySpecification"
+            " KeySchema KinesisStreamSpecification LocalSecondaryIndexes"
+            " PointInTimeRecoverySpecification"
             " ProvisionedThroughput SSESpecification StreamSpecification TableClass TableName Tags"
             " TimeToLiveSpecification"
         ),
