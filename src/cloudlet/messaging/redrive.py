@@ -6,7 +6,6 @@ comes back to the dead-letter queue meanwhile is left there.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html
 """
 
-import asyncio
 import base64
 
 import orjson
@@ -14,11 +13,10 @@ import orjson
 from cloudlet.call import Call, Output
 from cloudlet.config import Config
 from cloudlet.errors import AwsError
-from cloudlet.events.timers import Timers
 from cloudlet.messaging import fifo, messages, queues
-from cloudlet.store.database import Database, Row, Transaction, View
+from cloudlet.store.database import Row, Transaction, View
 
-_TOPIC = "message-moves"
+TOPIC = "message-moves"
 _STEP = 500
 _SHOWN = {
     "state": "Status",
@@ -30,33 +28,6 @@ _SHOWN = {
     "failure": "FailureReason",
     "started_ms": "StartedTimestamp",
 }
-
-
-class Mover:
-    """Runs the tasks, one step of each after the other."""
-
-    def __init__(self, config: Config, database: Database, timers: Timers) -> None:
-        self._config = config
-        self._database = database
-        self._timers = timers
-        self._lock = asyncio.Lock()
-
-    def start(self) -> None:
-        loop = asyncio.get_running_loop()
-
-        def wake(_: str) -> None:
-            loop.call_soon_threadsafe(self._timers.at, 0, self._move)
-
-        self._database.subscribe(_TOPIC, wake)
-        self._timers.at(0, self._move)
-
-    async def _move(self) -> None:
-        async with self._lock:
-            while (pause_s := await self._database.write(self._step)) is not None:
-                await asyncio.sleep(pause_s)
-
-    def _step(self, tx: Transaction) -> int | None:
-        return step(tx, self._config)
 
 
 def start_message_move_task(call: Call, tx: Transaction) -> Output:
@@ -86,7 +57,7 @@ def start_message_move_task(call: Call, tx: Transaction) -> Output:
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
         (handle, source, destination, rate, found["total"], found["last_id"] or 0, call.now_ms),
     )
-    tx.touch(_TOPIC)
+    tx.touch(TOPIC)
     return {"TaskHandle": handle}
 
 

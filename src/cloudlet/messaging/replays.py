@@ -6,7 +6,6 @@ few or too many. What is kept while it runs is not replayed, and what it replays
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-replay-archived-event.html
 """
 
-import asyncio
 from datetime import datetime
 from typing import Any
 
@@ -15,42 +14,17 @@ import orjson
 from cloudlet.call import Call, Output
 from cloudlet.config import Config
 from cloudlet.errors import AwsError
-from cloudlet.events.timers import Timers
 from cloudlet.messaging import archives, publishing
 from cloudlet.messaging.event_connections import stored
 from cloudlet.messaging.rules import invalid, missing, page
-from cloudlet.store.database import Database, Row, Transaction, View
+from cloudlet.store.database import Row, Transaction, View
 
 Document = dict[str, Any]
-_TOPIC = "event-replays"
+TOPIC = "event-replays"
 _STEP = 100
 _RUNNING = ("STARTING", "RUNNING")
 _LISTED = ("ReplayName", "EventSourceArn", "State", "EventStartTime", "EventEndTime",
            "EventLastReplayedTime", "ReplayStartTime", "ReplayEndTime")  # fmt: skip
-
-
-class Replayer:
-    """Runs the replays, one step of each after the other."""
-
-    def __init__(self, config: Config, database: Database, timers: Timers) -> None:
-        self._config = config
-        self._database = database
-        self._timers = timers
-        self._lock = asyncio.Lock()
-
-    def start(self) -> None:
-        loop = asyncio.get_running_loop()
-
-        def wake(_: str) -> None:
-            loop.call_soon_threadsafe(self._timers.at, 0, self._run)
-
-        self._database.subscribe(_TOPIC, wake)
-        self._timers.at(0, self._run)
-
-    async def _run(self) -> None:
-        async with self._lock:
-            while await self._database.write(lambda tx: step(tx, self._config)):
-                await asyncio.sleep(0)
 
 
 def start_replay(call: Call, tx: Transaction) -> Output:
@@ -82,7 +56,7 @@ def start_replay(call: Call, tx: Transaction) -> Output:
         " VALUES (?, ?, 1, ?, coalesce((SELECT max(id) FROM archived_events), 0), ?)",
         (name, archive["ArchiveName"], int(start_s * 1000), orjson.dumps(document).decode()),
     )
-    tx.touch(_TOPIC)
+    tx.touch(TOPIC)
     return {each: document[each] for each in ("ReplayArn", "State", "ReplayStartTime")}
 
 
@@ -109,12 +83,12 @@ def cancel_replay(call: Call, tx: Transaction) -> Output:
     return {"ReplayArn": document["ReplayArn"], "State": "CANCELLING"}
 
 
-def step(tx: Transaction, config: Config) -> bool:
-    """Advances each replay; False when there is none."""
+def step(tx: Transaction, config: Config) -> int | None:
+    """Advances each replay; None when there is none."""
     rows = tx.all("SELECT * FROM event_replays WHERE is_running")
     for row in rows:
         _advance(tx, config, row)
-    return bool(rows)
+    return 0 if rows else None
 
 
 def _advance(tx: Transaction, config: Config, row: Row) -> None:

@@ -23,6 +23,7 @@ from cloudlet.messaging import (
 )
 from cloudlet.messaging.arrivals import Arrivals
 from cloudlet.messaging.firing import Firing
+from cloudlet.messaging.steps import Steps
 from cloudlet.messaging.targets import Targets
 from cloudlet.wire import models
 from cloudlet.wire.service import Service, operations
@@ -40,16 +41,16 @@ class MessagingState:
     firing: Firing
     targets: Targets
     timers: Timers
-    mover: redrive.Mover
-    replayer: replays.Replayer
+    steps: tuple[Steps, ...]
 
     @classmethod
     def of(cls, cloud: Cloud, timers: Timers) -> "MessagingState":
         firing = Firing(cloud.config, cloud.database, timers)
-        mover = redrive.Mover(cloud.config, cloud.database, timers)
-        replayer = replays.Replayer(cloud.config, cloud.database, timers)
-        arrivals, targets = Arrivals(cloud.database), Targets(cloud)
-        return cls(cloud, arrivals, firing, targets, timers, mover, replayer)
+        steps = tuple(
+            Steps(each.TOPIC, each.step, cloud.database, cloud.config)
+            for each in (redrive, replays)
+        )
+        return cls(cloud, Arrivals(cloud.database), firing, Targets(cloud), timers, steps)
 
     def register(self, delivery: Delivery) -> None:
         delivery.register("sqs", self.targets.queue)
@@ -60,8 +61,8 @@ class MessagingState:
         """On the event loop; it stops with the timers and the database."""
         self.arrivals.start()
         self.firing.start()
-        self.mover.start()
-        self.replayer.start()
+        for each in self.steps:
+            each.start(self.timers)
         self.timers.every(_SWEEP_S, self._sweep)
         self.timers.every(_MEASURE_S, lambda: metrics.measure(self.cloud))
 

@@ -43,7 +43,7 @@ def start(bench: Bench, **members: Any) -> None:
 
 
 def step(bench: Bench) -> bool:
-    return bool(bench.database.write_now(lambda tx: replays.step(tx, bench.config)))
+    return bench.database.write_now(lambda tx: replays.step(tx, bench.config)) is not None
 
 
 def state(bench: Bench) -> str:
