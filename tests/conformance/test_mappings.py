@@ -263,3 +263,19 @@ def test_a_queue_hears_of_what_is_given_up(server: Server, name: str) -> None:
     sqs = server.client("sqs")
     (message,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
     assert json.loads(message["Body"])["KinesisBatchInfo"]["batchSize"] == 1
+
+
+def test_a_topic_hears_of_what_is_given_up(server: Server, name: str) -> None:
+    url, queue = make_queue(server, f"{name}-dead", "sns.amazonaws.com")
+    sns = server.client("sns")
+    topic = sns.create_topic(Name=name)["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue)
+    connect(
+        server, name, MaximumRetryAttempts=0,
+        DestinationConfig={"OnFailure": {"Destination": topic}},
+    )  # fmt: skip
+    put(server, name, "poison")
+    sqs = server.client("sqs")
+    (message,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
+    told = json.loads(json.loads(message["Body"])["Message"])
+    assert told["KinesisBatchInfo"]["streamArn"] == stream(name)
