@@ -303,6 +303,10 @@ def test_a_post_reaches_all_followers_once_however_often_it_is_told(
     eventually(lambda: social.pushes("what a crowd") == [f"of-{crowd[1]}"])
     assert _delivered(social, post) == feeds
     assert Counter(social.pushes("hello crowd")) == devices
+    failures = social.server.client("sqs").get_queue_attributes(
+        QueueUrl=social.outputs["Failures"], AttributeNames=["ApproximateNumberOfMessages"]
+    )
+    assert failures["Attributes"]["ApproximateNumberOfMessages"] == "0"
 
 
 def test_what_is_posted_at_the_moment_of_following_is_news(social: Social) -> None:
