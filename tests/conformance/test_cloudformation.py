@@ -496,8 +496,10 @@ def test_a_stack_is_made_in_the_name_of_its_deployer_or_its_role(cf: Stacks, nam
 def test_what_is_not_there_is_said(cf: Stacks, name: str) -> None:
     body = template({"Queue": QUEUE})
     given = {"StackName": name, "TemplateBody": body}
-    topics = ["arn:aws:sns:us-east-1:000000000000:t"]
-    assert refused(cf.client.create_stack, **given, NotificationARNs=topics)[0] == "NotImplemented"
+    minutes = {"TimeoutInMinutes": 1}
+    assert refused(cf.client.create_stack, **given, **minutes)[0] == "NotImplemented"
+    wrong = {"NotificationARNs": ["topic"]}
+    assert refused(cf.client.create_stack, **given, **wrong)[0] == "ValidationError"
     assert refused(cf.client.detect_stack_drift, StackName=name)[0] == "NotImplemented"
     assert (
         refused(cf.client.create_stack, StackName="1x", TemplateBody=body)[0] == "ValidationError"

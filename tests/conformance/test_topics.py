@@ -436,8 +436,16 @@ def test_topics_in_templates(server: Server, sns: Any, name: str) -> None:
         "TemplateBody": TEMPLATE,
         "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     }
-    cloudformation.create_stack(StackName=name, **body)
+    told_url, told = make_queue(server, f"{name}-told", SNS)
+    telling = sns.create_topic(Name=f"{name}-telling")["TopicArn"]
+    subscribe(sns, telling, "sqs", told)
+    cloudformation.create_stack(StackName=name, NotificationARNs=[telling], **body)
     found = done("stack_create_complete")
+    event = json.loads(message(server, told_url)["Body"])
+    assert event["Subject"] == "AWS CloudFormation Notification"
+    assert f"\nStackName='{name}'\n" in event["Message"]
+    stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+    assert stack["NotificationARNs"] == [telling]
     topic = found["Topic"]
     assert topic == arn("sns", found["Name"])
     assert found["Orders"].endswith(".fifo")

@@ -9,6 +9,7 @@ next deployment what exists. Each change of a row may bring an event, in the sam
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from cloudlet.call import Cloud
@@ -85,6 +86,7 @@ class Details:
     updated_ms: int | None = None
     disable_rollback: bool = False
     is_protected: bool = False
+    topics: list[str] = field(default_factory=list)  # that are told of each event
 
 
 def digest(properties: dict[str, Any]) -> str:
@@ -199,9 +201,9 @@ async def remove_stack(cloud: Cloud, stack: Stack) -> None:
 
 
 def note(tx: Transaction, config: Config, stack: Stack, record: Record, event: Event) -> None:
-    """For DescribeStackEvents, and for the default bus of EventBridge."""
+    """For DescribeStackEvents, the default bus of EventBridge and the stack's topics."""
     _announce(tx, config, stack, record, event)
-    tx.run(
+    number = tx.run(
         "INSERT INTO template_events (stack_id, logical_id, physical_id, type, status, reason,"
         " at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
@@ -213,7 +215,30 @@ def note(tx: Transaction, config: Config, stack: Stack, record: Record, event: E
             event.reason,
             config.now_ms(),
         ),
-    )
+    ).lastrowid
+    told = tx.value("SELECT document ->> 'topics' FROM template_details WHERE id = ?", (stack.id,))
+    for topic in json.loads(told or "[]"):
+        message = _message(config, stack, record, event) | {"EventId": str(number)}
+        text = "".join(f"{name}='{value}'\n" for name, value in message.items()).encode()
+        subject = {"subject": "AWS CloudFormation Notification"}
+        outbox.put(tx, topic, text, source=stack.id, now_ms=config.now_ms(), attributes=subject)
+
+
+def _message(config: Config, stack: Stack, record: Record, event: Event) -> dict[str, str]:
+    moment = datetime.fromtimestamp(config.now_ms() / 1000, UTC)
+    return {
+        "StackId": stack.id,
+        "Timestamp": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "LogicalResourceId": record.logical_id,
+        "Namespace": config.account,
+        "PhysicalResourceId": record.physical_id,
+        "ResourceProperties": "null",  # they may hold what nobody should read
+        "ResourceStatus": event.status,
+        "ResourceStatusReason": event.reason or "",
+        "ResourceType": record.type,
+        "StackName": stack.name,
+        "ClientRequestToken": "null",
+    }
 
 
 def _announce(tx: Transaction, config: Config, stack: Stack, record: Record, event: Event) -> None:

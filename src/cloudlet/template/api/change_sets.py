@@ -144,7 +144,7 @@ def describe_change_set(call: Call, view: View) -> Output:
         "Parameters": parameters_of(details),
         "Capabilities": details.capabilities,
         "Tags": details.tags,
-        "NotificationARNs": [],
+        "NotificationARNs": details.topics,
         "RollbackConfiguration": {},
         "OnStackFailure": document["on_failure"],
         "Changes": page,

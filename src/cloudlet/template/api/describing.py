@@ -84,7 +84,7 @@ def _described(view: View, stack: Stack) -> dict[str, Any]:
         "Outputs": [] if status == "REVIEW_IN_PROGRESS" else details.outputs,
         "Tags": details.tags,
         "Capabilities": details.capabilities,
-        "NotificationARNs": [],
+        "NotificationARNs": details.topics,
         "RollbackConfiguration": {},
         "DisableRollback": details.disable_rollback,
         "EnableTerminationProtection": details.is_protected,

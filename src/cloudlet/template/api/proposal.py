@@ -7,8 +7,10 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from cloudlet.call import Call
+from cloudlet.call import Call, Requirement
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.policy.context import Context
+from cloudlet.policy.evaluation import evaluate
 from cloudlet.store.database import Transaction, View
 from cloudlet.template import document as documents
 from cloudlet.template import engine, operations, parameters, prepare, stacks
@@ -24,7 +26,7 @@ _BODY_BYTES_MAX = 51_200
 # cloudformation-002: `cdk bootstrap` asks for ImportExistingResources. What exists is not imported:
 # such a creation fails and says so.
 _REFUSED = words(
-    "NotificationARNs ResourcesToImport RollbackConfiguration StackPolicyBody StackPolicyURL"
+    "ResourcesToImport RollbackConfiguration StackPolicyBody StackPolicyURL"
     " StackPolicyDuringUpdateBody StackPolicyDuringUpdateURL ResourceTypes DeploymentMode"
     " RetainExceptOnCreate TimeoutInMinutes"
 )
@@ -102,10 +104,28 @@ async def propose(call: Call, stack: Stack, details: Details) -> Proposal:
             outputs=details.outputs,
             disable_rollback=bool(params.get("DisableRollback")),
             is_protected=params.get("EnableTerminationProtection", details.is_protected),
+            topics=_topics(call, details),
         ),
         prepared.document,
         dict(prepared.values),
     )
+
+
+def _topics(call: Call, details: Details) -> list[str]:
+    """Who has a stack tell a topic must be allowed to publish there."""
+    wanted = call.params.get("NotificationARNs")
+    if wanted is None:
+        return details.topics
+    for arn in wanted:
+        parts = arn.split(":")
+        if parts[:3] != ["arn", "aws", "sns"] or len(parts) != 6:
+            raise AwsError("ValidationError", f"Invalid notification ARN: {arn}", 400)
+        need = Requirement("sns:Publish", arn)
+        context = Context(call.config, call.caller, call.request, need)
+        if not evaluate(call.caller, need, context).is_allowed:
+            text = f"User: {call.caller.arn} is not authorized to perform: SNS:Publish on {arn}"
+            raise AwsError("AccessDenied", text, 403)
+    return list(wanted)
 
 
 def _given(

@@ -35,6 +35,7 @@ def _params(ctx: Context, properties: Properties) -> dict[str, Any]:
         ],
         "Capabilities": acknowledged if ctx.caller else _CAPABILITIES,
         "Tags": properties.get("Tags") or [],
+        "NotificationARNs": properties.get("NotificationARNs") or [],
     }
 
 
@@ -118,11 +119,6 @@ async def _no_more(ctx: Context, physical_id: str, properties: Properties) -> No
     """There is nothing to delete."""
 
 
-def _check(properties: Properties) -> None:
-    if properties.get("NotificationARNs"):
-        raise TemplateError("NotificationARNs is not implemented by cloudlet.")
-
-
 KINDS = (
     Kind(
         stacks.TYPE,
@@ -131,7 +127,6 @@ KINDS = (
         _delete,
         _update,
         required=words("TemplateURL"),
-        check=_check,
         settles=True,
     ),
     Kind("AWS::CDK::Metadata", words("Analytics"), _nothing, _no_more, keep),
