@@ -18,6 +18,7 @@ from cloudlet.events.outbox import Fact
 from cloudlet.messaging import calls, firing, inputs, messages, metrics, publishing, queues
 from cloudlet.messaging.rules import service_of
 from cloudlet.messaging.web_calls import Web
+from cloudlet.policy.roles import Roles
 from cloudlet.store.database import Transaction
 
 _log = logging.getLogger(__name__)
@@ -51,6 +52,8 @@ class Targets:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._web = Web(cloud)
+        events = Caller("service", "events.amazonaws.com", cloud.config.account)
+        self._roles = Roles(cloud, events, "events")
 
     async def event(self, fact: Fact) -> Outcome:
         """A fact for a rule or a schedule goes to its target; one for a bus is published on it."""
@@ -130,7 +133,7 @@ class Targets:
             account,
             context={"aws:SourceArn": fact.source, "aws:SourceAccount": account},
         )
-        return await assume(self._cloud, role, service) if role else service
+        return await self._roles.caller(role, service) if role else service
 
     def _failed(self, fact: Fact, error: AwsError) -> Outcome:
         target = fact.attributes["target"]
@@ -195,15 +198,6 @@ def _dead(fact: Fact, error: AwsError, exhausted: str) -> dict[str, str]:
         "ERROR_CODE": error.code,
         "IS_PAYLOAD_TRUNCATED": "false",
     }
-
-
-async def assume(cloud: Cloud, role_arn: str, service: Caller) -> Caller:
-    """The role as a caller, if its trust policy lets the service assume it."""
-    params = {"RoleArn": role_arn, "RoleSessionName": "scheduler"}
-    assumed = await cloud.invoke("sts", "AssumeRole", params, service)
-    caller = cloud.caller_of(assumed["Credentials"]["AccessKeyId"])
-    assert caller is not None, "credentials just issued are known"
-    return caller
 
 
 def _name(arn: str) -> str:
