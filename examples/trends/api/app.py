@@ -1,7 +1,7 @@
 """api: what is on top, now or at any moment; how often a tag was mentioned; the page.
 
 GET /top?window=1m|5m|1h&at=SECONDS&by=score|count     without `at`: as of the latest post
-GET /tags/{tag}?from=SECONDS&to=SECONDS                per 10 s, or per minute over half an hour
+GET /tags/{tag}?from=SECONDS&to=SECONDS                per 10 s, or per minute over an hour
 GET /, /{file}                                         the page
 """
 
@@ -23,7 +23,8 @@ from trends import Spans, Totals, top
 WINDOWS = {"1m": 60, "5m": 300, "1h": 3600}
 SHOWN = 10
 SERIES_MAX_S = 86400
-FINE_S = 1800
+FINE_S = 3600
+SHOWN_S = 1800
 DYNAMODB = boto3.client("dynamodb")
 TABLE = os.environ["COUNTS_TABLE"]
 THREADS = ThreadPoolExecutor(PARTS)
@@ -70,7 +71,7 @@ def show_series(tag: str, query: dict[str, str]) -> dict[str, Any]:
     tag = normalize("NFC", normalize("NFC", tag).casefold())
     last = extent()[1] if "to" not in query else 0
     until = seconds(query, "to", last)
-    since = seconds(query, "from", until - FINE_S)
+    since = seconds(query, "from", until - SHOWN_S)
     if not 0 < until - since <= SERIES_MAX_S:
         raise ValueError(f"from must be before to, by at most {SERIES_MAX_S} seconds.")
     step = "10s" if until - since <= FINE_S else "1m"

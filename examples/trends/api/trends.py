@@ -3,10 +3,10 @@
 A window [from, to) on the grid of ten seconds is whole minutes and, at its ends, buckets of ten
 seconds. A tag's score compares it with its own preceding hour:
 
-    expected = window · (mentions in the hour before + 1) / (length of that hour + 600 s)
+    expected = window · (mentions in the hour before + 1) / (length of that hour + 60 s)
     score    = (mentions - expected) / √(expected + 1)
 
-That is about the number of standard deviations of a Poisson count; the 1 mention in 600 s that
+That is about the number of standard deviations of a Poisson count; the 1 mention in 60 s that
 everybody is given keeps tags that nobody knew from trending by a single post, and the hour is as
 long as there is data.
 """
@@ -19,7 +19,7 @@ from math import sqrt
 from buckets import STEPS
 
 BASE_S = 3600
-PRIOR, PRIOR_S = 1, 600
+PRIOR, PRIOR_S = 1, 60
 
 Spans = list[tuple[str, int, int]]
 

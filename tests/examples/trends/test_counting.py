@@ -146,7 +146,7 @@ def test_spans_cover_a_window_once(request: pytest.FixtureRequest, since: int, l
 def test_scores(trends: ModuleType) -> None:
     """A tag that is as usual scores 0, whatever its size; what is new scores high."""
     now = Counter(usual=300, doubled=200, new=20, single=1)
-    base = Counter(usual=4199, doubled=1399)
+    base = Counter(usual=3659, doubled=1219)
     scores = {one.tag: one for one in trends.scored(now, base, 300, 3600)}
     assert scores["usual"].score == 0 and scores["usual"].expected == 300
     assert 9 < scores["doubled"].score < 11 and scores["doubled"].expected == 100

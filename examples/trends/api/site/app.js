@@ -114,7 +114,7 @@ function toggle(tag) {
 }
 
 function showLines(series) {
-  const curves = series.map(({ tag, points }) => ({ tag, points: perMinute(points) }));
+  const curves = series.map(({ tag, step, points }) => ({ tag, points: perMinute(points, 60 / step) }));
   byId("lines").innerHTML = plot(curves);
   const key = element("ul", "", { class: "key" });
   curves.forEach(({ tag }, place) => key.append(element("li", `#${tag}`, { style: `--color: var(--tag-${place})` })));
@@ -122,9 +122,9 @@ function showLines(series) {
 }
 
 // Buckets of ten seconds become the sum of the six before each moment.
-function perMinute(points) {
-  return points.slice(6).map(([start], place) =>
-    [start, points.slice(place, place + 6).reduce((sum, [, count]) => sum + count, 0)]);
+function perMinute(points, width) {
+  return points.slice(width).map(([start], place) =>
+    [start, points.slice(place, place + width).reduce((sum, [, count]) => sum + count, 0)]);
 }
 
 function plot(curves) {
