@@ -420,6 +420,7 @@ Outputs:
   Topic: {Value: !Ref News}
   Name: {Value: !GetAtt News.TopicName}
   Orders: {Value: !GetAtt Orders.TopicArn}
+  Told: {Value: !Join ["", !Ref AWS::NotificationARNs]}
   Seen: {Value: !Ref Seen}
 """
 
@@ -447,7 +448,7 @@ def test_topics_in_templates(server: Server, sns: Any, name: str) -> None:
     stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     assert stack["NotificationARNs"] == [telling]
     topic = found["Topic"]
-    assert topic == arn("sns", found["Name"])
+    assert (topic, found["Told"]) == (arn("sns", found["Name"]), telling)
     assert found["Orders"].endswith(".fifo")
     kind = {"kind": {"DataType": "String", "StringValue": "quick"}}
     sns.publish(TopicArn=topic, Message="1", MessageAttributes=kind)

@@ -14,7 +14,7 @@ from cloudlet.call import Caller, Cloud
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Streamed
 from cloudlet.template import document as documents
-from cloudlet.template import lookups, macros, parameters, rules, sam
+from cloudlet.template import lookups, macros, parameters, rules, sam, stacks
 from cloudlet.template.document import Document
 from cloudlet.template.intrinsics import Scope
 from cloudlet.template.parameters import Value
@@ -71,7 +71,7 @@ def _translated(source: Source, prepared: Prepared, scope: Scope) -> Prepared:
 def pseudo(cloud: Cloud, stack: Stack) -> dict[str, Any]:
     return {
         "AWS::AccountId": cloud.config.account,
-        "AWS::NotificationARNs": [],
+        "AWS::NotificationARNs": stacks.details(cloud.database.view(), stack).topics,
         "AWS::Partition": "aws",
         "AWS::Region": cloud.config.region,
         "AWS::StackId": stack.id,
