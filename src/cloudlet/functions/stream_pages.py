@@ -23,7 +23,7 @@ from cloudlet.functions.sources import StreamRecord, StreamSource
 from cloudlet.store.database import View
 
 _KEPT = 4
-_READ = 100  # records at a time, at least
+_READ, _READ_MAX = 100, 10_000  # records at a time
 
 Former = dict[int, list[Progress]]  # lanes of other factors: what is done, too
 
@@ -36,7 +36,7 @@ class Pages:
         self.shard = shard
         self._place = running.mapping.stream_arn, shard
         self._factor = config["ParallelizationFactor"]
-        self._limit = max(_READ, config["BatchSize"])
+        self._limit = min(_READ_MAX, max(_READ, config["BatchSize"] * self._factor))
         self._former = {
             factor: {row.lane: order(row.after) for row in rows} for factor, rows in former.items()
         }
