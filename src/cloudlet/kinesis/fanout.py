@@ -91,7 +91,7 @@ class Subscription:
 
     async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
         call, is_quiet = self._call, True
-        while call.now_ms < self.made_ms + _LIFE_MS and not self._is_over:
+        while (left_ms := self.made_ms + _LIFE_MS - call.now_ms) > 0 and not self._is_over:
             self.news.clear()
             event = self._next()
             if event["Records"] or "ChildShards" in event or is_quiet:
@@ -103,7 +103,7 @@ class Subscription:
             if event["Records"]:
                 continue
             try:
-                async with asyncio.timeout(_QUIET_S):
+                async with asyncio.timeout(min(_QUIET_S, left_ms / 1000)):
                     await self.news.wait()
             except TimeoutError:
                 is_quiet = True

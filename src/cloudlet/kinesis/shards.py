@@ -121,7 +121,7 @@ def split_shard(call: Call, tx: Transaction) -> None:
             f"NewStartingHashKey {start} used in SplitShard() on shard {params['ShardToSplit']} in"
             f" stream {stream['name']} under account {call.config.account} is not both greater"
             f" than one plus the shard's StartingHashKey {first} and less than the shard's"
-            f" EndingHashKey {last - 1}."
+            f" EndingHashKey {last}."
         )
     check_limit(call, tx, 1)
     _split(tx, stream, shard, start, call.now_ms)

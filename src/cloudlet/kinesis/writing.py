@@ -14,6 +14,7 @@ from cloudlet.kinesis.sequences import HASH_KEYS, hash_key, parsed, sequence, sh
 from cloudlet.store.database import Row, Transaction
 
 _CALL_BYTES_MAX = 10 << 20
+_KEY_MAX = 256  # characters
 
 
 def put_record(call: Call, tx: Transaction) -> Output:
@@ -69,8 +70,10 @@ def _entry(stream: Row, given: dict[str, Any], path: str) -> Entry:
     size_max = stream["record_kib_max"] << 10
     if len(data) + len(key.encode()) > size_max:
         raise _violated(f"{path}data", f"have length less than or equal to {size_max}")
+    if len(key) > _KEY_MAX:
+        raise _violated(f"{path}partitionKey", f"have length less than or equal to {_KEY_MAX}")
     explicit = given.get("ExplicitHashKey")
-    if explicit and int(explicit) >= HASH_KEYS:
+    if explicit and not (explicit.isdecimal() and int(explicit) < HASH_KEYS):
         raise invalid(
             "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]."
             f" Specified value was {explicit}"
