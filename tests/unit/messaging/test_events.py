@@ -327,15 +327,12 @@ def test_lists_have_pages(bench: Bench) -> None:
     assert [rule["Name"] for rule in rest["Rules"]] == ["c"] and "NextToken" not in rest
 
 
-def test_facts_of_an_older_cloudlet_are_delivered(bench: Bench) -> None:
-    for principal in ("events.amazonaws.com", "scheduler.amazonaws.com"):
-        attributes = {"target": FUNCTION, "principal": principal, "role": None, "retry": {}}
-        rule = "arn:aws:events:us-east-1:000000000000:rule/orders"
-        bench.database.write_now(
-            lambda tx, attributes=attributes: outbox.put(  # type: ignore[misc]
-                tx, rule, b'{"n":1}', source=rule, now_ms=0, attributes=attributes
-            )
-        )
-    for fact in bench.facts():
-        assert asyncio.run(Targets(bench.cloud).event(fact)) is DONE
-    assert [params["Payload"] for _, _, params in bench.invoked] == [b'{"n":1}'] * 2
+@pytest.mark.parametrize("principal", ["events.amazonaws.com", "scheduler.amazonaws.com"])
+def test_facts_of_an_older_cloudlet_are_delivered(bench: Bench, principal: str) -> None:
+    told: dict[str, Any] = {"target": FUNCTION, "principal": principal, "role": None, "retry": {}}
+    rule = "arn:aws:events:us-east-1:000000000000:rule/orders"
+    bench.database.write_now(
+        lambda tx: outbox.put(tx, rule, b'{"n":1}', source=rule, now_ms=0, attributes=told)
+    )
+    assert asyncio.run(Targets(bench.cloud).event(bench.facts()[0])) is DONE
+    assert [params["Payload"] for _, _, params in bench.invoked] == [b'{"n":1}']
