@@ -10,11 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 WIDTHS = {"web": 1280, "tablet": 768, "phone": 360}
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
-PIXELS_MAX = 40_000_000  # 160 MB as RGBA
+PIXELS_MAX = 40_000_000  # 160 MB as RGBA; the hungriest decoder (WebP) peaks at 0.7 GB
 WEBP_SIDE_MAX = 16383
 QUALITY = 80
 ORIENTATION = 0x0112
@@ -59,7 +59,7 @@ def render(content: bytes) -> Picture:
             return _rendered(original)
     except (Refused, MemoryError):
         raise
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise Refused("not a JPEG, PNG, WebP or GIF picture") from None
     except Exception as error:  # decoders fail in many ways on broken files
         raise Refused(f"a broken file: {error}") from error
@@ -90,7 +90,7 @@ def _fitting(width: int, height: int, width_max: int) -> tuple[int, int]:
 
 def _upright(original: Image.Image, orientation: int, size: tuple[int, int]) -> Image.Image:
     lying = size if orientation < 5 or orientation not in UPRIGHT else size[::-1]
-    original.draft(None, lying)  # type: ignore[arg-type]  # JPEG decodes at a fraction of its size
+    original.draft(None, lying)  # JPEG decodes at a fraction of its size
     picture = _smooth(original)
     if picture.size != lying:
         picture = picture.resize(lying, Image.Resampling.LANCZOS, reducing_gap=3)
