@@ -11,12 +11,21 @@ import orjson
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
-from cloudlet.messaging.rules import bus_name, check_bus, invalid, missing, page, tags_text
+from cloudlet.messaging.rules import (
+    bus_name,
+    check_bus,
+    check_quota,
+    invalid,
+    missing,
+    page,
+    tags_text,
+)
 from cloudlet.store.database import Row, Transaction, View
 
 _NAME = re.compile(r"[.\-_A-Za-z0-9]{1,256}")
 _ABSENT = ("EventSourceName", "KmsKeyIdentifier", "DeadLetterConfig", "LogConfig")
 _POLICY_BYTES_MAX = 10_240
+_BUSES_MAX = 100
 Document = dict[str, Any]
 
 
@@ -27,6 +36,7 @@ def create_event_bus(call: Call, tx: Transaction) -> Output:
         raise invalid("Parameter Name is not valid.")
     if name == "default" or tx.value("SELECT 1 FROM event_buses WHERE name = ?", (name,)):
         raise AwsError("ResourceAlreadyExistsException", f"Event bus {name} already exists.", 400)
+    check_quota(tx.value("SELECT count(*) FROM event_buses WHERE name <> 'default'"), _BUSES_MAX)
     description = call.params.get("Description") or ""
     tags = tags_text(call.params.get("Tags") or [])
     tx.run(

@@ -19,6 +19,7 @@ from cloudlet.store.database import Transaction, View
 TOPIC = "schedules"
 _NAME = re.compile(r"[.\-_A-Za-z0-9]{1,64}")
 _TARGETS_MAX = 5
+_RULES_MAX = 300  # of a bus
 _TARGET_SERVICES = (
     *("lambda", "sqs", "events", "sns", "kinesis", "logs", "api-destination", "execute-api"),
 )
@@ -82,6 +83,8 @@ def put_rule(call: Call, tx: Transaction) -> Output:
             raise invalid("Parameter ScheduleExpression is not valid.") from None
     if pattern:
         check_pattern(pattern)
+    others = tx.value("SELECT count(*) FROM event_rules WHERE bus = ? AND name <> ?", (bus, name))
+    check_quota(others, _RULES_MAX)
     state = call.params.get("State") or "ENABLED"
     document: Document = {
         "Name": name,
@@ -95,6 +98,13 @@ def put_rule(call: Call, tx: Transaction) -> Output:
     }
     _save(call, tx, document, tags_text(call.params.get("Tags")))
     return {"RuleArn": document["Arn"]}
+
+
+def check_quota(others: int, most: int) -> None:
+    """Whether there is room for one more."""
+    if others >= most:
+        text = f"The requested resource exceeds the maximum number allowed: {most}."
+        raise AwsError("LimitExceededException", text, 400)
 
 
 def describe_rule(call: Call, view: View) -> Output:
@@ -145,12 +155,7 @@ def put_targets(call: Call, tx: Transaction) -> Output:
     for target in targets:
         _check_target(target)
     known = {t["Id"] for t in targets_of(tx, bus, name)}
-    if len(known | {t["Id"] for t in targets}) > _TARGETS_MAX:
-        raise AwsError(
-            "LimitExceededException",
-            f"The requested resource exceeds the maximum number allowed: {_TARGETS_MAX}.",
-            400,
-        )
+    check_quota(len(known | {t["Id"] for t in targets}) - 1, _TARGETS_MAX)
     tx.run_many(
         "INSERT OR REPLACE INTO event_targets (bus, rule, id, document) VALUES (?, ?, ?, ?)",
         [(bus, name, target["Id"], _text(target)) for target in targets],

@@ -336,3 +336,17 @@ def test_facts_of_an_older_cloudlet_are_delivered(bench: Bench, principal: str) 
     )
     assert asyncio.run(Targets(bench.cloud).event(bench.facts()[0])) is DONE
     assert [params["Payload"] for _, _, params in bench.invoked] == [b'{"n":1}']
+
+
+def test_quotas(bench: Bench) -> None:
+    for n in range(100):
+        bench.call(buses.create_event_bus, Name=f"b{n}")
+    with pytest.raises(AwsError) as full:
+        bench.call(buses.create_event_bus, Name="more")
+    assert full.value.code == "LimitExceededException"
+    for n in range(300):
+        bench.call(rules.put_rule, Name=f"r{n}", EventPattern='{"a": [1]}')
+    bench.call(rules.put_rule, Name="r0", EventPattern='{"a": [2]}')
+    with pytest.raises(AwsError) as many:
+        bench.call(rules.put_rule, Name="more", EventPattern='{"a": [1]}')
+    assert many.value.code == "LimitExceededException"
