@@ -153,17 +153,18 @@ class Lane:
     # handing on
 
     async def _process(self, batch: Batch) -> None:
-        window = self._window(batch.items[0])
+        known = self._progress.window
         old = batch.older_than(self._now_ms() - _age_max_s(self._running.mapping) * 1000)
         if old:
-            return await self._discard(batch.first(old), window, (discards.AGE, None))
+            return await self._discard(batch.first(old), known, (discards.AGE, None))
         if batch.size_bytes > PAYLOAD_BYTES_MAX:  # a single record: no function takes it
-            return await self._discard(batch, window, (discards.RETRIES, None))
+            return await self._discard(batch, known, (discards.RETRIES, None))
         age_ms = self._now_ms() - batch.items[-1].created_ms
         dimensions = (("FunctionName", names.parse(self._running.mapping.function_arn).name),)
         self._running.cloud.meter.add(
             "AWS/Lambda", "IteratorAge", dimensions, float(age_ms), "Milliseconds"
         )
+        window = self._window(batch.items[0])
         answer = await self._ask(batch.payload(self._beside(window, False)), len(batch.items))
         if answer is not None:
             await self._judge(batch, window, answer)
