@@ -158,7 +158,7 @@ class QueueReader:
                 taken = await self._taken(part)
                 await self._delete(taken)
                 if len(taken) < len(part) and self._url.endswith(".fifo"):
-                    break  # what comes later in its group must not overtake it
+                    break  # mappings-002: what comes later in its group must not overtake it
         except AwsError as error:
             _log.error("mapping %s leaves a batch in its queue: %s", self._mapping.uuid, error)
         except Exception:

@@ -292,3 +292,28 @@ def test_groups_stay_in_order_over_failures(
     assert [body for body in bodies if body[0] == "a"] == ["a1", "a1", "a2", "a3"]
     assert [body for body in bodies if body[0] == "b"] == ["b1", "b2"]
     assert bodies.index("b2") < bodies.index("a2")
+
+
+def test_a_batch_in_parts_keeps_its_groups_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """mappings-002: what does not fit with what failed waits for it."""
+    monkeypatch.setattr(queue_reader, "PAYLOAD_BYTES_MAX", 9000)
+    gate = asyncio.Event()
+    failures = [Answer(b"{}", is_error=True)]
+
+    async def respond(event: dict[str, Any], trace_id: str) -> Any:
+        await gate.wait()
+        return failures.pop() if len(event["Records"]) > 1 and failures else None
+
+    async def scene(bed: Bed) -> None:
+        for number in range(9):
+            own = {"MessageGroupId": "a", "MessageDeduplicationId": str(number)}
+            await bed.send(str(number) * 2000, queue="jobs.fifo", **own)
+        gate.set()
+        await until(lambda: not bed.left())
+
+    queue = {"FifoQueue": "true", "VisibilityTimeout": "2"}
+    bed = play(tmp_path, monkeypatch, respond, scene, queue=queue, BatchSize=10)
+    firsts = ["".join(body[0] for body in batch) for batch in bed.seen]
+    assert "".join(firsts) == "0" + "123" + "123" + "456" + "78"
