@@ -45,9 +45,9 @@ def spans(since: int, until: int) -> Spans:
     """(step, from, to) of the fewest rows that make the window."""
     minute = STEPS["1m"]
     first, last = -(-since // minute) * minute, until // minute * minute
-    if first >= last:
-        return [("10s", since, until)]
     found = [("10s", since, first), ("1m", first, last), ("10s", last, until)]
+    if first >= last:
+        found = [("10s", since, until)]
     return [span for span in found if span[1] < span[2]]
 
 

@@ -136,6 +136,7 @@ def test_what_is_no_post(count: ModuleType, record: bytes) -> None:
 @given(st.integers(0, 800), st.integers(1, 800))
 def test_spans_cover_a_window_once(request: pytest.FixtureRequest, since: int, length: int) -> None:
     trends = request.getfixturevalue("trends")
+    assert trends.spans(since * 10, since * 10) == []
     found = trends.spans(since * 10, (since + length) * 10)
     assert found[0][1] == since * 10 and found[-1][2] == (since + length) * 10
     assert all(left[2] == right[1] for left, right in pairwise(found))

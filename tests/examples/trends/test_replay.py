@@ -148,7 +148,7 @@ def test_the_page(deploy: Deploy, reach: Reach, open_page: OpenPage, tmp_path: P
     """`--basetemp` keeps the pictures; the README's is busy.png."""
     server = deploy("trends")
     page = open_page(server.url, viewport={"width": 1280, "height": 860})
-    expect(page.locator("#empty")).to_contain_text("generate.py")
+    expect(page.get_by_text("generate.py")).to_be_visible()
     page.screenshot(path=tmp_path / "empty.png")
     generate = reach(server)
     crowd = generate.Crowd(9, generate.milliseconds("2026-05-04T18:00:00Z"), 4)

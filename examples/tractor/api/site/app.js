@@ -164,7 +164,7 @@ function grouped(windows) {
 
 function niceStep(rough) {
   const power = 10 ** Math.floor(Math.log10(rough));
-  return [1, 2, 5, 10].find(factor => factor * power >= rough) * power;
+  return [1, 2, 5, 10].find(factor => factor * power >= rough * 0.7) * power;
 }
 
 function element(name, text = "", attributes = {}) {

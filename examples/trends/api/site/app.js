@@ -156,7 +156,7 @@ function plot(curves) {
 
 function niceStep(rough) {
   const power = 10 ** Math.max(0, Math.floor(Math.log10(rough)));
-  return [1, 2, 5, 10].find(factor => factor * power >= rough) * power;
+  return [1, 2, 5, 10].find(factor => factor * power >= rough * 0.7) * power;
 }
 
 function element(name, text = "", attributes = {}) {
