@@ -21,18 +21,12 @@ from cloudlet.gateway.rest.http_backend import address
 from cloudlet.gateway.rest.mapping import Mapped
 from cloudlet.gateway.rest.passage import Passage
 from cloudlet.policy.roles import Roles
-from cloudlet.wire import form_codec
+from cloudlet.wire import form_codec, sqs_query
 from cloudlet.wire.outbound import ANSWER_MAX_BYTES
 from cloudlet.wire.protocol import Protocol, protocol
 
 _URI = re.compile(r"arn:aws[\w-]*:apigateway:[\w-]*:(?:[\w-]+\.)?([\w-]+):(path|action)/(.*)", re.S)
 _SERVICES = {"states": "stepfunctions", "monitoring": "cloudwatch", "email": "ses"}
-# of SQS's older protocol: what the members of today's model were called
-_SQS_MAPS = re.compile(
-    r"(MessageAttribute|MessageSystemAttribute|Attribute)s?\.(\d+)\.(Name|Value)"
-)
-_SQS_LISTS = re.compile(r"(AttributeName|MessageAttributeName|MessageSystemAttributeName)\.(?=\d)")
-_SQS_ENTRIES = re.compile(r"\w+BatchRequestEntry\.(?=\d)")
 
 
 class AwsBackend:
@@ -89,7 +83,7 @@ class AwsBackend:
         request = _request(passage, mapped, spoken, (found.group(2), found.group(3)))
         try:
             if name == "sqs" and "x-amz-target" not in request.headers:
-                return await self._query(spoken, request, caller)
+                spoken = protocol(name, "query")
             if spoken.model.protocol == "query":
                 return await self._query(spoken, request, caller)
             parsed = await spoken.parse(request)
@@ -142,24 +136,12 @@ def _form(
         message = f"The action {action} is not valid for this web service."
         raise AwsError("InvalidAction", message, 400)
     operation = spoken.model.operation(action)
-    if spoken.model.name == "sqs":
-        fields = [(_sqs_name(name), value) for name, value in fields]
     shape = operation.input_shape
     params = form_codec.parse(fields, shape) if shape else {}
-    if (
-        spoken.model.name == "sqs"
-        and path.count("/") >= 2
-        and shape
-        and "QueueUrl" in shape.members
-    ):
-        params.setdefault("QueueUrl", f"http://sqs.localhost{unquote(path)}")
+    if shape and spoken.model.name == "sqs":
+        sqs_query.complete(params, shape, unquote(path))
     output = operation.output_shape
     return sorted(output.members) if output else [], params
-
-
-def _sqs_name(name: str) -> str:
-    name = _SQS_MAPS.sub(lambda m: f"{m[1]}s.{m[2]}.{m[3].lower().replace('name', 'key')}", name)
-    return _SQS_ENTRIES.sub("Entries.", _SQS_LISTS.sub(r"\1s.", name))
 
 
 def _request(
