@@ -12,6 +12,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.
 import logging
 import os
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
@@ -24,6 +25,7 @@ from botocore.exceptions import ClientError
 
 Row = dict[str, Any]
 log = logging.getLogger(__name__)
+WRITERS = 8
 STATUSES = ("placed", "cancelled")
 
 
@@ -122,8 +124,12 @@ def key_of(day: str, rows: list[Row]) -> str:
 
 
 def store(partitions: dict[str, list[Row]]) -> None:
-    for day, rows in partitions.items():
+    def write(day: str) -> None:
+        rows = partitions[day]
         lake.write(key_of(day, rows), lake.table_of("raw", rows))
+
+    with ThreadPoolExecutor(WRITERS) as writers:
+        list(writers.map(write, partitions))
 
 
 @cache
