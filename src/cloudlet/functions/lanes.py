@@ -50,6 +50,8 @@ class Lane:
             try:
                 await self._step()
             except Exception:
+                if self._running.stopping.is_set():
+                    return
                 uuid, shard = self._running.mapping.uuid, self._pages.shard
                 _log.exception("mapping %s stumbled on shard %s", uuid, shard)
                 self.cursor, self._buffer = self.progress.after, []
