@@ -171,8 +171,9 @@ def images() -> Any:
 
 @cache
 def s3() -> Any:
-    """Version 4 signatures, by the bucket's own regional name."""
-    return boto3.client("s3", config=Config(signature_version="s3v4"))
+    """URLs by the bucket's regional name: the global one redirects, which uploads don't survive."""
+    settings = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
+    return boto3.client("s3", config=settings)
 
 
 ROUTES: dict[str, Callable[[dict[str, Any]], Answer]] = {

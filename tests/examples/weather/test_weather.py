@@ -275,7 +275,9 @@ def test_the_site_is_in_its_bucket_until_the_stack_goes(server: Server) -> None:
         assert page(f"/{file.name}").data == file.read_bytes()
     assert page("/").headers["Content-Type"] == "text/html; charset=utf-8"
     assert page("/charts.js").headers["Content-Type"] == "text/javascript; charset=utf-8"
-    assert page("/config.json").json()["api"].endswith(f"{outputs(server)['ApiId']}/prod")
+    api = f"{server.endpoint}/_aws/execute-api/{outputs(server)['ApiId']}/prod"
+    assert page("/config.json").json() == {"api": api}
+    assert host.endswith(f".s3-website-us-east-1.localhost:{server.aws_port}")
 
     functions = server.client("lambda").list_functions()["Functions"]
     publish = next(each["FunctionName"] for each in functions if "Publish" in each["FunctionName"])
