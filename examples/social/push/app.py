@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 
 CLAIM_S = 2 * 86400  # a stream keeps its records for one
 LETTERS_MAX = 120
-GONE = ("EndpointDisabled", "EndpointDisabledException", "NotFound", "NotFoundException")
+GONE = ("(EndpointDisabled", "(NotFound", "No endpoint found")  # in SNS's errors
 
 log = logging.getLogger()
 table = boto3.resource("dynamodb").Table(os.environ["TABLE"])
@@ -59,8 +59,8 @@ def tell(user: str, post: dict[str, Any]) -> None:
                 MessageStructure="json",
                 Message=json.dumps(message(post)),
             )
-        except ClientError as error:
-            if error.response["Error"]["Code"] in GONE:
+        except Exception as error:
+            if isinstance(error, ClientError) and any(word in str(error) for word in GONE):
                 forget(device)
                 continue
             table.delete_item(Key=claim)
