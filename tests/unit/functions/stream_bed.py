@@ -47,18 +47,21 @@ class Memory:
     def __init__(self, arn: str = STREAM) -> None:
         self.arn = arn
         self.records: dict[str, list[Record]] = {"s1": []}
+        self._staged: dict[str, list[Record]] = {}
         self.known = [Shard("s1")]
         self.reads = 0
 
     def add(
         self, tx: Transaction, now_ms: int, value: Any, shard: str = "s1", key: Any = None
     ) -> None:
-        records = self.records.setdefault(shard, [])
+        records = self._staged.setdefault(shard, [])
         number = f"{len(records) + 1:06d}"
         document = {"eventID": number, "value": value, "dynamodb": {"SequenceNumber": number}}
         if ":kinesis:" in self.arn:
             document["kinesis"] = {"sequenceNumber": number, "data": value}
         records.append(Record(number, json.dumps(key or value), document, now_ms))
+        # all of a transaction's records are there at once
+        tx.after_commit(lambda: self.records.update({shard: list(records)}))
         tx.touch(f"stream:{self.arn}")
 
     def end(self, tx: Transaction, shard: str, *children: str) -> None:
