@@ -261,7 +261,7 @@ def test_what_is_observed_now_comes_through_the_proxy(loaded: Server, service: S
     day = item(loaded, "seattle", "day#2031-07-01")
     assert (day["temp_min"], day["temp_max"]) == ("21.7", "24")
     eventually(lambda: days(loaded, "seattle") == 1827)  # `climate` has heard of it
-    eventually(lambda: outcome(loaded) == "ok")
+    assert item(loaded, "stations", "seattle")["ingested"]["outcome"] == {"S": "ok"}
 
 
 def test_the_site_is_in_its_bucket_until_the_stack_goes(server: Server) -> None:
