@@ -1,12 +1,14 @@
 """What FIFO queues have on top of SQS's others: groups in order, and nothing twice.
 
-A message group stands still while one of its messages is out. What was sent under a deduplication
+A message waits while an earlier one of its group is out. What was sent under a deduplication
 id is remembered for five minutes, deleted or not: sending it again answers as the first time.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-understanding-logic.html
 """
 
 import hashlib
+import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from cloudlet.errors import AwsError
@@ -16,10 +18,26 @@ from cloudlet.store.database import Row, Transaction
 Entry = dict[str, Any]
 _MEMORY_MS = 300_000
 _ID = re.compile(r"[!-~]{1,128}")
-# true of a message whose group waits for one that is out: queues without groups know none
+_FIRST_NUMBER = 18_849_496_460_467_696_128
+_TAKEN = "FROM queue_messages AS out WHERE out.queue = :queue AND out.taken_ms IS NOT NULL"
+# true of a message whose group has an earlier one out: queues without groups know none
 BLOCKED = (
-    "(group_id IS NOT NULL AND group_id IN (SELECT group_id FROM queue_messages WHERE"
-    " queue = :queue AND group_id IS NOT NULL AND visible_ms > :now AND receives > 0))"
+    f"(group_id IS NOT NULL AND group_id IN (SELECT out.group_id {_TAKEN}"
+    " AND out.group_id IS NOT NULL AND out.visible_ms > :now) AND (taken_ms IS NULL OR EXISTS ("
+    f"SELECT 1 {_TAKEN} AND out.group_id = queue_messages.group_id AND out.visible_ms > :now"
+    " AND out.id < queue_messages.id)))"
+)
+# the next group that nobody had yet; then those that came back, the longest untouched first
+_NEW_GROUP = (
+    "SELECT group_id, id FROM queue_messages WHERE queue = :queue AND id > :after"
+    " AND +visible_ms <= :now AND group_id NOT IN (SELECT value FROM json_each(:seen))"
+    f" AND group_id NOT IN (SELECT out.group_id {_TAKEN} AND out.group_id IS NOT NULL)"
+    " ORDER BY id LIMIT 1"
+)
+_OLD_GROUPS = (
+    "SELECT group_id FROM queue_messages WHERE queue = :queue AND group_id IS NOT NULL"
+    f" AND taken_ms IS NOT NULL AND visible_ms <= :now AND NOT {BLOCKED}"
+    " GROUP BY group_id ORDER BY max(taken_ms), min(id) LIMIT :n"
 )
 
 
@@ -93,7 +111,12 @@ def remember(tx: Transaction, queue: Queue, told: dict[str, str], sent: Entry, n
     tx.run(
         "INSERT INTO queue_deduplications (queue, scope, id, message, message_id, sent_ms)"
         " VALUES (?, ?, ?, ?, ?, ?)",
-        (*_key(queue, told), int(sent["SequenceNumber"]), sent["MessageId"], now_ms),
+        (
+            *_key(queue, told),
+            int(sent["SequenceNumber"]) - _FIRST_NUMBER,
+            sent["MessageId"],
+            now_ms,
+        ),
     )
 
 
@@ -104,23 +127,39 @@ def _key(queue: Queue, told: dict[str, str]) -> tuple[str, str, str]:
 
 
 def visible(tx: Transaction, queue: str, now_ms: int, limit: int) -> list[Row]:
-    """What a receive takes: in the order of sending, but for groups that stand still."""
-    return tx.all(
-        "SELECT * FROM queue_messages WHERE queue = :queue AND +visible_ms <= :now"
-        f" AND NOT {BLOCKED} ORDER BY id LIMIT :n",
-        {"queue": queue, "now": now_ms, "n": limit},
-    )
+    """What a receive takes: as much of a group as there is, then of the next one."""
+    given = {"queue": queue, "now": now_ms, "n": limit}
+    rows: list[Row] = []
+    for group in _groups(tx, given):
+        rows += tx.all(
+            "SELECT * FROM queue_messages WHERE queue = :queue AND group_id = :group"
+            f" AND +visible_ms <= :now AND NOT {BLOCKED} ORDER BY id LIMIT :n",
+            {**given, "group": group, "n": limit - len(rows)},
+        )
+        if len(rows) == limit:
+            break
+    return rows
+
+
+def _groups(tx: Transaction, given: dict[str, Any]) -> Iterator[str]:
+    seen: list[str] = []
+    after = 0
+    while found := tx.one(_NEW_GROUP, {**given, "after": after, "seen": json.dumps(seen)}):
+        seen.append(found["group_id"])
+        after = found["id"]
+        yield found["group_id"]
+    yield from (row["group_id"] for row in tx.all(_OLD_GROUPS, given))
 
 
 def visible_ms(tx: Transaction, queue: Queue, group: str, wanted_ms: int) -> int:
     """When a new message is shown: not before an earlier one, whose delay may have been longer."""
-    last_ms = tx.value(
-        "SELECT max(visible_ms) FROM queue_messages WHERE queue = ? AND group_id = ?"
-        " AND receives = 0",
+    last = tx.one(
+        "SELECT visible_ms, taken_ms FROM queue_messages WHERE queue = ? AND group_id = ?"
+        " ORDER BY id DESC LIMIT 1",
         (queue.name, group),
     )
-    return max(wanted_ms, last_ms or 0)
+    return wanted_ms if last is None or last["taken_ms"] else max(wanted_ms, last["visible_ms"])
 
 
 def sequence_number(row_id: int) -> str:
-    return f"{row_id:020d}"
+    return str(_FIRST_NUMBER + row_id)

@@ -347,8 +347,8 @@ def _bury(call: Call, tx: Transaction, queue: Queue) -> None:
     for row in rows:
         system = {"DeadLetterQueueSourceArn": source, **orjson.loads(row["system"])}
         tx.run(
-            "UPDATE queue_messages SET queue = ?, visible_ms = ?, receipt = NULL, system = ?"
-            " WHERE id = ?",
+            "UPDATE queue_messages SET queue = ?, visible_ms = ?, receipt = NULL, taken_ms = NULL,"
+            " system = ? WHERE id = ?",
             (grave.name, call.now_ms, orjson.dumps(system).decode(), row["id"]),
         )
     if rows:

@@ -30,8 +30,11 @@ CREATE INDEX IF NOT EXISTS queue_messages_tenant ON queue_messages (queue, tenan
 CREATE INDEX IF NOT EXISTS queue_messages_loud ON queue_messages (queue, tenant, visible_ms)
     WHERE tenant IS NOT NULL AND receives > 0;
 ALTER TABLE queue_messages ADD COLUMN taken_ms INTEGER; -- last time
-CREATE INDEX IF NOT EXISTS queue_messages_group ON queue_messages (queue, group_id, visible_ms)
+DROP INDEX IF EXISTS queue_messages_group;
+CREATE INDEX IF NOT EXISTS queue_messages_line ON queue_messages (queue, group_id) -- by id, again
     WHERE group_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS queue_messages_out ON queue_messages (queue, group_id, visible_ms)
+    WHERE group_id IS NOT NULL AND taken_ms IS NOT NULL;
 CREATE INDEX IF NOT EXISTS queue_messages_order ON queue_messages (queue); -- by id, that is
 CREATE INDEX IF NOT EXISTS queue_messages_received ON queue_messages (queue, receives)
     WHERE receives > 0;

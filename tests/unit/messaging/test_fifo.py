@@ -112,7 +112,25 @@ def test_a_group_waits_for_what_is_out(bench: Bench) -> None:
     bench.call(messages.delete_message, QueueUrl=url, ReceiptHandle=first["ReceiptHandle"])
     assert bodies(bench, url) == ["a2", "a3"]
     bench.clock.advance(31)
-    assert bodies(bench, url) == ["a2", "b1", "a3"]
+    assert bodies(bench, url) == ["a2", "a3", "b1"]
+
+
+def test_groups_take_turns(bench: Bench) -> None:
+    """messaging-004: whole groups, the longest untouched first; later ones out stop nobody."""
+    url = fifo(bench, ContentBasedDeduplication="true")
+    for body in ("a1", "b1", "b2", "c1", "a2", "a3"):
+        send(bench, url, body, body[0])
+    a1, a2 = receive(bench, url, MaxNumberOfMessages=2)
+    assert (a1["Body"], a2["Body"]) == ("a1", "a2")
+    change = {"QueueUrl": url, "ReceiptHandle": a1["ReceiptHandle"], "VisibilityTimeout": 0}
+    bench.call(messages.change_message_visibility, **change)
+    assert bodies(bench, url, VisibilityTimeout=0) == ["b1", "b2", "c1", "a1"]
+    bench.clock.advance(1)
+    assert [m["Body"] for m in receive(bench, url, VisibilityTimeout=0)] == ["a1"]
+    assert bodies(bench, url, VisibilityTimeout=0) == ["b1", "b2", "c1", "a1"]
+    bench.call(messages.delete_message, QueueUrl=url, ReceiptHandle=a2["ReceiptHandle"])
+    bench.clock.advance(31)
+    assert bodies(bench, url) == ["a1", "a3", "b1", "b2", "c1"]
 
 
 def test_an_attempt_to_receive_can_be_repeated(bench: Bench) -> None:
