@@ -6,7 +6,6 @@ import json
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -221,12 +220,11 @@ def test_questions_are_checked_and_the_site_may_read_the_answers(loaded: Server)
 
 
 def turn(server: Server) -> None:
-    """The schedule's next turn comes now."""
+    """The schedule's next turn comes now: a rate begins at once."""
     scheduler = server.client("scheduler")
     known = scheduler.get_schedule(Name=outputs(server)["Schedule"])
-    moment = datetime.now(UTC) + timedelta(seconds=1)
     kept = {name: known[name] for name in ("Name", "FlexibleTimeWindow", "Target")}
-    scheduler.update_schedule(**kept, ScheduleExpression=f"at({moment:%Y-%m-%dT%H:%M:%S})")
+    scheduler.update_schedule(**kept, ScheduleExpression="rate(1 day)")
 
 
 def outcome(server: Server) -> str:
