@@ -13,7 +13,6 @@ import logging
 import os
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -22,11 +21,11 @@ import boto3
 import lake
 from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
+from orders import NoOrder, order_of
 
 Row = dict[str, Any]
 log = logging.getLogger(__name__)
 WRITERS = 8
-STATUSES = ("placed", "cancelled")
 
 
 def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
@@ -42,80 +41,38 @@ def partitioned(records: list[dict[str, Any]]) -> tuple[dict[str, list[Row]], st
     partitions: defaultdict[str, list[Row]] = defaultdict(list)
     for record in records:
         try:
-            row, dates = change_of(record)
-        except (ArithmeticError, KeyError, TypeError, ValueError):
+            rows = rows_of(record)
+        except NoOrder:
             number = record["dynamodb"]["SequenceNumber"]
             log.exception("change %s is no order", number)
             return partitions, number
-        for day in dates:
+        for day, row in rows.items():
             partitions[day].append(row)
     return partitions, ""
 
 
-def change_of(record: dict[str, Any]) -> tuple[Row, set[str]]:
-    """The change, and the days it concerns: two when a correction moved the order to another."""
+def rows_of(record: dict[str, Any]) -> dict[str, Row]:
+    """The change, by day that it concerns: two when a correction moved the order to another."""
     change = record["dynamodb"]
-    old, new = plain(change.get("OldImage", {})), plain(change.get("NewImage", {}))
-    image = new or old
-    row = {
-        "sequence": change["SequenceNumber"].zfill(40),
-        "event": record["eventName"],
-        **order_of(image),
-    }
-    dates = {row["order_date"].isoformat()}
-    if old:
-        dates.add(date.fromisoformat(old["order_date"]).isoformat())
-    return row, dates
+    old = known(change.get("OldImage"))
+    image = order_of(plain(change["NewImage"])) if "NewImage" in change else old
+    if image is None:  # what was no order is gone
+        return {}
+    sequence = change["SequenceNumber"].zfill(40)
+    row = {"sequence": sequence, "event": record["eventName"], **image}
+    return {order["order_date"].isoformat(): row for order in (image, old) if order}
+
+
+def known(image: dict[str, Any] | None) -> Row | None:
+    """The order before the change. One that was none has never been captured."""
+    try:
+        return order_of(plain(image)) if image else None
+    except NoOrder:
+        return None
 
 
 def plain(image: dict[str, Any]) -> Row:
     return {name: TypeDeserializer().deserialize(value) for name, value in image.items()}
-
-
-def order_of(image: Row) -> Row:
-    if image["status"] not in STATUSES:
-        raise ValueError(f"status {image['status']!r}")
-    customer, store = image["customer"], image["store"]
-    return {
-        "order_id": image["order_id"],
-        "order_date": date.fromisoformat(image["order_date"]),
-        "version": whole(image["version"]),
-        "status": image["status"],
-        "ordered_at": moment(image["ordered_at"]),
-        "recorded_at": moment(image["recorded_at"]),
-        "corrected_at": moment(image["corrected_at"]) if "corrected_at" in image else None,
-        "customer": {
-            **{name: text(customer[name]) for name in ("id", "segment", "city")},
-            "since": date.fromisoformat(customer["since"]),
-        },
-        "store": {name: text(store[name]) for name in ("id", "name", "city")},
-        "lines": [line_of(line) for line in image["lines"]],
-    }
-
-
-def line_of(line: Row) -> Row:
-    numbers = ("quantity", "unit_price_cents", "discount_cents")
-    return {
-        **{name: text(line[name]) for name in ("sku", "name", "category")},
-        **{name: whole(line[name]) for name in numbers},
-    }
-
-
-def whole(value: Decimal) -> int:
-    """Money is whole cents: nothing is rounded here."""
-    if value != int(value):
-        raise ValueError(f"{value} is no whole number")
-    return int(value)
-
-
-def text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
-
-
-def moment(value: str) -> datetime:
-    return datetime.fromisoformat(value).astimezone(UTC).replace(tzinfo=None)
 
 
 def key_of(day: str, rows: list[Row]) -> str:

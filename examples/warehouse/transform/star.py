@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from lake import surrogate
+from orders import amount
 
 Row = dict[str, Any]
 LATE = timedelta(hours=24)  # from the sale to its record
@@ -80,11 +81,6 @@ def order_fact(order: Row, first: Row) -> Row:
         "is_cancelled": is_cancelled,
         "recorded_at": order["recorded_at"],
     }
-
-
-def amount(line: Row) -> int:
-    total: int = line["quantity"] * line["unit_price_cents"] - line["discount_cents"]
-    return total
 
 
 def date_key(day: date) -> int:

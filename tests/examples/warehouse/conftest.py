@@ -10,7 +10,7 @@ from tests.examples.warehouse.memory import Shop, Warehouse
 def warehouse(load: Load, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
     monkeypatch.setenv("LAKE", "lake")
     monkeypatch.setenv("STATE_TABLE", "state")
-    lake = load("warehouse/lake", "lake")
+    lake = load("warehouse/lake", "lake")  # and orders, beside it
     capture = load("warehouse/capture")
     return Warehouse(lake, capture, load("warehouse/transform"))
 

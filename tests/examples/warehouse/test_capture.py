@@ -42,6 +42,9 @@ def test_a_change_of_the_date_concerns_both_days(warehouse: Warehouse, shop: Sho
         {"lines": [line() | {"quantity": Decimal("1.5")}]},
         {"lines": [line() | {"unit_price_cents": "100"}]},
         {"lines": [line() | {"name": 7}]},
+        {"lines": [line(quantity=2, cents=10**13)]},
+        {"lines": 7},
+        {"recorded_at": "2026-03-01T10:00:00"},
         {"customer": {"id": "C-1"}},
     ],
 )
@@ -54,3 +57,12 @@ def test_what_is_no_order_stops_the_batch_behind_the_others(
     assert warehouse.capture(*records[1:]) == [records[1]["dynamodb"]["SequenceNumber"]]
     assert warehouse.capture(*records[2:]) == []
     assert [row["order_id"] for row in warehouse.rows("raw")] == ["O-1", "O-3"]
+
+
+def test_what_was_no_order_may_become_one(warehouse: Warehouse, shop: Shop) -> None:
+    shop.put({"order_id": "O-1"})
+    assert warehouse.capture(shop.put(order("O-1"))) == []
+    assert [row["order_id"] for row in warehouse.rows("raw")] == ["O-1"]
+    shop.put({"order_id": "O-2"})
+    assert warehouse.capture(shop.remove("O-2")) == []
+    assert len(warehouse.rows("raw")) == 1

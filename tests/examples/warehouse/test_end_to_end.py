@@ -157,6 +157,7 @@ def test_what_is_no_order_is_set_apart(running: Running, simulate: ModuleType) -
     assert record["requestContext"]["condition"] == "RetryAttemptsExhausted"
     assert record["DDBStreamBatchInfo"]["batchSize"] == 1
     eventually(lambda: good["order_date"] in running.get("/api/report")["pending_days"])
+    assert running.invoke("RollupFunction", {})["unreadable"] == 1
 
 
 @pytest.fixture

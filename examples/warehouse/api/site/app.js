@@ -62,7 +62,7 @@ function guide(waiting) {
 }
 
 function check(waiting) {
-  const { source, warehouse, is_equal: isEqual } = shown.check;
+  const { source, warehouse, unreadable, is_equal: isEqual } = shown.check;
   $("check").className = `note ${isEqual ? "" : waiting ? "wait" : "bad"}`;
   $("check-title").textContent = isEqual
     ? "✓ The numbers reconcile"
@@ -71,7 +71,8 @@ function check(waiting) {
     ? "At the last roll-up, Orders and the facts had the same sums."
     : "At the last roll-up, Orders had changes that the facts did not have yet.";
   const since = waiting ? ` Since then ${days(waiting)} changed: the next run brings them in.` : "";
-  $("check-text").textContent = then + since;
+  const apart = unreadable ? ` Items of Orders that are no orders: ${unreadable}; see the failures queue.` : "";
+  $("check-text").textContent = then + apart + since;
   fill($("check-rows"), [["Orders (DynamoDB)", source], ["fact_sales (S3)", warehouse]].map(row));
 }
 
