@@ -17,6 +17,11 @@ from tests.examples.conftest import Deploy, Load, OpenPage, eventually, outputs
 from tests.server import Server
 
 SETTLED = ("ready", "failed")
+MADE_OF_BYTES = """([name, bytes]) => {
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([new Uint8Array(bytes)], name, { type: "image/jpeg" }));
+  return transfer;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -145,17 +150,18 @@ def test_only_what_was_agreed_can_be_uploaded(server: Server) -> None:
 def test_a_dropped_picture_gets_its_sizes(
     server: Server, samples: ModuleType, open_page: OpenPage, tmp_path: Path
 ) -> None:
-    for file in (next(samples.pictures(seed=8)), samples.broken(8)[1]):
-        (tmp_path / file.name).write_bytes(file.content)
     page = open_page(f"{server.url}/", viewport={"width": 390, "height": 844})
-    page.set_input_files("#files", sorted(tmp_path.glob("*.jpg")))
+    dropped, chosen = next(samples.pictures(seed=8)), samples.broken(8)[1]
+    (tmp_path / chosen.name).write_bytes(chosen.content)
+    page.set_input_files("#files", tmp_path / chosen.name)
+    transfer = page.evaluate_handle(MADE_OF_BYTES, [dropped.name, list(dropped.content)])
+    page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
     cards = page.locator(".card")
     good = cards.filter(has_text="orientation 1.jpg").filter(has_text="900×1200").first
     expect(good.locator(".state")).to_have_text("Ready")
     picture = good.locator("img")
     eventually(lambda: picture.evaluate("image => image.complete && image.naturalWidth"))
-    chosen = picture.evaluate("image => image.currentSrc")
-    assert chosen.endswith(("/phone", "/tablet"))
+    assert picture.evaluate("image => image.currentSrc").endswith(("/phone", "/tablet"))
     bad = cards.filter(has_text="truncated").first
     expect(bad.locator(".state")).to_have_text("Refused")
     expect(bad.locator(".detail")).to_contain_text("a broken file")
