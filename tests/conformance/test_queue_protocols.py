@@ -147,7 +147,7 @@ def test_permissions(server: Server, name: str) -> None:
 
     def policy() -> Any:
         found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])
-        return json.loads(found["Attributes"].get("Policy", "null"))
+        return json.loads(found.get("Attributes", {}).get("Policy", "null"))
 
     (statement,) = policy()["Statement"]
     assert statement == {

@@ -53,17 +53,18 @@ def check(queue: Queue, entry: Entry) -> None:
                 400,
             )
     if queue.is_fifo:
-        _check_own(queue, entry)
+        check_ids(queue, entry)
+        if entry.get("DelaySeconds"):
+            raise _misplaced("DelaySeconds", entry)
     elif entry.get("MessageDeduplicationId"):
         raise _misplaced("MessageDeduplicationId", entry)
 
 
-def _check_own(queue: Queue, entry: Entry) -> None:
+def check_ids(queue: Queue, entry: Entry, code: str = "MissingParameter") -> None:
+    if not queue.is_fifo:
+        return
     if not entry.get("MessageGroupId"):
-        message = "The request must contain the parameter MessageGroupId."
-        raise AwsError("MissingParameter", message, 400)
-    if entry.get("DelaySeconds"):
-        raise _misplaced("DelaySeconds", entry)
+        raise AwsError(code, "The request must contain the parameter MessageGroupId.", 400)
     by_content = queue.attributes.get("ContentBasedDeduplication") == "true"
     if not entry.get("MessageDeduplicationId") and not by_content:
         raise AwsError(

@@ -19,7 +19,8 @@ from cloudlet.messaging.queues import Queue
 from cloudlet.store.database import Row, Transaction, View
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_RECEIPT = re.compile(r"(\d+)\.[0-9a-f]{32}")
+_RECEIPT = re.compile(r"((\d+)\.[0-9a-f]{16})[0-9a-f]{16}")  # the message's part, the receive's
+_ATTRIBUTE_NAME = re.compile(r"(?!(?i:aws|amazon)\.)(?!\.)(?!.*\.\.)[\w.-]{1,256}(?<!\.)")
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*")
 _ENTRY_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _BATCH_MAX_BYTES = 1_048_576
@@ -35,12 +36,18 @@ def send_message(call: Call, tx: Transaction) -> Output:
 def send_message_batch(call: Call, tx: Transaction) -> Output:
     queue = queues.of_call(call, tx)
     entries = _entries(call)
-    if sum(_size(entry) for entry in entries) > _BATCH_MAX_BYTES:
+    size = sum(_size(entry) for entry in entries)
+    if size > _BATCH_MAX_BYTES:
         raise AwsError(
             "BatchRequestTooLong",
-            f"Batch requests cannot be longer than {_BATCH_MAX_BYTES} bytes.",
+            f"Batch requests cannot be longer than {_BATCH_MAX_BYTES} bytes. You have sent {size}"
+            " bytes.",
             400,
         )
+    for (
+        entry
+    ) in entries:  # messaging-005: what FIFO queues need, the whole batch stands or falls by
+        fifo.check_ids(queue, entry, "InvalidParameterValue")
     return _batch(entries, lambda entry: _send(call, tx, queue, entry))
 
 
@@ -69,7 +76,11 @@ async def receive_message(call: Call) -> Output:
     wait_s = call.params.get("WaitTimeSeconds")
     if wait_s is None:
         wait_s = queue.number("ReceiveMessageWaitTimeSeconds")
-    _check_range("WaitTimeSeconds", wait_s, (0, 20))
+    if not 0 <= wait_s <= 20:
+        raise _invalid(
+            f"Value {wait_s} for parameter WaitTimeSeconds is invalid. Reason: Must be >= 0 and"
+            " <= 20, if provided."
+        )
     for name, limits in (("MaxNumberOfMessages", (1, 10)), ("VisibilityTimeout", (0, 43_200))):
         if call.params.get(name) is not None:
             _check_range(name, call.params[name], limits)
@@ -96,7 +107,8 @@ def insert(tx: Transaction, queue: Queue, entry: Entry, now_ms: int, message_id:
     """Puts a message into a queue; `entry` has the members of SendMessage, already checked.
     Returns the row's id."""
     delay_s = entry.get("DelaySeconds")
-    delay_s = queue.number("DelaySeconds") if delay_s is None else delay_s
+    if delay_s is None or queue.is_fifo:  # there, 0 says nothing
+        delay_s = queue.number("DelaySeconds")
     system = {
         name: value["StringValue"]
         for name, value in (entry.get("MessageSystemAttributes") or {}).items()
@@ -178,17 +190,27 @@ def _check_message(queue: Queue, entry: Entry) -> None:
     if len(attributes) > 10:
         raise _invalid("Number of message attributes exceeds the allowed maximum (10).")
     for name, attribute in attributes.items():
-        kind = attribute["DataType"].split(".")[0]
-        member = "BinaryValue" if kind == "Binary" else "StringValue"
-        if kind not in ("String", "Number", "Binary") or not attribute.get(member):
-            raise _invalid(
-                f"The message attribute '{name}' with type '{attribute['DataType']}' must use "
-                f"field '{member}' and must not be empty."
-            )
-        if kind == "Number" and not _NUMBER.fullmatch(attribute["StringValue"]):
-            raise _invalid(
-                f"Can't cast the value of message (user) attribute '{name}' to a number."
-            )
+        _check_attribute(name, attribute)
+
+
+def _check_attribute(name: str, attribute: dict[str, Any]) -> None:
+    if not _ATTRIBUTE_NAME.fullmatch(name):
+        raise _invalid(f"Message (user) attribute name '{name}' is invalid.")
+    kind = attribute["DataType"].split(".")[0]
+    if kind not in ("String", "Number", "Binary") or len(attribute["DataType"]) > 256:
+        raise _invalid(
+            f"The type of message (user) attribute '{name}' is invalid. You must use only the"
+            " following supported type prefixes: Binary, Number, String."
+        )
+    value = attribute.get("BinaryValue" if kind == "Binary" else "StringValue")
+    if not value:
+        raise _invalid(
+            f"Message (user) attribute '{name}' must contain a non-empty value of type '{kind}'."
+        )
+    if kind == "String" and _FORBIDDEN.search(value):
+        raise _invalid(f"Message (user) attribute '{name}' contains invalid characters.")
+    if kind == "Number" and not _NUMBER.fullmatch(value):
+        raise _invalid(f"Can't cast the value of message (user) attribute '{name}' to a number.")
 
 
 def _size(entry: Entry) -> int:
@@ -241,7 +263,8 @@ def _take(call: Call, tx: Transaction, name: str) -> list[Output] | None:
     rows = take(tx, name, now_ms, most)
     messages = []
     for row in rows:
-        receipt = f"{row['id']}.{call.config.new_secret(16)}"
+        known = row["receipt"] or f"{row['id']}.{call.config.new_secret(16)}"
+        receipt = known[:-16] + call.config.new_secret(8)
         tx.run(
             "UPDATE queue_messages SET receives = receives + 1, visible_ms = ?, receipt = ?,"
             " attempt = ?, taken_ms = ?, received_ms = coalesce(received_ms, ?) WHERE id = ?",
@@ -313,7 +336,7 @@ def _message(call: Call, row: Row, receipt: str, receives: int) -> Output:
 
 
 def _names(pattern: str, name: str) -> bool:
-    if pattern in ("All", ".*"):
+    if pattern in ("All", "*", ".*"):
         return True
     return name.startswith(pattern[:-2]) if pattern.endswith(".*") else name == pattern
 
@@ -355,7 +378,8 @@ def _bury(call: Call, tx: Transaction, queue: Queue) -> None:
         tx.touch(f"queue:{grave.name}")
 
 
-def _row_id(queue: Queue, handle: str) -> tuple[int, str]:
+def _receipt(handle: str) -> tuple[int, str, str]:
+    """The row, what all receipts of the message begin with, the receipt."""
     try:
         receipt = base64.b64decode(handle, validate=True).decode()
     except ValueError:
@@ -367,11 +391,11 @@ def _row_id(queue: Queue, handle: str) -> tuple[int, str]:
             f'The input receipt handle "{handle}" is not a valid receipt handle.',
             400,
         )
-    return int(match.group(1)), receipt
+    return int(match[2]), match[1], receipt
 
 
 def _delete(call: Call, tx: Transaction, queue: Queue, handle: str) -> None:
-    row_id, receipt = _row_id(queue, handle)
+    row_id, _, receipt = _receipt(handle)
     # messaging-003: a FIFO queue's message that is visible again is no longer whoever had it
     if queue.is_fifo and tx.value(
         "SELECT 1 FROM queue_messages WHERE id = ? AND queue = ? AND visible_ms <= ?",
@@ -390,28 +414,27 @@ def _delete(call: Call, tx: Transaction, queue: Queue, handle: str) -> None:
 
 
 def _change(call: Call, tx: Transaction, queue: Queue, entry: Entry) -> None:
-    row_id, receipt = _row_id(queue, entry["ReceiptHandle"])
+    row_id, known, receipt = _receipt(entry["ReceiptHandle"])
     timeout_s = entry.get("VisibilityTimeout") or 0
     _check_range("VisibilityTimeout", timeout_s, (0, 43_200))
     until_ms = call.now_ms + timeout_s * 1000
-    taken_ms = tx.value("SELECT taken_ms FROM queue_messages WHERE id = ?", (row_id,))
-    if taken_ms is not None and until_ms > taken_ms + _VISIBILITY_MAX_MS:
+    row = tx.one(
+        "SELECT taken_ms, visible_ms, receipt FROM queue_messages WHERE id = ? AND queue = ?",
+        (row_id, queue.name),
+    )
+    # messaging-006: elsewhere than in FIFO queues any receipt of a message will do, at any time
+    given, least_ms = (receipt, call.now_ms + 1) if queue.is_fifo else (known, 0)
+    if not row or not (row["receipt"] or "").startswith(given) or row["visible_ms"] < least_ms:
+        raise _invalid(
+            f"Value {entry['ReceiptHandle']} for parameter ReceiptHandle is invalid. Reason: "
+            "Message does not exist or is not available for visibility timeout change."
+        )
+    if until_ms > row["taken_ms"] + _VISIBILITY_MAX_MS:
         raise _invalid(
             f"Value {timeout_s} for parameter VisibilityTimeout is invalid. Reason: Total"
             " VisibilityTimeout for the message is beyond the limit [43200 seconds]."
         )
-    cursor = tx.run(
-        "UPDATE queue_messages SET visible_ms = ? WHERE id = ? AND queue = ? AND receipt = ?"
-        " AND visible_ms > ?",
-        (until_ms, row_id, queue.name, receipt, call.now_ms),
-    )
-    if cursor.rowcount == 0:
-        raise AwsError(
-            "MessageNotInflight",
-            f"Value {entry['ReceiptHandle']} for parameter ReceiptHandle is invalid. Reason: "
-            "Message does not exist or is not available for visibility timeout change.",
-            400,
-        )
+    tx.run("UPDATE queue_messages SET visible_ms = ? WHERE id = ?", (until_ms, row_id))
     tx.touch(f"queue:{queue.name}")
 
 
@@ -457,7 +480,7 @@ def _batch(entries: list[Entry], run: Any) -> Output:
                     "Message": error.message,
                 }
             )
-    return {"Successful": successful, "Failed": failed}
+    return {"Successful": successful or None, "Failed": failed or None}
 
 
 def _check_range(name: str, value: int, limits: tuple[int, int]) -> None:

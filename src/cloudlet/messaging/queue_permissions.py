@@ -61,10 +61,7 @@ def remove_permission(call: Call, tx: Transaction) -> None:
     policy = _policy(call, queue)
     left = [each for each in policy["Statement"] if each.get("Sid") != label]
     if len(left) == len(policy["Statement"]):
-        raise _invalid(
-            f"Value {label} for parameter Label is invalid. Reason: can't find label on existing"
-            " policy."
-        )
+        raise _invalid(f"Value {label} for parameter Label is invalid. Reason: can't find label.")
     _save(call, tx, queue, policy | {"Statement": left})
 
 
@@ -75,7 +72,7 @@ def _one(values: list[str]) -> Any:
 def _policy(call: Call, queue: Queue) -> dict[str, Any]:
     text = queue.attributes.get("Policy")
     arn = call.config.arn("sqs", queue.name)
-    new = {"Version": "2012-10-17", "Id": f"{arn}/SQSDefaultPolicy", "Statement": []}
+    new = {"Version": "2008-10-17", "Id": f"{arn}/SQSDefaultPolicy", "Statement": []}
     policy: dict[str, Any] = orjson.loads(text) if text else new
     if isinstance(policy["Statement"], dict):
         policy["Statement"] = [policy["Statement"]]

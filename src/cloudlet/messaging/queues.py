@@ -31,6 +31,7 @@ _FIFO = {
     "DeduplicationScope": ("queue", "messageGroup"),
     "FifoThroughputLimit": ("perQueue", "perMessageGroupId"),
 }
+_BOOLEANS = ("FifoQueue", "ContentBasedDeduplication", "SqsManagedSseEnabled")
 _DOCUMENTS = ("Policy", "RedrivePolicy", "RedriveAllowPolicy")
 _COMPUTED = (
     "QueueArn",
@@ -101,8 +102,8 @@ def missing() -> AwsError:
 def create_queue(call: Call, tx: Transaction) -> Output:
     """Creates a queue; the same name with the same attributes answers the one that is there."""
     name = call.params["QueueName"]
-    attributes = {k: str(v) for k, v in (call.params.get("Attributes") or {}).items()}
-    _check_name(name, "FifoQueue" in attributes)
+    attributes = _given(call)
+    _check_name(name, attributes.get("FifoQueue") == "true")
     _check(call, tx, attributes, name)
     existing = find(tx, name)
     if existing is not None:
@@ -150,7 +151,8 @@ def list_queues(call: Call, view: View) -> Output:
         "SELECT name FROM queues WHERE name > ? AND substr(name, 1, ?) = ? ORDER BY name LIMIT ?",
         (call.params.get("NextToken") or "", len(prefix), prefix, size + 1),
     )
-    output: Output = {"QueueUrls": [url(call.config, row["name"]) for row in rows[:size]]}
+    found = [url(call.config, row["name"]) for row in rows[:size]]
+    output: Output = {"QueueUrls": found or None}
     if len(rows) > size and call.params.get("MaxResults"):
         output["NextToken"] = rows[size - 1]["name"]
     return output
@@ -171,7 +173,8 @@ def purge_queue(call: Call, tx: Transaction) -> None:
             f"Only one PurgeQueue operation on {queue.name} is allowed every 60 seconds.",
             403,
         )
-    tx.run("DELETE FROM queue_messages WHERE queue = ?", (queue.name,))
+    for table in ("queue_messages", "queue_deduplications"):
+        tx.run(f"DELETE FROM {table} WHERE queue = ?", (queue.name,))
     tx.run("UPDATE queues SET purged_ms = ? WHERE name = ?", (call.now_ms, queue.name))
 
 
@@ -183,17 +186,20 @@ def get_queue_attributes(call: Call, view: View) -> Output:
         return {"Attributes": values}
     for name in wanted:
         if name not in values and not _is_known(name):
-            raise AwsError("InvalidAttributeName", f"Unknown Attribute {name}.", 400)
-    return {"Attributes": {name: values[name] for name in wanted if name in values}}
+            raise _unknown(name)
+    return {"Attributes": {name: values[name] for name in wanted if name in values} or None}
 
 
 def set_queue_attributes(call: Call, tx: Transaction) -> None:
     queue = of_call(call, tx)
-    attributes = {k: str(v) for k, v in call.params["Attributes"].items()}
+    attributes = _given(call)
     _check(call, tx, attributes, queue.name)
-    if "FifoQueue" in attributes and not queue.is_fifo:
-        raise _invalid("Modifying queue type is not supported.")
     change(call, tx, queue, attributes)
+
+
+def _given(call: Call) -> dict[str, str]:
+    given = {k: str(v) for k, v in (call.params.get("Attributes") or {}).items()}
+    return {k: v.lower() if k in _BOOLEANS else v for k, v in given.items()}
 
 
 def _check_throughput(attributes: dict[str, str]) -> None:
@@ -216,7 +222,7 @@ def change(call: Call, tx: Transaction, queue: Queue, attributes: dict[str, str]
 
 
 def list_queue_tags(call: Call, view: View) -> Output:
-    return {"Tags": of_call(call, view).tags}
+    return {"Tags": of_call(call, view).tags or None}
 
 
 def tag_queue(call: Call, tx: Transaction) -> None:
@@ -249,17 +255,29 @@ def _check(call: Call, view: View, attributes: dict[str, str], queue: str) -> No
             _, low, high = _NUMBERS[name]
             if not value.isdigit() or not low <= int(value) <= high:
                 raise _invalid(f"Invalid value for the parameter {name}.")
-        elif name in _FIFO and is_fifo:
-            if value not in _FIFO[name]:
-                raise _invalid(f"Invalid value for the parameter {name}.")
+        elif name in _FIFO:
+            _check_fifo(name, value, is_fifo)
         elif name in _ABSENT and value:
             raise NotImplementedByCloudlet(f"The queue attribute {name}")
         elif name in _DOCUMENTS and value:
             _check_document(call, view, name, value, queue)
         elif name == "SqsManagedSseEnabled" and value not in ("true", "false"):
             raise _invalid(f"Invalid value for the parameter {name}.")
-        elif not _is_known(name) or name in _COMPUTED or name in _FIFO:
-            raise AwsError("InvalidAttributeName", f"Unknown Attribute {name}.", 400)
+        elif not _is_known(name) or name in _COMPUTED:
+            raise _unknown(name)
+
+
+def _check_fifo(name: str, value: str, is_fifo: bool) -> None:
+    if not is_fifo and name in ("DeduplicationScope", "FifoThroughputLimit"):
+        text = f"You can specify the {name} only when FifoQueue is set to true."
+        raise AwsError("InvalidAttributeName", text, 400)
+    if not is_fifo:
+        raise _unknown(name)
+    if (name, value) == ("FifoQueue", "false"):
+        text = f"Invalid value for the parameter {name}. Reason: Modifying queue type is not"
+        raise AwsError("InvalidAttributeValue", f"{text} supported.", 400)
+    if value not in _FIFO[name]:
+        raise _invalid(f"Invalid value for the parameter {name}.")
 
 
 def _check_document(call: Call, view: View, name: str, value: str, queue: str) -> None:
@@ -341,6 +359,10 @@ def _is_known(name: str) -> bool:
 
 def _save_tags(tx: Transaction, queue: Queue, tags: dict[str, Any]) -> None:
     tx.run("UPDATE queues SET tags = ? WHERE name = ?", (_text(tags), queue.name))
+
+
+def _unknown(name: str) -> AwsError:
+    return AwsError("InvalidAttributeName", f"Unknown Attribute {name}.", 400)
 
 
 def _invalid(message: str) -> AwsError:

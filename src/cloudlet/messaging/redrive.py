@@ -62,11 +62,17 @@ def start_message_move_task(call: Call, tx: Transaction) -> Output:
 
 
 def cancel_message_move_task(call: Call, tx: Transaction) -> Output:
-    row = tx.one("SELECT * FROM message_moves WHERE handle = ?", (call.params["TaskHandle"],))
+    handle = call.params["TaskHandle"]
+    try:
+        source = str(orjson.loads(base64.b64decode(handle))["sourceArn"])
+    except (ValueError, LookupError, TypeError):
+        raise _refused("Value for parameter TaskHandle is invalid.") from None
+    _check_queue(tx, "SourceArn", source)
+    row = tx.one("SELECT * FROM message_moves WHERE handle = ?", (handle,))
     if row is None:
         raise AwsError("ResourceNotFoundException", "Task does not exist.", 404)
     if row["state"] != "RUNNING":
-        raise _refused("Only active tasks can be cancelled.")
+        raise AwsError("UnsupportedOperation", "Only active tasks can be cancelled.", 400)
     _end(tx, row, "CANCELLED")
     return {"ApproximateNumberOfMessagesMoved": row["moved"]}
 
@@ -151,4 +157,4 @@ def _name(arn: str) -> str:
 
 
 def _refused(message: str) -> AwsError:
-    return AwsError("UnsupportedOperation", message, 400)
+    return AwsError("InvalidParameterValue", message, 400)

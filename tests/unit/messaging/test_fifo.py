@@ -34,6 +34,8 @@ def bodies(bench: Bench, url: str, **params: Any) -> list[str]:
         ("jobs.fifo", {}, "InvalidParameterValue"),
         ("jobs", {"FifoQueue": "true"}, "InvalidParameterValue"),
         ("jobs", {"ContentBasedDeduplication": "true"}, "InvalidAttributeName"),
+        ("jobs", {"DeduplicationScope": "queue"}, "InvalidAttributeName"),
+        ("jobs", {"FifoQueue": "false"}, "InvalidAttributeName"),
         ("j.fifo", {"FifoQueue": "true", "DeduplicationScope": "x"}, "InvalidParameterValue"),
         (
             "j.fifo",
@@ -51,7 +53,9 @@ def test_names_and_attributes(
 
 
 def test_attributes_are_shown(bench: Bench) -> None:
-    url = fifo(bench, ContentBasedDeduplication="true")
+    url = fifo(bench, ContentBasedDeduplication="True")
+    with pytest.raises(AwsError, match="Modifying queue type"):
+        bench.call(queues.set_queue_attributes, QueueUrl=url, Attributes={"FifoQueue": "false"})
     shown = bench.call(queues.get_queue_attributes, QueueUrl=url, AttributeNames=["All"])
     wanted = {"FifoQueue": "true", "ContentBasedDeduplication": "true",
               "DeduplicationScope": "queue", "FifoThroughputLimit": "perQueue"}  # fmt: skip
@@ -93,6 +97,28 @@ def test_the_same_is_taken_once_in_five_minutes(bench: Bench) -> None:
     bench.clock.advance(301)
     assert send(bench, url, "x")["SequenceNumber"] > first["SequenceNumber"]
     assert bodies(bench, url) == ["x"]
+
+
+def test_a_purge_forgets(bench: Bench) -> None:
+    url = fifo(bench, ContentBasedDeduplication="true", DelaySeconds="2")
+    send(bench, url, "x")
+    bench.call(queues.purge_queue, QueueUrl=url)
+    send(bench, url, "x", DelaySeconds=0)
+    assert bodies(bench, url) == []  # the queue's delay: a message has none of its own
+    bench.clock.advance(2)
+    assert bodies(bench, url) == ["x"]
+
+
+def test_a_batch_needs_its_ids(bench: Bench) -> None:
+    """messaging-005: other faults are their entry's alone."""
+    url = fifo(bench)
+    good = {"Id": "a", "MessageBody": "x", "MessageGroupId": "g", "MessageDeduplicationId": "d"}
+    for name in ("MessageGroupId", "MessageDeduplicationId"):
+        bad = {k: v for k, v in good.items() if k != name} | {"Id": "b"}
+        with pytest.raises(AwsError, match=name) as refused:
+            bench.call(messages.send_message_batch, QueueUrl=url, Entries=[good, bad])
+        assert refused.value.code == "InvalidParameterValue"
+    assert bodies(bench, url) == []
 
 
 def test_deduplication_may_be_each_groups_own(bench: Bench) -> None:
@@ -198,8 +224,9 @@ def test_a_task_can_be_cancelled(bench: Bench) -> None:
     cancelled = bench.call(redrive.cancel_message_move_task, TaskHandle=handle)
     assert cancelled == {"ApproximateNumberOfMessagesMoved": 1}
     assert move(bench) is None and bodies(bench, grave) == ["2"]
-    with pytest.raises(AwsError):
-        bench.call(redrive.cancel_message_move_task, TaskHandle=handle)
+    for wrong, text in ((handle, "Only active"), ("x", "TaskHandle is invalid")):
+        with pytest.raises(AwsError, match=text):
+            bench.call(redrive.cancel_message_move_task, TaskHandle=wrong)
 
 
 def test_a_letter_without_origin_fails_the_task(bench: Bench) -> None:

@@ -1,6 +1,7 @@
 """SQS: queues, messages, visibility, dead letters, long polling."""
 
 import asyncio
+import base64
 import hashlib
 import json
 from typing import Any
@@ -88,10 +89,45 @@ def test_visibility_can_be_changed(bench: Bench) -> None:
     handle = receive(bench, url)[0]["ReceiptHandle"]
     change = {"QueueUrl": url, "ReceiptHandle": handle, "VisibilityTimeout": 0}
     bench.call(messages.change_message_visibility, **change)
+    assert len(receive(bench, url)) == 1 and receive(bench, url) == []
+    bench.call(messages.change_message_visibility, **change)  # messaging-006: an older receipt
+    (last,) = receive(bench, url)
+    bench.call(messages.delete_message, QueueUrl=url, ReceiptHandle=last["ReceiptHandle"])
+    for gone in (handle, base64.b64encode(b"1." + b"0" * 32).decode()):
+        with pytest.raises(AwsError, match="does not exist or is not available") as refused:
+            bench.call(messages.change_message_visibility, **change | {"ReceiptHandle": gone})
+        assert refused.value.code == "InvalidParameterValue"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "value"),
+    [("AWS.x", "String", "x"), (".x", "String", "x"), ("x.", "String", "x"), ("x!", "String", "x"),
+     ("x..y", "String", "x"), ("x" * 257, "String", "x"), ("x", "Strange", "x"),
+     ("x", "String", ""), ("x", "String", "\b"), ("x", "Number." + "y" * 256, "1")],
+)  # fmt: skip
+def test_attributes_that_are_refused(bench: Bench, name: str, kind: str, value: str) -> None:
+    url = make(bench)
+    attributes = {"ok.ø_1-": {"DataType": "String.z", "StringValue": "x"}}
+    bench.call(messages.send_message, QueueUrl=url, MessageBody="x", MessageAttributes=attributes)
+    attributes[name] = {"DataType": kind, "StringValue": value}
     with pytest.raises(AwsError) as refused:
-        bench.call(messages.change_message_visibility, **change)
-    assert refused.value.code == "MessageNotInflight"
-    assert len(receive(bench, url)) == 1
+        bench.call(
+            messages.send_message, QueueUrl=url, MessageBody="x", MessageAttributes=attributes
+        )
+    assert refused.value.code == "InvalidParameterValue"
+
+
+def test_what_is_empty_is_not_told(bench: Bench) -> None:
+    url = make(bench)
+    entries = [{"Id": "a", "MessageBody": "x"}]
+    sent = bench.call(messages.send_message_batch, QueueUrl=url, Entries=entries)
+    told = [
+        bench.call(queues.list_queues, QueueNamePrefix="none")["QueueUrls"],
+        bench.call(queues.list_queue_tags, QueueUrl=url)["Tags"],
+        bench.call(queues.get_queue_attributes, QueueUrl=url)["Attributes"],
+        sent["Failed"],
+    ]
+    assert told == [None] * 4
 
 
 def test_delay_and_retention(bench: Bench) -> None:
@@ -172,7 +208,7 @@ def test_tags_purge_and_delete(bench: Bench) -> None:
         bench.call(queues.purge_queue, QueueUrl=url)
     assert refused.value.code == "PurgeQueueInProgress"
     bench.call(queues.delete_queue, QueueUrl=url)
-    assert bench.call(queues.list_queues)["QueueUrls"] == []
+    assert bench.call(queues.list_queues)["QueueUrls"] is None
 
 
 def test_a_loud_tenant_lets_others_go_first(bench: Bench) -> None:
@@ -215,7 +251,7 @@ def test_too_many_in_flight(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> No
     [
         ({"MaxNumberOfMessages": 0}, "Must be between 1 and 10"),
         ({"VisibilityTimeout": 43_201}, "Must be between 0 and 43200"),
-        ({"WaitTimeSeconds": 21}, "Must be between 0 and 20"),
+        ({"WaitTimeSeconds": 21}, "Must be >= 0 and <= 20"),
     ],
 )
 def test_wrong_receives(bench: Bench, params: dict[str, int], told: str) -> None:
