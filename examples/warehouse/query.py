@@ -26,7 +26,10 @@ _HIVE = ds.partitioning(pa.schema({"date": pa.string()}), flavor="hive")
 
 def filesystem() -> S3FileSystem:
     session = boto3.Session()
-    keys = session.get_credentials().get_frozen_credentials()
+    credentials = session.get_credentials()
+    if credentials is None:
+        raise SystemExit("No AWS credentials: see the README on where they come from.")
+    keys = credentials.get_frozen_credentials()
     scheme, _, host = os.environ.get("AWS_ENDPOINT_URL", "").rstrip("/").rpartition("://")
     endpoint = {"scheme": scheme, "endpoint_override": host} if host else {}
     return S3FileSystem(

@@ -31,9 +31,10 @@ def handler(_event: Any, _context: Any) -> Document:
     }
     for name, mart in marts.items():
         lake.write(lake.key_of(name), mart)
-    document = report(marts) | {"check": check(source(), sales)}
+    checked = check(source(), sales)
+    document = report(marts) | {"check": checked}
     lake.put(lake.REPORT, json.dumps(document).encode(), ContentType="application/json")
-    return document["check"]
+    return checked
 
 
 def facts(table: str) -> pa.Table:
@@ -88,21 +89,25 @@ def report(marts: dict[str, pa.Table]) -> Document:
     return {
         "generated_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "totals": {name: pc.sum(orders[name]).as_py() or 0 for name in counts},
-        "days": ranked(orders, ["date_key"], "date_key", "ascending"),
+        "days": revenue(orders, ["date_key"]).sort_by("date_key").to_pylist(),
         "stores": ranked(orders, ["store"]),
         "categories": ranked(daily, ["category"]),
         "products": ranked(products, ["sku", "product"])[:TOP],
     }
 
 
-def ranked(
-    table: pa.Table, by: list[str], order: str = "amount_cents", direction: str = "descending"
-) -> list[Document]:
-    sums = table.group_by(by).aggregate([("amount_cents", "sum")])
-    sums = sums.rename_columns([*by, "amount_cents"])
-    return sums.sort_by(
-        [(order, direction), (by[0], "ascending")][: 1 + (order != by[0])]
-    ).to_pylist()
+def revenue(table: pa.Table, by: list[str]) -> pa.Table:
+    return (
+        table.group_by(by)
+        .aggregate([("amount_cents", "sum")])
+        .rename_columns([*by, "amount_cents"])
+    )
+
+
+def ranked(table: pa.Table, by: list[str]) -> list[Document]:
+    order = [("amount_cents", "descending"), (by[0], "ascending")]
+    rows: list[Document] = revenue(table, by).sort_by(order).to_pylist()
+    return rows
 
 
 @cache
