@@ -31,7 +31,7 @@ def client(service: str, endpoint: str = "") -> Any:
 def signer() -> Any:
     """The S3 client that only signs URLs, for the name under which browsers reach S3."""
     endpoint = os.environ.get("S3_ENDPOINT", "")
-    style = "path" if endpoint else "auto"
+    style = "path" if endpoint else "virtual"  # the bucket's region in the name: no redirects
     settings = Config(signature_version="s3v4", s3={"addressing_style": style})
     region = os.environ.get("AWS_REGION", "us-east-1")
     return boto3.client("s3", endpoint_url=endpoint or None, region_name=region, config=settings)
