@@ -108,6 +108,8 @@ def test_messages_by_forms(server: Server, form: Form, name: str) -> None:
                 VisibilityTimeout="30") == []  # fmt: skip
     assert form("DeleteMessage", QueueUrl=url, ReceiptHandle=handle) == []
     assert form("ReceiveMessage", QueueUrl=url) == [("ReceiveMessageResult", "")]
+    form("SendMessage", QueueUrl=url, MessageBody="a\r\nb")
+    assert ("ReceiveMessageResult/Message/Body", "a\r\nb") in form("ReceiveMessage", QueueUrl=url)
     form("DeleteQueue", QueueUrl=url)
 
 
@@ -137,6 +139,30 @@ def test_errors_of_both_protocols(server: Server, form: Form, name: str) -> None
     error, told = refused.value.response["Error"], refused.value.response["ResponseMetadata"]
     assert error["Code"] == code and error["Message"] == "The specified queue does not exist."
     assert told["HTTPHeaders"]["x-amzn-query-error"] == f"{code};Sender"
+    assert (
+        b"for this wsdl version.</Message><Detail/>"
+        in form.send("GetQueueUrl", QueueName=name).data
+    )
+    url = server.client("sqs").create_queue(QueueName=name)["QueueUrl"]
+    with pytest.raises(ClientError) as wrong:
+        server.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=21)
+    assert wrong.value.response["Error"]["Code"] == "InvalidParameterValue"
+    assert wrong.value.response["Error"]["QueryErrorCode"] == "InvalidParameterValueException"
+
+
+def test_what_a_queues_address_takes(form: Form, name: str) -> None:
+    """messaging-007: actions that are not a queue's are none there."""
+    form("CreateQueue", QueueName=name)
+    path = f"/{ACCOUNT}/{name}"
+    for action, code in (
+        ("ListQueues", "InvalidAction"),
+        ("CreateQueue", "InvalidAction"),
+        ("SendMessage", "MissingParameter"),
+    ):
+        answer = form.send(action, path)
+        assert answer.status == 400 and f"<Code>{code}</Code>".encode() in answer.data
+    nothing = form.send("", path)
+    assert (nothing.status, nothing.data) == (404, b"<UnknownOperationException/>")
 
 
 def test_permissions(server: Server, name: str) -> None:

@@ -95,12 +95,16 @@ def _xml(model: Model, error: AwsError, request_id: str) -> Response:
     namespace = model.service.metadata.get("xmlNamespace", "")
     attribute = f' xmlns="{namespace}"' if namespace else ""
     who = "Sender" if error.status < 500 else "Receiver"
-    code = sqs_query.CODES.get(error.code, error.code) if model.name == "sqs" else error.code
+    code, message, detail = error.code, error.message, ""
+    if model.name == "sqs":
+        (code, message), detail = sqs_query.refusal(error), "<Detail/>"
     body = (
         f"{DECLARATION}<ErrorResponse{attribute}><Error><Type>{who}</Type>"
-        f"<Code>{escape(code)}</Code><Message>{escape(error.message)}</Message></Error>"
+        f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>{detail}</Error>"
         f"<RequestId>{request_id}</RequestId></ErrorResponse>"
     )
+    if code == "UnknownOperationException":
+        body = f"<{code}/>"
     headers = [("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id)]
     return Response(error.status, headers, body.encode())
 
@@ -130,7 +134,7 @@ def _type(model: Model, code: str) -> str:
     if model.name.startswith("dynamodb"):
         return _CORAL.get(code, _DYNAMODB) + code
     if model.name == "sqs":
-        return f"com.amazonaws.sqs#{code}"
+        return f"com.amazonaws.sqs#{sqs_query.SHAPES.get(code, code)}"
     return code
 
 

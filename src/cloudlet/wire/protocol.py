@@ -127,7 +127,9 @@ class Protocol:
 
     async def _parse_form(self, request: Request) -> Parsed:
         fields = _form(request, await self._read(request))
-        name = dict(fields).get("Action")
+        name = dict(fields).get("Action", "")
+        if self.model.name == "sqs":
+            sqs_query.check_action(name, self.model.operation_names, request.path)
         if not name:
             raise AwsError("MissingAction", "The request is missing an action.", 400)
         shape = self._known(name).input_shape
@@ -250,7 +252,8 @@ class Protocol:
         content = ""
         if shape is not None:
             wrapper = serialization(shape).get("resultWrapper", f"{name}Result")
-            content = f"<{wrapper}>{self._xml_out.members(shape)(result.output)}</{wrapper}>"
+            content = self._xml_out.members(shape)(result.output)
+            content = f"<{wrapper}>{content}</{wrapper}>" if content else f"<{wrapper}/>"
         namespace = self.model.service.metadata.get("xmlNamespace", "")
         body = (
             f'{DECLARATION}<{name}Response xmlns="{namespace}">{content}<ResponseMetadata>'

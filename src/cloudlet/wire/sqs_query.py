@@ -5,10 +5,12 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-m
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from botocore.model import ListShape, StructureShape
+
+from cloudlet.errors import AwsError
 
 _NAMESPACE = "http://queue.amazonaws.com/doc/2012-11-05/"
 # list → the name of each item
@@ -51,6 +53,12 @@ CODES: Mapping[str, str] = {
     "InvalidBatchEntryId": "AWS.SimpleQueueService.InvalidBatchEntryId",
 }
 
+# what some codes are called in JSON
+SHAPES: Mapping[str, str] = {
+    "InvalidParameterValue": "InvalidParameterValueException",
+    "MissingParameter": "MissingRequiredParameterException",
+}
+
 
 def described(model: Mapping[str, Any]) -> dict[str, Any]:
     """The model with what the query protocol needs."""
@@ -72,6 +80,15 @@ def described(model: Mapping[str, Any]) -> dict[str, Any]:
     return changed
 
 
+def check_action(name: str, known: Container[str], path: str) -> None:
+    """Not all actions are a queue's."""
+    if not name:
+        raise AwsError("UnknownOperationException", "", 404)
+    if name not in known or (path != "/" and name in ("CreateQueue", "ListQueues")):
+        message = f"The action {name} is not valid for this endpoint."
+        raise AwsError("InvalidAction", message, 400)
+
+
 def complete(params: dict[str, Any], shape: StructureShape, path: str) -> None:
     """What forms say without words: their queue, by where they are sent to; and empty lists."""
     if "QueueUrl" in shape.members and path != "/":
@@ -79,3 +96,14 @@ def complete(params: dict[str, Any], shape: StructureShape, path: str) -> None:
     for name in shape.required_members:
         if isinstance(shape.members[name], ListShape):
             params.setdefault(name, [])
+        if name not in params:
+            message = f"The request must contain the parameter {name}."
+            raise AwsError("MissingParameter", message, 400)
+
+
+def refusal(error: AwsError) -> tuple[str, str]:
+    """An error's code and message."""
+    message = error.message
+    if error.code == "QueueDoesNotExist":
+        message = message.replace("exist.", "exist for this wsdl version.")
+    return CODES.get(error.code, error.code), message

@@ -145,7 +145,9 @@ class Writer:
             return self._map(shape)
         text = scalars.text_formatter(shape, "iso8601")
         if shape.type_name == "string":
-            return lambda name, value: f"<{name}>{escape(str(value))}</{name}>"
+            # clients read a bare carriage return as a line's end
+            kept = {"\r": "&#13;"}
+            return lambda name, value: f"<{name}>{escape(str(value), kept)}</{name}>"
         return lambda name, value: f"<{name}>{text(value)}</{name}>"
 
     def _list(self, shape: ListShape) -> Write:
