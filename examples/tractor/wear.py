@@ -98,6 +98,9 @@ class Part:
         is_silent = at < self._silent_until or random.random() < 0.005
         return None if is_silent else round(value, 3)
 
+    def damage_at(self, moment: int) -> float:
+        return max((value for at, value in self.history if at <= moment), default=0.0)
+
     def truth(self) -> dict[str, Any]:
         names = ("machine", "installation", "fitted_at", "failed_at", "replaced_at", "history")
         found = {name: getattr(self, name) for name in names}

@@ -17,7 +17,7 @@ from typing import Any
 from catalogue import PARTS
 
 WINDOW_S = 300
-LATENESS_S = 60  # how long a window waits for its readings
+LATENESS_S = 120  # how long a window waits for its readings
 MIN_READINGS = 8  # fewer say nothing: a drop-out of the sensor
 WINDOWS_OVER = 4
 _SIGMA = 1.4826  # the MAD of a normal distribution, as a standard deviation

@@ -14,7 +14,8 @@ from playwright.sync_api import expect
 
 from tests.browser.pages import violations
 from tests.examples.conftest import Deploy, Load, OpenPage, eventually, outputs
-from tests.examples.tractor.test_detection import START, orders_of, worked
+from tests.examples.tractor.test_detection import START, worked
+from tests.examples.tractor.test_detection import measure as measure  # a fixture
 from tests.server import Server
 
 
@@ -46,12 +47,6 @@ def simulate(reach: Reach, server: Server) -> ModuleType:
     return reach(server)
 
 
-@pytest.fixture
-def windows(load: Load) -> ModuleType:
-    load("tractor/catalogue/python", "catalogue")
-    return load("tractor/detect", "windows")
-
-
 def get(server: Server, path: str) -> Any:
     answer = server.http.request("GET", f"{server.url}/{path}")
     assert answer.status == 200, answer.data
@@ -73,7 +68,7 @@ def caught_up(server: Server, records: list[dict[str, Any]]) -> bool:
 
 
 def test_a_fleet_from_telemetry_to_fitted_parts(
-    server: Server, simulate: ModuleType, windows: ModuleType
+    server: Server, simulate: ModuleType, measure: ModuleType
 ) -> None:
     fleet = simulate.Fleet(6, 7, START, {})
     records = worked(fleet, 5)
@@ -83,9 +78,9 @@ def test_a_fleet_from_telemetry_to_fitted_parts(
     server.kill()
     server.start()
     cloud.send(records[half:])
-    expected = orders_of(windows, records)
+    expected = measure.orders_of(records)
     assert len(expected) >= 3
-    eventually(lambda: caught_up(server, [one for one in records if one["type"] == "reading"]))
+    eventually(partial(caught_up, server, records))
 
     def accepted() -> bool:
         return len(orders(server)) == len(expected) and all(
@@ -171,14 +166,16 @@ def test_the_page(deploy: Deploy, reach: Reach, open_page: OpenPage, tmp_path: P
     expect(page.get_by_text("simulate.py")).to_be_visible()
     page.screenshot(path=tmp_path / "empty.png")
     simulate = reach(server)
-    fleet, cloud = simulate.Fleet(8, 7, START, {}), simulate.Cloud("tractor")
-    for _ in range(4):
+    fleet, cloud = simulate.Fleet(6, 7, START, {}), simulate.Cloud("tractor")
+    readings: list[dict[str, Any]] = []
+    for _ in range(3):
         cloud.send([fleet.replace(*one) for one in cloud.deliveries(fleet)])
-        records = worked(fleet, 1.5)
+        records = worked(fleet, 1.9)
         cloud.send(records)
-        at = max(one["at"] for one in records if one["machine"] == "tractor-02")
-        eventually(partial(caught_up_to, server, "tractor-02", at))
-    expect(page.locator("tbody tr")).to_have_count(8)
+        readings += [one for one in records if one["type"] == "reading"]
+        eventually(partial(caught_up, server, readings))
+        eventually(lambda: all(order["state"] != "ordered" for order in orders(server)))
+    expect(page.locator("tbody tr")).to_have_count(6)
     expect(page.locator("#order-list .tag.fitted").first).to_be_visible()
     chosen = page.locator("tbody button").nth(7)
     chosen.click()

@@ -151,7 +151,7 @@ def test_the_page(deploy: Deploy, reach: Reach, open_page: OpenPage, tmp_path: P
     expect(page.get_by_text("generate.py")).to_be_visible()
     page.screenshot(path=tmp_path / "empty.png")
     generate = reach(server)
-    crowd = generate.Crowd(9, generate.milliseconds("2026-05-04T18:00:00Z"), 4)
+    crowd = generate.Crowd(9, generate.milliseconds("2026-05-04T18:00:00Z"), 2)
     crowd.shares = [40, 15, 15, 10, 0, 0]  # letters that every machine can show
     generate.paced(generate.limited(crowd, 45), generate.Stream("trends"), 0, 0)
     expect(page.locator("#moment")).to_have_text("4 May, 18:45:00 UTC")
