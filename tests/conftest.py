@@ -29,5 +29,15 @@ def lambdashare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests come last: Playwright leaves its event loop running in the main thread."""
+    """Browser tests come last: Playwright leaves its event loop running in the main thread.
+
+    Where several processes share the work, a file stays in one of them, and so do those tests.
+    """
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    for item in items:
+        is_example = "examples" in item.path.parts
+        if item.get_closest_marker("browser"):
+            group = "browser of examples" if is_example else "browser"
+        else:
+            group = str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
