@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from cloudlet.config import Config
 from cloudlet.exchange import Body, Request
 from cloudlet.store.blobs import Blobs
-from cloudlet.store.database import Database
+from cloudlet.store.database import Database, Transaction
 
 Params = dict[str, Any]
 Output = dict[str, Any]
@@ -58,9 +58,14 @@ class Invoke(Protocol):
 
 
 class Journal(Protocol):
-    """Takes log lines for CloudWatch Logs; never waits, makes group and stream where missing."""
+    """Takes log lines for CloudWatch Logs; makes group and stream where missing.
+
+    `line` never waits, and a crash may lose what came last; `write` is part of a transaction.
+    """
 
     def line(self, group: str, stream: str, message: str) -> None: ...
+
+    def write(self, tx: Transaction, group: str, stream: str, message: str) -> None: ...
 
 
 class Meter(Protocol):
@@ -83,6 +88,8 @@ class _Unheard:
     """Stands in for journal and meter where nobody listens."""
 
     def line(self, *_: object) -> None: ...
+
+    def write(self, *_: object) -> None: ...
 
     def add(self, *_: object) -> None: ...
 

@@ -1,5 +1,5 @@
 """kill -9 while a topic is published to: what was acknowledged reaches each subscription, and the
-messages of a group in their order."""
+messages of a group in their order; what only is recorded, is."""
 
 import json
 import threading
@@ -91,3 +91,27 @@ def test_no_message_is_lost_and_groups_keep_their_order(tmp_path: Path) -> None:
             by_group[number % GROUPS].append(number)
         assert sorted(found) == list(range(MESSAGES)), json.dumps(found)
         assert all(numbers == sorted(numbers) for numbers in by_group.values())
+
+
+def test_what_was_acknowledged_is_recorded(tmp_path: Path) -> None:
+    """Also the last ones before the end, once each."""
+    server = Server(tmp_path / "data").start()
+    sns = server.client("sns")
+    given = {"Name": "chat", "Platform": "GCM", "Attributes": {"PlatformCredential": "x"}}
+    app = sns.create_platform_application(**given)["PlatformApplicationArn"]
+    device = sns.create_platform_endpoint(PlatformApplicationArn=app, Token="t")["EndpointArn"]
+    for number in range(MESSAGES):
+        sns.publish(TargetArn=device, Message=str(number))
+    server.kill()
+    server.start()
+    logs = server.client("logs")
+    group = f"sns/us-east-1/{device.split(':')[4]}/app/GCM/chat"
+
+    def recorded() -> list[int]:
+        events = logs.filter_log_events(logGroupName=group)["events"]
+        found = [json.loads(each["message"])["payload"]["data"]["default"] for each in events]
+        return sorted(map(int, found))
+
+    eventually(lambda: len(recorded()) >= MESSAGES, 30)
+    assert recorded() == list(range(MESSAGES))
+    assert server.stop() == 0

@@ -1,6 +1,7 @@
 """Takes log lines from everywhere in the process and writes them many in one transaction.
 
-Bounded: a full buffer drops lines and says so in the stream. Nothing waits here.
+Bounded: a full buffer drops lines and says so in the stream. Nothing waits here. What must not be
+lost is written in its own transaction instead.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ from collections import Counter
 
 from cloudlet.call import Cloud
 from cloudlet.monitoring.ingestion import Intake, Line
+from cloudlet.store.database import Transaction
 
 WINDOW_S = 0.25
 _BUFFER_BYTES_MAX = 16 << 20
@@ -49,6 +51,9 @@ class Journal:
         if not self._is_woken and self._loop is not None:
             self._is_woken = True
             self._loop.call_soon_threadsafe(self._wake.set)
+
+    def write(self, tx: Transaction, group: str, stream: str, message: str) -> None:
+        self._intake.write(tx, [Line(group, stream, self._cloud.config.now_ms(), message)])
 
     async def flush(self) -> None:
         lines, self._lines = self._lines, []

@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
 import asyncio
 import base64
 import logging
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -24,9 +25,11 @@ from cloudlet.events.delivery import DONE, Done, Later, Outcome
 from cloudlet.events.outbox import Fact
 from cloudlet.policy.evaluation import evaluate
 from cloudlet.sns import envelopes, metrics, publishing, recording, retries, subscriptions, topics
+from cloudlet.sns.recording import Line
 from cloudlet.sns.signing import signer
 from cloudlet.sns.subscriptions import Subscription
 from cloudlet.sns.topics import Topic
+from cloudlet.store.database import Transaction
 from cloudlet.wire import outbound
 
 PRINCIPAL = "sns.amazonaws.com"
@@ -47,9 +50,9 @@ Message = dict[str, Any]
 class Undelivered(Exception):
     """An attempt failed; `is_final` says that others would, too."""
 
-    def __init__(self, code: str, message: str, is_final: bool) -> None:
+    def __init__(self, code: str, message: str, is_final: bool, lines: Sequence[Line] = ()) -> None:
         super().__init__(message)
-        self.code, self.message, self.is_final = code, message, is_final
+        self.code, self.message, self.is_final, self.lines = code, message, is_final, lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,7 @@ class Deliveries:
             return self._to_topic(fact, resource)
         if resource.startswith(("endpoint/", "sms/")):
             message = orjson.loads(fact.payload)
-            recording.direct(self._cloud, resource, message)
-            return DONE
+            return self._done(recording.direct(self._cloud, resource, message))
         return await self._to_subscriber(fact, resource.partition(":")[2])
 
     def _to_topic(self, fact: Fact, name: str) -> Outcome:
@@ -134,18 +136,25 @@ class Deliveries:
             return DONE
         parcel = Parcel(topic, found, fact.target, orjson.loads(fact.payload))
         try:
-            await self._send(parcel)
+            lines = await self._send(parcel)
         except Undelivered as failure:
             return await self._failed(fact, parcel, failure)
-        self._note(parcel, "NotificationsDelivered", (True, "OK"))
-        return DONE
+        return self._done(lines + self._note(parcel, "NotificationsDelivered", (True, "OK")))
 
-    def _note(self, parcel: Parcel, metric: str, how: recording.Outcome) -> None:
+    def _done(self, lines: list[Line]) -> Outcome:
+        def record(tx: Transaction) -> None:
+            for line in lines:
+                self._cloud.journal.write(tx, *line)
+
+        return Done(record) if lines else DONE
+
+    def _note(self, parcel: Parcel, metric: str, how: recording.Outcome) -> list[Line]:
         metrics.count(self._cloud, parcel.topic.name, metric)
         told = (parcel.topic, parcel.subscription, parcel.message)
-        recording.feedback(self._cloud, *told, how)
+        return recording.feedback(self._cloud, *told, how)
 
-    async def _send(self, parcel: Parcel) -> None:
+    async def _send(self, parcel: Parcel) -> list[Line]:
+        """Returns what is to be recorded."""
         protocol = parcel.subscription.protocol
         if protocol in ("sqs", "lambda"):
             try:
@@ -159,7 +168,8 @@ class Deliveries:
         elif protocol in ("http", "https"):
             await self._to_url(parcel)
         else:
-            await self._record(parcel)
+            return await self._record(parcel)
+        return []
 
     async def _enveloped(self, parcel: Parcel) -> Message:
         config, loop = self._cloud.config, asyncio.get_running_loop()
@@ -218,22 +228,24 @@ class Deliveries:
         if is_raw:
             headers["x-amz-sns-rawdelivery"] = "true"
         text = message["Message"] if is_raw else envelopes.text(await self._enveloped(parcel))
-        url, authorization = _address(parcel.subscription.endpoint)
-        given = ("POST", url), headers | authorization, text.encode(), _TIMEOUT_S
-        ask = partial(outbound.whole, *given)
         try:
+            url, authorization = _address(parcel.subscription.endpoint)
+            given = ("POST", url), headers | authorization, text.encode(), _TIMEOUT_S
+            ask = partial(outbound.whole, *given)
             answer = await asyncio.get_running_loop().run_in_executor(self._asking, ask)
-        except (urllib3.exceptions.HTTPError, TimeoutError, outbound.TooLarge) as error:
+        except (urllib3.exceptions.HTTPError, TimeoutError, ValueError) as error:
             raise Undelivered("EndpointUnreachable", str(error), False) from error
         if not 200 <= answer.status < 300:
             is_final = 300 <= answer.status < 500 and answer.status != 429
             raise Undelivered("HttpError", f"The endpoint answered {answer.status}", is_final)
 
-    async def _record(self, parcel: Parcel) -> None:
+    async def _record(self, parcel: Parcel) -> list[Line]:
         document = await self._enveloped(parcel)
         told = (parcel.subscription, parcel.message, document)
-        if not recording.subscribed(self._cloud, *told):
-            raise Undelivered("EndpointDisabled", "Endpoint is disabled", True)
+        is_delivered, lines = recording.subscribed(self._cloud, *told)
+        if not is_delivered:
+            raise Undelivered("EndpointDisabled", "Endpoint is disabled", True, lines)
+        return lines
 
     def _caller(self, parcel: Parcel) -> Caller:
         account = self._cloud.config.account
@@ -249,12 +261,12 @@ class Deliveries:
         if wait_s is not None:
             return Later(wait_s)
         _log.warning("%s cannot be reached: %s", parcel.arn, failure.message)
-        self._note(parcel, "NotificationsFailed", (False, failure.message))
+        lines = self._note(parcel, "NotificationsFailed", (False, failure.message))
         redrive = orjson.loads(parcel.subscription.attributes.get("RedrivePolicy") or "{}")
         grave = redrive.get("deadLetterTargetArn")
         if grave and parcel.message["Type"] == envelopes.NOTIFICATION:
             await self._bury(parcel, grave)
-        return DONE
+        return self._done([*failure.lines, *lines])
 
     async def _bury(self, parcel: Parcel, grave: str) -> None:
         """What the queue cannot take now, delivery brings here again."""

@@ -63,7 +63,10 @@ def passes(text: str, scope: str, message: str, attributes: Attributes) -> bool:
     # sns-004: in bodies "a.b" and "b" within "a" are the same, in policies as in messages
     nested = _nested(policy)
     if nested != policy:
-        text, body = orjson.dumps(nested).decode(), _nested(body)
+        try:
+            text, body = orjson.dumps(nested).decode(), _nested(body)
+        except RecursionError:  # far deeper than any policy
+            return False
     return matcher(text)(body)
 
 

@@ -30,7 +30,7 @@ _ID = re.compile(r"[!-~]{1,128}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ENTRY_ID = re.compile(r"[A-Za-z0-9_-]+")
 _ENTRY_ID_MAX = 80
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _FORBIDDEN = re.compile(r"[^\w.-]", re.ASCII)
 _BATCH_FAULTS = {
     "EmptyBatchRequest": "The batch request doesn't contain any entries.",

@@ -202,7 +202,8 @@ def set_topic_attributes(call: Call, tx: Transaction) -> None:
 def add_permission(call: Call, tx: Transaction) -> None:
     topic, params = named(call, tx), call.params
     policy = topic.policy(call.config)
-    if any(each.get("Sid") == params["Label"] for each in policy["Statement"]):
+    statements = _statements(policy)
+    if any(each.get("Sid") == params["Label"] for each in statements):
         raise invalid("Statement already exists")
     if not set(params["ActionName"]) <= set(ACTIONS):
         raise invalid("Policy statement action out of service scope!")
@@ -215,14 +216,20 @@ def add_permission(call: Call, tx: Transaction) -> None:
         "Action": actions if len(actions) > 1 else actions[0],
         "Resource": call.config.arn("sns", topic.name),
     }
-    _save_policy(call, tx, topic, [*policy["Statement"], statement])
+    _save_policy(call, tx, topic, [*statements, statement])
 
 
 def remove_permission(call: Call, tx: Transaction) -> None:
     topic = named(call, tx)
-    statements = topic.policy(call.config)["Statement"]
+    statements = _statements(topic.policy(call.config))
     left = [each for each in statements if each.get("Sid") != call.params["Label"]]
     _save_policy(call, tx, topic, left)
+
+
+def _statements(policy: dict[str, Any]) -> list[Any]:
+    """One need not be in a list."""
+    found = policy["Statement"]
+    return found if isinstance(found, list) else [found]
 
 
 def _save_policy(call: Call, tx: Transaction, topic: Topic, statements: list[Any]) -> None:
@@ -302,9 +309,7 @@ def _check(config: Config, attribute: str, value: str, topic: str) -> None:
 def _check_policy(text: str) -> None:
     try:
         document = orjson.loads(text)
-        statements = document["Statement"]
-        listed = statements if isinstance(statements, list) else [statements]
-        actions = [each["Action"] for each in listed if "NotAction" not in each]
+        actions = [each["Action"] for each in _statements(document) if "NotAction" not in each]
         whole = [a for found in actions for a in (found if isinstance(found, list) else [found])]
     except (ValueError, KeyError, TypeError):
         raise invalid("Policy Error: null") from None
