@@ -70,8 +70,8 @@ def caught_up(server: Server, records: list[dict[str, Any]]) -> bool:
 def test_a_fleet_from_telemetry_to_fitted_parts(
     server: Server, simulate: ModuleType, measure: ModuleType
 ) -> None:
-    fleet = simulate.Fleet(6, 7, START, {})
-    records = worked(fleet, 5)
+    fleet = simulate.Fleet(4, 37, START, {})
+    records = worked(fleet, 2.8)
     half = len(records) // 2
     cloud = simulate.Cloud("tractor")
     cloud.send(records[:half])
@@ -160,22 +160,22 @@ def invoke(server: Server, name: str, records: list[dict[str, Any]]) -> Any:
 
 @pytest.mark.browser
 def test_the_page(deploy: Deploy, reach: Reach, open_page: OpenPage, tmp_path: Path) -> None:
-    """`--basetemp` keeps the pictures; the README's is busy.png."""
+    """`--basetemp` keeps the pictures; the README's is of a longer day."""
     server = deploy("tractor")
     page = open_page(server.url, viewport={"width": 1280, "height": 940})
     expect(page.get_by_text("simulate.py")).to_be_visible()
     page.screenshot(path=tmp_path / "empty.png")
     simulate = reach(server)
-    fleet, cloud = simulate.Fleet(6, 7, START, {}), simulate.Cloud("tractor")
+    fleet, cloud = simulate.Fleet(4, 37, START, {}), simulate.Cloud("tractor")
     readings: list[dict[str, Any]] = []
-    for _ in range(3):
+    for hours in (2.1, 1.1):
         cloud.send([fleet.replace(*one) for one in cloud.deliveries(fleet)])
-        records = worked(fleet, 1.9)
+        records = worked(fleet, hours)
         cloud.send(records)
         readings += [one for one in records if one["type"] == "reading"]
         eventually(partial(caught_up, server, readings))
         eventually(lambda: all(order["state"] != "ordered" for order in orders(server)))
-    expect(page.locator("tbody tr")).to_have_count(6)
+    expect(page.locator("tbody tr")).to_have_count(4)
     expect(page.locator("#order-list .tag.fitted").first).to_be_visible()
     chosen = page.locator("tbody button").nth(7)
     chosen.click()

@@ -73,7 +73,7 @@ def get(server: Server, path: str, status: int = 200) -> Any:
 
 
 def answers(server: Server) -> list[Any]:
-    moments = range(1777917730, 1777919500, 410)
+    moments = range(1777917730, 1777919500, 830)
     return [
         get(server, f"top?window={window}&by={by}&at={at}")
         for window in ("1m", "5m", "1h")
@@ -145,7 +145,7 @@ def test_the_api(server: Server) -> None:
 
 @pytest.mark.browser
 def test_the_page(deploy: Deploy, reach: Reach, open_page: OpenPage, tmp_path: Path) -> None:
-    """`--basetemp` keeps the pictures; the README's is busy.png."""
+    """`--basetemp` keeps the pictures; busy.png is the README's."""
     server = deploy("trends")
     page = open_page(server.url, viewport={"width": 1280, "height": 860})
     expect(page.get_by_text("generate.py")).to_be_visible()
