@@ -101,6 +101,7 @@ def test_records_of_kinesis(server: Server, name: str) -> None:
 
     eventually(lambda: found()["LastProcessingResult"] == "OK")
     assert found()["State"] == "Enabled" and found()["TumblingWindowInSeconds"] == 0
+    assert found()["DestinationConfig"] == {"OnFailure": {}}
 
 
 def test_latest_is_the_moment_of_creation(server: Server, name: str) -> None:
@@ -108,6 +109,19 @@ def test_latest_is_the_moment_of_creation(server: Server, name: str) -> None:
     connect(server, name, StartingPosition="LATEST")
     put(server, name, "after")
     eventually(lambda: keys(server, name) == ["after"])
+
+
+def test_a_stream_made_anew_is_read_from_its_beginning(server: Server, name: str) -> None:
+    kinesis = server.client("kinesis")
+    connect(server, name)
+    put(server, name, "old")
+    eventually(lambda: keys(server, name) == ["old"])
+    kinesis.delete_stream(StreamName=name)
+    kinesis.get_waiter("stream_not_exists").wait(StreamName=name, WaiterConfig={"Delay": 1})
+    kinesis.create_stream(StreamName=name, ShardCount=1)
+    kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1})
+    put(server, name, "new")
+    eventually(lambda: keys(server, name) == ["old", "new"])
 
 
 def test_a_moment_to_start_from(server: Server, name: str) -> None:
@@ -212,7 +226,7 @@ def test_what_is_refused(server: Server, name: str) -> None:
             "Unsupported starting position for arn type",
         ),
         ({"StartingPositionTimestamp": moment}, "AT_TIMESTAMP alone"),
-        ({"FilterCriteria": pattern}, "Invalid filter pattern"),
+        ({"FilterCriteria": pattern}, r"Invalid filter pattern definition\.$"),
         ({"DestinationConfig": fifo}, "FIFO"),
         ({"DestinationConfig": bus}, "is invalid"),
         ({"MetricsConfig": {"Metrics": ["ErrorCount"]}}, "Kafka"),

@@ -84,6 +84,7 @@ def _document(running: Running, shard: str, batch: Batch, answer: Answer | None)
     """Where the records are, not the records; but for the condition."""
     mapping, config = running.mapping, running.cloud.config
     first, last = batch.items[0], batch.items[-1]
+    arrival = _moment if mapping.source_kind == "kinesis" else _second
     document: dict[str, Any] = {
         "version": "1.0",
         "timestamp": _moment(config.now_ms()),
@@ -96,8 +97,8 @@ def _document(running: Running, shard: str, batch: Batch, answer: Answer | None)
             "shardId": shard,
             "startSequenceNumber": first.number,
             "endSequenceNumber": last.number,
-            "approximateArrivalOfFirstRecord": _moment(first.created_ms),
-            "approximateArrivalOfLastRecord": _moment(last.created_ms),
+            "approximateArrivalOfFirstRecord": arrival(first.created_ms),
+            "approximateArrivalOfLastRecord": arrival(last.created_ms),
             "batchSize": sum(1 for item in batch.items if item.data),
             "streamArn": mapping.stream_arn,
         },
@@ -106,11 +107,15 @@ def _document(running: Running, shard: str, batch: Batch, answer: Answer | None)
         context = {"statusCode": 200, "executedVersion": "$LATEST"}
         with suppress(AwsError):
             context["executedVersion"] = running.found().version
-        if answer.is_error:
-            context["functionError"] = "Unhandled"
+        context["functionError"] = "Unhandled" if answer.is_error else None
         document["responseContext"] = context
     return document
 
 
 def _moment(time_ms: int) -> str:
     return timestamp(time_ms).replace("+0000", "Z")
+
+
+def _second(time_ms: int) -> str:
+    """DynamoDB's times are whole seconds."""
+    return f"{_moment(time_ms)[:19]}Z"

@@ -66,8 +66,10 @@ def _create(call: Call, tx: Transaction) -> Output:
         (arn, source_arn),
     )
     if taken:
+        what = ("An event source mapping with SQS", "") if _is_queue(source_arn) else (
+            "The event source", " provided mapping")  # fmt: skip
         raise names.conflict(
-            f'The event source arn (" {source_arn} ") and function (" {name} ") provided mapping'
+            f'{what[0]} arn (" {source_arn} ") and function (" {name} "){what[1]}'
             f" already exists. Please update or delete the existing mapping with UUID {taken}"
         )
     uuid = call.config.new_id()
@@ -139,8 +141,8 @@ def _checked_filters(document: Document, criteria: dict[str, Any]) -> Document:
             if ":kinesis:" in document["EventSourceArn"] and "data" in pattern:
                 # mappings-001: what data must be like is said in JSON
                 compile_pattern(orjson.dumps(pattern["data"]))
-        except (InvalidPattern, orjson.JSONDecodeError) as error:
-            raise names.invalid(f"Invalid filter pattern definition. {error}") from None
+        except (InvalidPattern, orjson.JSONDecodeError, KeyError) as error:
+            raise names.invalid("Invalid filter pattern definition.") from error
     return {"Filters": filters}
 
 

@@ -122,7 +122,8 @@ def save(tx: Transaction, uuid: str, shard: str, after: str, window: Window | No
     tx.run(
         "INSERT INTO mapping_positions (uuid, shard, after, window)"
         " SELECT uuid, ?, ?, ? FROM event_source_mappings WHERE uuid = ?"
-        " ON CONFLICT (uuid, shard) DO UPDATE SET after = excluded.after, window = excluded.window",
+        " ON CONFLICT (uuid, shard) DO UPDATE SET"
+        " after = excluded.after, window = excluded.window, is_done = 0",
         (shard, after, text, uuid),
     )
     tx.run(

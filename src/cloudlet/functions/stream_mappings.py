@@ -23,6 +23,7 @@ SETTINGS: Document = {
     "MaximumRecordAgeInSeconds": -1,
     "MaximumRetryAttempts": -1,
     "BisectBatchOnFunctionError": False,
+    "DestinationConfig": {"OnFailure": {}},
     "TumblingWindowInSeconds": 0,
     "FunctionResponseTypes": [],
 }

@@ -60,7 +60,8 @@ class StreamReader:
         with self._running.cloud.database.snapshot() as view:
             shards = self._source.shards(view, mapping.stream_arn)
             done = done_shards(view, mapping.uuid)
-        waiting = {shard.id for shard in shards} - done
+        # one that is done and open again is another's, in a stream of the same name
+        waiting = {shard.id for shard in shards if not (shard.closed and shard.id in done)}
         for shard in shards:
             if shard.id not in waiting - self._readers.keys() or waiting & {*shard.parents}:
                 continue

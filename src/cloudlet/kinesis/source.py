@@ -38,7 +38,9 @@ class Source:
         stream, shard = _place(view, stream_arn, shard_id)
         if stream is None or shard is None:
             return []
-        position = parsed(after) if after else None
+        position = parsed(after)
+        if position and position.epoch_s != shard["epoch_s"]:
+            position = None  # of a stream of the same name that was deleted
         oldest_ms = records.horizon_ms(stream, self._config.now_ms())
         place = Place(position.number if position else 0, limit, _PAGE_BYTES, oldest_ms)
         head = {
