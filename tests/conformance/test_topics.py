@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -252,6 +253,13 @@ def test_an_endpoint_that_fails_is_asked_again(
     sns.publish(TopicArn=topic, Message='{"n": 2}')
     assert message(server, grave_url)["Body"] == '{"n": 2}'
     assert len(endpoint.got) == 1  # what the client does wrong is not repeated
+
+
+def test_what_is_missing_is_a_validation_error(server: Server) -> None:
+    """The query protocol's name for it."""
+    config = Config(parameter_validation=False)
+    with pytest.raises(ClientError, match=r"ValidationError.*Value null at 'attributes'"):
+        server.client("sns", config=config).create_platform_application(Name="a", Platform="GCM")
 
 
 def test_users_need_a_permission(server: Server, sns: Any, topic: str, name: str) -> None:

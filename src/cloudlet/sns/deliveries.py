@@ -190,7 +190,9 @@ class Deliveries:
         """The members of SendMessage."""
         message = parcel.message
         group = message.get("MessageGroupId")
-        entry: Params = {"MessageGroupId": group} if group else {}
+        # a standard queue has the groups of standard topics alone
+        has_group = group and not parcel.topic.is_fifo
+        entry: Params = {"MessageGroupId": group} if has_group else {}
         if is_fifo:  # a confirmation's own id is as good
             names = ("MessageGroupId", "MessageDeduplicationId")
             entry = {name: message.get(name) or message["MessageId"] for name in names}

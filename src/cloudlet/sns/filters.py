@@ -44,7 +44,7 @@ def check(text: str, scope: str) -> None:
         raise invalid("Filter policy scope MessageAttributes does not support nested filter policy")
     if _combinations(policy, 1, scope) > _COMBINATIONS_MAX:
         raise _invalid("Filter policy is too complex")
-    _check_numbers(policy)
+    _check_values(policy)
 
 
 def passes(text: str, scope: str, message: str, attributes: Attributes) -> bool:
@@ -135,12 +135,16 @@ def _combinations(policy: dict[str, Any], depth: int, scope: str) -> int:
     return prod(counts)
 
 
-def _check_numbers(policy: Any) -> None:
+def _check_values(policy: Any) -> None:
+    """What event patterns may say, and filter policies may not."""
     if isinstance(policy, dict):
+        negated = policy.get("anything-but")
+        for name in negated.keys() - {"prefix"} if isinstance(negated, dict) else ():
+            raise _invalid(f"Unsupported anything-but pattern: {name}")
         policy = list(policy.values())
     if isinstance(policy, list):
         for each in policy:
-            _check_numbers(each)
+            _check_values(each)
     elif isinstance(policy, int | float) and abs(policy) > _NUMBER_MAX:
         raise _invalid(f"Value of numeric must be between -{_NUMBER_MAX} and {_NUMBER_MAX}")
 

@@ -17,6 +17,8 @@ _RESOURCES = ("TopicArn", "TargetArn", "ResourceArn", "PlatformApplicationArn", 
 def requirements(call: Call) -> list[Requirement]:
     if call.caller.kind == "anonymous" and call.operation in UNSIGNED:
         return []
+    if call.params.get("SubscriptionArn") and call.params["SubscriptionArn"].count(":") != 6:
+        return []  # which the operation says in its own words
     operation = "Publish" if call.operation == "PublishBatch" else call.operation
     context = {}
     if operation == "Subscribe":

@@ -31,6 +31,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ENTRY_ID = re.compile(r"[A-Za-z0-9_-]+")
 _ENTRY_ID_MAX = 80
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_KIND = re.compile(r"(String|Number|Binary)(\..+)?")
 _FORBIDDEN = re.compile(r"[^\w.-]", re.ASCII)
 _BATCH_FAULTS = {
     "EmptyBatchRequest": "The batch request doesn't contain any entries.",
@@ -45,7 +46,9 @@ Entry = dict[str, Any]
 def publish(call: Call, tx: Transaction) -> Output:
     """To a topic, a mobile endpoint or a phone."""
     params = call.params
-    given = [name for name in ("TopicArn", "TargetArn", "PhoneNumber") if params.get(name)]
+    names = ("TopicArn", "TargetArn", "PhoneNumber")
+    present = [name for name in names if params.get(name) is not None]
+    given = [name for name in present if params[name]] or present[:1]
     if len(given) != 1:
         kind = "no value" if not given else "more than one value"
         raise invalid(f"TopicArn or TargetArn Reason: {kind} for required parameter")
@@ -68,20 +71,16 @@ def publish(call: Call, tx: Transaction) -> Output:
 
 
 def publish_batch(call: Call, tx: Transaction) -> Output:
-    """Each entry stands alone: one that is refused does not stop the others."""
+    """One entry that cannot be published stops the others."""
     topic = topics.named(call, tx)
     entries: list[Entry] = call.params["PublishBatchRequestEntries"]
     _check_batch(entries)
-    successful, failed = [], []
     for entry in entries:
-        try:
-            check(entry, topic)
-            published = put(call.cloud, tx, topic, entry, _trace(call))
-            successful.append({"Id": entry["Id"], **published})
-        except AwsError as error:
-            told = {"Id": entry["Id"], "Code": error.code, "Message": error.message}
-            failed.append({**told, "SenderFault": error.status < 500})
-    return {"Successful": successful, "Failed": failed}
+        check(entry, topic)
+    successful = [
+        {"Id": entry["Id"], **put(call.cloud, tx, topic, entry, _trace(call))} for entry in entries
+    ]
+    return {"Successful": successful, "Failed": []}
 
 
 def put(cloud: Cloud, tx: Transaction, topic: Topic, entry: Entry, trace: str) -> Output:
@@ -170,7 +169,7 @@ def _check_attribute(name: str, attribute: dict[str, Any]) -> None:
         raise _value(
             f"The message attribute '{name}' must contain non-empty message attribute type."
         )
-    if kind.partition(".")[0] not in ("String", "Number", "Binary"):
+    if not _KIND.fullmatch(kind):
         raise _value(
             f"The message attribute '{name}' has an invalid message attribute type, the set of"
             " supported type prefixes is Binary, Number, and String."

@@ -45,6 +45,7 @@ _RAW = ("sqs", "http", "https")
 _SETTABLE = (
     "DeliveryPolicy", "FilterPolicy", "FilterPolicyScope", "RawMessageDelivery", "RedrivePolicy",
 )  # fmt: skip
+_DEFAULTS = {"RawMessageDelivery": "false", "FilterPolicyScope": filters.ATTRIBUTES}
 _ABSENT = ("ReplayPolicy", "SubscriptionRoleArn")
 
 
@@ -73,7 +74,7 @@ class Subscription:
 
     @property
     def is_raw(self) -> bool:
-        return self.attributes.get("RawMessageDelivery", "").lower() == "true"
+        return self.attributes.get("RawMessageDelivery") == "true"
 
     def arn(self, config: Config) -> str:
         return config.arn("sns", f"{self.topic}:{self.id}")
@@ -105,7 +106,7 @@ def subscribe(call: Call, tx: Transaction) -> Output:
     protocol, endpoint = params["Protocol"], str(params.get("Endpoint") or "")
     _check_endpoint(call, tx, topic, protocol, endpoint)
     endpoint = re.sub(r"[^\d+]", "", endpoint) if protocol == "sms" else endpoint
-    given = {k: str(v) for k, v in (params.get("Attributes") or {}).items() if v != ""}
+    given = {k: _plain(k, str(v)) for k, v in (params.get("Attributes") or {}).items() if v != ""}
     for name, value in given.items():
         try:
             _check(call.config, (protocol, endpoint), given, (name, value))
@@ -119,7 +120,8 @@ def subscribe(call: Call, tx: Transaction) -> Output:
     )
     existing = Subscription.of(row) if row is not None else None
     if existing is not None and existing.state != "deleted":
-        if any(existing.attributes.get(name) != value for name, value in given.items()):
+        known = _DEFAULTS | existing.attributes
+        if any(known.get(name) != value for name, value in given.items()):
             raise invalid(
                 "Attributes Reason: Subscription already exists with different attributes"
             )
@@ -258,11 +260,11 @@ def get_subscription_attributes(call: Call, view: View) -> Output:
         "PendingConfirmation": str(found.state == "pending").lower(),
         "ConfirmationWasAuthenticated": str(found.is_authenticated).lower(),
         "SubscriptionPrincipal": found.principal,
-        "RawMessageDelivery": "false",
+        **_DEFAULTS,
         **found.attributes,
     }
-    if found.attributes.get("FilterPolicy"):
-        attributes.setdefault("FilterPolicyScope", filters.ATTRIBUTES)
+    if not found.attributes.get("FilterPolicy"):
+        del attributes["FilterPolicyScope"]
     topic = topics.find(view, found.topic)
     if found.protocol.startswith("http") and topic is not None:
         policy = retries.effective(topic.attributes, found.attributes)
@@ -273,11 +275,12 @@ def get_subscription_attributes(call: Call, view: View) -> Output:
 def set_subscription_attributes(call: Call, tx: Transaction) -> None:
     """An empty value takes a policy away."""
     found = named(call, tx)
-    name, value = call.params["AttributeName"], str(call.params.get("AttributeValue") or "")
+    name = call.params["AttributeName"]
+    value = _plain(name, str(call.params.get("AttributeValue") or ""))
     attributes = {**found.attributes, name: value}
     if name == "FilterPolicyScope" and found.attributes.get("FilterPolicy"):
         filters.check(found.attributes["FilterPolicy"], value)
-    if value or name not in _SETTABLE:
+    if value or name not in _SETTABLE or name == "RawMessageDelivery":
         _check(call.config, (found.protocol, found.endpoint), attributes, (name, value))
     kept = {key: text for key, text in attributes.items() if text}
     tx.run("UPDATE topic_subscriptions SET attributes = ? WHERE id = ?", (_text(kept), found.id))
@@ -329,9 +332,9 @@ def _check(
         raise invalid(f"FilterPolicyScope: Invalid value [{value}]. Please use either MessageBody"
                       " or MessageAttributes")  # fmt: skip
     elif name == "RawMessageDelivery":
-        if value.lower() not in ("true", "false"):
+        if value not in ("true", "false"):
             raise invalid(f"RawMessageDelivery: Invalid value [{value}]. Must be true or false.")
-        if protocol not in _RAW and value.lower() == "true":
+        if protocol not in _RAW and value == "true":
             raise invalid(f"RawMessageDelivery: Delivery protocol [{protocol}] does not support"
                           " raw message delivery.")  # fmt: skip
     elif name == "DeliveryPolicy":
@@ -360,6 +363,12 @@ def _check_redrive(config: Config, is_fifo: bool, text: str) -> None:
             f"RedrivePolicy: must use a {kind} queue as DLQ for a {kind} Subscription to a {kind}"
             " Topic."
         )
+
+
+def _plain(name: str, value: str) -> str:
+    """As it is kept: "TrUe" is "true"."""
+    is_truth = name == "RawMessageDelivery" and value.lower() in ("true", "false")
+    return value.lower() if is_truth else value
 
 
 def _text(value: Any) -> str:

@@ -135,7 +135,7 @@ def create_topic(call: Call, tx: Transaction) -> Output:
     shown = described(call.config, tx, existing)
     if any(shown.get(attribute, "") != value for attribute, value in given.items()):
         raise invalid("Attributes Reason: Topic already exists with different attributes")
-    if tags and tags != existing.tags:
+    if not tags.items() <= existing.tags.items():
         raise invalid("Tags Reason: Topic already exists with different tags")
     return {"TopicArn": arn}
 
@@ -278,13 +278,7 @@ def _tags(tags: list[dict[str, str]] | None) -> dict[str, str]:
 
 
 def _check_name(name: str, is_fifo: bool) -> None:
-    if is_fifo and not _FIFO_NAME.fullmatch(name):
-        raise invalid(
-            "Fifo Topic names must end with .fifo and must be made up of only uppercase and"
-            " lowercase ASCII letters, numbers, underscores, and hyphens, and must be between 1"
-            " and 256 characters long."
-        )
-    if not is_fifo and not _NAME.fullmatch(name):
+    if not (_FIFO_NAME if is_fifo else _NAME).fullmatch(name):
         raise invalid("Topic Name")
 
 

@@ -98,6 +98,8 @@ def _xml(model: Model, error: AwsError, request_id: str) -> Response:
     code, message, detail = error.code, error.message, ""
     if model.name == "sqs":
         (code, message), detail = sqs_query.refusal(error), "<Detail/>"
+    elif model.protocol == "query" and code == "ValidationException":
+        code = "ValidationError"
     body = (
         f"{DECLARATION}<ErrorResponse{attribute}><Error><Type>{who}</Type>"
         f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>{detail}</Error>"

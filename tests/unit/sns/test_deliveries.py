@@ -76,6 +76,10 @@ def test_what_fifo_topics_tell_is_not_signed(desk: Desk) -> None:
     params = desk.invoked[0][2]
     assert params["MessageGroupId"] == "g"
     assert len(params["MessageDeduplicationId"]) == 64
+    desk.subscribe("sqs", QUEUE, topic)
+    publish(desk, "more", TopicArn=topic, MessageGroupId="g")
+    deliver(desk)
+    assert "MessageGroupId" not in desk.invoked[1][2]  # of a standard queue
     told = orjson.loads(params["MessageBody"])
     expected = "Type MessageId SequenceNumber TopicArn Message Timestamp UnsubscribeURL"
     assert list(told) == expected.split()

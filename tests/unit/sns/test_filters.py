@@ -103,6 +103,7 @@ def test_a_body_that_is_no_object_matches_nothing(body: str) -> None:
         ({"a": [{"begins": "x"}]}, "Unrecognized match type begins"),
         ({"a": [{"numeric": [">"]}]}, "numeric"),
         ({"a": [{"numeric": [">", 1e10]}]}, "between"),
+        ({"a": [{"anything-but": {"suffix": "x"}}]}, "Unsupported anything-but pattern: suffix"),
         ({name: ["x"] for name in "abcdef"}, "more than 5 keys"),
         ({"a": ["x"] * 10, "b": ["x"] * 16}, "too complex"),
         ({"$or": [{"a": ["x"] * 100}, {"b": ["x"] * 51}]}, "too complex"),

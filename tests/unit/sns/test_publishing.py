@@ -40,10 +40,11 @@ def text(kind: str, value: Any) -> dict[str, Any]:
         ({"MessageGroupId": "a b"}, "MessageGroupId"),
         ({"PhoneNumber": "hello"}, "is not valid to publish to"),
         ({"PhoneNumber": "+4917012345678", "TargetArn": NEWS}, "more than one value"),
-        ({"TargetArn": ""}, "no value for required parameter"),
+        ({"TargetArn": ""}, "at least 6 elements, not 1"),
         ({"TargetArn": "arn:aws:sns:us-east-1:000000000000:endpoint/GCM/a/b"}, "No endpoint"),
         ({"TargetArn": f"{NEWS}x"}, "NotFound"),
         ({"MessageAttributes": {"a": text("Text", "x")}}, "supported type prefixes"),
+        ({"MessageAttributes": {"a": text("String.", "x")}}, "supported type prefixes"),
         ({"MessageAttributes": {"a": text("", "x")}}, "non-empty message attribute type"),
         ({"MessageAttributes": {"a": text("String", "")}}, "non-empty message attribute value"),
         ({"MessageAttributes": {"a": text("Number", "one")}}, "to number"),
@@ -123,18 +124,19 @@ def test_each_group_may_have_its_own_deduplication(desk: Desk) -> None:
         publish(desk, TargetArn=FIFO, MessageGroupId="a")
 
 
-def test_entries_of_a_batch_stand_alone(desk: Desk) -> None:
+def test_entries_of_a_batch_stand_or_fall_together(desk: Desk) -> None:
     desk.subscribe()
 
     def batch(*entries: dict[str, Any]) -> Any:
         given = {"TopicArn": NEWS, "PublishBatchRequestEntries": list(entries)}
         return desk.call(publishing.publish_batch, **given)
 
-    answer = batch({"Id": "a", "Message": "x"}, {"Id": "b", "Message": ""})
-    assert [each["Id"] for each in answer["Successful"]] == ["a"]
-    (failed,) = answer["Failed"]
-    assert (failed["Id"], failed["Code"], failed["SenderFault"]) == ("b", "InvalidParameter", True)
-    assert len(desk.facts()) == 1
+    with pytest.raises(AwsError, match="Empty message"):
+        batch({"Id": "a", "Message": "x"}, {"Id": "b", "Message": ""})
+    assert not desk.facts()
+    answer = batch({"Id": "a", "Message": "x"}, {"Id": "b", "Message": "y"})
+    assert [each["Id"] for each in answer["Successful"]] == ["a", "b"]
+    assert (answer["Failed"], len(desk.facts())) == ([], 2)
     many = [{"Id": str(number), "Message": "x"} for number in range(11)]
     for code, entries in {
         "EmptyBatchRequest": [],

@@ -57,7 +57,8 @@ def test_fifo_topics_tell_queues_alone(desk: Desk) -> None:
 
 def test_the_same_subscription_again_is_the_one_that_is_there(desk: Desk) -> None:
     arn = desk.subscribe(RawMessageDelivery="true")
-    assert arn == desk.subscribe() == desk.subscribe(RawMessageDelivery="true")
+    assert arn == desk.subscribe() == desk.subscribe(RawMessageDelivery="True")
+    assert arn == desk.subscribe(FilterPolicyScope="MessageAttributes")  # which it is by default
     with pytest.raises(AwsError, match="already exists with different attributes"):
         desk.subscribe(RawMessageDelivery="false")
     assert listed(desk) == [arn]
@@ -184,7 +185,11 @@ def test_attributes_change_and_go(desk: Desk) -> None:
     with pytest.raises(AwsError, match="does not support nested"):
         change("FilterPolicyScope", "MessageAttributes")
     change("FilterPolicy", "")
-    assert "FilterPolicy" not in desk.about(arn)
+    assert not {"FilterPolicy", "FilterPolicyScope"} & desk.about(arn).keys()
+    change("RawMessageDelivery", "TrUe")
+    assert desk.about(arn)["RawMessageDelivery"] == "true"
+    with pytest.raises(AwsError, match=r"Invalid value \[\]"):
+        change("RawMessageDelivery", "")
     with pytest.raises(AwsError, match="AttributeName"):
         change("Colour", "")
 
