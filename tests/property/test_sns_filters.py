@@ -48,7 +48,8 @@ BODIES = st.dictionaries(ALL_NAMES, SCALARS | st.lists(SCALARS, min_size=1, max_
 def same(value: Any, wanted: Any) -> bool:
     if isinstance(value, bool) or isinstance(wanted, bool):
         return value is wanted
-    return type(value) in (int, float) == (type(wanted) in (int, float)) and value == wanted
+    kinds = [type(each) in (int, float) for each in (value, wanted)]
+    return kinds[0] == kinds[1] and value == wanted
 
 
 def holds(condition: Any, value: Any) -> bool:

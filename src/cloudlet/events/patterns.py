@@ -12,6 +12,7 @@ import operator
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -20,9 +21,12 @@ Predicate = Callable[[Any], bool]
 Test = Callable[[Any], bool]
 Path = tuple[str, ...]
 Fields = dict[Path, list[Test]]  # what is asked of each field, any of which will do
+Leaves = list[tuple[Path, list[Test]]]  # the same
 _MISSING: Any = object()
 _DEPTH_MAX = 32
 _COMBINATIONS_MAX = 1000  # of $or
+_FIELDS_MAX = 100_000  # of all combinations
+_BEGINNINGS_MAX = 10
 _NUMBER_MAX = 5_000_000_000
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
@@ -41,7 +45,10 @@ def compile_pattern(pattern: str | bytes | dict[str, Any]) -> Predicate:
             raise InvalidPattern(f"Event pattern is not valid JSON: {error}") from None
     if not isinstance(pattern, dict):
         raise InvalidPattern("Filter is not an object")
-    trees = [_tree(fields) for fields in _alternatives(pattern, (), [{}])]
+    trees = [
+        _tree(sorted(fields.items(), key=itemgetter(0)))
+        for fields in _alternatives(pattern, (), [{}])
+    ]
     if len(trees) == 1:
         return trees[0]
     return lambda event: any(tree(event) for tree in trees)
@@ -53,29 +60,42 @@ def matcher(pattern: str) -> Predicate:
     return compile_pattern(pattern)
 
 
-def _alternatives(pattern: dict[str, Any], path: Path, known: list[Fields]) -> list[Fields]:
+def _alternatives(
+    pattern: dict[str, Any], path: Path, known: list[Fields], depth: int = 0
+) -> list[Fields]:
     """All combinations of `$or`'s alternatives, each with all that must be true with it."""
-    if len(path) > _DEPTH_MAX:
+    if max(depth, len(path)) > _DEPTH_MAX or any(key.count(".") > _DEPTH_MAX for key in pattern):
         raise InvalidPattern("Event pattern is nested too deeply")
     if not pattern:
         raise InvalidPattern("Empty objects are not allowed")
     for key, wanted in pattern.items():
         if key == "$or" and _is_choice(wanted):
-            known = [fields for each in wanted for fields in _alternatives(each, path, known)]
-            if len(known) > _COMBINATIONS_MAX:
-                raise InvalidPattern(
-                    f"Rule is too complex: $or makes more than {_COMBINATIONS_MAX} combinations"
-                )
+            found: list[Fields] = []
+            for each in wanted:
+                copies = [dict(fields) for fields in known]
+                found += _alternatives(each, path, copies, depth + 1)
+                _check_size(found)
+            known = found
         elif isinstance(wanted, dict):
-            known = _alternatives(wanted, (*path, key), known)
+            known = _alternatives(wanted, (*path, *key.split(".")), known, depth + 1)
         elif isinstance(wanted, list):
             if not wanted:
                 raise InvalidPattern("Empty arrays are not allowed")
             tests = [_test(item) for item in wanted]
-            known = [{**fields, (*path, key): tests} for fields in known]
+            for fields in known:
+                fields[(*path, *key.split("."))] = tests
+            _check_size(known)
         else:
             raise InvalidPattern(f'"{key}" must be an object or an array')
     return known
+
+
+def _check_size(known: list[Fields]) -> None:
+    """While they are made: a short pattern can have more combinations than memory holds."""
+    if len(known) > _COMBINATIONS_MAX or len(known) * len(known[0]) > _FIELDS_MAX:
+        raise InvalidPattern(
+            f"Rule is too complex: $or makes more than {_COMBINATIONS_MAX} combinations"
+        )
 
 
 def _is_choice(wanted: Any) -> bool:
@@ -87,28 +107,71 @@ def _is_choice(wanted: Any) -> bool:
     return not any(name in _OPERATORS for each in wanted for name in each)
 
 
-def _tree(fields: Fields) -> Predicate:
-    below: dict[str, Fields] = {}
-    leaves: list[tuple[str, list[Test]]] = []
-    for path, tests in fields.items():
-        if len(path) == 1:
-            leaves.append((path[0], tests))
-        else:
-            below.setdefault(path[0], {})[path[1:]] = tests
+def _tree(leaves: Leaves) -> Predicate:
+    """Of leaves in order of their paths."""
+    direct = [(path[0], tests) for path, tests in leaves if len(path) == 1]
+    below: dict[str, Leaves] = {}
+    for path, tests in leaves:
+        if len(path) > 1:
+            below.setdefault(path[0], []).append((path[1:], tests))
     inner = [(key, _tree(each)) for key, each in below.items()]
-    # with nothing that chooses one of several objects, what is absent is absent from all
-    is_absent = not inner and all(tests == [_absent] for _, tests in leaves)
 
     def matches(event: Any) -> bool:
-        if isinstance(event, list):  # of an array of objects one has to match
-            objects = list(_flat(event)) or [None]
-            return (all if is_absent else any)(matches(item) for item in objects)
-        fields = event if isinstance(event, dict) else {}
-        return all(_any_of(tests, fields.get(key, _MISSING)) for key, tests in leaves) and all(
+        if isinstance(event, list):
+            return _one_of(leaves, matches, list(_flat(event)))
+        fields = _undotted(event) if isinstance(event, dict) else {}
+        return all(_any_of(tests, fields.get(key, _MISSING)) for key, tests in direct) and all(
             tree(fields.get(key)) for key, tree in inner
         )
 
     return matches
+
+
+def _one_of(leaves: Leaves, matches: Predicate, objects: list[Any]) -> bool:
+    """Of an array of objects one has to match. What is asked before a field chose the object is
+    absent only if it is absent from all; afterwards it is from that one."""
+    for number, (path, tests) in enumerate(leaves):
+        if _absent not in tests:
+            break
+        if any(_has(each, path) for each in objects):
+            there = [test for test in tests if test is not _absent]
+            matches = _tree([(path, there), *leaves[number + 1 :]])
+            break
+    else:
+        return True
+    if number and _absent not in tests:
+        matches = _tree(leaves[number:])
+    return any(matches(each) for each in objects)
+
+
+def _has(value: Any, path: Path) -> bool:
+    """Whether there is a value at the path."""
+    if isinstance(value, list):
+        return any(_has(each, path) for each in _flat(value))
+    if not path or not isinstance(value, dict):
+        return not path and not isinstance(value, dict)
+    fields = _undotted(value)
+    return path[0] in fields and _has(fields[path[0]], path[1:])
+
+
+def _undotted(fields: dict[str, Any]) -> dict[str, Any]:
+    """A field `a.b` is field `b` of `a`."""
+    dotted = [key for key in fields if "." in key]
+    if not dotted:
+        return fields
+    found = {key: value for key, value in fields.items() if "." not in key}
+    split: dict[str, Any] = {}
+    for key in dotted:
+        first, _, rest = key.partition(".")
+        split.setdefault(first, {})[rest] = fields[key]
+    for key, more in split.items():
+        known = found.get(key, {})
+        if isinstance(known, dict):
+            both = {each: [known[each], more[each]] for each in known.keys() & more.keys()}
+            found[key] = {**known, **more, **both}
+        else:
+            found[key] = [known, more]
+    return found
 
 
 def _any_of(tests: list[Test], value: Any) -> bool:
@@ -122,9 +185,11 @@ def _any_of(tests: list[Test], value: Any) -> bool:
 
 def _flat(items: list[Any]) -> Iterator[Any]:
     """Arrays in arrays are as one."""
-    for item in items:
+    left = items[::-1]
+    while left:
+        item = left.pop()
         if isinstance(item, list):
-            yield from _flat(item)
+            left += item[::-1]
         else:
             yield item
 
@@ -180,18 +245,39 @@ def _ignore_case(argument: Any) -> Test:
 def _wildcard(argument: Any) -> Test:
     """`*` is any run of characters; `\\*` and `\\\\` are themselves. What is between wildcards is
     looked for from left to right, so that no pattern takes long, however many it has."""
-    parts = [""]
+    parts, position = [""], 1  # AWS counts with the quote before it
     tokens = re.findall(r"\\.?|[^\\]", _text(argument, "wildcard"), re.DOTALL)
     for number, token in enumerate(tokens):
         if token == "*":
-            if number and tokens[number - 1] == "*":
-                raise InvalidPattern(f"Consecutive wildcard characters at pos {number - 1}")
+            if tokens[number + 1 : number + 2] == ["*"]:
+                raise InvalidPattern(f"Consecutive wildcard characters at pos {position}")
             parts.append("")
         elif token[0] == "\\" and token not in ("\\*", "\\\\"):
-            raise InvalidPattern(f"Invalid escape character at pos {number}")
+            raise InvalidPattern(f"Invalid escape character at pos {position}")
         else:
             parts[-1] += token[-1]
+        position += len(token.encode())
+    if len(parts) > 1 and _is_complex(parts):
+        raise InvalidPattern(
+            "Rule is too complex - try using fewer wildcard characters or fewer repeating"
+            " character sequences after a wildcard character"
+        )
     return lambda value: isinstance(value, str) and _in_turn(value, parts)
+
+
+def _is_complex(parts: list[str]) -> bool:
+    """AWS's measure: how many beginnings of the pattern its own text matches at once, as "aa" does
+    `*`, `*a`, `*a*`, `*a*a` and `*a*aa`."""
+    tokens = [*[token for part in parts for token in (None, *part)][1:], ""]
+    reached = {0}
+    for char in "".join(parts):
+        reached |= {at + 1 for at in reached if tokens[at] is None}
+        reached = {at for at in reached if at and tokens[at - 1] is None} | {
+            at + 1 for at in reached if tokens[at] == char
+        }
+        if len(reached | {at + 1 for at in reached if tokens[at] is None}) >= _BEGINNINGS_MAX:
+            return True
+    return False
 
 
 def _in_turn(text: str, parts: list[str]) -> bool:
@@ -227,30 +313,42 @@ def _numeric(argument: Any) -> Test:
     """One comparison, or a range: its bottom, then its top."""
     if not isinstance(argument, list):
         raise InvalidPattern("Value of numeric must be an array.")
-    signs, numbers = argument[::2], argument[1::2]
-    for sign, number in zip(signs, [*numbers, None], strict=False):
-        if not isinstance(sign, str):
-            raise InvalidPattern(f"Invalid member in numeric match: {sign}")
-        if sign not in _COMPARISONS:
-            raise InvalidPattern(f"Unrecognized numeric range operator: {sign}")
-        if not _is_number(number):
-            name = "equals" if sign == "=" else sign
-            raise InvalidPattern(f"Value of {name} must be numeric")
-        if abs(number) > _NUMBER_MAX:
-            raise InvalidPattern("Value must be between -5.0E9 and 5.0E9, inclusive")
-    if not signs:
+    if not argument:
         raise InvalidPattern("Invalid member in numeric match: ]")
-    if len(signs) > 1:
-        if len(signs) > 2 or signs[0][0] != ">":
+    sign, bottom = argument[0], _limit(argument)
+    tests = [(_COMPARISONS[sign], bottom)]
+    above = argument[2:]
+    if above:
+        if sign[0] != ">":
             raise InvalidPattern("Too many elements in numeric expression")
-        if signs[1][0] != "<":
-            raise InvalidPattern(f"Bad numeric range operator: {signs[1]}")
-        if numbers[0] >= numbers[1]:
+        if not isinstance(above[0], str):
+            raise InvalidPattern(f"Bad value in numeric range: {above[0]}")
+        if above[0] not in ("<", "<="):
+            raise InvalidPattern(f"Bad numeric range operator: {above[0]}")
+        top = _limit(above)
+        if len(above) > 2:
+            raise InvalidPattern("Too many terms in numeric range expression")
+        if bottom >= top:
             raise InvalidPattern("Bottom must be less than top")
-    tests = [(_COMPARISONS[sign], n) for sign, n in zip(signs, numbers, strict=True)]
+        tests.append((_COMPARISONS[above[0]], top))
     return lambda value: (
         _is_number(value) and abs(value) <= _NUMBER_MAX and all(test(value, n) for test, n in tests)
     )
+
+
+def _limit(terms: list[Any]) -> Any:
+    """The number after a sign."""
+    sign: Any = terms[0]
+    number: Any = terms[1] if len(terms) > 1 else None
+    if not isinstance(sign, str):
+        raise InvalidPattern(f"Invalid member in numeric match: {sign}")
+    if sign not in _COMPARISONS:
+        raise InvalidPattern(f"Unrecognized numeric range operator: {sign}")
+    if not _is_number(number):
+        raise InvalidPattern(f"Value of {'equals' if sign == '=' else sign} must be numeric")
+    if abs(number) > _NUMBER_MAX:
+        raise InvalidPattern("Value must be between -5.0E9 and 5.0E9, inclusive")
+    return number
 
 
 def _is_number(value: Any) -> bool:
@@ -258,11 +356,17 @@ def _is_number(value: Any) -> bool:
 
 
 def _cidr(argument: Any) -> Test:
-    text = _text(argument, "cidr")
-    if text.count("/") != 1:
+    address, slash, bits = _text(argument, "prefix").partition("/")  # AWS says prefix, too
+    if not slash or "/" in bits:
         raise InvalidPattern("Malformed CIDR, one '/' required")
+    if not re.fullmatch(r"[+-]?\d+", bits, re.ASCII):
+        raise InvalidPattern("Malformed CIDR, mask bits must be an integer")
     try:
-        network = ipaddress.ip_network(text, strict=False)
+        ipaddress.ip_address(address)
+    except ValueError:
+        raise InvalidPattern(f"Nonstandard IP address: {address}") from None
+    try:
+        network = ipaddress.ip_network(argument, strict=False)
     except ValueError as error:
         raise InvalidPattern(f"Malformed CIDR: {error}") from None
 
@@ -283,11 +387,15 @@ def _anything_but(argument: Any) -> Test:
             raise InvalidPattern(f"Unsupported anything-but pattern: {name}")
         if len(argument) != 1:
             raise InvalidPattern("Only one key allowed in match expression")
-        texts = [_text(each, name) for each in _listed(inner)]
+        _check_kind(inner)
+        texts = _listed(inner)
+        if not all(isinstance(each, str) for each in texts):
+            raise InvalidPattern(_NEGATABLE[name])
         if name in ("prefix", "suffix") and "" in texts:
             raise InvalidPattern("Null prefix/suffix not allowed")
         tests = [_OPERATORS[name](each) for each in texts]
     else:
+        _check_kind(argument)
         values = _listed(argument)
         if not all(isinstance(each, str) or _is_number(each) for each in values):
             raise InvalidPattern("Inside anything but list, start|null|boolean is not supported.")
@@ -300,13 +408,26 @@ def _anything_but(argument: Any) -> Test:
     return lambda value: value is not _MISSING and not any(test(value) for test in tests)
 
 
+def _check_kind(argument: Any) -> None:
+    if not isinstance(argument, list | str) and not _is_number(argument):
+        raise InvalidPattern(
+            "Value of anything-but must be an array or single string/number value."
+        )
+
+
 def _listed(argument: Any) -> list[Any]:
     if argument == []:
         raise InvalidPattern("Empty arrays are not allowed")
     return argument if isinstance(argument, list) else [argument]
 
 
-_NEGATABLE = ("prefix", "suffix", "equals-ignore-case", "wildcard")
+_NEGATABLE = {  # and what is said of what is no string
+    "prefix": "prefix/suffix match pattern must be a string",
+    "suffix": "prefix/suffix match pattern must be a string",
+    "equals-ignore-case": "Inside anything-but/equals-ignore-case list, number|start|null|boolean"
+    " is not supported.",
+    "wildcard": "wildcard match pattern must be a string",
+}
 _OPERATORS: dict[str, Callable[[Any], Test]] = {
     "prefix": _ends("prefix", "startswith"),
     "suffix": _ends("suffix", "endswith"),

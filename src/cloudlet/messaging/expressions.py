@@ -66,7 +66,7 @@ def interval_ms(expression: str) -> int:
     if match is None:
         raise InvalidExpression(expression)
     count, unit = int(match.group(1)), match.group(2)
-    if count < 1:
+    if not 1 <= count < 2**31:
         raise InvalidExpression(expression)
     return count * _UNIT_MS[unit.removesuffix("s")]
 

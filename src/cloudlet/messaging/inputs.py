@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from cloudlet.errors import AwsError
+
 _STEP = re.compile(r"\.([A-Za-z0-9_/-]+)|\[(\d+)\]|\['([^']+)'\]|(\.\*|\[\*\])")
 _VARIABLE = re.compile(r"<([A-Za-z0-9_.-]+)>")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -20,6 +22,7 @@ _RESERVED = {
     "aws.events.event",
     "aws.events.event.json",
 }
+_CHARS_MAX = 1 << 20  # of all that fills a template: no target takes more
 _MISSING: Any = object()
 _EVERY = object()
 Document = dict[str, Any]
@@ -91,9 +94,17 @@ def _transformed(transformer: Document, event: Document, reserved: Document) -> 
     paths = transformer.get("InputPathsMap") or {}
     values = {name: value(event, path, _MISSING) for name, path in paths.items()} | reserved
     template = transformer["InputTemplate"]
-    quotes = _quoted_ranges(template)
+    quotes, left = _quoted_ranges(template), _CHARS_MAX
 
     def fill(match: re.Match[str]) -> str:
+        nonlocal left
+        text = filled(match)
+        left -= len(text)
+        if left < 0:  # a template can name a big value a thousand times
+            raise AwsError("INVALID_PARAMETER", "The transformed input is too large.", 400)
+        return text
+
+    def filled(match: re.Match[str]) -> str:
         found = values.get(match.group(1), _MISSING)
         if not _is_within(match, quotes):
             return '""' if found is _MISSING else orjson.dumps(found).decode()

@@ -14,14 +14,14 @@ import orjson
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError
-from cloudlet.messaging import digests, fairness, fifo, queues
+from cloudlet.messaging import bodies, digests, fairness, fifo, queues
 from cloudlet.messaging.queues import Queue
 from cloudlet.store.database import Row, Transaction, View
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _RECEIPT = re.compile(r"((\d+)\.[0-9a-f]{16})[0-9a-f]{16}")  # the message's part, the receive's
 _ATTRIBUTE_NAME = re.compile(r"(?!(?i:aws|amazon)\.)(?!\.)(?!.*\.\.)[\w.-]{1,256}(?<!\.)")
-_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*")
+_NUMBER = re.compile(r"\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?\s*")
 _ENTRY_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _BATCH_MAX_BYTES = 1_048_576
 _IN_FLIGHT_MAX = 120_000
@@ -104,8 +104,8 @@ async def receive_message(call: Call) -> Output:
 
 
 def insert(tx: Transaction, queue: Queue, entry: Entry, now_ms: int, message_id: str) -> int:
-    """Puts a message into a queue; `entry` has the members of SendMessage, already checked.
-    Returns the row's id."""
+    """Puts a message into a queue; `entry` has the members of SendMessage, already checked, its
+    body sealed. Returns the row's id."""
     delay_s = entry.get("DelaySeconds")
     if delay_s is None or queue.is_fifo:  # there, 0 says nothing
         delay_s = queue.number("DelaySeconds")
@@ -154,8 +154,9 @@ def _send(call: Call, tx: Transaction, queue: Queue, entry: Entry) -> Output:
     output = fifo.earlier(tx, queue, told, call.now_ms) if queue.is_fifo else None
     if output is None:
         output = {"MessageId": call.config.new_id()}
-        entry = {**entry, "_system": told}
-        row_id = insert(tx, queue, entry, call.now_ms, output["MessageId"])
+        body = bodies.sealed(call.cloud.blobs.master, queue, entry["MessageBody"], call.now_ms)
+        kept = {**entry, "MessageBody": body, "_system": told}
+        row_id = insert(tx, queue, kept, call.now_ms, output["MessageId"])
         if queue.is_fifo:
             output["SequenceNumber"] = fifo.sequence_number(row_id)
             fifo.remember(tx, queue, told, output, call.now_ms)
@@ -304,11 +305,12 @@ def _taken_before(
 
 
 def _message(call: Call, row: Row, receipt: str, receives: int) -> Output:
+    body = bodies.opened(call.cloud.blobs.master, row["body"])
     message: Output = {
         "MessageId": row["message_id"],
         "ReceiptHandle": base64.b64encode(receipt.encode()).decode(),
-        "MD5OfBody": digests.of_body(row["body"]),
-        "Body": row["body"],
+        "MD5OfBody": digests.of_body(body),
+        "Body": body,
     }
     system = {
         "SentTimestamp": str(row["sent_ms"]),

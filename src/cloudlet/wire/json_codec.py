@@ -18,8 +18,6 @@ Convert = Callable[[Any], Any]
 _OPAQUE = {"AttributeValue"}
 _JSON_KINDS: dict[str, tuple[type, ...]] = {
     "string": (str,),
-    "integer": (int,),
-    "long": (int,),
     "float": (int, float),
     "double": (int, float),
     "boolean": (bool,),
@@ -80,10 +78,13 @@ def _scalar(kind: str) -> Convert:
     expected = _JSON_KINDS.get(kind, (str,))
 
     def parse(value: Any) -> Any:
-        if type(value) in expected:
+        if kind in ("integer", "long"):
+            if type(value) is float and value.is_integer():
+                value = int(value)
+            if type(value) is int and scalars.LONG_MIN <= value <= scalars.LONG_MAX:
+                return value
+        elif type(value) in expected:
             return value
-        if kind in ("integer", "long") and type(value) is float and value.is_integer():
-            return int(value)
         raise _mismatch(value, kind)
 
     return parse

@@ -12,6 +12,8 @@ from botocore.model import Shape
 
 from cloudlet.errors import AwsError
 
+LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
+
 
 def bad_value(text: object, kind: str) -> AwsError:
     return AwsError("SerializationException", f"{text!r} can not be converted to {kind}", 400)
@@ -80,9 +82,12 @@ def parse_boolean(text: str) -> bool:
 def _parse_number(kind: Callable[[str], Any]) -> Callable[[str], Any]:
     def parse(text: str) -> Any:
         try:
-            return kind(text)
+            value = kind(text)
         except ValueError as error:
             raise bad_value(text, kind.__name__) from error
+        if kind is int and not LONG_MIN <= value <= LONG_MAX:
+            raise bad_value(text, "Long")
+        return value
 
     return parse
 
