@@ -16,7 +16,7 @@ Chosen = dict[tuple[Any, ...], int]  # which object of which array
 texts = st.sampled_from(["", "a", "ab", "B", "aXb", "a*b", "10.0.0.1", "::1"])
 numbers = st.sampled_from([0, 1, 2.5, 5_000_000_001])
 scalars = st.one_of(texts, numbers, st.none(), st.booleans())
-names = st.sampled_from(["x", "y"])
+names = st.sampled_from(["x", "y", "z"])
 
 
 def events(depth: int = 2) -> st.SearchStrategy[dict[str, Any]]:
@@ -78,7 +78,8 @@ def leaves(value: Any, path: tuple[str, ...], where: tuple[Any, ...], chosen: Ch
             yield from leaves(item, (*path, key), (*where, key), chosen)
     elif isinstance(value, list):
         for number, item in enumerate(value):
-            yield from leaves(item, path, (*where, number), {**chosen, where: number})
+            within = {**chosen, where: number} if isinstance(item, dict) else chosen
+            yield from leaves(item, path, (*where, number), within)
     else:
         yield path, value, chosen
 
@@ -149,15 +150,7 @@ def matches(event: dict[str, Any], rule: dict[tuple[str, ...], list[Any]]) -> bo
             for _, value, within in there
         )
 
-    return those(list(rule), {})
-
-
-def has_absence(pattern: Any) -> bool:
-    return '"exists": false' in json.dumps(pattern)
-
-
-def has_arrays(event: Any) -> bool:
-    return "[" in json.dumps(event)
+    return those(sorted(rule), {})  # what is absent hangs on their order
 
 
 @settings(max_examples=120, deadline=None)
@@ -165,7 +158,5 @@ def has_arrays(event: Any) -> bool:
 def test_as_the_naive_matcher_says(several: list[dict[str, Any]], pattern: dict[str, Any]) -> None:
     matcher = compile_pattern(pattern)
     for event in several:
-        if has_absence(pattern) and has_arrays(event):
-            continue  # AWS's answer hangs on the order of fields there
         assert matcher(event) is any(matches(event, rule) for rule in rules(pattern))
     assert compile_pattern(json.dumps(pattern))(several[0]) is matcher(several[0])

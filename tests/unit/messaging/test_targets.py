@@ -73,8 +73,13 @@ def test_wrong_inputs(wrong: dict[str, Any]) -> None:
         ('{"a": [{"numeric": [">", 1, ">", 2]}]}', "Bad numeric range operator"),
         ('{"a": [{"numeric": [">", 2, "<", 1]}]}', "Bottom must be less than top"),
         ('{"a": [{"numeric": ["<", 2, ">", 1]}]}', "Too many elements"),
+        ('{"a": [{"numeric": [">", 1, 2]}]}', "Bad value in numeric range: 2"),
+        ('{"a": [{"numeric": [">", 1, "<", 2, "<", 3]}]}', "Too many terms"),
         ('{"a": [{"cidr": "10.0.0.0"}]}', "one '/' required"),
-        ('{"a": [{"wildcard": "a**"}]}', "Consecutive wildcard characters at pos 1"),
+        ('{"a": [{"cidr": "10.0.0/8"}]}', "Nonstandard IP address: 10.0.0"),
+        ('{"a": [{"cidr": "10.0.0.0/x"}]}', "mask bits must be an integer"),
+        ('{"a": [{"cidr": 1}]}', "prefix match pattern must be a string"),
+        ('{"a": [{"wildcard": "a**"}]}', "Consecutive wildcard characters at pos 2"),
         ('{"a": [{"wildcard": "a\\\\b"}]}', "Invalid escape character"),
         ('{"a": [{"anything-but": ["x", 1]}]}', "mixed type"),
         ('{"a": [{"anything-but": [null]}]}', "not supported"),
@@ -107,8 +112,29 @@ def test_all_that_is_said_of_an_array_is_of_one_object() -> None:
 
 
 def test_wildcards_take_no_time() -> None:
-    pattern = compile_pattern({"a": [{"wildcard": "*a" * 40 + "b"}]})
+    pattern = compile_pattern({"a": [{"wildcard": "*a" * 4 + "b"}]})
     assert not pattern({"a": "a" * 100_000})
+    for text in ("*a" * 40 + "b", "*:*:*:*:*:event-bus/*"):
+        with pytest.raises(InvalidPattern, match="Rule is too complex - try"):
+            compile_pattern({"a": [{"wildcard": text}]})
+
+
+def test_a_dot_joins_fields() -> None:
+    below, joined = {"a": {"b": {"c": [1]}}}, {"a.b": {"c": [1]}}
+    for event in ({"a": {"b": {"c": 1}}}, {"a.b": {"c": 1}, "a": 2}, {"a": [{"b.c": 1}]}):
+        assert compile_pattern(below)(event) and compile_pattern(joined)(event)
+    assert not compile_pattern(below)({"a.b": {"b": {"c": 1}}})
+
+
+def test_what_is_absent_is_absent_from_the_chosen_object() -> None:
+    """From all of them if its field comes before what chooses."""
+    items = [{"name": "a"}, {"name": "b", "gift": 1, "price": 2}]
+    assert compile_pattern({"items": {"name": ["a"], "price": [{"exists": False}]}})(
+        {"items": items}
+    )
+    assert not compile_pattern({"items": {"name": ["a"], "gift": [{"exists": False}]}})(
+        {"items": items}
+    )
 
 
 def create(bench: Bench, minutes: int, **members: Any) -> None:
