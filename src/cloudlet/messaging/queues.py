@@ -1,4 +1,4 @@
-"""SQS queues: create, find, change, delete, purge, tag. KMS keys are refused.
+"""SQS queues: create, find, change, delete, purge, tag. Of KMS keys only SQS's own is known.
 
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/
 """
@@ -22,8 +22,9 @@ _NUMBERS = {
     "MessageRetentionPeriod": (345_600, 60, 1_209_600),
     "ReceiveMessageWaitTimeSeconds": (0, 0, 20),
     "VisibilityTimeout": (30, 0, 43_200),
+    "KmsDataKeyReusePeriodSeconds": (300, 60, 86_400),
 }
-_ABSENT = ("KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds")
+_OWN_KEY = "alias/aws/sqs"
 # of FIFO queues alone: what they may be, the default first
 _FIFO = {
     "FifoQueue": ("true",),
@@ -58,6 +59,12 @@ class Queue:
     @property
     def is_fifo(self) -> bool:
         return "FifoQueue" in self.attributes
+
+    @property
+    def is_sealed(self) -> bool:
+        return "KmsMasterKeyId" in self.attributes or (
+            self.attributes.get("SqsManagedSseEnabled") != "false"
+        )
 
     @property
     def redrive(self) -> tuple[str, int] | None:
@@ -117,6 +124,7 @@ def create_queue(call: Call, tx: Transaction) -> Output:
                 )
         return {"QueueUrl": url(call.config, name)}
     _check_throughput(attributes)
+    attributes = {k: v for k, v in (attributes | _encryption(attributes)).items() if v != ""}
     tags = call.params.get("tags") or {}
     tx.run(
         "INSERT INTO queues (name, created_ms, modified_ms, attributes, tags)"
@@ -213,7 +221,8 @@ def _check_throughput(attributes: dict[str, str]) -> None:
 
 def change(call: Call, tx: Transaction, queue: Queue, attributes: dict[str, str]) -> None:
     """An empty value takes an attribute away."""
-    merged = {k: v for k, v in (queue.attributes | attributes).items() if v != ""}
+    merged = queue.attributes | attributes | _encryption(attributes)
+    merged = {k: v for k, v in merged.items() if v != ""}
     _check_throughput(merged)
     tx.run(
         "UPDATE queues SET attributes = ?, modified_ms = ? WHERE name = ?",
@@ -257,8 +266,8 @@ def _check(call: Call, view: View, attributes: dict[str, str], queue: str) -> No
                 raise _invalid(f"Invalid value for the parameter {name}.")
         elif name in _FIFO:
             _check_fifo(name, value, is_fifo)
-        elif name in _ABSENT and value:
-            raise NotImplementedByCloudlet(f"The queue attribute {name}")
+        elif name == "KmsMasterKeyId" and value and value.rpartition(":")[2] != _OWN_KEY:
+            raise NotImplementedByCloudlet(f"The key {value} (of queues: {_OWN_KEY} alone)")
         elif name in _DOCUMENTS and value:
             _check_document(call, view, name, value, queue)
         elif name == "SqsManagedSseEnabled" and value not in ("true", "false"):
@@ -278,6 +287,21 @@ def _check_fifo(name: str, value: str, is_fifo: bool) -> None:
         raise AwsError("InvalidAttributeValue", f"{text} supported.", 400)
     if value not in _FIFO[name]:
         raise _invalid(f"Invalid value for the parameter {name}.")
+
+
+def _encryption(attributes: dict[str, str]) -> dict[str, str]:
+    """One kind ends the other."""
+    is_managed = attributes.get("SqsManagedSseEnabled") == "true"
+    if attributes.get("KmsMasterKeyId"):
+        if is_managed:
+            raise AwsError(
+                "InvalidAttributeName",
+                "You can use one type of server-side encryption (SSE) at one time. You can either"
+                " enable KMS SSE or SQS SSE.",
+                400,
+            )
+        return {"SqsManagedSseEnabled": "false"}
+    return {"KmsMasterKeyId": ""} if is_managed else {}
 
 
 def _check_document(call: Call, view: View, name: str, value: str, queue: str) -> None:
@@ -330,7 +354,7 @@ def _described(call: Call, view: View, queue: Queue) -> dict[str, str]:
         {"now": now_ms, "queue": queue.name, "oldest": oldest_ms},
     )
     assert counts is not None
-    return {
+    values = {
         **{name: str(default) for name, (default, _, _) in _NUMBERS.items()},
         "SqsManagedSseEnabled": "true",
         **({name: each[0] for name, each in _FIFO.items()} if queue.is_fifo else {}),
@@ -342,6 +366,9 @@ def _described(call: Call, view: View, queue: Queue) -> dict[str, str]:
         "ApproximateNumberOfMessagesNotVisible": str(counts["taken"] or 0),
         "ApproximateNumberOfMessagesDelayed": str(counts["delayed"] or 0),
     }
+    if "KmsMasterKeyId" not in values:
+        del values["KmsDataKeyReusePeriodSeconds"]
+    return values
 
 
 def _effective(queue: Queue, name: str) -> str | None:
@@ -349,11 +376,13 @@ def _effective(queue: Queue, name: str) -> str | None:
         return queue.attributes[name]
     if name in _FIFO and queue.is_fifo:
         return _FIFO[name][0]
+    if name == "SqsManagedSseEnabled":
+        return "true"
     return str(_NUMBERS[name][0]) if name in _NUMBERS else None
 
 
 def _is_known(name: str) -> bool:
-    others = ("SqsManagedSseEnabled", *_DOCUMENTS, *_ABSENT, *_FIFO, *_COMPUTED)
+    others = ("SqsManagedSseEnabled", "KmsMasterKeyId", *_DOCUMENTS, *_FIFO, *_COMPUTED)
     return name in _NUMBERS or name in others
 
 

@@ -13,8 +13,9 @@ import orjson
 from cloudlet.call import Call, Output
 from cloudlet.config import Config
 from cloudlet.errors import AwsError
-from cloudlet.messaging import fifo, messages, queues
+from cloudlet.messaging import bodies, fifo, messages, queues
 from cloudlet.store.database import Row, Transaction, View
+from cloudlet.store.sealing import Master
 
 TOPIC = "message-moves"
 _STEP = 500
@@ -93,17 +94,17 @@ def _shown(row: Row) -> Output:
     return output | ({"TaskHandle": row["handle"]} if row["state"] == "RUNNING" else {})
 
 
-def step(tx: Transaction, config: Config) -> int | None:
+def step(tx: Transaction, config: Config, master: Master) -> int | None:
     """Moves some messages of each task; returns seconds until the next step, None without tasks."""
     rows = tx.all("SELECT * FROM message_moves WHERE state = 'RUNNING'")
     for row in rows:
-        _advance(tx, config, row)
+        _advance(tx, config, row, master)
     if not rows:
         return None
     return int(any(row["rate"] for row in rows))
 
 
-def _advance(tx: Transaction, config: Config, task: Row) -> None:
+def _advance(tx: Transaction, config: Config, task: Row, master: Master) -> None:
     found = tx.all(
         "SELECT * FROM queue_messages WHERE queue = :queue AND +visible_ms <= :now"
         f" AND id <= :last AND NOT {fifo.BLOCKED} ORDER BY id LIMIT :n",
@@ -123,8 +124,9 @@ def _advance(tx: Transaction, config: Config, task: Row) -> None:
             _end(tx, task, "FAILED", "CouldNotDetermineMessageSource" if is_lost else
                  "AWS.SimpleQueueService.NonExistentQueue")  # fmt: skip
             return
+        body = bodies.opened(master, message["body"])
         entry = {
-            "MessageBody": message["body"],
+            "MessageBody": bodies.sealed(master, target, body, config.now_ms()),
             "MessageAttributes": orjson.loads(message["attributes"]),
             "MessageGroupId": message["group_id"] or message["tenant"],
             "_system": system,

@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS queue_messages (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     queue       TEXT NOT NULL REFERENCES queues ON DELETE CASCADE,
     message_id  TEXT NOT NULL,
-    body        TEXT NOT NULL,
+    body        TEXT NOT NULL,             -- sealed: a blob
     attributes  TEXT NOT NULL DEFAULT '{}', -- message attributes, JSON, binary as base64
     system      TEXT NOT NULL DEFAULT '{}', -- AWSTraceHeader, DeadLetterQueueSourceArn, SenderId
     sent_ms     INTEGER NOT NULL,

@@ -1,6 +1,7 @@
 """The messaging services: "sqs", "events" and "scheduler", and what runs for them."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from cloudlet.call import Cloud
 from cloudlet.events.delivery import Delivery
@@ -46,9 +47,10 @@ class MessagingState:
     @classmethod
     def of(cls, cloud: Cloud, timers: Timers) -> "MessagingState":
         firing = Firing(cloud.config, cloud.database, timers)
+        move = partial(redrive.step, master=cloud.blobs.master)
         steps = tuple(
-            Steps(each.TOPIC, each.step, cloud.database, cloud.config)
-            for each in (redrive, replays)
+            Steps(topic, step, cloud.database, cloud.config)
+            for topic, step in ((redrive.TOPIC, move), (replays.TOPIC, replays.step))
         )
         return cls(cloud, Arrivals(cloud.database), firing, Targets(cloud), timers, steps)
 

@@ -16,7 +16,7 @@ from cloudlet.errors import AwsError
 from cloudlet.events import outbox
 from cloudlet.events.delivery import DONE, Done, Later, Outcome
 from cloudlet.events.outbox import Fact
-from cloudlet.messaging import calls, firing, inputs, messages, metrics, publishing, queues
+from cloudlet.messaging import bodies, calls, firing, inputs, messages, metrics, publishing, queues
 from cloudlet.messaging.rules import service_of
 from cloudlet.messaging.web_calls import Web
 from cloudlet.policy.roles import Roles
@@ -99,11 +99,11 @@ class Targets:
         queue = queues.find(tx, _name(fact.target))
         if queue is None:
             return
+        config, master = self._cloud.config, self._cloud.blobs.master
         entry = {
-            "MessageBody": fact.payload.decode(),
+            "MessageBody": bodies.sealed(master, queue, fact.payload.decode(), config.now_ms()),
             "MessageAttributes": fact.attributes.get("message_attributes") or {},
         }
-        config = self._cloud.config
         messages.insert(tx, queue, entry, config.now_ms(), config.new_id())
 
     def _to_bus(self, fact: Fact, bus: str) -> Outcome:

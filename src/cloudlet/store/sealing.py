@@ -24,7 +24,7 @@ _NONCE_BYTES = 12
 
 
 class Wrapper:
-    """A key that wraps data keys."""
+    """A key that wraps data keys, or seals what is small."""
 
     def __init__(self, key: bytes) -> None:
         self._cipher = AESGCM(key)
@@ -41,12 +41,17 @@ class Wrapper:
         return base64.b64encode(nonce + self._cipher.encrypt(nonce, key, None)).decode()
 
     def unwrap(self, wrapped: str) -> "DataKey":
-        sealed = base64.b64decode(wrapped)
+        return DataKey(self.open(base64.b64decode(wrapped)), wrapped)
+
+    def seal(self, data: bytes) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, data, None)
+
+    def open(self, sealed: bytes) -> bytes:
         try:
-            key = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None)
+            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None)
         except InvalidTag as error:
             raise damaged("was encrypted under another key") from error
-        return DataKey(key, wrapped)
 
 
 class DataKey:

@@ -184,7 +184,7 @@ def buried(bench: Bench, *names: str) -> tuple[str, str]:
 
 
 def move(bench: Bench) -> int | None:
-    return bench.database.write_now(lambda tx: redrive.step(tx, bench.config))
+    return bench.database.write_now(lambda tx: redrive.step(tx, bench.config, bench.blobs.master))
 
 
 def start(bench: Bench, **params: Any) -> str:

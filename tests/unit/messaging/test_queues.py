@@ -281,3 +281,35 @@ def test_twelve_hours_are_the_most(bench: Bench) -> None:
     bench.call(messages.change_message_visibility, **change, VisibilityTimeout=43_190)
     with pytest.raises(AwsError, match="beyond the limit"):
         bench.call(messages.change_message_visibility, **change, VisibilityTimeout=43_191)
+
+
+def test_bodies_are_sealed(bench: Bench) -> None:
+    """messaging-008: SQS's own key comes and goes, SQS's other encryption stays off after it."""
+    url = make(bench, "sealed", VisibilityTimeout="0")
+
+    def setting(**attributes: str) -> dict[str, str]:
+        bench.call(queues.set_queue_attributes, QueueUrl=url, Attributes=attributes)
+        found = bench.call(queues.get_queue_attributes, QueueUrl=url, AttributeNames=["All"])
+        bench.call(messages.send_message, QueueUrl=url, MessageBody="secret")
+        return {k: v for k, v in found["Attributes"].items() if "Kms" in k or "Sse" in k}
+
+    assert setting() == {"SqsManagedSseEnabled": "true"}
+    key = {"KmsMasterKeyId": "alias/aws/sqs"}
+    is_off = {"SqsManagedSseEnabled": "false"}
+    assert setting(**key) == key | is_off | {"KmsDataKeyReusePeriodSeconds": "300"}
+    spell = {"KmsDataKeyReusePeriodSeconds": "60"}
+    assert setting(**spell) == key | is_off | spell
+    assert bench.call(queues.create_queue, QueueName="sealed", Attributes=key) == {"QueueUrl": url}
+    kept = "SELECT body FROM queue_messages WHERE typeof(body) = 'blob'"
+    rows = bench.database.view().all(kept)
+    assert len(rows) == 3 and not any(b"secret" in row["body"] for row in rows)
+    assert setting(KmsMasterKeyId="") == is_off  # and what is sent now is plain
+    assert len(bench.database.view().all(kept)) == 3
+    bench.clock.advance(400)
+    assert [m["Body"] for m in receive(bench, url, MaxNumberOfMessages=10)] == ["secret"] * 4
+    assert setting(**key | spell) and setting(SqsManagedSseEnabled="true") == {
+        "SqsManagedSseEnabled": "true"
+    }
+    for wrong in (key | {"SqsManagedSseEnabled": "true"}, {"KmsMasterKeyId": "alias/mine"}):
+        with pytest.raises(AwsError):
+            setting(**wrong)
