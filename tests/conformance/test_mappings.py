@@ -16,6 +16,7 @@ from tests.conformance.building import (
     eventually,
     make_function,
     make_queue,
+    policy,
 )
 from tests.server import Server
 
@@ -41,7 +42,8 @@ def name(server: Server, names: Iterator[str]) -> str:
     kinesis = server.client("kinesis")
     kinesis.create_stream(StreamName=name, ShardCount=1)
     kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1})
-    make_function(server, name, PRINTS, READING, allow(["s3:PutObject", "s3:ListBucket"]))
+    make_function(server, name, PRINTS, READING, allow(["s3:PutObject", "s3:ListBucket"]),
+                  allow(["sqs:SendMessage", "sns:Publish"]))  # fmt: skip
     return name
 
 
@@ -241,6 +243,41 @@ def test_what_is_refused(server: Server, name: str) -> None:
     for each in (stream(name), source):
         with pytest.raises(ClientError, match="Please ensure the role can perform the GetRecords"):
             connect(server, name, EventSourceArn=each)
+
+
+def test_the_role_must_reach_the_destination(server: Server, name: str, bucket: str) -> None:
+    """Of mappings and of asynchronous invocations; a trial writes nothing."""
+    own = f"{name}-role"
+    url, queue = make_queue(server, f"{name}-dead")
+    topic = server.client("sns").create_topic(Name=name)["TopicArn"]
+    client, iam = server.client("lambda"), server.client("iam")
+    uuid = connect(server, name)["UUID"]
+    rights = {
+        queue: "sqs:SendMessage", topic: "sns:Publish",
+        f"arn:aws:s3:::{bucket}": "s3:PutObject",
+        arn("events", "event-bus/default"): "events:PutEvents",
+        arn("lambda", f"function:{name}"): "lambda:InvokeFunction",
+    }  # fmt: skip
+
+    def ask(target: str) -> None:
+        wanted = {"OnFailure": {"Destination": target}}
+        if ":events:" in target or ":lambda:" in target:
+            client.put_function_event_invoke_config(FunctionName=name, DestinationConfig=wanted)
+        else:
+            client.update_event_source_mapping(UUID=uuid, DestinationConfig=wanted)
+
+    statements = [READING]
+    iam.put_role_policy(RoleName=own, PolicyName="own", PolicyDocument=policy(*statements))
+    for target, action in rights.items():
+        with pytest.raises(ClientError, match="execution role does not have permissions to call"):
+            ask(target)
+        statements.append(allow(action))
+        iam.put_role_policy(RoleName=own, PolicyName="own", PolicyDocument=policy(*statements))
+        ask(target)
+    with pytest.raises(ClientError, match=r"DestinationArn .* is invalid"):
+        ask(f"{queue}-missing")
+    assert "Messages" not in server.client("sqs").receive_message(QueueUrl=url)
+    assert "Contents" not in server.client("s3").list_objects_v2(Bucket=bucket)
 
 
 def test_states_and_changes(server: Server, name: str) -> None:

@@ -9,12 +9,52 @@ from typing import Any
 
 import orjson
 
+from cloudlet.call import Cloud, Params
 from cloudlet.config import Config
+from cloudlet.errors import AwsError
 from cloudlet.events import outbox
+from cloudlet.exchange import Body
 from cloudlet.functions import names
+from cloudlet.functions.queue_mappings import queue_url, role_of
 from cloudlet.functions.records import Found, timestamp
 from cloudlet.functions.worker_process import Answer, Invocation
 from cloudlet.store.database import Transaction
+
+_DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError")
+_MISSING = ("QueueDoesNotExist", "NotFound", "ResourceNotFoundException", "NoSuchBucket")
+
+
+async def check_access(cloud: Cloud, found: Found, arn: str) -> None:
+    """The function's role must reach a destination that is there."""
+    operation, params = _trial(cloud.config, arn)
+    try:
+        await cloud.invoke(arn.split(":")[2], operation, params, await role_of(cloud, found))
+    except AwsError as error:
+        if error.code in _DENIED:
+            raise names.invalid(
+                f"The function's execution role does not have permissions to call {operation} on"
+                f" {arn}"
+            ) from error
+        if error.code in _MISSING:
+            raise names.invalid(
+                f"The provided destination config DestinationArn {arn} is invalid."
+            ) from error
+
+
+def _trial(config: Config, arn: str) -> tuple[str, Params]:
+    """A call that shows whether it is allowed and does nothing."""
+    match arn.split(":")[2]:
+        case "sqs":
+            return "SendMessage", {"QueueUrl": queue_url(config, arn), "MessageBody": ""}
+        case "sns":
+            return "Publish", {"TopicArn": arn, "Message": ""}
+        case "lambda":
+            return "Invoke", {"FunctionName": arn, "InvocationType": "DryRun"}
+        case "events":
+            entry = {"EventBusName": arn, "Source": "-", "DetailType": "-", "Detail": "-"}
+            return "PutEvents", {"Entries": [entry]}
+    place = {"Bucket": arn.rpartition(":")[2], "Key": "-"}
+    return "PutObject", {**place, "Body": Body.of(b""), "ContentMD5": "-"}
 
 
 @dataclass(frozen=True, slots=True)

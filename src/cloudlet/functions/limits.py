@@ -7,7 +7,7 @@ import orjson
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
-from cloudlet.functions import names, records
+from cloudlet.functions import destinations, names, records
 from cloudlet.functions.records import Document, page
 from cloudlet.store.database import Transaction, View
 
@@ -41,12 +41,24 @@ def delete_function_concurrency(call: Call, tx: Transaction) -> None:
     tx.run("UPDATE functions SET reserved = NULL WHERE name = ?", (name,))
 
 
-def put_function_event_invoke_config(call: Call, tx: Transaction) -> Output:
-    return _save_event_config(call, tx, {})
+async def put_function_event_invoke_config(call: Call) -> Output:
+    await _check_destinations(call)
+    return await call.cloud.database.write(lambda tx: _save_event_config(call, tx, {}))
 
 
-def update_function_event_invoke_config(call: Call, tx: Transaction) -> Output:
-    return _save_event_config(call, tx, _required_event_config(call, tx))
+async def update_function_event_invoke_config(call: Call) -> Output:
+    await _check_destinations(call)
+    return await call.cloud.database.write(
+        lambda tx: _save_event_config(call, tx, _required_event_config(call, tx))
+    )
+
+
+async def _check_destinations(call: Call) -> None:
+    found = records.find(call.cloud.database.view(), call.config, *_target(call))
+    for each in (call.params.get("DestinationConfig") or {}).values():
+        if each and each.get("Destination"):
+            check_target(each["Destination"])
+            await destinations.check_access(call.cloud, found, each["Destination"])
 
 
 def _save_event_config(call: Call, tx: Transaction, document: Document) -> Output:
@@ -64,10 +76,7 @@ def _save_event_config(call: Call, tx: Transaction, document: Document) -> Outpu
                 raise names.invalid(f"{key} must be between {low} and {high}.")
             document[key] = int(params[key])
     if params.get("DestinationConfig") is not None:
-        destinations = params["DestinationConfig"]
-        for when in ("OnSuccess", "OnFailure"):
-            check_target((destinations.get(when) or {}).get("Destination"))
-        document["DestinationConfig"] = destinations
+        document["DestinationConfig"] = params["DestinationConfig"]
     tx.run(
         "INSERT INTO function_event_configs (name, qualifier, config) VALUES (?, ?, ?)"
         " ON CONFLICT (name, qualifier) DO UPDATE SET config = excluded.config",

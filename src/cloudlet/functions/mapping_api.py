@@ -10,7 +10,14 @@ import orjson
 from cloudlet.call import Call, Output, Params
 from cloudlet.errors import NotImplementedByCloudlet
 from cloudlet.events.patterns import InvalidPattern, compile_pattern
-from cloudlet.functions import names, positions, queue_mappings, records, stream_mappings
+from cloudlet.functions import (
+    destinations,
+    names,
+    positions,
+    queue_mappings,
+    records,
+    stream_mappings,
+)
 from cloudlet.functions.records import Document, page
 from cloudlet.store.database import Transaction, View
 
@@ -53,6 +60,14 @@ async def _check_access(call: Call) -> None:
     found = records.find(cloud.database.view(), call.config, name, qualifier)
     check = queue_mappings.check_access if _is_queue(arn) else stream_mappings.check_access
     await check(cloud, found, arn)
+    await _check_destination(call, found)
+
+
+async def _check_destination(call: Call, found: records.Found) -> None:
+    wanted = (call.params.get("DestinationConfig") or {}).get("OnFailure") or {}
+    if wanted.get("Destination"):
+        stream_mappings.check_target(wanted["Destination"])
+        await destinations.check_access(call.cloud, found, wanted["Destination"])
 
 
 def _create(call: Call, tx: Transaction) -> Output:
@@ -150,7 +165,15 @@ def get_event_source_mapping(call: Call, view: View) -> Output:
     return _required(call, view, call.params["UUID"]).output()
 
 
-def update_event_source_mapping(call: Call, tx: Transaction) -> Output:
+async def update_event_source_mapping(call: Call) -> Output:
+    database = call.cloud.database
+    known = _required(call, database.view(), call.params["UUID"])
+    reference = names.parse(call.params.get("FunctionName") or known.function_arn)
+    await _check_destination(call, records.find(database.view(), call.config, *reference))
+    return await database.write(lambda tx: _update(call, tx))
+
+
+def _update(call: Call, tx: Transaction) -> Output:
     document = _required(call, tx, call.params["UUID"]).config
     arn = document["FunctionArn"]
     state = "Updating"

@@ -143,11 +143,11 @@ def change(params: Params, document: Document) -> None:
         if (destinations.get("OnSuccess") or {}).get("Destination"):
             raise names.invalid("OnSuccess is not supported for event source mappings.")
         failure = destinations.get("OnFailure") or {}
-        _check_target(failure.get("Destination"))
+        check_target(failure.get("Destination"))
         document["DestinationConfig"] = {"OnFailure": failure}
 
 
-def _check_target(arn: str | None) -> None:
+def check_target(arn: str | None) -> None:
     if arn and (arn.count(":") < 5 or arn.split(":")[2] not in _TARGETS):
         raise names.invalid(f"The provided destination config DestinationArn {arn} is invalid.")
     if arn and arn.endswith(".fifo"):
