@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
 import asyncio
 import base64
 import logging
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -76,6 +77,7 @@ class Deliveries:
         self._cloud = cloud
         # of their own: endpoints that hang keep neither gateways nor queues waiting
         self._asking = ThreadPoolExecutor(_ASKED_AT_ONCE, "sns-http")
+        self._turns: dict[str, float] = {}  # when subscriptions may be told again
         self._signing = ThreadPoolExecutor(2, "sns-signing")
 
     def room(self, target: str) -> int:
@@ -230,6 +232,7 @@ class Deliveries:
         if is_raw:
             headers["x-amz-sns-rawdelivery"] = "true"
         text = message["Message"] if is_raw else envelopes.text(await self._enveloped(parcel))
+        await self._turn(parcel.arn, retries.interval_s(policy))
         try:
             url, authorization = _address(parcel.subscription.endpoint)
             given = ("POST", url), headers | authorization, text.encode(), _TIMEOUT_S
@@ -240,6 +243,15 @@ class Deliveries:
         if not 200 <= answer.status < 300:
             is_final = 300 <= answer.status < 500 and answer.status != 429
             raise Undelivered("HttpError", f"The endpoint answered {answer.status}", is_final)
+
+    async def _turn(self, arn: str, interval_s: float) -> None:
+        """Waits as long as the endpoint wants to have between messages."""
+        now = time.monotonic()
+        self._turns = {each: turn for each, turn in self._turns.items() if turn > now}
+        turn = self._turns.get(arn, now)
+        if interval_s:
+            self._turns[arn] = turn + interval_s
+            await asyncio.sleep(turn - now)
 
     async def _record(self, parcel: Parcel) -> list[Line]:
         document = await self._enveloped(parcel)

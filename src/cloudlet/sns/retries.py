@@ -12,7 +12,6 @@ from typing import Any
 
 import orjson
 
-from cloudlet.errors import NotImplementedByCloudlet
 from cloudlet.sns.faults import invalid
 
 Policy = dict[str, Any]
@@ -34,6 +33,8 @@ MANAGED: Policy = {
     "numMinDelayRetries": 2,
     "backoffFunction": "exponential",
 }
+_THROTTLES = ("throttlePolicy", "defaultThrottlePolicy")  # of a subscription, of a topic
+_RATE = "maxReceivesPerSecond"
 _AGE_MAX_S = 3600  # of a message on its way to an HTTP(S) endpoint
 # how far on its way from the least delay to the greatest, of steps 1 … n
 _BACK_OFF: dict[str, Callable[[int, int], float]] = {
@@ -75,20 +76,27 @@ def effective(topic: dict[str, str], subscription: dict[str, str] | None = None)
     http = orjson.loads(topic.get("DeliveryPolicy") or "{}").get("http") or {}
     retry = {**_HTTP, **(http.get("defaultHealthyRetryPolicy") or {})}
     request = {"headerContentType": CONTENT_TYPE, **(http.get("defaultRequestPolicy") or {})}
-    is_fixed = bool(http.get("disableSubscriptionOverrides"))
+    is_fixed, throttle = bool(http.get("disableSubscriptionOverrides")), http.get(_THROTTLES[1])
     if subscription is None:
-        return {
-            "http": {
-                "defaultHealthyRetryPolicy": retry,
-                "disableSubscriptionOverrides": is_fixed,
-                "defaultRequestPolicy": request,
-            }
+        terms = {
+            "defaultHealthyRetryPolicy": retry,
+            "disableSubscriptionOverrides": is_fixed,
+            "defaultRequestPolicy": request,
         }
+        return {"http": terms | ({_THROTTLES[1]: throttle} if throttle else {})}
     own = orjson.loads(subscription.get("DeliveryPolicy") or "{}") if not is_fixed else {}
-    return {
+    throttle = own.get(_THROTTLES[0]) or throttle
+    terms = {
         "healthyRetryPolicy": {**retry, **(own.get("healthyRetryPolicy") or {})},
         "requestPolicy": {**request, **(own.get("requestPolicy") or {})},
     }
+    return terms | ({_THROTTLES[0]: throttle} if throttle else {})
+
+
+def interval_s(policy: Policy) -> float:
+    """What is between two messages to an endpoint at least."""
+    throttle = policy.get(_THROTTLES[0])
+    return 1 / throttle[_RATE] if throttle else 0.0
 
 
 def check_topic(text: str) -> None:
@@ -102,14 +110,10 @@ def check_topic(text: str) -> None:
         "defaultRequestPolicy",
     }  # fmt: skip
     _check(http, allowed, "defaultHealthyRetryPolicy", "defaultRequestPolicy")
-    if http.get("defaultThrottlePolicy"):
-        raise NotImplementedByCloudlet("A throttlePolicy")
 
 
 def check_subscription(text: str) -> None:
     document = _object(text)
-    if document.get("throttlePolicy"):
-        raise NotImplementedByCloudlet("A throttlePolicy")
     allowed = {"healthyRetryPolicy", "requestPolicy", "throttlePolicy"}
     _check(document, allowed, "healthyRetryPolicy", "requestPolicy")
 
@@ -132,6 +136,11 @@ def _check(document: Policy, allowed: set[str], retry: str, request: str) -> Non
     if kind.partition(";")[0].strip() not in _CONTENT_TYPES:
         raise invalid(f"DeliveryPolicy: {request}.headerContentType is not supported")
     _check_retry({**_HTTP, **(document.get(retry) or {})}, retry)
+    for name in _THROTTLES:
+        throttle = document.get(name)
+        rate = throttle.get(_RATE) if isinstance(throttle, dict) else None
+        if throttle and (not isinstance(rate, int) or rate < 1):
+            raise invalid(f"DeliveryPolicy: {name}.{_RATE} must be greater than or equal to 1")
 
 
 def _check_retry(policy: Policy, where: str) -> None:

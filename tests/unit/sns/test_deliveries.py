@@ -1,6 +1,7 @@
 """Deliveries: what is tried again and when, dead letters, facts of others, recorded messages."""
 
 import asyncio
+import time
 from itertools import pairwise
 from typing import Any
 
@@ -296,3 +297,16 @@ def test_a_name_and_password_of_an_url_are_a_header() -> None:
         "http://example.org:81/x?y=z",
         {"authorization": "Basic YW5uOnBAc3M="},
     )
+
+
+def test_endpoints_have_the_time_they_ask_for(desk: Desk) -> None:
+    policy = {"throttlePolicy": {"maxReceivesPerSecond": 20}}
+    started = time.monotonic()
+
+    async def deliver_all() -> None:
+        deliverer = Deliveries(desk.cloud)
+        turns = [deliverer._turn("it", retries.interval_s(policy)) for _ in range(4)]
+        await asyncio.gather(*turns, deliverer._turn("other", 0.0))
+
+    asyncio.run(deliver_all())
+    assert time.monotonic() - started >= 0.15

@@ -144,7 +144,13 @@ def test_some_subscriptions_end_with_a_signature_alone(desk: Desk) -> None:
         ("sqs", "RawMessageDelivery", "perhaps", "Must be true or false"),
         ("lambda", "RawMessageDelivery", "true", r"\[lambda\] does not support raw"),
         ("sqs", "DeliveryPolicy", "{}", "has no delivery policy"),
-        ("http", "DeliveryPolicy", '{"throttlePolicy": {"a": 1}}', "NotImplemented"),
+        ("http", "DeliveryPolicy", '{"throttlePolicy": {"a": 1}}', "greater than or equal"),
+        (
+            "http",
+            "DeliveryPolicy",
+            '{"throttlePolicy": {"maxReceivesPerSecond": 0}}',
+            "greater than or equal to 1",
+        ),
         (
             "http",
             "DeliveryPolicy",
@@ -201,6 +207,10 @@ def test_a_subscription_has_an_effective_delivery_policy(desk: Desk) -> None:
     arn = desk.subscribe("http", "http://127.0.0.1:1/", DeliveryPolicy=policy)
     shown = orjson.loads(desk.about(arn)["EffectiveDeliveryPolicy"])["healthyRetryPolicy"]
     assert (shown["numRetries"], shown["minDelayTarget"]) == (7, 20)
+    policy = '{"throttlePolicy": {"maxReceivesPerSecond": 5}}'
+    arn = desk.subscribe("http", "http://127.0.0.1:2/", DeliveryPolicy=policy)
+    shown = orjson.loads(desk.about(arn)["EffectiveDeliveryPolicy"])
+    assert shown["throttlePolicy"] == {"maxReceivesPerSecond": 5}
 
 
 def test_devices_are_subscribed_by_their_endpoint(desk: Desk) -> None:
