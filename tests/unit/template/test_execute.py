@@ -52,6 +52,16 @@ def test_a_changed_property_is_updated_and_nothing_else(fake: FakeCloud) -> None
     assert fake.operations() == ["SetQueueAttributes"]
 
 
+def test_what_a_queue_no_longer_says(fake: FakeCloud) -> None:
+    """template-003: most attributes go back, its kind of encryption and throughput stay."""
+    fake.deploy(QUEUES % "10, SqsManagedSseEnabled: false, DelaySeconds: 5")
+    fake.deploy(QUEUES % 10)
+    assert fake.params("SetQueueAttributes")[0]["Attributes"] == {
+        "VisibilityTimeout": "10",
+        "DelaySeconds": "0",
+    }
+
+
 def test_removed_resources_are_deleted_last_first(fake: FakeCloud) -> None:
     fake.deploy(QUEUES % 10)
     fake.calls.clear()

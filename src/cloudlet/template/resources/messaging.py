@@ -20,14 +20,17 @@ _QUEUE_ATTRIBUTES = words(
     " ReceiveMessageWaitTimeSeconds RedriveAllowPolicy RedrivePolicy SqsManagedSseEnabled"
     " VisibilityTimeout"
 )
+# template-003: what SqsManagedSseEnabled and the two of throughput were, they stay
 _QUEUE_DEFAULTS = {
     "ContentBasedDeduplication": "false",
-    "DeduplicationScope": "queue",
-    "FifoThroughputLimit": "perQueue",
     "DelaySeconds": "0",
+    "KmsDataKeyReusePeriodSeconds": "300",
+    "KmsMasterKeyId": "",
     "MaximumMessageSize": "1048576",
     "MessageRetentionPeriod": "345600",
     "ReceiveMessageWaitTimeSeconds": "0",
+    "RedriveAllowPolicy": "",
+    "RedrivePolicy": "",
     "VisibilityTimeout": "30",
 }
 
@@ -56,8 +59,8 @@ async def _create_queue(ctx: Context, properties: Properties) -> Known:
 async def _update_queue(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
     attributes, before = _queue_attributes(new), _queue_attributes(old)
     wanted = {name: value for name, value in attributes.items() if name != "FifoQueue"}
-    for name in before.keys() - attributes.keys():
-        wanted[name] = _QUEUE_DEFAULTS.get(name, "")
+    for name in _QUEUE_DEFAULTS.keys() & before.keys() - attributes.keys():
+        wanted[name] = _QUEUE_DEFAULTS[name]
     if wanted:
         await ctx.call("sqs", "SetQueueAttributes", QueueUrl=known.physical_id, Attributes=wanted)
     tags, previous = tag_list(new.get("Tags")), tag_list(old.get("Tags"))
