@@ -133,11 +133,21 @@ def like(clients: dict[str, Client], ids: list[str], edge: tuple[str, int]) -> N
     clients[edge[0]].tell("PUT", f"posts/{ids[edge[1]]}/likes/me")
 
 
+def entrance(url: str) -> str:
+    """The page's own address: cloudlet's front door redirects to the API's stage."""
+    try:
+        with urllib.request.urlopen(url.rstrip("/") + "/", timeout=60) as page:
+            return str(page.geturl()).rstrip("/")
+    except urllib.error.URLError as problem:
+        raise SystemExit(f"{url} does not answer: {problem}") from problem
+
+
 def main() -> None:
     arguments = parsed()
+    url = entrance(arguments.url)
     made = society(arguments.seed, arguments.people, arguments.follows, arguments.posts)
     with ThreadPoolExecutor(arguments.threads) as pool:
-        moving = pool.map(partial(moved_in, arguments.url), made.people)
+        moving = pool.map(partial(moved_in, url), made.people)
         clients = dict(zip(made.people, moving, strict=True))
         print(f"{len(clients)} people with a phone each")
         list(pool.map(partial(follow, clients), made.follows))
@@ -148,12 +158,12 @@ def main() -> None:
             time.sleep(arguments.pause)
         list(pool.map(partial(like, clients, ids), made.likes))
     print(f"{len(made.posts)} posts, {len(made.likes)} likes")
-    print(f"Sign in at {arguments.url}/ as {made.people[0]} with the password: {PASSWORD}")
+    print(f"Sign in at {url}/ as {made.people[-1]} with the password: {PASSWORD}")
 
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    url = os.environ.get("SOCIAL_URL", "http://localhost:8000/v1")
+    url = os.environ.get("SOCIAL_URL", "http://localhost:8000/")
     parser.add_argument("--url", default=url, help="the output Page of the stack (SOCIAL_URL)")
     parser.add_argument("--people", type=int, default=30)
     parser.add_argument("--follows", type=int, default=5, help="by each newcomer")
