@@ -37,7 +37,7 @@ function show(machines, orders) {
   if (!machines.length) return tell("Waiting for readings.");
   const open = orders.filter(order => order.state !== "fitted").length;
   const at = Math.max(...machines.map(machine => machine.at));
-  tell(`${machines.length} machines, ${open} open orders\n${moment(at)} on the fields`);
+  tell(`${machines.length} machines, ${open} open order${open === 1 ? "" : "s"}\n${moment(at)} on the fields`);
   if (!chosen.machine) Object.assign(chosen, mostWorn(machines));
   showFleet(machines, orders);
   showOrders(orders);
@@ -83,7 +83,7 @@ function cell(machine, name, { share, installation }, open) {
 function showOrders(orders) {
   byId("orders-count").textContent = orders.length ? `(${orders.length})` : "";
   if (!orders.length) {
-    byId("order-list").replaceChildren(element("li", "None yet: no part is over its limit."));
+    byId("order-list").replaceChildren(element("li", "None yet: no part was over its limit for four windows."));
     return;
   }
   const entries = orders.map(order => {
