@@ -55,10 +55,10 @@ function guide(waiting) {
   $("empty-text").textContent = waiting
     ? `Changes of ${days(waiting)} lie in the lake. Start the nightly run now:`
     : "Let the shops sell something, then start the nightly run:";
+  const credentials = 'eval "$(cloudlet env)"    # or your AWS credentials';
   const command = "python examples/warehouse/simulate.py";
-  $("empty-command").textContent = waiting
-    ? `${command} --transform`
-    : `${command}\n${command} --transform`;
+  const commands = waiting ? [] : [credentials, command];
+  $("empty-command").textContent = [...commands, `${command} --transform`].join("\n");
 }
 
 function check(waiting) {
@@ -113,7 +113,7 @@ function tiles(totals) {
   const effect = totals.amount_cents - totals.first_amount_cents;
   const standing = totals.orders - totals.cancelled;
   const found = [
-    ["Revenue", money(totals.amount_cents), `${effect ? money(effect) : "nothing"} by corrections`],
+    ["Revenue", money(totals.amount_cents), `${effect ? money(effect) : "unchanged"} by corrections`],
     ["Orders", number.format(standing), `${money(standing ? totals.amount_cents / standing : 0)} on average`],
     ["Late", number.format(totals.late), "recorded a day or more after the sale"],
     ["Corrected", number.format(totals.corrected), "the last version counts"],
