@@ -91,7 +91,7 @@ def _document(running: Running, shard: str, batch: Batch, answer: Answer | None)
         "requestContext": {
             "requestId": config.new_id(),
             "functionArn": mapping.function_arn,
-            "approximateInvokeCount": batch.failures + (answer is not None),
+            "approximateInvokeCount": max(1, batch.failures + (answer is not None)),  # AWS: never 0
         },
         _INFO[mapping.source_kind]: {
             "shardId": shard,

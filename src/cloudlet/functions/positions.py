@@ -151,5 +151,10 @@ def finish(tx: Transaction, uuid: str, shard: str) -> None:
     tx.run("UPDATE mapping_positions SET is_done = 1 WHERE uuid = ? AND shard = ?", (uuid, shard))
 
 
+def forget(tx: Transaction, uuid: str, shard: str) -> None:
+    for table in ("mapping_positions", "mapping_lanes"):
+        tx.run(f"DELETE FROM {table} WHERE uuid = ? AND shard = ?", (uuid, shard))
+
+
 def note_result(tx: Transaction, uuid: str, result: str) -> None:
     tx.run("UPDATE event_source_mappings SET last_result = ? WHERE uuid = ?", (result, uuid))

@@ -43,6 +43,8 @@ class ShardReader:
             await self._database.write(self._finish)
 
     def _finish(self, tx: Transaction) -> None:
+        if not self._pages.closed(tx):  # its stream was deleted, and may be there anew
+            return positions.forget(tx, *self._place)
         after = max((lane.cursor for lane in self._lanes), key=order)
         positions.save(tx, *self._place, after)
         positions.finish(tx, *self._place)

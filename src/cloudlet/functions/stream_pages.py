@@ -56,7 +56,7 @@ class Pages:
             return [], False
         with self._database.snapshot() as view:
             found = self._source.read(view, *self._place, after, self._limit)
-            is_end = not found and self._is_closed(view)
+            is_end = not found and self.closed(view) is not False
         items = [self._item(record) for record in found]
         if not items:
             self._dry = None if is_end else after
@@ -66,10 +66,11 @@ class Pages:
                 del self._known[next(iter(self._known))]
         return items, is_end
 
-    def _is_closed(self, view: View) -> bool:
+    def closed(self, view: View) -> bool | None:
+        """None = the shard is not there any more."""
         stream_arn, shard_id = self._place
         found = [each for each in self._source.shards(view, stream_arn) if each.id == shard_id]
-        return not found or found[0].closed
+        return found[0].closed if found else None
 
     def _item(self, record: StreamRecord) -> Item:
         mark = zlib.crc32(record.key.encode())
