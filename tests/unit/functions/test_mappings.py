@@ -118,6 +118,8 @@ def test_old_records_are_not_handed_on(tmp_path: Path) -> None:
             assert bed.batches == [["new"]]
             (document,) = facts(bed)
             assert document["requestContext"]["condition"] == "RecordAgeExceeded"
+            assert document["requestContext"]["approximateInvokeCount"] == 1
+            assert "." not in document["DDBStreamBatchInfo"]["approximateArrivalOfFirstRecord"]
             assert "responseContext" not in document
 
     run(test)
