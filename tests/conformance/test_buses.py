@@ -413,7 +413,7 @@ def test_rules_of_targets_and_patterns(server: Server, name: str) -> None:
         events.put_rule(Name=name, EventPattern='{"a": [{"wildcard": "a**"}]}')
     assert refused.value.response["Error"] == {
         "Code": "InvalidEventPatternException",
-        "Message": "Event pattern is not valid. Reason: Consecutive wildcard characters at pos 1",
+        "Message": "Event pattern is not valid. Reason: Consecutive wildcard characters at pos 2",
     }
 
 

@@ -108,19 +108,20 @@ def test_any_operation_is_a_target(server: Server, name: str, role: str, bucket:
 
 
 def test_what_fails_is_buried(server: Server, name: str) -> None:
-    """The role may do nothing."""
-    role = make_role(server, f"{name}-nothing", "scheduler.amazonaws.com")
+    """messaging-040: the role may do nothing but bury it."""
+    may = allow(["sqs:SendMessage"])
+    role = make_role(server, f"{name}-nothing", "scheduler.amazonaws.com", may)
     url, grave = make_queue(server, f"{name}-grave")
-    _, queue = make_queue(server, name)
+    absent = "arn:aws:lambda:us-east-1:000000000000:function:absent"
     made = create(
         server,
         name,
-        {"Arn": queue, "RoleArn": role, "Input": "x", "DeadLetterConfig": {"Arn": grave}},
+        {"Arn": absent, "RoleArn": role, "Input": "1", "DeadLetterConfig": {"Arn": grave}},
     )
     dead = message(server, url)
-    assert dead["Body"] == "x"
+    assert dead["Body"] == "1"
     said = {key: value["StringValue"] for key, value in dead["MessageAttributes"].items()}
-    assert (said["SCHEDULE_ARN"], said["TARGET_ARN"]) == (made, queue)
+    assert (said["SCHEDULE_ARN"], said["TARGET_ARN"]) == (made, absent)
     assert said["ERROR_CODE"].startswith("AccessDenied") and said["RETRY_ATTEMPTS"] == "0"
     assert said["IS_PAYLOAD_TRUNCATED"] == "false" and said["EXECUTION_ID"]
 

@@ -51,6 +51,8 @@ def describe_archive(call: Call, view: View) -> Output:
 
 def list_archives(call: Call, view: View) -> Output:
     source, state = call.params.get("EventSourceArn"), call.params.get("State")
+    if source:
+        check_bus(view, source.rpartition("/")[2])
     found = [
         _counted(view, each)
         for each in stored(call, view, "event_archives")

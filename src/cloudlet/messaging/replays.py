@@ -16,7 +16,7 @@ from cloudlet.config import Config
 from cloudlet.errors import AwsError
 from cloudlet.messaging import archives, publishing
 from cloudlet.messaging.event_connections import stored
-from cloudlet.messaging.rules import invalid, missing, page
+from cloudlet.messaging.rules import check_bus, invalid, missing, page
 from cloudlet.store.database import Row, Transaction, View
 
 Document = dict[str, Any]
@@ -35,11 +35,12 @@ def start_replay(call: Call, tx: Transaction) -> Output:
     destination = params["Destination"]
     if ":event-bus/" not in destination["Arn"]:
         raise _wrong("Destination.Arn", "Must contain an event bus ARN.")
-    if destination["Arn"] != archive["EventSourceArn"]:
-        raise _wrong("Destination.Arn", "Cross event bus replay is not permitted.")
+    check_bus(tx, destination["Arn"].rpartition("/")[2])
     start_s, end_s = _seconds(params["EventStartTime"]), _seconds(params["EventEndTime"])
     if start_s >= end_s:
         raise _wrong("EventEndTime", "EventStartTime must be before EventEndTime.")
+    if destination["Arn"] != archive["EventSourceArn"]:
+        raise _wrong("Destination.Arn", "Cross event bus replay is not permitted.")
     document = {
         "ReplayName": name,
         "ReplayArn": call.config.arn("events", f"replay/{name}"),

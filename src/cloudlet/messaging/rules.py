@@ -4,6 +4,7 @@ Global endpoints and partners' event sources are absent.
 https://docs.aws.amazon.com/eventbridge/latest/APIReference/
 """
 
+import base64
 import re
 from typing import Any
 
@@ -103,7 +104,7 @@ def put_rule(call: Call, tx: Transaction) -> Output:
 def check_quota(others: int, most: int) -> None:
     """Whether there is room for one more."""
     if others >= most:
-        text = f"The requested resource exceeds the maximum number allowed: {most}."
+        text = "The requested resource exceeds the maximum number allowed."
         raise AwsError("LimitExceededException", text, 400)
 
 
@@ -193,7 +194,7 @@ def list_tags_for_resource(call: Call, view: View) -> Output:
     table, key = _tagged(call.params["ResourceARN"])
     text = view.value(f"SELECT tags FROM {table} WHERE {_where(table)}", key)
     if text is None:
-        raise missing(f"{call.params['ResourceARN']} does not exist.")
+        raise _untagged(key)
     return {"Tags": [{"Key": k, "Value": v} for k, v in orjson.loads(text).items()]}
 
 
@@ -227,12 +228,18 @@ def missing(message: str) -> AwsError:
 
 
 def page(call: Call, member: str, found: list[Any], key: str = "Name") -> Output:
-    """Those after `NextToken`, which is the last name that was told."""
-    size, after = call.params.get("Limit") or 100, call.params.get("NextToken") or ""
+    """Those after `NextToken`, which holds the last name that was told."""
+    size = call.params.get("Limit") or 100
+    try:
+        after = base64.urlsafe_b64decode(call.params.get("NextToken") or "").decode()
+    except ValueError:
+        raise invalid("Parameter nextToken is not valid.") from None
     left = [each for each in found if _name_of(each, key) > after]
     output: Output = {member: left[:size]}
-    more = {"NextToken": _name_of(left[size - 1], key)} if len(left) > size else {}
-    return output | more
+    if len(left) > size:
+        last = _name_of(left[size - 1], key).encode()
+        output["NextToken"] = base64.urlsafe_b64encode(last).decode()
+    return output
 
 
 def _name_of(found: Any, key: str) -> str:
@@ -299,7 +306,7 @@ def _retag(call: Call, tx: Transaction, change: Any) -> None:
     table, key = _tagged(call.params["ResourceARN"])
     text = tx.value(f"SELECT tags FROM {table} WHERE {_where(table)}", key)
     if text is None:
-        raise missing(f"{call.params['ResourceARN']} does not exist.")
+        raise _untagged(key)
     tags = _text(change(orjson.loads(text)))
     tx.run(f"UPDATE {table} SET tags = ? WHERE {_where(table)}", (tags, *key))
 
@@ -314,6 +321,12 @@ def _tagged(arn: str) -> tuple[str, tuple[str, ...]]:
     if resource[0] == "event-bus":
         return "event_buses", (resource[-1],)
     return "event_rules", (resource[1] if len(resource) == 3 else "default", resource[-1])
+
+
+def _untagged(key: tuple[str, ...]) -> AwsError:
+    if len(key) == 1:
+        return missing(f"Event bus {key[0]} does not exist.")
+    return missing(f"Rule {key[1]} does not exist on EventBus {key[0]}.")
 
 
 def tags_text(tags: list[dict[str, str]] | None) -> str | None:

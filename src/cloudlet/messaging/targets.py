@@ -82,7 +82,11 @@ class Targets:
             }
             caller = Caller("service", principal, self._cloud.config.account, context=source)
             params: Params = {"MessageBody": fact.payload.decode()}
+            if described := fact.attributes.get("message_attributes"):
+                params["MessageAttributes"] = described
             try:
+                if role := fact.attributes.get("role"):
+                    caller = await self._roles.caller(role, caller)
                 await calls.send(self._cloud, fact.target, params, fact, caller)
             except AwsError as error:
                 if not _is_final(error):
@@ -157,6 +161,11 @@ class Targets:
             return DONE
         attributes = _dead(fact, error, exhausted)
         described = {k: {"DataType": "String", "StringValue": v} for k, v in attributes.items()}
+        # messaging-040: the queue's policy must let EventBridge in, or the schedule's role may send
+        principal = fact.attributes["principal"]
+        asked = {"principal": principal, "source_arn": fact.source}
+        if principal != "events.amazonaws.com":
+            asked["role"] = target.get("RoleArn")
         return Done(
             lambda tx: outbox.put(
                 tx,
@@ -164,7 +173,7 @@ class Targets:
                 fact.payload,
                 source=fact.source,
                 now_ms=self._cloud.config.now_ms(),
-                attributes={"message_attributes": described},
+                attributes=asked | {"message_attributes": described},
             )
         )
 

@@ -92,7 +92,7 @@ def test_retention(bench: Bench, archive: str) -> None:
     ("wrong", "told"),
     [
         ({"EventEndTime": START}, "EventStartTime must be before"),
-        ({"Destination": {"Arn": f"{BUS}-other"}}, "Cross event bus replay"),
+        ({"Destination": {"Arn": f"{BUS}-other"}}, "Event bus default-other does not exist"),
         ({"Destination": {"Arn": ARCHIVE}}, "Must contain an event bus ARN"),
         ({"EventSourceArn": f"{ARCHIVE}-other"}, "does not exist"),
         ({"EventSourceArn": BUS}, "Must contain an archive ARN"),
