@@ -20,6 +20,7 @@ from cloudlet.messaging.rules import (
     page,
     tags_text,
 )
+from cloudlet.policy import evaluation
 from cloudlet.store.database import Row, Transaction, View
 
 _NAME = re.compile(r"[.\-_A-Za-z0-9]{1,256}")
@@ -87,6 +88,10 @@ def put_permission(call: Call, tx: Transaction) -> None:
         except (ValueError, KeyError, TypeError):
             raise invalid("Parameter Policy is not valid.") from None
         document["Statement"] = statements if isinstance(statements, list) else [statements]
+        try:  # one that cannot be read would keep everybody from the bus
+            evaluation.statements(document)
+        except (AttributeError, TypeError, ValueError):
+            raise invalid("Parameter Policy is not valid.") from None
     else:
         document = _without(policy(tx, name), params.get("StatementId"))
         document["Statement"].append(_statement(call, name))

@@ -350,3 +350,10 @@ def test_quotas(bench: Bench) -> None:
     with pytest.raises(AwsError) as many:
         bench.call(rules.put_rule, Name="more", EventPattern='{"a": [1]}')
     assert many.value.code == "LimitExceededException"
+
+
+@pytest.mark.parametrize("statement", [5, [5], "x", [None], [{"Principal": 5}, []]])
+def test_policies_that_cannot_be_read_are_refused(bench: Bench, statement: Any) -> None:
+    text = orjson.dumps({"Statement": statement}).decode()
+    with pytest.raises(AwsError, match="Policy is not valid"):
+        bench.call(buses.put_permission, Policy=text)
