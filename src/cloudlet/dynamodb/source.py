@@ -47,5 +47,8 @@ class Source:
 
 
 def _record(number: int, created_ms: int, document: dict[str, Any]) -> Record:
-    key = orjson.dumps(document["dynamodb"]["Keys"], option=orjson.OPT_SORT_KEYS).decode()
+    own = document["dynamodb"]
+    key = orjson.dumps(own["Keys"], option=orjson.OPT_SORT_KEYS).decode()
+    moment = float(own["ApproximateCreationDateTime"])  # functions get a float
+    document = {**document, "dynamodb": {**own, "ApproximateCreationDateTime": moment}}
     return Record(streams.sequence(number), key, document, created_ms)

@@ -104,6 +104,7 @@ def test_view_types(db: Bench, view_type: str, images: set[str]) -> None:
     arn = arn_of(db, "s")
     view = db.database.view()
     records = Source().read(view, arn, shard_of(db, arn), "", 10)
+    assert isinstance(records[0].document["dynamodb"]["ApproximateCreationDateTime"], float)
     change = records[1].document["dynamodb"]
     assert set(change) & {"NewImage", "OldImage"} == images
 
