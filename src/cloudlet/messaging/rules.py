@@ -19,6 +19,7 @@ from cloudlet.store.database import Transaction, View
 
 TOPIC = "schedules"
 _NAME = re.compile(r"[.\-_A-Za-z0-9]{1,64}")
+_NEEDED_IN_EVENTS = {"id", "account", "source", "time", "region", "detail-type"}
 _TARGETS_MAX = 5
 _RULES_MAX = 300  # of a bus
 _TARGET_SERVICES = (
@@ -186,7 +187,9 @@ def test_event_pattern(call: Call, view: View) -> Output:
     try:
         event = orjson.loads(call.params["Event"])
     except ValueError:
-        raise invalid("Parameter Event is not valid.") from None
+        event = None
+    if not isinstance(event, dict) or not event.keys() >= _NEEDED_IN_EVENTS:
+        raise invalid("Parameter Event is not valid.")
     return {"Result": predicate(event)}
 
 

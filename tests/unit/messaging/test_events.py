@@ -208,6 +208,7 @@ def test_failed_delivery_is_retried_then_buried(bench: Bench) -> None:
     bench.database.write_now(change)
     buried = bench.facts()[-1]
     assert buried.target == grave
+    assert buried.attributes["principal"] == "events.amazonaws.com"  # messaging-040
     code = buried.attributes["message_attributes"]["ERROR_CODE"]
     assert code["StringValue"] == "NO_PERMISSIONS"
 
@@ -325,6 +326,16 @@ def test_lists_have_pages(bench: Bench) -> None:
     assert [rule["Name"] for rule in first["Rules"]] == ["a", "b"]
     rest = bench.call(rules.list_rules, Limit=2, NextToken=first["NextToken"])
     assert [rule["Name"] for rule in rest["Rules"]] == ["c"] and "NextToken" not in rest
+    with pytest.raises(AwsError, match="nextToken is not valid"):
+        bench.call(rules.list_rules, NextToken="a")
+
+
+def test_tags_of_what_does_not_exist(bench: Bench) -> None:
+    of = "arn:aws:events:us-east-1:000000000000:"
+    for resource, told in (("rule/a", "Rule a does not exist on EventBus default."),
+                           ("event-bus/b", "Event bus b does not exist.")):  # fmt: skip
+        with pytest.raises(AwsError, match=told):
+            bench.call(rules.list_tags_for_resource, ResourceARN=of + resource)
 
 
 @pytest.mark.parametrize("principal", ["events.amazonaws.com", "scheduler.amazonaws.com"])
@@ -357,3 +368,9 @@ def test_policies_that_cannot_be_read_are_refused(bench: Bench, statement: Any) 
     text = orjson.dumps({"Statement": statement}).decode()
     with pytest.raises(AwsError, match="Policy is not valid"):
         bench.call(buses.put_permission, Policy=text)
+
+
+@pytest.mark.parametrize("event", ['"text"', "[1]", '{"source": "shop"}', "no JSON"])
+def test_what_is_no_event(bench: Bench, event: str) -> None:
+    with pytest.raises(AwsError, match="Parameter Event is not valid"):
+        bench.call(rules.test_event_pattern, EventPattern='{"a": [1]}', Event=event)
