@@ -54,11 +54,11 @@ def test_a_changed_property_is_updated_and_nothing_else(fake: FakeCloud) -> None
 
 def test_what_a_queue_no_longer_says(fake: FakeCloud) -> None:
     """template-003: most attributes go back, its kind of encryption and throughput stay."""
-    fake.deploy(QUEUES % "10, SqsManagedSseEnabled: false, DelaySeconds: 5")
+    fake.deploy(QUEUES % "10, SqsManagedSseEnabled: false, MaximumMessageSize: 1024")
     fake.deploy(QUEUES % 10)
     assert fake.params("SetQueueAttributes")[0]["Attributes"] == {
         "VisibilityTimeout": "10",
-        "DelaySeconds": "0",
+        "MaximumMessageSize": "262144",
     }
 
 

@@ -20,13 +20,14 @@ _QUEUE_ATTRIBUTES = words(
     " ReceiveMessageWaitTimeSeconds RedriveAllowPolicy RedrivePolicy SqsManagedSseEnabled"
     " VisibilityTimeout"
 )
-# template-003: what SqsManagedSseEnabled and the two of throughput were, they stay
+# template-003: what SqsManagedSseEnabled and the two of throughput were, they stay; and the size
+# goes back to what was SQS's default once
 _QUEUE_DEFAULTS = {
     "ContentBasedDeduplication": "false",
     "DelaySeconds": "0",
     "KmsDataKeyReusePeriodSeconds": "300",
     "KmsMasterKeyId": "",
-    "MaximumMessageSize": "1048576",
+    "MaximumMessageSize": "262144",
     "MessageRetentionPeriod": "345600",
     "ReceiveMessageWaitTimeSeconds": "0",
     "RedriveAllowPolicy": "",
