@@ -110,3 +110,17 @@ def test_a_data_folder_made_for_all_is_closed_to_others(tmp_path: Path) -> None:
             Server(data).start()
     finally:
         assert server.stop() == 0
+
+
+def test_without_a_signature_nothing_of_the_request_is_looked_at(server: Server) -> None:
+    """Not even what is wrong with it: checking texts costs more than sending them."""
+    for target, answer in (
+        ("DynamoDB_20120810.PutItem", 400),
+        ("Kinesis_20131202.PutRecord", 400),
+        ("AWSEvents.PutRule", 400),
+    ):
+        told = server.http.request(
+            "POST", server.endpoint, body=b"{", headers={"X-Amz-Target": target}
+        )
+        assert told.status == answer
+        assert "MissingAuthenticationToken" in told.data.decode()

@@ -39,6 +39,13 @@ def authorize(call: Call, service: Service, view: View) -> None:
             raise _refusal(service.name, caller, requirement, decision)
 
 
+def admit_anyone(service: Service | None) -> None:
+    """Who comes without a signature to a service that has nothing for such callers goes before
+    anything of the request is looked at."""
+    if service is not None and service.name != "s3" and not service.unsigned:
+        raise refusals.missing(Dialect(_kind(service.name)))
+
+
 def _kind(service: str) -> str:
     if service == "s3":
         return "s3"

@@ -8,7 +8,7 @@ details in our log under the request's id.
 import logging
 from collections.abc import Awaitable, Callable
 
-from cloudlet.auth import sigv2
+from cloudlet.auth import guard, sigv2
 from cloudlet.auth.chunked import open_body
 from cloudlet.auth.sigv4 import Lookup, Verified, Verifier
 from cloudlet.call import ANONYMOUS, Call, Caller
@@ -70,8 +70,10 @@ class AwsDoor:
 
     async def _operation(self, request: Request, spoken: Protocol) -> Response:
         caller = await self._authenticate(request, spoken)
-        parsed = await spoken.parse(request)
         home = self._accounts.home(caller)
+        if caller is ANONYMOUS and not self._config.open_access:
+            guard.admit_anyone(home.dispatcher.services.get(spoken.model.name))
+        parsed = await spoken.parse(request)
         home.credentials.note(caller, spoken.model.signing_name)
         call = Call(home.cloud, spoken.model.name, parsed.operation, parsed.params, caller, request)
         result = await home.dispatcher.perform(call, trusted=self._config.open_access)

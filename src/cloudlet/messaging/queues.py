@@ -155,6 +155,11 @@ def get_queue_url(call: Call, view: View) -> Output:
 def list_queues(call: Call, view: View) -> Output:
     prefix = call.params.get("QueueNamePrefix") or ""
     size = call.params.get("MaxResults") or 1000
+    if not 1 <= size <= 1000:
+        raise AwsError(
+            "InvalidParameterValue",
+            "Value for parameter MaxResults is invalid. Reason: Must be an integer from 1 to 1000.",
+        )
     rows = view.all(
         "SELECT name FROM queues WHERE name > ? AND substr(name, 1, ?) = ? ORDER BY name LIMIT ?",
         (call.params.get("NextToken") or "", len(prefix), prefix, size + 1),
