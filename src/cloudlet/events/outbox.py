@@ -106,8 +106,8 @@ def postpone(tx: Transaction, fact_id: int, due_ms: int) -> None:
 def due(
     view: View, now_ms: int, after_id: int, limit: int, full: Collection[str] = ()
 ) -> list[Row]:
-    """Rows of due facts with ids above `after_id` for all targets but the `full` ones; of a keyed sequence
-    only the first."""
+    """Rows of due facts with ids above `after_id` for all targets but the `full` ones; of a keyed
+    sequence only the first."""
     return view.all(
         "SELECT * FROM outbox AS o WHERE due_ms <= ? AND id > ?"
         " AND target NOT IN (SELECT value FROM json_each(?)) AND (key = '' OR NOT EXISTS ("
