@@ -21,6 +21,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 _CONTROL = re.compile(r"(\x1b\[[\d;]*m)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _POLL_S = 0.5
 _LATE_MS = 3_000  # lines may arrive so much later than others
+_STREAM = re.compile(r"\d{4}/\d\d/\d\d/(.+)\[.+\]\w+")  # of a function, in a group of one's choice
 _SINCE = re.compile(r"(\d+)(s|m|h|d)")
 _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -94,17 +95,20 @@ def _payload(given: str) -> bytes:
 def logs(name: str | None, follow: bool, pattern: str, since: str | None, data: Path) -> None:
     """Prints what FUNCTION (its name, its name in the template) or a log group has logged.
 
-    Without a name, what all functions have, each line after its function's name.
+    Without a name, what all functions have, each line after its function's name. Of a log group
+    that functions share, FUNCTION gets its own.
     """
     client, start_ms = _client(data, "logs"), _since_ms(since)
     is_group = name is not None and "/" in name
     seen: dict[str, int] = {}
     while True:
-        groups = {name: name} if name and is_group else _groups(data, name)
+        groups = {name: [name]} if name and is_group else _groups(data, name)
         for group, event in _events(data, client, groups, _window(pattern, start_ms)):
-            if event["eventId"] not in seen:
+            whose = _whose(group, event["logStreamName"], groups[group])
+            is_wanted = is_group or not name or bool({*whose} & {*groups[group]})
+            if is_wanted and event["eventId"] not in seen:
                 seen[event["eventId"]] = event["timestamp"]
-                label = "" if name else f"[{groups[group]}] "
+                label = "" if name else f"[{', '.join(whose)}] "
                 click.echo(_shown(label + event["message"].rstrip("\n")))
         if not follow:
             return
@@ -127,17 +131,25 @@ def _since_ms(text: str | None) -> int:
     return max(0, Config(Path()).now_ms() - int(match[1]) * _UNITS_MS[match[2]])
 
 
-def _groups(data: Path, name: str | None) -> dict[str, str]:
-    """The log groups that exist of one function or of all → what to call them."""
+def _whose(group: str, stream: str, sharers: list[str]) -> list[str]:
+    """The functions that a stream is of: one, unless neither it nor its group says which."""
+    named = _STREAM.fullmatch(stream)
+    if named:
+        return [named[1]]
+    own = group.removeprefix("/aws/lambda/")
+    return sharers if own == group else [own]
+
+
+def _groups(data: Path, name: str | None) -> dict[str, list[str]]:
+    """The log groups that exist of one function or of all → the functions that share them."""
     found = _functions(data)
     names = list(found) if name is None else [_function(found, name)]
-    groups: dict[str, str] = {}
-    for each in names:
-        group = found.get(each, f"/aws/lambda/{each.rsplit(':', 1)[-1]}")
-        groups[group] = f"{groups[group]}, {each}" if group in groups else each
+    groups: dict[str, list[str]] = {}
+    for each in (known.rsplit(":", 1)[-1] for known in names):
+        groups.setdefault(found.get(each, f"/aws/lambda/{each}"), []).append(each)
     pages = _client(data, "logs").get_paginator("describe_log_groups").paginate()
-    known = _ask(data, lambda: [g["logGroupName"] for p in pages for g in p["logGroups"]])
-    return {group: label for group, label in groups.items() if group in known}
+    there = _ask(data, lambda: [g["logGroupName"] for p in pages for g in p["logGroups"]])
+    return {group: sharers for group, sharers in groups.items() if group in there}
 
 
 def _events(

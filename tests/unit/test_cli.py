@@ -123,3 +123,35 @@ def test_terminals_are_not_commanded_by_logs(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(remote.sys.stdout, "isatty", lambda: True)
     shown = "\x1b[31mred\x1b[0m \\x1b]0;title\\x07\\x1b[2J\\x9b1m a\\rb\tc é"
     assert remote._shown(text) == shown
+
+
+def test_logs_of_functions_that_share_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each line is its own function's; whose an unnamed stream is, its group may say."""
+    streams = [
+        ("/shop", "2026/11/23/buy[$LATEST]0a"),
+        ("/shop", "2026/11/23/sell[7]0b"),
+        ("/shop", "2026/11/22/[$LATEST]0c"),
+        ("/aws/lambda/buy", "2026/11/21/[$LATEST]0d"),
+    ]
+    events = [
+        (group, {"eventId": stream, "timestamp": n, "logStreamName": stream, "message": f"{n}\n"})
+        for n, (group, stream) in enumerate(streams)
+    ]
+    groups = {"buy": "/shop", "sell": "/shop", "old": "/aws/lambda/buy"}
+    listed = [{"logGroupName": group} for group in {*groups.values()}]
+    client = SimpleNamespace(
+        get_paginator=lambda _: SimpleNamespace(paginate=lambda: [{"logGroups": listed}])
+    )
+    monkeypatch.setattr(remote, "_client", lambda data, service: client)
+    monkeypatch.setattr(remote, "_functions", lambda data: groups)
+    monkeypatch.setattr(
+        remote, "_events", lambda data, client, asked, window: [e for e in events if e[0] in asked]
+    )
+
+    def logs(*arguments: str) -> list[str]:
+        done = CliRunner().invoke(remote.logs, arguments, catch_exceptions=False)
+        return done.output.splitlines()
+
+    assert logs() == ["[buy] 0", "[sell] 1", "[buy, sell] 2", "[buy] 3"]
+    assert logs("sell") == ["1", "2"]
+    assert logs("/shop") == ["0", "1", "2"]

@@ -83,9 +83,7 @@ class Staff:
     def hire(self, fleet: Fleet) -> None:
         """Starts a worker for the fleet; it asks for work when it is ready."""
         secret = self._config.new_secret(16)
-        day = time.strftime("%Y/%m/%d", time.gmtime(self._config.now_ms() / 1000))
-        stream = f"{day}/[{fleet.spec.version}]{self._config.new_secret(16)}"
-        worker = WorkerProcess(secret, fleet.spec, stream, self._log)
+        worker = WorkerProcess(secret, fleet.spec, self._log_stream(fleet.spec), self._log)
         worker.finished = self.owner.finished
         worker.is_provisioned = len(fleet.workers) < fleet.provisioned
         self.by_secret[secret] = worker
@@ -95,6 +93,12 @@ class Staff:
         self.starting += 1
         self.stirred.set()
         self.spawn_task(self._start(fleet, worker))
+
+    def _log_stream(self, spec: Spec) -> str:
+        """functions-001: in a log group of one's choice the stream names the function."""
+        day = time.strftime("%Y/%m/%d", time.gmtime(self._config.now_ms() / 1000))
+        name = "" if spec.log_group == f"/aws/lambda/{spec.name}" else spec.name
+        return f"{day}/{name}[{spec.version}]{self._config.new_secret(16)}"
 
     @property
     def owner(self) -> Owner:

@@ -327,3 +327,18 @@ def test_layers_are_at_opt(tmp_path: Path) -> None:
             assert document(await bed.run("several")) == merged
 
     run_async(test)
+
+
+def test_log_streams_in_a_group_of_ones_choice_name_the_function(tmp_path: Path) -> None:
+    """functions-001"""
+
+    async def test() -> None:
+        async with running(tmp_path) as bed:
+            source = "def handler(event, context):\n    return context.log_stream_name"
+            await bed.create("plain", source)
+            await bed.create("shares", source, LoggingConfig={"LogGroup": "/shop"})
+            streams = [json.loads((await bed.run(n))["Payload"]) for n in ("plain", "shares")]
+            ends = [stream.split("/")[3].partition("]")[0] for stream in streams]
+            assert ends == ["[$LATEST", "shares[$LATEST"]
+
+    run_async(test)
