@@ -310,8 +310,9 @@ def test_topics_and_streams(server: Server, name: str) -> None:
     paths = {"KinesisParameters": {"PartitionKeyPath": "$.detail.who"}}
     make_rule(
         server, name, {"Arn": topic, "InputPath": "$.detail"},
-        {"Arn": stream, "RoleArn": rules, "InputPath": "$.detail", **paths},
+        {"Arn": stream, "InputPath": "$.detail", **paths}, RoleArn=rules,
     )  # fmt: skip
+    assert server.client("events").describe_rule(Name=name)["RoleArn"] == rules
     put(server, name, {"who": "ann"})
     scheduler = server.client("scheduler")
     now = f"at({datetime.now(UTC) + timedelta(seconds=1):%Y-%m-%dT%H:%M:%S})"

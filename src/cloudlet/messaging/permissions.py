@@ -74,7 +74,8 @@ def events(call: Call) -> list[Requirement]:
         return [Requirement(action, "*")]
     needed = [Requirement(action, rule_arn(config, bus_name(call), rule))]
     context = {"iam:PassedToService": "events.amazonaws.com"}
-    roles = {target["RoleArn"] for target in params.get("Targets") or [] if "RoleArn" in target}
+    given = (params, *(params.get("Targets") or ()))
+    roles = {each["RoleArn"] for each in given if each.get("RoleArn")}
     return needed + [Requirement("iam:PassRole", role, context) for role in sorted(roles)]
 
 

@@ -78,7 +78,7 @@ def fire(
     if told.trace_id:
         attributes["trace_id"] = told.trace_id
     for target in rules.targets_of(tx, rule["EventBusName"], rule["Name"]):
-        attributes["target"] = target
+        attributes["target"] = rules.with_role(rule, target)
         outbox.put(
             tx, rule["Arn"], payload, source=rule["Arn"], now_ms=now_ms, attributes=attributes
         )

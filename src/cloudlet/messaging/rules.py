@@ -72,8 +72,6 @@ def put_rule(call: Call, tx: Transaction) -> Output:
     schedule, pattern = call.params.get("ScheduleExpression"), call.params.get("EventPattern")
     if not _NAME.fullmatch(name):
         raise invalid("Parameter Name is not valid.")
-    if call.params.get("RoleArn"):
-        raise NotImplementedByCloudlet("RoleArn of a rule")
     if not schedule and not pattern:
         raise invalid("Parameter(s) EventPattern or ScheduleExpression must be specified.")
     if schedule:
@@ -97,6 +95,7 @@ def put_rule(call: Call, tx: Transaction) -> Output:
         "ScheduleExpression": schedule,
         "EventPattern": pattern,
         "Description": call.params.get("Description"),
+        "RoleArn": call.params.get("RoleArn"),
     }
     _save(call, tx, document, tags_text(call.params.get("Tags")))
     return {"RuleArn": document["Arn"]}
@@ -152,10 +151,10 @@ def delete_rule(call: Call, tx: Transaction) -> None:
 
 def put_targets(call: Call, tx: Transaction) -> Output:
     bus, name = bus_name(call), call.params["Rule"]
-    rule(tx, bus, name)
+    found = rule(tx, bus, name)
     targets = call.params["Targets"]
     for target in targets:
-        _check_target(target)
+        _check_target(with_role(found, target))
     known = {t["Id"] for t in targets_of(tx, bus, name)}
     check_quota(len(known | {t["Id"] for t in targets}) - 1, _TARGETS_MAX)
     tx.run_many(
@@ -224,6 +223,13 @@ def targets_of(view: View, bus: str, name: str) -> list[Document]:
         "SELECT document FROM event_targets WHERE bus = ? AND rule = ? ORDER BY id", (bus, name)
     )
     return [orjson.loads(row["document"]) for row in rows]
+
+
+def with_role(rule: Document, target: Document) -> Document:
+    """A target that needs a role and has none has its rule's."""
+    if rule.get("RoleArn") and service_of(target["Arn"]) in _WITH_ROLE:
+        return {"RoleArn": rule["RoleArn"], **target}
+    return target
 
 
 def missing(message: str) -> AwsError:

@@ -11,7 +11,16 @@ from cloudlet.call import Caller
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.events import outbox
 from cloudlet.events.delivery import DONE, Done, Later
-from cloudlet.messaging import buses, expressions, firing, inputs, publishing, rules, scheduler
+from cloudlet.messaging import (
+    buses,
+    expressions,
+    firing,
+    inputs,
+    permissions,
+    publishing,
+    rules,
+    scheduler,
+)
 from cloudlet.messaging.targets import Targets
 from tests.harness import Bench
 
@@ -250,6 +259,25 @@ def test_a_target_may_name_a_group_and_a_role(bench: Bench) -> None:
     (_, assumed, by), (_, sent, params) = bench.invoked
     assert (assumed, by["RoleArn"]) == ("AssumeRole", role)
     assert (sent, params["MessageGroupId"]) == ("SendMessage", "g")
+
+
+def test_a_rules_role(bench: Bench) -> None:
+    """It is that of targets which need one and have none."""
+    role = "arn:aws:iam::000000000000:role/r"
+    stream = "arn:aws:kinesis:us-east-1:000000000000:stream/s"
+    needed = bench.call(lambda call, _: permissions.events(call), Name="orders", RoleArn=role)
+    assert ("iam:PassRole", role) in [(each.action, each.resource) for each in needed]
+    bench.call(rules.put_rule, Name="orders", EventPattern='{"source": ["shop"]}')
+    targets = [{"Id": "1", "Arn": stream}, {"Id": "2", "Arn": FUNCTION}]
+    with pytest.raises(AwsError, match="RoleArn is required"):
+        bench.call(rules.put_targets, Rule="orders", Targets=targets)
+    bench.call(rules.put_rule, Name="orders", EventPattern='{"source": ["shop"]}', RoleArn=role)
+    bench.call(rules.put_targets, Rule="orders", Targets=targets)
+    assert bench.call(rules.list_targets_by_rule, Rule="orders")["Targets"] == targets
+    assert bench.call(rules.list_rules)["Rules"][0]["RoleArn"] == role
+    bench.call(publishing.put_events, Entries=[entry()])
+    roles = [fact.attributes["target"].get("RoleArn") for fact in bench.facts()]
+    assert roles == [role, None]
 
 
 def test_a_bus_as_target_gets_the_event_as_it_is(bench: Bench) -> None:
