@@ -232,11 +232,16 @@ def due_of(document: Document, turn_ms: int | None) -> int | None:
 def _first_turn_ms(document: Document, now_ms: int) -> int | None:
     if document["State"] != "ENABLED":
         return None
+    expression, zone = document["ScheduleExpression"], document["ScheduleExpressionTimezone"]
+    if expression.startswith("at("):
+        # messaging-041: turns have a minute's precision, so one of this minute is taken at once;
+        # StartDate and EndDate are not for one-time schedules
+        turn_ms = expressions.first_ms(expression, zone, now_ms - _MINUTE_MS)
+        if turn_ms is None:
+            raise _invalid(f"Invalid Schedule Expression {expression}: it is in the past.")
+        return turn_ms
     start_ms = max(now_ms, int((document["StartDate"] or 0) * 1000))
-    turn_ms = expressions.first_ms(
-        document["ScheduleExpression"], document["ScheduleExpressionTimezone"], start_ms
-    )
-    return in_time(document, turn_ms)
+    return in_time(document, expressions.first_ms(expression, zone, start_ms))
 
 
 def in_time(document: Document, due_ms: int | None) -> int | None:

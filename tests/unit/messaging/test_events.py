@@ -1,7 +1,7 @@
 """EventBridge rules and Scheduler: patterns, inputs, turns, delivery."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -172,6 +172,23 @@ def test_one_time_schedule_is_deleted_afterwards(bench: Bench) -> None:
     with pytest.raises(AwsError) as gone:
         bench.call(scheduler.get_schedule, Name="job")
     assert (gone.value.code, gone.value.status) == ("ResourceNotFoundException", 404)
+
+
+def test_one_time_schedules_of_the_past(bench: Bench) -> None:
+    """messaging-041"""
+    now = datetime.fromtimestamp(bench.clock.now_ms // 1000, UTC)
+
+    def past(seconds: int) -> str:
+        return f"at({now - timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S})"
+
+    with pytest.raises(AwsError, match="in the past") as refused:
+        create(bench, past(61))
+    assert refused.value.code == "ValidationException"
+    create(bench, past(61), State="DISABLED")
+    bench.call(scheduler.delete_schedule, Name="job")
+    create(bench, past(50), StartDate=now + timedelta(hours=1), EndDate=now + timedelta(hours=2))
+    bench.database.write_now(lambda tx: firing.fire_due(tx, bench.config))
+    assert len(bench.facts()) == 1 and firing.next_due_ms(bench.database.view()) is None
 
 
 def test_schedules_end_and_conflict(bench: Bench) -> None:
