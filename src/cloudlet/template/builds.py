@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import metadata
@@ -24,6 +25,7 @@ from cloudlet.store.database import Database
 from cloudlet.template import bundles, folders
 from cloudlet.template.problems import TemplateError
 
+Say = Callable[[str], None]
 _OWN = f"python{sys.version_info.major}.{sys.version_info.minor}"
 _KEPT = 3  # builds of one folder: workers may still run the one before
 _INSTALL_S = 900
@@ -80,8 +82,9 @@ def _lacks_packages(order: Order) -> bool:
     return not has_own and order.asks.is_file() and "ependencies" in _text(order.asks)
 
 
-def build(database: Database, data: Path, order: Order) -> Path:
-    """The folder with the build. Blocking, and long the first time. Raises TemplateError."""
+def build(database: Database, data: Path, order: Order, say: Say) -> Path:
+    """The folder with the build. Blocking, and long the first time: `say` is told when something
+    is run for it. Raises TemplateError."""
     content = folders.digest(database, order.folder).digest
     place = data / "builds" / _digest(str(order.folder), order.logical_id)
     target = place / _digest(content, order.method, order.options)
@@ -94,11 +97,13 @@ def build(database: Database, data: Path, order: Order) -> Path:
     inner.mkdir(parents=True)
     try:
         if order.method == "makefile":
+            _tell(say, order, "make")
             _make(order, partial_)
         elif order.method == "esbuild":
+            _tell(say, order, "esbuild")
             _bundle(data, order, content, partial_)
         else:
-            installed = _installed(data / "builds" / "packages", order, content)
+            installed = _installed(data / "builds" / "packages", order, content, say)
             shutil.copytree(installed, inner, copy_function=os.link, dirs_exist_ok=True)
             _copy(order.folder, inner)
         partial_.rename(target)
@@ -107,6 +112,10 @@ def build(database: Database, data: Path, order: Order) -> Path:
     for old in sorted(place.iterdir(), key=lambda path: -path.stat().st_mtime)[_KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
     return target
+
+
+def _tell(say: Say, order: Order, how: str) -> None:
+    say(f"Building {order.logical_id} ({how}) …")
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -139,7 +148,7 @@ def _make(order: Order, target: Path) -> None:
 def _bundle(data: Path, order: Order, content: str, target: Path) -> None:
     packages = None
     if _lacks_packages(order):
-        packages = _installed(data / "builds" / "packages", order, content)
+        packages = _installed(data / "builds" / "packages", order, content, None)
     try:
         program = bundles.command(data, order.folder, packages)
         told = bundles.arguments(json.loads(order.options), order.folder, target)
@@ -150,7 +159,7 @@ def _bundle(data: Path, order: Order, content: str, target: Path) -> None:
     _run(order, [program, *told], order.folder, **paths)
 
 
-def _installed(place: Path, order: Order, content: str) -> Path:
+def _installed(place: Path, order: Order, content: str, say: Say | None) -> Path:
     lock = order.folder / "package-lock.json"
     text = _text(order.asks)
     is_elsewhere = order.language == "python" and _ELSEWHERE.search(text)
@@ -158,6 +167,9 @@ def _installed(place: Path, order: Order, content: str) -> Path:
     target = place / _digest(*asked, order.method, _OWN)
     if target.is_dir():
         return target
+    if say is not None:
+        tool = "npm" if order.language == "nodejs" else "pip"
+        _tell(say, order, f"{tool}: {order.asks.name}")
     new = target.with_name(f"new-{target.name}")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)

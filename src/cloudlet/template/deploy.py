@@ -54,7 +54,9 @@ async def deploy(
     text, document = await asyncio.to_thread(documents.load, path)
     known = stacks.find(cloud.database.view(), stack_name) or Stack(stack_name, "")
     try:
-        prepared = await prepare.prepare(Source(cloud, known, None, path), document, parameters)
+        prepared = await prepare.prepare(
+            Source(cloud, known, None, path, say), document, parameters
+        )
         stack = await stacks.open_stack(cloud, stack_name, str(path))
         await _alone(cloud, stack)
         scope = engine.scope_of(cloud, stack, prepared.document, prepared.values)

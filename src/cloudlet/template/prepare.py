@@ -15,6 +15,7 @@ from cloudlet.errors import AwsError
 from cloudlet.exchange import Streamed
 from cloudlet.template import document as documents
 from cloudlet.template import lookups, macros, parameters, rules, sam, stacks
+from cloudlet.template.builds import Say
 from cloudlet.template.document import Document
 from cloudlet.template.intrinsics import Scope
 from cloudlet.template.parameters import Value
@@ -33,12 +34,13 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Who deploys which stack; `path` is the template's for `up`."""
+    """Who deploys which stack; `path` is the template's for `up`, which says what it builds."""
 
     cloud: Cloud
     stack: Stack
     caller: Caller | None = None
     path: Path | None = None
+    say: Say = print
 
 
 async def prepare(source: Source, document: Document, given: Mapping[str, str]) -> Prepared:
@@ -58,9 +60,9 @@ def _translated(source: Source, prepared: Prepared, scope: Scope) -> Prepared:
     """In a thread: it reads files and may load the translator."""
     document = macros.expanded(prepared.document, scope)
     documents.check(document)
-    localized = sam.Localized(document)
+    localized = sam.Localized(document, source.say)
     if source.path is not None:
-        localized = sam.localize(source.cloud, document, source.path.parent)
+        localized = sam.localize(source.cloud, document, source.path.parent, source.say)
     plain = sam.plain(source.cloud, localized, prepared.values)
     plain = {name: part for name, part in plain.items() if name != "Transform"}
     warnings = list(localized.warnings)

@@ -21,7 +21,7 @@ from cloudlet.call import Cloud
 from cloudlet.store.database import Transaction
 from cloudlet.template import builds, folders
 from cloudlet.template import document as documents
-from cloudlet.template.builds import Order
+from cloudlet.template.builds import Order, Say
 from cloudlet.template.document import Document
 from cloudlet.template.folders import Folder
 from cloudlet.template.problems import TemplateError
@@ -55,6 +55,7 @@ class Localized:
     """A template without local paths, and the code that they named."""
 
     document: Document
+    say: Say  # when something is built
     code: dict[str, Folder] = field(default_factory=dict)  # logical id → its code
     warnings: list[str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)  # other files that the template is made of
@@ -92,9 +93,9 @@ def plain(cloud: Cloud, localized: Localized, parameters: Mapping[str, Any]) -> 
     return translated
 
 
-def localize(cloud: Cloud, document: Document, base: Path) -> Localized:
+def localize(cloud: Cloud, document: Document, base: Path, say: Say) -> Localized:
     """Replaces every local path by a URI with the digest of what is there."""
-    result = Localized(copy.deepcopy(document))
+    result = Localized(copy.deepcopy(document), say)
     shared = _shared_code(result.document) or "."  # `sam build`, too, takes the template's folder
     for logical_id, resource in result.document["Resources"].items():
         properties = resource.setdefault("Properties", {}) or {}
@@ -138,7 +139,7 @@ def _localize_code(cloud: Cloud, result: Localized, logical_id: str, base: Path)
         _use_source_maps(resource["Properties"])
     if order is not None and builds.is_needed(order):
         result.files.append(path)  # watched in place of the build
-        path = builds.build(cloud.database, cloud.config.data, order)
+        path = builds.build(cloud.database, cloud.config.data, order, result.say)
     elif order is not None and order.is_layer:
         path = _placed(cloud, order)
     folder = folders.digest(cloud.database, path)
@@ -211,7 +212,7 @@ def _localize_template(cloud: Cloud, result: Localized, logical_id: str, base: P
     if not isinstance(value, str) or "://" in value:
         return
     path = (base / value).resolve()
-    inner = localize(cloud, documents.load(path)[1], path.parent)
+    inner = localize(cloud, documents.load(path)[1], path.parent, result.say)
     body = json.dumps(inner.document, sort_keys=True)
     resource["Properties"][name] = folders.DATA_URL + quote(body)
     result.code |= {f"{logical_id}.{key}": folder for key, folder in inner.code.items()}

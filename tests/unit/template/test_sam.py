@@ -125,7 +125,10 @@ def test_requirements_are_installed_beside_a_copy(fake: FakeCloud, code: Path) -
     assert (built / "tinything.py").read_text() == "VALUE = 7\n"
     (fake.folder / "wheels" / "tinything-1.0-py3-none-any.whl").unlink()
     (code / "app.py").write_text("changed = True\n")
+    built_as = ["Building Hello (pip: requirements.txt) …"]
+    assert [line for line in fake.said if line.startswith("Building")] == built_as
     fake.deploy(template)
+    assert [line for line in fake.said if line.startswith("Building")] == built_as
     again = Path(fake.params("UpdateFunctionCode")[-1]["S3Key"])
     assert again != built and (again / "tinything.py").is_file()
     assert (again / "app.py").read_text() == "changed = True\n"
@@ -181,6 +184,7 @@ def test_makefiles_are_run_and_other_build_methods_refused(fake: FakeCloud, code
     template = FUNCTION + "    Metadata: {BuildMethod: makefile}\n"
     fake.deploy(template)
     assert [path.name for path in deployed_code(fake).iterdir()] == ["made.py"]
+    assert "Building Hello (make) …" in fake.said
     with pytest.raises(TemplateError, match=r"BuildMethod go1\.x is not implemented"):
         fake.deploy(template.replace("makefile", "go1.x"))
 
