@@ -61,6 +61,15 @@ def test_paths_and_queries_arrive_as_sent() -> None:
     assert seen[0].headers["x-r"] == "1,2"
 
 
+def test_two_hosts_are_refused() -> None:
+    async def handler(request: Request) -> Response:
+        raise AssertionError(request)
+
+    data = b"GET / HTTP/1.1\r\nHost: a\r\nhOST: b\r\nConnection: close\r\n\r\n"
+    answer = asyncio.run(_exchange(handler, data))
+    assert answer.startswith(b"HTTP/1.1 400 ") and b"more than one Host" in answer
+
+
 def test_a_cut_off_body_is_no_end() -> None:
     outcome: list[str] = []
 
