@@ -103,7 +103,8 @@ def web() -> Iterator[Web]:
 def make_destination(server: Server, name: str, url: str, way: str, **auth: Any) -> str:
     events = server.client("events")
     connection = events.create_connection(Name=name, AuthorizationType=way, AuthParameters=auth)
-    assert connection["ConnectionState"] == "AUTHORIZED"
+    is_oauth = way == "OAUTH_CLIENT_CREDENTIALS"
+    assert connection["ConnectionState"] == ("AUTHORIZING" if is_oauth else "AUTHORIZED")
     made = events.create_api_destination(
         Name=name,
         ConnectionArn=connection["ConnectionArn"],
@@ -231,12 +232,15 @@ def test_an_api_with_oauth(server: Server, name: str, web: Web) -> None:
     oauth = {
         "ClientParameters": client,
         "AuthorizationEndpoint": f"{web.url}/token",
-        "HttpMethod": "POST",
+        "HttpMethod": "post",
         "OAuthHttpParameters": scope,
     }
     destination = make_destination(
         server, name, f"{web.url}/api", "OAUTH_CLIENT_CREDENTIALS", OAuthParameters=oauth
     )
+    events = server.client("events")
+    eventually(lambda: events.describe_connection(Name=name)["ConnectionState"] == "AUTHORIZED")
+    assert events.describe_api_destination(Name=name)["ApiDestinationState"] == "ACTIVE"
     make_rule(server, name, target_of(server, name, destination))
     put(server, name, {"n": 1})
     eventually(lambda: len(web.asked) == 2)
@@ -358,7 +362,8 @@ def test_a_rest_api_as_target(server: Server, name: str) -> None:
         requestParameters={
             "integration.request.header.Content-Type": "'application/x-www-form-urlencoded'"
         },
-        requestTemplates={"application/json": "Action=SendMessage&MessageBody=$input.path('$.n')"},
+        requestTemplates={"application/json": "Action=SendMessage&MessageBody=$input.path('$.n') "
+                          "$input.params('X-Amz-Source-Arn')"},
     )  # fmt: skip
     api.put_method_response(restApiId=made, resourceId=root, httpMethod="POST", statusCode="200")
     api.put_integration_response(
@@ -367,9 +372,9 @@ def test_a_rest_api_as_target(server: Server, name: str) -> None:
     api.create_deployment(restApiId=made, stageName="live")
     role = make_role(server, f"{name}-rule", "events.amazonaws.com", allow("execute-api:Invoke"))
     target = {"Arn": arn("execute-api", f"{made}/live/POST/"), "RoleArn": role}
-    make_rule(server, name, {**target, "InputPath": "$.detail"})
+    rule = make_rule(server, name, {**target, "InputPath": "$.detail"})
     put(server, name, {"n": 7})
-    assert message(server, url)["Body"] == "7"
+    assert message(server, url)["Body"] == f"7 {rule}"
 
 
 def test_other_targets_are_refused(server: Server, name: str) -> None:

@@ -38,15 +38,13 @@ def update_api_destination(call: Call, tx: Transaction) -> Output:
 
 
 def describe_api_destination(call: Call, view: View) -> Output:
-    document = _known(view, call.params["Name"])
-    is_usable = event_connections.find(view, document["ConnectionArn"]) is not None
-    return document | {"ApiDestinationState": "ACTIVE" if is_usable else "INACTIVE"}
+    return _with_state(view, _known(view, call.params["Name"]))
 
 
 def list_api_destinations(call: Call, view: View) -> Output:
     found = event_connections.stored(call, view, "api_destinations")
     arn = call.params.get("ConnectionArn")
-    shown = [each for each in found if arn in (None, each["ConnectionArn"])]
+    shown = [_with_state(view, each) for each in found if arn in (None, each["ConnectionArn"])]
     return page(call, "ApiDestinations", shown)
 
 
@@ -66,7 +64,6 @@ def find(view: View, arn: str) -> Document:
 def _save(call: Call, tx: Transaction, known: Document) -> Output:
     given = {name: call.params[name] for name in _SETTINGS if call.params.get(name) is not None}
     document = known | given | {"LastModifiedTime": call.now_ms / 1000}
-    document["ApiDestinationState"] = "ACTIVE"
     if not _URL.fullmatch(document["InvocationEndpoint"]):
         raise invalid("Parameter InvocationEndpoint is not valid. Reason: it must be a URL.")
     if event_connections.find(tx, document["ConnectionArn"]) is None:
@@ -75,7 +72,15 @@ def _save(call: Call, tx: Transaction, known: Document) -> Output:
         "INSERT OR REPLACE INTO api_destinations (name, document) VALUES (?, ?)",
         (document["Name"], orjson.dumps(document).decode()),
     )
-    return {name: document[name] for name in _ANSWERED}
+    told = _with_state(tx, document)
+    return {name: told[name] for name in _ANSWERED}
+
+
+def _with_state(view: View, document: Document) -> Document:
+    """It is active while its connection is authorized."""
+    connection = event_connections.find(view, document["ConnectionArn"]) or {}
+    is_usable = connection.get("ConnectionState") == "AUTHORIZED"
+    return document | {"ApiDestinationState": "ACTIVE" if is_usable else "INACTIVE"}
 
 
 def _known(view: View, name: str) -> Document:

@@ -117,7 +117,7 @@ async def _api_destination(call: Invocation) -> None:
 
 async def _gateway(call: Invocation) -> None:
     assert call.event is not None
-    await call.web.to_gateway(call.target, (call.event, call.payload))
+    await call.web.to_gateway(call.target, (call.event, call.payload), call.fact.source)
 
 
 async def _operation(call: Invocation) -> None:

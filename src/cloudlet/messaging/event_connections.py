@@ -11,6 +11,7 @@ import orjson
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, refuse
+from cloudlet.events import outbox
 from cloudlet.messaging.rules import invalid, missing, page
 from cloudlet.store.blobs import Blobs
 from cloudlet.store.database import Row, Transaction, View
@@ -89,6 +90,16 @@ def find(view: View, arn: str) -> Document | None:
     return document if document.get("ConnectionArn") == arn else None
 
 
+def settle(tx: Transaction, arn: str, state: str, asked_ms: int) -> None:
+    """How the attempt ended to get a token; nothing if the connection was changed meanwhile."""
+    document = find(tx, arn)
+    if document is None or document["LastModifiedTime"] != asked_ms / 1000:
+        return
+    document["ConnectionState"] = state
+    text = orjson.dumps(document).decode()
+    tx.run("UPDATE event_connections SET document = ? WHERE name = ?", (text, document["Name"]))
+
+
 def stored(call: Call, view: View, table: str) -> list[Document]:
     """Documents of a table whose names have the wanted prefix, by name."""
     prefix = call.params.get("NamePrefix") or ""
@@ -107,6 +118,13 @@ def _checked(params: Document) -> Document:
     others = [name for name, _ in _WAYS.values() if name != wanted and given.get(name)]
     if others or not given.get(wanted):
         raise invalid(f"AuthorizationType {way} needs {wanted} as AuthParameters, alone.")
+    method = (given.get("OAuthParameters") or {}).get("HttpMethod", "GET")
+    if method.upper() not in ("GET", "POST", "PUT"):
+        raise invalid(
+            f"1 validation error detected: Value '{method}' at 'authParameters.oAuthParameters."
+            "httpMethod' failed to satisfy constraint: Member must satisfy enum value set: "
+            "[GET, POST, PUT]"
+        )
     return params
 
 
@@ -121,10 +139,11 @@ def _merged(known: Document, params: Document) -> Document:
 
 def _save(call: Call, tx: Transaction, known: Document, params: Document) -> Output:
     now_s, given = call.now_ms / 1000, params["AuthParameters"]
+    is_oauth = params["AuthorizationType"] == "OAUTH_CLIENT_CREDENTIALS"
     told = {
         "AuthorizationType": params["AuthorizationType"],
         "AuthParameters": _told(params["AuthorizationType"], given),
-        "ConnectionState": "AUTHORIZED",
+        "ConnectionState": "AUTHORIZING" if is_oauth else "AUTHORIZED",
         "LastModifiedTime": now_s,
         "LastAuthorizedTime": now_s,
     }
@@ -134,6 +153,9 @@ def _save(call: Call, tx: Transaction, known: Document, params: Document) -> Out
     sealed = key.seal(0, orjson.dumps(given))
     _put(tx, known | told, (key.wrapped, sealed))
     document = known | told
+    if is_oauth:  # until there is a token
+        arn = document["ConnectionArn"]
+        outbox.put(tx, arn, b"{}", source=arn, now_ms=call.now_ms)
     return {name: document.get(name) for name in _LISTED}
 
 
@@ -147,7 +169,7 @@ def _told(way: str, given: Document) -> Document:
         told: Document = {member: oauth}
     else:
         told = {member: {name: given[member][name] for name in shown}}
-    if given.get("InvocationHttpParameters"):
+    if given.get("InvocationHttpParameters") is not None:
         told["InvocationHttpParameters"] = _open_ones(given["InvocationHttpParameters"])
     return told
 

@@ -83,11 +83,16 @@ def render(target: Document, event: Document, rule_arn: str, received_ms: int) -
             "aws.events.rule-arn": rule_arn,
             "aws.events.rule-name": rule_arn.rsplit("/", 1)[-1],
             "aws.events.event.ingestion-time": f"{moment:%Y-%m-%dT%H:%M:%SZ}",
-            "aws.events.event": {k: v for k, v in event.items() if k != "detail"},
+            "aws.events.event": _without_detail(event),
             "aws.events.event.json": event,
         }
         return _transformed(target["InputTransformer"], event, reserved)
     return orjson.dumps(event)
+
+
+def _without_detail(event: Document) -> Document:
+    renamed = {"detailType" if k == "detail-type" else k: v for k, v in event.items()}
+    return {k: v for k, v in renamed.items() if k != "detail"}
 
 
 def _transformed(transformer: Document, event: Document, reserved: Document) -> bytes:
@@ -95,6 +100,7 @@ def _transformed(transformer: Document, event: Document, reserved: Document) -> 
     values = {name: value(event, path, _MISSING) for name, path in paths.items()} | reserved
     template = transformer["InputTemplate"]
     quotes, left = _quoted_ranges(template), _CHARS_MAX
+    is_object = template.lstrip().startswith("{")
 
     def fill(match: re.Match[str]) -> str:
         nonlocal left
@@ -110,6 +116,9 @@ def _transformed(transformer: Document, event: Document, reserved: Document) -> 
             return '""' if found is _MISSING else orjson.dumps(found).decode()
         if found is _MISSING or found is None:
             return ""
+        if is_object and isinstance(found, dict | list):
+            message = f"<{match.group(1)}> is no text: it must not be in quotes."
+            raise AwsError("INVALID_JSON", message, 400)
         # messaging-002: text goes into quotes as it is, anything else without its own quotes
         return found if isinstance(found, str) else orjson.dumps(found).decode().replace('"', "")
 

@@ -17,6 +17,7 @@ from cloudlet.events import outbox
 from cloudlet.events.delivery import DONE, Done, Later, Outcome
 from cloudlet.events.outbox import Fact
 from cloudlet.messaging import bodies, calls, firing, inputs, messages, metrics, publishing, queues
+from cloudlet.messaging.event_connections import settle
 from cloudlet.messaging.rules import service_of
 from cloudlet.messaging.web_calls import Web
 from cloudlet.policy.roles import Roles
@@ -25,6 +26,7 @@ from cloudlet.store.database import Transaction
 _log = logging.getLogger(__name__)
 _RETRIES_MAX = 185
 _AGE_MAX_S = 86_400
+_AUTHORIZATIONS_MAX = 8  # within minutes
 _BACK_OFF_MAX_S = 600
 _RETRIED = {  # of those that are the caller's fault by their status
     "ThrottlingException", "Throttling", "KMSThrottlingException", "RequestThrottled",
@@ -61,6 +63,8 @@ class Targets:
         resource = fact.target.split(":", 5)[-1]
         if resource.startswith("event-bus/"):
             return self._to_bus(fact, resource.removeprefix("event-bus/"))
+        if resource.startswith("connection/"):
+            return await self._authorize(fact)
         if isinstance(fact.attributes["target"], str):
             fact = _renewed(fact)
         try:
@@ -69,6 +73,17 @@ class Targets:
             return self._failed(fact, error)
         metrics.invoked(self._cloud.meter, fact, None)
         return DONE
+
+    async def _authorize(self, fact: Fact) -> Outcome:
+        """A connection waits for its first token."""
+        state = "AUTHORIZED"
+        try:
+            await self._web.authorize(fact.target)
+        except AwsError as error:
+            if not _is_final(error) and fact.attempts < _AUTHORIZATIONS_MAX:
+                return Later(_pause_s(fact, error))
+            state = "DEAUTHORIZED"
+        return Done(lambda tx: settle(tx, fact.target, state, fact.created_ms))
 
     async def queue(self, fact: Fact) -> Outcome:
         """The payload becomes a message's body; a principal must be allowed by the queue."""

@@ -65,12 +65,23 @@ class Web:
             self._tokens.pop(connection, None)  # refused before its time
         _check(answer, arn)
 
-    async def to_gateway(self, target: Document, asked: Asked) -> None:
+    async def authorize(self, connection: str) -> None:
+        """Has a token for what will be asked; raises where none is given."""
+        found = event_connections.secrets(
+            self._cloud.blobs, self._cloud.database.view(), connection
+        )
+        await self._authorization(connection, *found)
+
+    async def to_gateway(self, target: Document, asked: Asked, rule_arn: str) -> None:
         """`arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/METHOD/path`, signed where there is a
         role."""
         api, stage, method, *path = target["Arn"].split(":", 5)[5].split("/")
         place = f"{self._cloud.config.aws_endpoint}/_aws/execute-api/{api}/{stage}"
         request = _Request.of(target, asked, "/".join((place, *path)))
+        request.headers["x-amz-source-account"] = self._cloud.config.account
+        request.headers["x-amz-source-arn"] = rule_arn
+        if request.headers["content-type"] == _HEADERS["content-type"]:
+            request.headers["content-type"] = "application/json"
         if target.get("RoleArn"):
             await self._sign(method, request, target["RoleArn"])
         _check(await _ask(method, request), target["Arn"])
@@ -157,12 +168,13 @@ async def _token(oauth: Document) -> tuple[str, float]:
     form |= {each["Key"]: each["Value"] for each in extra.get("BodyParameters") or ()}
     form |= {"client_id": client["ClientID"], "client_secret": client["ClientSecret"]}
     request.add({name: each for name, each in extra.items() if name != "BodyParameters"})
-    if oauth["HttpMethod"] == "GET":
+    method = oauth["HttpMethod"].upper()
+    if method == "GET":
         request.query |= form
     else:
         request.body = urlencode(form).encode()
     request.headers["content-type"] = "application/x-www-form-urlencoded"
-    answer = await _ask(oauth["HttpMethod"], request)
+    answer = await _ask(method, request)
     try:
         document = orjson.loads(answer.body if isinstance(answer.body, bytes) else b"")
         life_s = float(document.get("expires_in", 3600))

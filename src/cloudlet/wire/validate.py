@@ -14,7 +14,8 @@ from cloudlet.errors import AwsError
 
 Problems = list[str]
 Check = Callable[[Any, str, Problems], None]
-_OPAQUE = {"AttributeValue", "QueueAttributeName"}  # SQS has an error of its own for names
+# SQS has an error of its own for names; EventBridge takes methods in any case
+_OPAQUE = {"AttributeValue", "QueueAttributeName", "ConnectionOAuthHttpMethod"}
 _PROBLEMS_MAX = 10
 _MATCHED_CHARS_MAX = 10_000  # many patterns take time that grows with the text's square
 # patterns that take Python ages over texts that just miss them, and what means the same

@@ -11,6 +11,7 @@ from tests.harness import Bench
 
 EVENT: dict[str, Any] = {
     "id": "1",
+    "detail-type": "d",
     "time": "2026-01-01T00:00:00Z",
     "detail": {"n": 1, "s": 'say "hi"', "o": {"a": "b"}, "l": [{"x": 1}, {"x": 2}], "z": None},
 }
@@ -30,7 +31,10 @@ RULE = "arn:aws:events:us-east-1:000000000000:rule/r"
         ('{"v": <z>}', '{"v": null}'),
         ('"<aws.events.rule-name>"\n"two"', '"r"\n"two"'),
         ("<aws.events.event.ingestion-time>", '"2026-11-18T11:06:40Z"'),
-        ('{"e": <aws.events.event>}', '{"e": {"id":"1","time":"2026-01-01T00:00:00Z"}}'),
+        (
+            '{"e": <aws.events.event>}',
+            '{"e": {"id":"1","detailType":"d","time":"2026-01-01T00:00:00Z"}}',
+        ),
     ],
 )
 def test_templates(template: str, expected: str) -> None:
@@ -39,6 +43,16 @@ def test_templates(template: str, expected: str) -> None:
     target = {"Id": "1", "InputTransformer": {"InputPathsMap": paths, "InputTemplate": template}}
     inputs.check(target)
     assert inputs.render(target, EVENT, RULE, 1_795_000_000_000).decode() == expected
+
+
+@pytest.mark.parametrize("template", ['{"v": "<o>"}', '{"v": "all: <all>", "n": <o>}'])
+def test_what_is_no_text_in_quotes_within_an_object(template: str) -> None:
+    paths = {"o": "$.detail.o", "all": "$.detail.l[*].x"}
+    target = {"Id": "1", "InputTransformer": {"InputPathsMap": paths, "InputTemplate": template}}
+    inputs.check(target)
+    with pytest.raises(AwsError) as refused:
+        inputs.render(target, EVENT, RULE, 0)
+    assert refused.value.code == "INVALID_JSON"
 
 
 @pytest.mark.parametrize(
