@@ -66,8 +66,13 @@ def test_two_hosts_are_refused() -> None:
         raise AssertionError(request)
 
     data = b"GET / HTTP/1.1\r\nHost: a\r\nhOST: b\r\nConnection: close\r\n\r\n"
-    answer = asyncio.run(_exchange(handler, data))
-    assert answer.startswith(b"HTTP/1.1 400 ") and b"more than one Host" in answer
+    upgrade = (
+        b"Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+    )
+    for sent in (data, data.replace(b"close", upgrade)):
+        answer = asyncio.run(_exchange(handler, sent))
+        assert answer.startswith(b"HTTP/1.1 400 ") and b"more than one Host" in answer
 
 
 def test_a_cut_off_body_is_no_end() -> None:

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import uvicorn
 
+from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Request, Response, Socket
 from cloudlet.front import heads
 from cloudlet.front.connection import Answer, Connection
@@ -93,7 +94,12 @@ class Listener:
         return Connection(self._answer, **uvicorn)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        opened = AsgiSocket(scope, receive, send)
+        try:
+            opened = AsgiSocket(scope, receive, send)
+        except AwsError as error:  # in its headers
+            await receive()
+            await _answer_handshake(send, Response(error.status, [], error.message.encode()))
+            return
         if self._connect is None:
             await opened.refuse(Response(404, [], b"Not Found"))
             return
@@ -102,6 +108,14 @@ class Listener:
         except Exception:
             _log.exception("WebSocket %s failed", opened.request.raw_path)
             await opened.close(1011, "Internal server error")
+
+
+async def _answer_handshake(send: Send, response: Response) -> None:
+    raw = [heads.raw(name, value) for name, value in response.headers]
+    body = response.body if isinstance(response.body, bytes) else b""
+    start = {"type": "websocket.http.response.start", "status": response.status, "headers": raw}
+    await send(start)
+    await send({"type": "websocket.http.response.body", "body": body})
 
 
 class _Server(uvicorn.Server):
@@ -140,11 +154,7 @@ class AsgiSocket:
 
     async def refuse(self, response: Response) -> None:
         await self._receive()
-        raw = [heads.raw(name, value) for name, value in response.headers]
-        body = response.body if isinstance(response.body, bytes) else b""
-        start = {"type": "websocket.http.response.start", "status": response.status, "headers": raw}
-        await self._send(start)
-        await self._send({"type": "websocket.http.response.body", "body": body})
+        await _answer_handshake(self._send, response)
         self._closed = True
 
     async def receive(self) -> str | bytes | None:
