@@ -135,3 +135,13 @@ def test_permissions_name_the_parameter(server: Server) -> None:
     server.client("ssm").put_parameter(Name="/open/a", Type="String", Value="1")
     assert client.get_parameter(Name="/open/a")["Parameter"]["Value"] == "1"
     assert refused(client.get_parameter, Name="/closed/a") == "AccessDeniedException"
+
+
+def test_services_that_nobody_has_say_so_as_json(server: Server) -> None:
+    steps, keys = server.client("stepfunctions"), server.client("kms")
+    for call, said in ((steps.list_activities, "states (AWSStepFunctions)"),
+                       (keys.list_keys, "kms (TrentService)")):  # fmt: skip
+        with pytest.raises(ClientError, match=r"is not implemented by cloudlet\.") as caught:
+            call()
+        error = caught.value.response["Error"]
+        assert error["Code"] == "NotImplemented" and said in error["Message"]

@@ -17,7 +17,7 @@ from cloudlet.errors import AwsError
 from cloudlet.exchange import Request, Response
 from cloudlet.front.accounts import Accounts
 from cloudlet.front.connection import ClientGone
-from cloudlet.wire import models
+from cloudlet.wire import faults, models
 from cloudlet.wire.protocol import Protocol, protocol
 
 _log = logging.getLogger(__name__)
@@ -55,6 +55,8 @@ class AwsDoor:
             spoken = protocol("s3")
             if not only_s3:
                 service = models.detect(request)
+                if target := models.unknown_target(request, service):
+                    return faults.of_unknown_service(request, target)
                 spoken = protocol(service, models.dialect(request, service))
             return self.decorate(request, await self._operation(request, spoken))
         except AwsError as error:

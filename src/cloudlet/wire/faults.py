@@ -7,10 +7,10 @@ from xml.sax.saxutils import escape
 
 import orjson
 
-from cloudlet.errors import AwsError
-from cloudlet.exchange import Response
+from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.exchange import Request, Response
 from cloudlet.wire import cbor_codec, sqs_query
-from cloudlet.wire.models import CBOR, CBORS, Model
+from cloudlet.wire.models import CBOR, CBORS, Model, signing_name
 from cloudlet.wire.xml_codec import DECLARATION
 
 # Namespaces in `__type`; DynamoDB's SDKs cut them off, but logs and other clients show them.
@@ -41,6 +41,17 @@ def response(model: Model, error: AwsError, request_id: str, resource: str) -> R
     if model.name == "cloudwatch":
         return _query_compatible(model, error, request_id)
     return _json(model, error, request_id)
+
+
+def of_unknown_service(request: Request, target: str) -> Response:
+    """What the JSON protocol says of a service whose model nobody knows here."""
+    prefix, scope = target.partition(".")[0], signing_name(request)
+    error = NotImplementedByCloudlet(f"The service {scope} ({prefix})" if scope else prefix)
+    kind = request.headers.get("content-type", "")
+    kind = kind if kind.startswith("application/x-amz-json-") else "application/x-amz-json-1.0"
+    document = {"__type": error.code, "message": error.message}
+    headers = [("Content-Type", kind), ("x-amzn-RequestId", request.id)]
+    return Response(error.status, headers, orjson.dumps(document))
 
 
 def opening(model: Model, request_id: str) -> list[tuple[str, str]]:

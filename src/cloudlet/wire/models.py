@@ -117,6 +117,14 @@ def detect(request: Request) -> str:
     return "s3"
 
 
+def unknown_target(request: Request, service: str) -> str:
+    """The target of a request whose service, by botocore's name, has no model; else ""."""
+    target = request.headers.get("x-amz-target", "")
+    if not target or target.partition(".")[0] in _TARGETS:
+        return ""
+    return "" if service in _loader().list_available_services("service-2") else target
+
+
 def dialect(request: Request, service: str) -> str:
     """The protocol a request speaks, of a service that has several; "" of others."""
     if service == "kinesis":
