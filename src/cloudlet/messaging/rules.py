@@ -158,7 +158,9 @@ def put_targets(call: Call, tx: Transaction) -> Output:
     known = {t["Id"] for t in targets_of(tx, bus, name)}
     check_quota(len(known | {t["Id"] for t in targets}) - 1, _TARGETS_MAX)
     tx.run_many(
-        "INSERT OR REPLACE INTO event_targets (bus, rule, id, document) VALUES (?, ?, ?, ?)",
+        "INSERT INTO event_targets (bus, rule, id, document, place) VALUES (?1, ?2, ?3, ?4,"
+        " (SELECT coalesce(max(place), 0) + 1 FROM event_targets WHERE bus = ?1 AND rule = ?2))"
+        " ON CONFLICT DO UPDATE SET document = excluded.document",
         [(bus, name, target["Id"], _text(target)) for target in targets],
     )
     return {"FailedEntryCount": 0, "FailedEntries": []}
@@ -177,7 +179,9 @@ def remove_targets(call: Call, tx: Transaction) -> Output:
 def list_targets_by_rule(call: Call, view: View) -> Output:
     bus, name = bus_name(call), call.params["Rule"]
     rule(view, bus, name)
-    return page(call, "Targets", targets_of(view, bus, name), "Id")
+    found = targets_of(view, bus, name)
+    output = page(call, "Targets", [f"{number:03}" for number in range(len(found))])
+    return output | {"Targets": [found[int(number)] for number in output["Targets"]]}
 
 
 def test_event_pattern(call: Call, view: View) -> Output:
@@ -220,7 +224,8 @@ def rule(view: View, bus: str, name: str) -> Document:
 
 def targets_of(view: View, bus: str, name: str) -> list[Document]:
     rows = view.all(
-        "SELECT document FROM event_targets WHERE bus = ? AND rule = ? ORDER BY id", (bus, name)
+        "SELECT document FROM event_targets WHERE bus = ? AND rule = ? ORDER BY place, id",
+        (bus, name),
     )
     return [orjson.loads(row["document"]) for row in rows]
 

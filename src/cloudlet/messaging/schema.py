@@ -86,6 +86,7 @@ CREATE TABLE IF NOT EXISTS event_targets (
     PRIMARY KEY (bus, rule, id),
     FOREIGN KEY (bus, rule) REFERENCES event_rules ON DELETE CASCADE
 ) WITHOUT ROWID;
+ALTER TABLE event_targets ADD COLUMN place INTEGER;  -- among its rule's: the order they were put in
 CREATE TABLE IF NOT EXISTS schedule_groups (
     name        TEXT PRIMARY KEY,
     created_ms  INTEGER NOT NULL,

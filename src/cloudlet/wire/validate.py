@@ -124,18 +124,20 @@ def _constraints(shape: Shape) -> Check | None:
     sized = shape.type_name in ("string", "list", "map", "blob")
     if "min" in metadata:
         rules.append(_least(metadata["min"], sized))
-    if "max" in metadata:
-        rules.append(_most(metadata["max"], sized))
     if "enum" in metadata:
         allowed = list(metadata["enum"])
         names = ", ".join(allowed)
         rules.append((allowed.__contains__, f"Member must satisfy enum value set: [{names}]"))
     if "pattern" in metadata and (pattern := _pattern(metadata["pattern"])):
         sentence = f"Member must satisfy regular expression pattern: {metadata['pattern']}"
-        longest = metadata.get("max", _MATCHED_CHARS_MAX)
+        # what is somewhat too long gets both complaints, as AWS has them
+        most = metadata.get("max", _MATCHED_CHARS_MAX)
+        longest = max(most, min(2 * most, _MATCHED_CHARS_MAX))
         rules.append(
             (lambda value: len(value) > longest or bool(pattern.fullmatch(value)), sentence)
         )
+    if "max" in metadata:
+        rules.append(_most(metadata["max"], sized))
     if not rules:
         return None
 

@@ -375,6 +375,19 @@ def test_lists_have_pages(bench: Bench) -> None:
         bench.call(rules.list_rules, NextToken="a")
 
 
+def test_targets_are_listed_as_they_were_put(bench: Bench) -> None:
+    put_rule(bench)
+    more = [{"Id": name, "Arn": FUNCTION} for name in "cab"]
+    bench.call(rules.put_targets, Rule="orders", Targets=more)
+    changed = {**more[0], "Input": "1"}
+    bench.call(rules.put_targets, Rule="orders", Targets=[changed])
+    first = bench.call(rules.list_targets_by_rule, Rule="orders", Limit=2)
+    assert first["Targets"] == [{"Id": "1", "Arn": FUNCTION}, changed]
+    token = {"NextToken": first["NextToken"]}
+    rest = bench.call(rules.list_targets_by_rule, Rule="orders", **token)
+    assert rest["Targets"] == more[1:] and "NextToken" not in rest
+
+
 def test_tags_of_what_does_not_exist(bench: Bench) -> None:
     of = "arn:aws:events:us-east-1:000000000000:"
     for resource, told in (("rule/a", "Rule a does not exist on EventBus default."),
