@@ -13,6 +13,7 @@ import orjson
 from cloudlet.call import Call, Output
 from cloudlet.config import Config
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.policy import evaluation
 from cloudlet.sns import retries
 from cloudlet.sns.faults import invalid, missing
 from cloudlet.store.database import Row, Transaction, View
@@ -305,7 +306,8 @@ def _check_policy(text: str) -> None:
         document = orjson.loads(text)
         actions = [each["Action"] for each in _statements(document) if "NotAction" not in each]
         whole = [a for found in actions for a in (found if isinstance(found, list) else [found])]
-    except (ValueError, KeyError, TypeError):
+        evaluation.statements(document)  # one that cannot be read would keep everybody out
+    except (AttributeError, ValueError, KeyError, TypeError):
         raise invalid("Policy Error: null") from None
     if len(text.encode()) > _POLICY_BYTES_MAX:
         raise invalid("Policy Reason: Policy is too long")

@@ -127,6 +127,14 @@ def test_permissions_are_statements_of_the_policy(desk: Desk) -> None:
     assert len(json.loads(about(desk)["Policy"])["Statement"]) == 1
 
 
+@pytest.mark.parametrize("statement", [[["NotAction"]], ["NotAction"], [None], 7, "NotAction"])
+def test_policies_that_cannot_be_read_are_refused(desk: Desk, statement: Any) -> None:
+    given = {"AttributeName": "Policy", "AttributeValue": json.dumps({"Statement": statement})}
+    with pytest.raises(AwsError, match=r"InvalidParameter.*Policy Error: null"):
+        desk.call(topics.set_topic_attributes, TopicArn=NEWS, **given)
+    desk.call(topics.remove_permission, TopicArn=NEWS, Label="friends")
+
+
 def test_topics_in_pages(desk: Desk) -> None:
     for number in range(105):
         desk.topic(f"t{number:03}")
