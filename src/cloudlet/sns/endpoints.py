@@ -1,7 +1,7 @@
 """Mobile push: platform applications, and the devices that are registered with them.
 
-Nothing leaves this machine: credentials are kept, never used, and `recording` shows what would be
-sent. https://docs.aws.amazon.com/sns/latest/dg/sns-mobile-application-as-subscriber.html
+Nothing leaves this machine: credentials are kept, sealed, and never used; `recording` shows what
+would be sent. https://docs.aws.amazon.com/sns/latest/dg/sns-mobile-application-as-subscriber.html
 """
 
 import re
@@ -15,6 +15,7 @@ from cloudlet.errors import refuse
 from cloudlet.sns import topics
 from cloudlet.sns.faults import invalid, missing
 from cloudlet.store.database import Row, Transaction, View
+from cloudlet.store.sealing import Wrapper
 
 PLATFORMS = ("ADM", "APNS", "APNS_SANDBOX", "APNS_VOIP", "APNS_VOIP_SANDBOX", "BAIDU", "FCM", "GCM",
              "MACOS", "MACOS_SANDBOX", "MPNS", "WNS")  # fmt: skip
@@ -83,9 +84,10 @@ def create_platform_application(call: Call, tx: Transaction) -> Output:
         both = (given or lacking)[0], lacking[0]
         raise invalid(f"Attributes Reason: {both[0]} attribute provided without {both[1]}")
     tx.run(
-        "INSERT INTO platform_applications (name, attributes) VALUES (?, ?)"
-        " ON CONFLICT (name) DO UPDATE SET attributes = excluded.attributes",
-        (f"{platform}/{name}", _text(attributes)),
+        "INSERT INTO platform_applications (name, attributes, secret) VALUES (?, ?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET attributes = excluded.attributes,"
+        " secret = excluded.secret",
+        (f"{platform}/{name}", *_kept(call, attributes)),
     )
     return {"PlatformApplicationArn": call.config.arn("sns", f"app/{platform}/{name}")}
 
@@ -97,8 +99,8 @@ def get_platform_application_attributes(call: Call, view: View) -> Output:
 def set_platform_application_attributes(call: Call, tx: Transaction) -> None:
     name, attributes = _application(call, tx)
     attributes |= _checked(call.params["Attributes"], _APPLICATION)
-    tx.run("UPDATE platform_applications SET attributes = ? WHERE name = ?",
-           (_text(attributes), name))  # fmt: skip
+    tx.run("UPDATE platform_applications SET attributes = ?, secret = ? WHERE name = ?",
+           (*_kept(call, attributes), name))  # fmt: skip
 
 
 def delete_platform_application(call: Call, tx: Transaction) -> None:
@@ -182,10 +184,20 @@ def list_endpoints_by_platform_application(call: Call, view: View) -> Output:
 
 def _application(call: Call, view: View) -> tuple[str, dict[str, str]]:
     name = _resource(call, "PlatformApplicationArn", "app/")
-    text = view.value("SELECT attributes FROM platform_applications WHERE name = ?", (name,))
-    if text is None:
+    row = view.one("SELECT * FROM platform_applications WHERE name = ?", (name,))
+    if row is None:
         raise missing("PlatformApplication")
-    return name, orjson.loads(text)
+    secret = _wrapper(call).open(row["secret"]) if row["secret"] else b"{}"  # none: an older one's
+    return name, {**orjson.loads(row["attributes"]), **orjson.loads(secret)}
+
+
+def _kept(call: Call, attributes: dict[str, str]) -> tuple[str, bytes]:
+    secret = {name: attributes[name] for name in _SECRET if name in attributes}
+    return _text(_public(attributes)), _wrapper(call).seal(orjson.dumps(secret))
+
+
+def _wrapper(call: Call) -> Wrapper:
+    return call.cloud.blobs.master.derived("platform-applications")
 
 
 def _endpoint(call: Call, view: View) -> Endpoint:
@@ -241,8 +253,11 @@ def _wrong_name(name: str) -> str:
 
 
 def _shown(attributes: dict[str, str]) -> dict[str, str]:
-    public = {name: value for name, value in attributes.items() if name not in _SECRET}
-    return {"Enabled": "true", **public}
+    return {"Enabled": "true", **_public(attributes)}
+
+
+def _public(attributes: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in attributes.items() if name not in _SECRET}
 
 
 def _text(value: Any) -> str:

@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS platform_applications (
     name       TEXT PRIMARY KEY,             -- 'GCM/chat'
     attributes TEXT NOT NULL
 ) WITHOUT ROWID;
+ALTER TABLE platform_applications ADD COLUMN secret BLOB; -- credential and principal, sealed
 CREATE TABLE IF NOT EXISTS platform_endpoints (
     id          TEXT PRIMARY KEY,            -- 'GCM/chat/<uuid>'
     application TEXT NOT NULL REFERENCES platform_applications ON DELETE CASCADE,

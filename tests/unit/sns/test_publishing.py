@@ -201,6 +201,10 @@ def test_applications_keep_their_secret(desk: Desk) -> None:
     desk.call(endpoints.set_platform_application_attributes, **named, Attributes=change)
     shown = desk.call(endpoints.get_platform_application_attributes, **named)["Attributes"]
     assert shown == {"Enabled": "true", **change}
+    row = desk.database.view().one("SELECT * FROM platform_applications")
+    assert row is not None and orjson.loads(row["attributes"]) == change
+    opened = desk.cloud.blobs.master.derived("platform-applications").open(row["secret"])
+    assert orjson.loads(opened) == {"PlatformCredential": "secret", "PlatformPrincipal": "id"}
     (listed,) = desk.call(endpoints.list_platform_applications)["PlatformApplications"]
     assert listed == {**named, "Attributes": shown}
     desk.call(endpoints.delete_platform_application, **named)
