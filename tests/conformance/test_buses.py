@@ -226,6 +226,27 @@ def test_an_api_with_a_password_that_refuses(server: Server, name: str, web: Web
     assert headers["authorization"] == f"Basic {base64.b64encode(b'u:p').decode()}"
 
 
+def test_the_policy_of_a_queue_of_dead_letters_is_asked(server: Server, name: str) -> None:
+    """messaging-040: it lets in one rule, and not the other."""
+    rules = [f"{name}-refused", f"{name}-let"]
+    grave, none = arn("sqs", f"{name}-grave"), arn("sqs", f"{name}-none")
+    let = {
+        **allow("sqs:SendMessage", grave),
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Condition": {"ArnEquals": {"aws:SourceArn": arn("events", f"rule/{rules[1]}")}},
+    }
+    sqs = server.client("sqs")
+    url = sqs.create_queue(QueueName=f"{name}-grave", Attributes={"Policy": policy(let)})
+    for rule in rules:
+        make_rule(server, rule, {"Arn": none, "DeadLetterConfig": {"Arn": grave}})
+        put(server, rule, {}, {})
+    letters = [message(server, url["QueueUrl"]) for _ in range(2)]
+    assert {json.loads(each["Body"])["source"] for each in letters} == {rules[1]}
+    names = ["ApproximateNumberOfMessages"]
+    left = sqs.get_queue_attributes(QueueUrl=url["QueueUrl"], AttributeNames=names)["Attributes"]
+    assert left == {names[0]: "0"}
+
+
 def test_an_api_with_oauth(server: Server, name: str, web: Web) -> None:
     client = {"ClientID": "me", "ClientSecret": "hush"}
     scope = {"BodyParameters": [{"Key": "scope", "Value": "all"}]}
@@ -263,6 +284,8 @@ def test_connections_and_destinations(server: Server, name: str) -> None:
     key = {"ApiKeyAuthParameters": {"ApiKeyName": "k", "ApiKeyValue": "v"}}
     wrong = {"Name": name, "AuthorizationType": "BASIC", "AuthParameters": key}
     assert refusal(events.create_connection, **wrong) == "ValidationException"
+    with pytest.raises(ClientError, match=r"3 validation errors.* pattern: .*than or equal to 64"):
+        events.create_connection(**wrong | {"Name": " " * 65, "AuthorizationType": "MAGIC"})
     destination = make_destination(server, name, "https://example.com/", "API_KEY", **key)
     (listed,) = events.list_api_destinations(NamePrefix=name)["ApiDestinations"]
     assert (listed["ApiDestinationArn"], listed["ApiDestinationState"]) == (destination, "ACTIVE")
