@@ -310,7 +310,15 @@ def test_log_groups(server: Server, name: str) -> None:
     logs = server.client("logs")
     group = f"/aws/events/{name}"
     logs.create_log_group(logGroupName=group)
-    make_rule(server, name, {"Arn": arn("logs", f"log-group:{group}:*")})
+    target = arn("logs", f"log-group:{group}:*")
+    grave_url, grave = make_queue(server, f"{name}-grave", "events.amazonaws.com")
+    make_rule(server, name, {"Arn": target, "DeadLetterConfig": {"Arn": grave}})
+    put(server, name, {"n": 0})
+    refused = message(server, grave_url)["MessageAttributes"]["ERROR_CODE"]["StringValue"]
+    assert refused == "NO_PERMISSIONS"
+    principal = {"Principal": {"Service": "events.amazonaws.com"}}
+    may = policy({**allow(["logs:CreateLogStream", "logs:PutLogEvents"], target), **principal})
+    logs.put_resource_policy(policyName=name, policyDocument=may)
     put(server, name, {"n": 1})
 
     def lines() -> list[Any]:
@@ -318,6 +326,12 @@ def test_log_groups(server: Server, name: str) -> None:
 
     (line,) = eventually(lines)
     assert json.loads(line["message"])["detail"] == {"n": 1}
+    (found,) = logs.describe_resource_policies()["resourcePolicies"]
+    assert (found["policyName"], found["policyDocument"]) == (name, may)
+    logs.delete_resource_policy(policyName=name)
+    assert refusal(logs.delete_resource_policy, policyName=name) == "ResourceNotFoundException"
+    wrong = {"policyName": name, "policyDocument": "{}"}
+    assert refusal(logs.put_resource_policy, **wrong) == "InvalidParameterException"
 
 
 def test_topics_and_streams(server: Server, name: str) -> None:

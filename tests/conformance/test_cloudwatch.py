@@ -254,6 +254,12 @@ Resources:
   Group: {Type: AWS::Logs::LogGroup, Properties: {LogGroupName: /stack, RetentionInDays: 7,
     Tags: [{Key: team, Value: web}]}}
   Stream: {Type: AWS::Logs::LogStream, Properties: {LogGroupName: !Ref Group}}
+  Writers:
+    Type: AWS::Logs::ResourcePolicy
+    Properties:
+      PolicyName: writers
+      PolicyDocument: '{"Statement": [{"Effect": "Allow", "Action": "logs:PutLogEvents",
+        "Principal": {"Service": "events.amazonaws.com"}, "Resource": "*"}]}'
   Filter:
     Type: AWS::Logs::MetricFilter
     Properties:
@@ -296,6 +302,8 @@ def test_a_stack_of_filters_alarms_and_dashboards(server: Server) -> None:
     assert {"Key": "team", "Value": "web"} in cloudwatch.list_tags_for_resource(
         ResourceARN=alarm["AlarmArn"]
     )["Tags"]
+    (writers,) = logs.describe_resource_policies()["resourcePolicies"]
+    assert writers["policyName"] == "writers"
     (found,) = logs.describe_metric_filters(logGroupName="/stack")["metricFilters"]
     assert found["metricTransformations"][0]["dimensions"] == {"Path": "$.path"}
     stacks.update_stack(

@@ -76,19 +76,18 @@ async def _stream(call: Invocation) -> None:
 
 
 async def _log_group(call: Invocation) -> None:
-    """Log groups have no policies here: any rule of the account may write."""
     group = call.arn.split(":", 6)[-1].removesuffix(":*")
     stream = hashlib.sha256(call.fact.source.encode()).hexdigest()[:32]
     moment = call.fact.attributes.get("received_ms") or call.fact.created_ms
     line = {"timestamp": moment, "message": call.payload.decode()}
     names = {"logGroupName": group, "logStreamName": stream}
     try:
-        await call.cloud.invoke("logs", "PutLogEvents", {**names, "logEvents": [line]})
+        await call.cloud.invoke("logs", "PutLogEvents", {**names, "logEvents": [line]}, call.caller)
     except AwsError as error:
         if error.code != "ResourceNotFoundException":
             raise
-        await call.cloud.invoke("logs", "CreateLogStream", names)
-        await call.cloud.invoke("logs", "PutLogEvents", {**names, "logEvents": [line]})
+        await call.cloud.invoke("logs", "CreateLogStream", names, call.caller)
+        await call.cloud.invoke("logs", "PutLogEvents", {**names, "logEvents": [line]}, call.caller)
 
 
 async def _bus(call: Invocation) -> None:

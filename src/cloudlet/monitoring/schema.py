@@ -37,6 +37,11 @@ CREATE TABLE IF NOT EXISTS log_filters (
     config     TEXT NOT NULL,                 -- a MetricTransformation, or the destination; JSON
     PRIMARY KEY (log_group, kind, name)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS log_policies (
+    name     TEXT PRIMARY KEY,
+    document TEXT NOT NULL,
+    put_ms   INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS metrics (
     id         INTEGER PRIMARY KEY,
     namespace  TEXT NOT NULL,

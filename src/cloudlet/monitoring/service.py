@@ -9,6 +9,7 @@ from cloudlet.monitoring import (
     log_events,
     log_filters,
     log_groups,
+    log_policies,
     log_queries,
     log_streams,
     measurements,
@@ -22,12 +23,22 @@ def service(state: Any = None) -> list[Service]:
     """`state` is the process's `Monitoring`."""
     from cloudlet.wire.models import operation_names
 
-    logs = (live_tail, log_events, log_filters, log_groups, log_queries, log_streams)
+    logs = (
+        live_tail, log_events, log_filters, log_groups, log_policies, log_queries, log_streams,
+    )  # fmt: skip
     metrics = (alarms, dashboards, measurements, metric_queries)
     return [
-        Service(name, operations(operation_names(name), *modules), requirements, state=state)
-        for name, modules, requirements in (
-            ("logs", logs, permissions.log_requirements),
-            ("cloudwatch", metrics, permissions.metric_requirements),
-        )
+        Service(
+            "logs",
+            operations(operation_names("logs"), *logs),
+            permissions.log_requirements,
+            log_policies.policies,
+            state=state,
+        ),
+        Service(
+            "cloudwatch",
+            operations(operation_names("cloudwatch"), *metrics),
+            permissions.metric_requirements,
+            state=state,
+        ),
     ]

@@ -61,6 +61,24 @@ async def _delete_log_stream(ctx: Context, name: str, properties: Properties) ->
     await ctx.call("logs", "DeleteLogStream", logGroupName=group, logStreamName=name)
 
 
+async def _put_log_policy(ctx: Context, name: str, properties: Properties) -> Known:
+    document = shapes.text(properties["PolicyDocument"])
+    await ctx.call("logs", "PutResourcePolicy", policyName=name, policyDocument=document)
+    return Known(name, {})
+
+
+async def _create_log_policy(ctx: Context, properties: Properties) -> Known:
+    return await _put_log_policy(ctx, properties["PolicyName"], properties)
+
+
+async def _update_log_policy(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
+    return await _put_log_policy(ctx, known.physical_id, new)
+
+
+async def _delete_log_policy(ctx: Context, name: str, properties: Properties) -> None:
+    await ctx.call("logs", "DeleteResourcePolicy", policyName=name)
+
+
 def _filter(kind: str, properties: str) -> Kind:
     """MetricFilter and SubscriptionFilter: putting one states it whole."""
 
@@ -163,6 +181,16 @@ KINDS = (
         _delete_log_stream,
         required=words("LogGroupName"),
         name="LogStreamName",
+    ),
+    Kind(
+        "AWS::Logs::ResourcePolicy",
+        words("PolicyDocument PolicyName"),
+        _create_log_policy,
+        _delete_log_policy,
+        _update_log_policy,
+        fixed=words("PolicyName"),
+        name="PolicyName",
+        required=words("PolicyDocument PolicyName"),
     ),
     _filter("MetricFilter", "MetricTransformations"),
     _filter("SubscriptionFilter", "DestinationArn Distribution RoleArn"),
