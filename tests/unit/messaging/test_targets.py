@@ -1,12 +1,16 @@
 """Inputs of targets, patterns that are refused, and schedules within their windows."""
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cloudlet.errors import AwsError
+from cloudlet.events.delivery import Done, Later
 from cloudlet.events.patterns import InvalidPattern, compile_pattern
-from cloudlet.messaging import firing, inputs, scheduler, sdk_targets
+from cloudlet.messaging import event_connections, firing, inputs, scheduler, sdk_targets
+from cloudlet.messaging.targets import Targets
 from tests.harness import Bench
 
 EVENT: dict[str, Any] = {
@@ -183,6 +187,31 @@ def test_missed_turns_count_once(bench: Bench) -> None:
     due_ms = firing.next_due_ms(bench.database.view())
     assert due_ms is not None and due_ms >= bench.clock.now_ms - 60_000
     assert len(bench.facts()) == 1
+
+
+def test_a_connection_that_gets_no_token(bench: Bench) -> None:
+    """Attempts go on for minutes; what was changed meanwhile is not told by an older attempt."""
+    oauth = {
+        "AuthorizationEndpoint": "http://127.0.0.1:1/",  # nobody listens
+        "ClientParameters": {"ClientID": "i", "ClientSecret": "s"},
+        "HttpMethod": "put",
+    }
+    auth = {"OAuthParameters": oauth, "InvocationHttpParameters": {}}
+    settings = {"Name": "c", "AuthParameters": auth}
+    way = "OAUTH_CLIENT_CREDENTIALS"
+    bench.call(event_connections.create_connection, AuthorizationType=way, **settings)
+    bench.clock.advance(1)
+    bench.call(event_connections.update_connection, **settings)
+    targets, states = Targets(bench.cloud), []
+    for fact in bench.facts():
+        assert isinstance(asyncio.run(targets.event(fact)), Later)
+        outcome = asyncio.run(targets.event(replace(fact, attempts=8)))
+        assert isinstance(outcome, Done) and outcome.change is not None
+        bench.database.write_now(outcome.change)
+        told = bench.call(event_connections.describe_connection, Name="c")
+        assert told["AuthParameters"]["InvocationHttpParameters"] == {}
+        states.append(told["ConnectionState"])
+    assert states == ["AUTHORIZING", "DEAUTHORIZED"]
 
 
 def test_universal_targets() -> None:
