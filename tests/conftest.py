@@ -1,12 +1,21 @@
 """Fixtures that every kind of test may use."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import which
 
 import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.harness import Bench
 from tests.server import LAMBDASHARE, Server
+
+_ARGUMENTS = [
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+_PATIENCE_MS = 30_000
 
 
 @pytest.fixture
@@ -28,6 +37,19 @@ def lambdashare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         server.stop()
 
 
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    chromium = os.environ.get("CHROMIUM") or which("chromium")
+    if chromium is None:
+        pytest.skip("Debian's Chromium is not installed (CHROMIUM names another)")
+    expect.set_options(timeout=_PATIENCE_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups off the items
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests come last: Playwright leaves its event loop running in the main thread.
 

@@ -4,36 +4,19 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from tests.server import Server
 
-_ARGUMENTS = [
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 # Chromium reports these answers as errors of the page, though it asked for them.
 _ANSWERED = re.compile(r"Failed to load resource: .* (404|409|410) ")
 _ASKED = re.compile(r"/(s|h|v1/hashes|v1/shares)/|/nowhere$")
 _PATIENCE_MS = 30_000
 
 OpenPage = Callable[..., Page]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    chromium = os.environ.get("CHROMIUM") or which("chromium")
-    if chromium is None:
-        pytest.skip("Debian's Chromium is not installed (CHROMIUM names another)")
-    expect.set_options(timeout=_PATIENCE_MS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=_ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

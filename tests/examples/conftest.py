@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import browser as browser  # a fixture
 from tests.server import Server
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
