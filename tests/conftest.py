@@ -37,7 +37,7 @@ def lambdashare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     chromium = os.environ.get("CHROMIUM") or which("chromium")
     if chromium is None:
@@ -49,17 +49,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups off the items
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests come last: Playwright leaves its event loop running in the main thread.
-
-    Where several processes share the work, a file stays in one of them, and so do those tests.
-    """
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
-    for item in items:
-        is_example = "examples" in item.path.parts
-        if item.get_closest_marker("browser"):
-            group = "browser of examples" if is_example else "browser"
-        else:
-            group = str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Of each file browser tests come last: while Playwright runs, so does its event loop."""
+    files = {path: number for number, path in enumerate(dict.fromkeys(i.path for i in items))}
+    items.sort(key=lambda i: (files[i.path], i.get_closest_marker("browser") is not None))
