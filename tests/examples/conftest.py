@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import boto3
 import pytest
 from playwright.sync_api import Browser, Page
 
@@ -17,6 +18,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 _PATIENCE_S = 60
 
 Load = Callable[..., ModuleType]
+Face = Callable[[Server], None]
 Deploy = Callable[..., Server]
 OpenPage = Callable[..., Page]
 
@@ -37,6 +39,20 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
     yield imported
     for each in loaded:
         sys.modules.pop(each, None)
+
+
+@pytest.fixture
+def face(monkeypatch: pytest.MonkeyPatch) -> Face:
+    """Makes the environment one in which AWS is this server, as `cloudlet env` does."""
+
+    def faced(server: Server) -> None:
+        for name, value in server.credentials().items():
+            monkeypatch.setenv(name.upper(), value)
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers credentials
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+
+    return faced
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import boto3
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.pages import violations
-from tests.examples.conftest import Deploy, Load, OpenPage, eventually, outputs
+from tests.examples.conftest import Deploy, Face, Load, OpenPage, eventually, outputs
 from tests.examples.trends.test_counting import SAMPLE, folded, sample
 from tests.examples.trends.test_counting import count as count  # a fixture
 from tests.server import Server
@@ -27,15 +26,11 @@ def server(deploy: Deploy) -> Server:
 
 
 @pytest.fixture
-def reach(load: Load, monkeypatch: pytest.MonkeyPatch) -> Reach:
+def reach(load: Load, face: Face) -> Reach:
     """The generator, as if started in an environment of this server."""
 
     def loaded(server: Server) -> ModuleType:
-        for name, value in server.credentials().items():
-            monkeypatch.setenv(name.upper(), value)
-        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers credentials
-        monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        face(server)
         load("trends", "posts")
         return load("trends", "generate")
 
