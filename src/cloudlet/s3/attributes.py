@@ -25,15 +25,6 @@ _HEADERS = (
     "Expires",
     "WebsiteRedirectLocation",
 )
-_STORAGE_CLASSES = (
-    "REDUCED_REDUNDANCY",
-    "STANDARD_IA",
-    "ONEZONE_IA",
-    "INTELLIGENT_TIERING",
-    "GLACIER",
-    "DEEP_ARCHIVE",
-    "GLACIER_IR",
-)
 _ABSENT = {
     "SSEKMSEncryptionContext": "S3 encryption contexts",
     "ObjectLockMode": "S3 Object Lock",
@@ -60,7 +51,6 @@ def of_call(call: Call) -> Attributes:
     check_key(call.params["Key"])
     acl.check(call.params)
     refuse_absent(call.params)
-    _check_keeping(call.params)
     return Attributes(_headers(call.params), _metadata(call.params), tags(call.params))
 
 
@@ -82,14 +72,6 @@ def refuse_absent(params: Params) -> None:
     for name, what in _ABSENT.items():
         if params.get(name):
             raise NotImplementedByCloudlet(what)
-
-
-def _check_keeping(params: Params) -> None:
-    storage = params.get("StorageClass", "STANDARD")
-    if storage in _STORAGE_CLASSES:
-        raise NotImplementedByCloudlet(f"S3 storage class {storage}")
-    if storage != "STANDARD":
-        raise AwsError("InvalidStorageClass", "The storage class you specified is not valid", 400)
 
 
 def _headers(params: Params) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from cloudlet.s3 import (
     multipart,
     ranges,
     records,
+    traits,
     versions,
 )
 from cloudlet.s3.attributes import Attributes
@@ -200,7 +201,9 @@ async def _copy(call: Call, said: Attributes, source: _Source) -> Output:
         content=None,
         upload="",
     )
-    seal = encryption.wanted(call, of_call(call, call.cloud.database.view()))
+    bucket = of_call(call, call.cloud.database.view())
+    copy.traits = traits.of_write(call, bucket)
+    seal = encryption.wanted(call, bucket)
     copy.encryption = seal.shown
     inline = None if source.data is None else records.sealed(source.data, seal.wrapper)
     async with _kept(call, source, seal, inline=True) as copy.segments:

@@ -14,13 +14,14 @@ from typing import Any
 from urllib.parse import quote
 
 from cloudlet.call import Call, Output, Params
-from cloudlet.s3 import announce, conditions, faults
+from cloudlet.s3 import announce, conditions, faults, traits
 from cloudlet.s3.bucket import of_call, owner
+from cloudlet.s3.records import object_of
 from cloudlet.store.database import Row, View
 
 PAGE_MAX = 1000
 _LAST = "\U0010ffff"
-_COLUMNS = "key, size, etag, modified_ms, checksum"
+_COLUMNS = "key, size, etag, modified_ms, checksum, traits"
 Start = tuple[str, tuple[Any, ...]]  # a condition on where to begin, and its values
 Rows = Callable[[str, tuple[Any, ...], int], Iterator[Row]]  # condition, values, limit
 
@@ -194,7 +195,7 @@ def listed(
         "ChecksumAlgorithm": [algorithm],
         "ChecksumType": kind,
         "Size": row["size"],
-        "StorageClass": "STANDARD",
+        "StorageClass": traits.storage_class(object_of(row["traits"])),
     }
     return {**listed, "Owner": owned_by} if owned_by else listed
 

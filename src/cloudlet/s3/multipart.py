@@ -20,6 +20,7 @@ from cloudlet.s3 import (
     intake,
     lifecycle,
     records,
+    traits,
 )
 from cloudlet.s3.bucket import of_call
 from cloudlet.s3.objects import made, place, written
@@ -46,6 +47,7 @@ class Upload:
     headers: str
     metadata: str
     encryption: dict[str, Any]
+    traits: dict[str, Any]
 
     @property
     def kept_algorithm(self) -> str:
@@ -55,13 +57,15 @@ class Upload:
 def of_id(call: Call, view: View) -> Upload:
     bucket, upload_id = of_call(call, view), call.params["UploadId"]
     row = view.one(
-        "SELECT id, bucket, key, created_ms, algorithm, type, tags, headers, metadata, encryption"
+        "SELECT id, bucket, key, created_ms, algorithm, type, tags, headers, metadata, encryption,"
+        " traits"
         " FROM s3_upload WHERE id = ? AND bucket = ? AND key = ?",
         (upload_id, bucket.id, call.params["Key"]),
     )
     if row is None:
         raise faults.no_such_upload(upload_id)
-    return Upload(**{**dict(row), "encryption": json.loads(row["encryption"])})
+    documents = {name: json.loads(row[name]) for name in ("encryption", "traits")}
+    return Upload(**{**dict(row), **documents})
 
 
 def create_multipart_upload(call: Call, tx: Transaction) -> Output:
@@ -76,7 +80,7 @@ def create_multipart_upload(call: Call, tx: Transaction) -> Output:
     upload_id = call.config.new_id().replace("-", "")
     tx.run(
         "INSERT INTO s3_upload (id, bucket, key, created_ms, initiator, algorithm, type, tags,"
-        " headers, metadata, encryption) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " headers, metadata, encryption, traits) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             upload_id,
             bucket.id,
@@ -89,6 +93,7 @@ def create_multipart_upload(call: Call, tx: Transaction) -> Output:
             json.dumps(said.headers),
             json.dumps(said.metadata),
             json.dumps(kept),
+            json.dumps(traits.of_write(call, bucket)),
         ),
     )
     output: Output = {"Bucket": bucket.name, "Key": key, "UploadId": upload_id}
@@ -276,6 +281,7 @@ def _assembled(call: Call, upload: Upload, rows: list[Row]) -> Record:
         [piece for row in rows for piece in records.segments_of(row["segments"])],
         upload=upload.id,
         encryption=upload.encryption,
+        traits=upload.traits,
     )
 
 

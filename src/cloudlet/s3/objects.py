@@ -13,6 +13,7 @@ from cloudlet.s3 import (
     intake,
     lifecycle,
     records,
+    traits,
     versions,
 )
 from cloudlet.s3.announce import Actor, Event, announce
@@ -26,6 +27,7 @@ async def put_object(call: Call) -> Output:
     said = attributes.of_call(call)
     conditions.check_write_header(call.params)
     bucket = of_call(call, call.cloud.database.view())  # refuse before the body is taken
+    kept = traits.of_write(call, bucket)
     seal = encryption.wanted(call, bucket)
     algorithm = checksums.announced(call) or checksums.DEFAULT
     contents = await intake.receive(call, (algorithm,), seal, inline=True)
@@ -41,6 +43,7 @@ async def put_object(call: Call) -> Output:
         said.metadata,
         segments=list(contents.segments),
         encryption=seal.shown,
+        traits=kept,
     )
 
     def change(tx: Transaction) -> Output:

@@ -21,6 +21,7 @@ from cloudlet.s3 import (
     lifecycle,
     ranges,
     records,
+    traits,
     versions,
 )
 from cloudlet.s3.bucket import Bucket, of_call
@@ -170,6 +171,7 @@ def _answer(call: Call, bucket: Bucket, record: Record, wanted: Range | None) ->
         "ETag": conditions.quoted(record.etag),
         **record.headers,
         **encryption.shown(record.encryption),
+        **traits.shown(record.traits),
         **bucket.version(record.version_id),
         "Metadata": record.metadata,
     }
@@ -217,7 +219,7 @@ async def get_object_attributes(call: Call) -> Output:
     facts: dict[str, Any] = {
         "ETag": record.etag,  # s3-014: this one comes without quotes
         "Checksum": checksums.output(record.checksum),
-        "StorageClass": "STANDARD",
+        "StorageClass": traits.storage_class(record.traits),
         "ObjectSize": record.size,
         "ObjectParts": _object_parts(call, record) if record.parts else None,
     }

@@ -19,9 +19,9 @@ Part = tuple[int, int, str]  # number, size, checksum value
 Inline = tuple[bytes, str]  # a small object's bytes, sealed, and their wrapped key
 COLUMNS = (
     "bucket, key, size, etag, modified_ms, version, checksum, content, tags, upload, headers,"
-    " metadata, parts, segments, version_id, encryption"
+    " metadata, parts, segments, version_id, encryption, traits"
 )
-_INSERT = f"INSERT OR REPLACE INTO s3_object ({COLUMNS}) VALUES ({', '.join('?' * 16)})"
+_INSERT = f"INSERT OR REPLACE INTO s3_object ({COLUMNS}) VALUES ({', '.join('?' * 17)})"
 
 
 @dataclass(slots=True)
@@ -45,6 +45,7 @@ class Record:
     version: int = 0
     version_id: str = ""
     encryption: dict[str, Any] = field(default_factory=dict)  # output members; {} = SSE-S3
+    traits: dict[str, Any] = field(default_factory=dict)  # what few objects have; see `traits`
 
     @property
     def is_marker(self) -> bool:
@@ -60,20 +61,21 @@ class Record:
             row["etag"],
             row["modified_ms"],
             (algorithm, kind, value),
-            _object(row["tags"]),
-            _object(row["headers"]),
-            _object(row["metadata"]),
+            object_of(row["tags"]),
+            object_of(row["headers"]),
+            object_of(row["metadata"]),
             [(number, size, checksum) for number, size, checksum in _array(row["parts"])],
             segments_of(row["segments"]),
             row["content"],
             row["upload"],
             row["version"],
             row["version_id"],
-            _object(row["encryption"]),
+            object_of(row["encryption"]),
+            object_of(row["traits"]),
         )
 
 
-def _object(text: str) -> dict[str, Any]:
+def object_of(text: str) -> dict[str, Any]:
     found: dict[str, Any] = {} if text == "{}" else json.loads(text)  # mostly there is nothing
     return found
 
@@ -148,6 +150,7 @@ def store(tx: Transaction, record: Record, inline: Inline | None) -> None:
             json.dumps(record.segments),
             record.version_id,
             json.dumps(record.encryption),
+            json.dumps(record.traits),
         ),
     )
 

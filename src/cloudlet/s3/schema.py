@@ -40,6 +40,9 @@ CREATE TABLE IF NOT EXISTS s3_object (
     content     INTEGER,                -- s3_content.id, for small objects
     tags        TEXT NOT NULL,          -- JSON: {key: value}
     upload      TEXT NOT NULL DEFAULT '', -- the multipart upload it came from
+    version_id  TEXT NOT NULL DEFAULT '', -- '' = null
+    encryption  TEXT NOT NULL DEFAULT '{}', -- JSON: output members
+    traits      TEXT NOT NULL DEFAULT '{}', -- JSON: see traits.py
     headers     TEXT NOT NULL,          -- JSON: ContentType, CacheControl, …
     metadata    TEXT NOT NULL,          -- JSON: {name: value}
     parts       TEXT NOT NULL,          -- JSON: [[number, size, checksum value], …]
@@ -47,8 +50,9 @@ CREATE TABLE IF NOT EXISTS s3_object (
     PRIMARY KEY (bucket, key)
 ) WITHOUT ROWID;
 
-ALTER TABLE s3_object ADD COLUMN version_id TEXT NOT NULL DEFAULT ''; -- '' = null
-ALTER TABLE s3_object ADD COLUMN encryption TEXT NOT NULL DEFAULT '{}'; -- JSON: output members
+ALTER TABLE s3_object ADD COLUMN version_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE s3_object ADD COLUMN encryption TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE s3_object ADD COLUMN traits TEXT NOT NULL DEFAULT '{}';
 
 -- Versions that aren't current, and delete markers (etag ''), current ones too (noncurrent_ms 0).
 CREATE TABLE IF NOT EXISTS s3_version (
@@ -64,6 +68,8 @@ CREATE TABLE IF NOT EXISTS s3_version (
     content       INTEGER,
     tags          TEXT NOT NULL,
     upload        TEXT NOT NULL,
+    encryption    TEXT NOT NULL DEFAULT '{}',
+    traits        TEXT NOT NULL DEFAULT '{}',
     headers       TEXT NOT NULL,
     metadata      TEXT NOT NULL,
     parts         TEXT NOT NULL,
@@ -71,6 +77,7 @@ CREATE TABLE IF NOT EXISTS s3_version (
     PRIMARY KEY (bucket, key, version DESC)
 ) WITHOUT ROWID;
 ALTER TABLE s3_version ADD COLUMN encryption TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE s3_version ADD COLUMN traits TEXT NOT NULL DEFAULT '{}';
 CREATE UNIQUE INDEX IF NOT EXISTS s3_version_null ON s3_version (bucket, key)
     WHERE version_id = '';
 
@@ -99,6 +106,7 @@ CREATE TABLE IF NOT EXISTS s3_upload (
     metadata   TEXT NOT NULL
 );
 ALTER TABLE s3_upload ADD COLUMN encryption TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE s3_upload ADD COLUMN traits TEXT NOT NULL DEFAULT '{}';
 CREATE INDEX IF NOT EXISTS s3_upload_order ON s3_upload (bucket, key, created_ms, id);
 CREATE INDEX IF NOT EXISTS s3_upload_age ON s3_upload (bucket, created_ms);
 

@@ -3,10 +3,11 @@
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html
 """
 
+import json
 from typing import Any
 
 from cloudlet.call import Call, Output
-from cloudlet.s3 import announce, checksums, conditions, lifecycle, multipart
+from cloudlet.s3 import announce, checksums, conditions, lifecycle, multipart, traits
 from cloudlet.s3.bucket import of_call, owner
 from cloudlet.s3.listing import after_prefix, common_prefix, encoder, limit_of
 from cloudlet.store.database import Row, View
@@ -35,7 +36,7 @@ def list_parts(call: Call, view: View) -> Output:
         "Parts": [_part(upload, row) for row in page],
         "Initiator": owner(call),
         "Owner": owner(call),
-        "StorageClass": "STANDARD",
+        "StorageClass": traits.storage_class(upload.traits),
     }
     if upload.algorithm:
         output.update(ChecksumAlgorithm=upload.algorithm, ChecksumType=upload.type)
@@ -115,7 +116,7 @@ def _next(view: View, bucket: int, prefix: str, place: _Place) -> Row | None:
     end = after_prefix(prefix)
     bound = "" if end is None else " AND key < ?"
     return view.one(
-        "SELECT id, key, created_ms, algorithm, type FROM s3_upload WHERE bucket = ?"
+        "SELECT id, key, created_ms, algorithm, type, traits FROM s3_upload WHERE bucket = ?"
         f" AND (key, created_ms, id) > (?, ?, ?){bound} ORDER BY key, created_ms, id LIMIT 1",
         (bucket, *place, *([] if end is None else [end])),
     )
@@ -126,7 +127,7 @@ def _upload(call: Call, row: Row, key: str) -> dict[str, Any]:
         "UploadId": row["id"],
         "Key": key,
         "Initiated": announce.iso(row["created_ms"]),
-        "StorageClass": "STANDARD",
+        "StorageClass": traits.storage_class(json.loads(row["traits"])),
         "Owner": owner(call),
         "Initiator": owner(call),
     }

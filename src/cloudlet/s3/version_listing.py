@@ -12,7 +12,7 @@ from cloudlet.s3.bucket import of_call, owner
 from cloudlet.s3.listing import Rows, Start
 from cloudlet.store.database import Row, View
 
-_COLUMNS = "key, version, version_id, size, etag, modified_ms, checksum"
+_COLUMNS = "key, version, version_id, size, etag, modified_ms, checksum, traits"
 
 
 def _all(view: View, bucket: int) -> Rows:

@@ -214,7 +214,7 @@ def _mark(cloud: Cloud, tx: Transaction, bucket: Bucket, key: str) -> Erased:
     version_id = new_id(cloud.config, version) if _keeps(bucket) else ""
     tx.run(
         f"INSERT INTO s3_version ({_KEPT}, noncurrent_ms)"
-        " VALUES (?, ?, 0, '', ?, ?, ?, NULL, '{}', '', '{}', '{}', '[]', '[]', ?, '{}', 0)",
+        " VALUES (?, ?, 0, '', ?, ?, ?, NULL, '{}', '', '{}', '{}', '[]', '[]', ?, '{}', '{}', 0)",
         (bucket.id, key, cloud.config.now_ms(), version, _MARKER, version_id),
     )
     return Erased(version, version_id, True, True)
