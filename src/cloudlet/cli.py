@@ -92,6 +92,13 @@ def main() -> None:
     envvar="CLOUDLET_OPEN",
     help="Accept any credentials. For throw-away tests only.",
 )
+@click.option(
+    "--classic-buckets",
+    is_flag=True,
+    envvar="CLOUDLET_CLASSIC_BUCKETS",
+    help="New buckets as AWS made them until 2020: ACLs enabled (ObjectWriter), public access not "
+    "blocked; and Signature Version 2 is accepted.",
+)
 @click.option("--no-watch", is_flag=True, help="Do not deploy again when files change.")
 @click.option(
     "--retry-seconds",
@@ -106,10 +113,11 @@ def up(
     parameters: tuple[str, ...],
     no_watch: bool,
     retry_seconds: float,
+    classic_buckets: bool,
     **settings: Any,
 ) -> None:
     """Starts the cloud and deploys TEMPLATE; without one, the bare services."""
-    config = replace(config_of(**settings), retry_s=retry_seconds)
+    config = replace(config_of(**settings), retry_s=retry_seconds, classic_buckets=classic_buckets)
     values = parameter_values(parameters)
     from cloudlet.app import serve
 

@@ -49,6 +49,7 @@ class Config:
     region: str = "us-east-1"
     account: str = "000000000000"
     open_access: bool = False  # --open: any credentials are accepted
+    classic_buckets: bool = False  # new buckets as AWS made them until 2020
     retry_s: float = 60.0  # after it a failed asynchronous invocation is tried again (AWS: 60)
     now_ms: Callable[[], int] = field(default=_now_ms)
     new_id: Callable[[], str] = field(default_factory=lambda: Identifiers().new)

@@ -8,6 +8,8 @@ from cloudlet.call import Call
 from cloudlet.s3 import faults
 from cloudlet.store.database import Transaction, View
 
+ENFORCED = "BucketOwnerEnforced"  # ACLs are off
+
 
 class Bucket(NamedTuple):
     id: int
@@ -16,13 +18,18 @@ class Bucket(NamedTuple):
     created_ms: int
     versioning: str  # "" (never), "Enabled" or "Suspended"
     encryption: str  # JSON, "" where none was put
+    ownership: str  # of objects; "" (deleted) is as ObjectWriter
+
+    @property
+    def has_acls(self) -> bool:
+        return self.ownership != ENFORCED
 
     def version(self, version_id: str, member: str = "VersionId") -> dict[str, str]:
         """The output member that names a version; buckets that never had any don't tell."""
         return {member: version_id or "null"} if self.versioning else {}
 
 
-COLUMNS = "id, s3_bucket.name, region, created_ms, versioning, encryption"
+COLUMNS = "id, s3_bucket.name, region, created_ms, versioning, encryption, ownership"
 
 
 def of_name(view: View, name: str) -> Bucket | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from cloudlet.call import Call, Output, Params, Result
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
-from cloudlet.s3 import acl, faults, multipart, settings
+from cloudlet.s3 import acl, faults, multipart, ownership, settings
 from cloudlet.s3.bucket import of_call, of_name, owner, put_setting
 from cloudlet.store.database import Row, Transaction, View
 
@@ -22,13 +22,12 @@ _SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 
 
 def create_bucket(call: Call, tx: Transaction) -> Output:
-    """Public access is blocked and ACLs are off from the start, as on AWS."""
+    """Public access is blocked and ACLs are off from the start, unless `--classic-buckets`."""
     params = call.params
     name = params["Bucket"]
     _check_name(name)
     acl.check(params)
-    ownership = params.get("ObjectOwnership", settings.OWNERSHIP)
-    settings.check_ownership(ownership)
+    owned = ownership.of_new(call.config, params.get("ObjectOwnership"))
     _check_options(params)
     _check_location(call)
     location = (
@@ -49,11 +48,12 @@ def create_bucket(call: Call, tx: Transaction) -> Output:
             "TooManyBuckets", "You have attempted to create more buckets than allowed", 400
         )
     row = tx.run(
-        "INSERT INTO s3_bucket (name, region, created_ms) VALUES (?, ?, ?)",
-        (name, call.config.region, call.now_ms),
+        "INSERT INTO s3_bucket (name, region, created_ms, ownership) VALUES (?, ?, ?, ?)",
+        (name, call.config.region, call.now_ms, owned),
     )
     assert row.lastrowid is not None
-    put_setting(tx, row.lastrowid, "public-access-block", dict.fromkeys(settings.BLOCKS, True))
+    if not call.config.classic_buckets:
+        put_setting(tx, row.lastrowid, "public-access-block", dict.fromkeys(settings.BLOCKS, True))
     tags = (params.get("CreateBucketConfiguration") or {}).get("Tags")
     if tags:
         put_setting(tx, row.lastrowid, "tagging", settings.checked_tags(tags, 50))

@@ -37,6 +37,7 @@ _BUCKET = {
     "PutBucketNotificationConfiguration": "PutBucketNotification",
     "GetBucketOwnershipControls": "GetBucketOwnershipControls",
     "PutBucketOwnershipControls": "PutBucketOwnershipControls",
+    "DeleteBucketOwnershipControls": "PutBucketOwnershipControls",
     "GetBucketPolicy": "GetBucketPolicy",
     "PutBucketPolicy": "PutBucketPolicy",
     "DeleteBucketPolicy": "DeleteBucketPolicy",

@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS s3_setting (
 
 ALTER TABLE s3_bucket ADD COLUMN versioning TEXT NOT NULL DEFAULT ''; -- Enabled, Suspended
 ALTER TABLE s3_bucket ADD COLUMN encryption TEXT NOT NULL DEFAULT ''; -- JSON: the default's rule
+ALTER TABLE s3_bucket ADD COLUMN ownership TEXT NOT NULL DEFAULT 'BucketOwnerEnforced'; -- '' = none
 
 CREATE TABLE IF NOT EXISTS s3_object (
     bucket      INTEGER NOT NULL REFERENCES s3_bucket (id),

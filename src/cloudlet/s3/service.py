@@ -13,6 +13,7 @@ from cloudlet.s3 import (
     multipart,
     notifications,
     objects,
+    ownership,
     permissions,
     reading,
     settings,
@@ -27,7 +28,17 @@ from cloudlet.wire.service import Service, operations
 
 def service() -> Service:
     modules = (access, acl, buckets, bulk, copying, cors, encryption, lifecycle, listing, multipart)
-    more = (notifications, objects, reading, settings, tagging, uploads, version_listing, website)
+    more = (
+        notifications,
+        objects,
+        ownership,
+        reading,
+        settings,
+        tagging,
+        uploads,
+        version_listing,
+        website,
+    )
     table = operations(operation_names("s3"), *modules, *more)
     return Service(
         "s3",

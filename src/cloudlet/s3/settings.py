@@ -1,4 +1,4 @@
-"""Bucket settings that are kept and answered: tags, ownership, versioning.
+"""Bucket settings that are kept and answered: tags, versioning.
 
 What a setting other than the default would mean isn't implemented here is refused, never stored.
 """
@@ -9,7 +9,6 @@ from cloudlet.s3 import faults
 from cloudlet.s3.bucket import drop_setting, of_call, put_setting, setting
 from cloudlet.store.database import Transaction, View
 
-OWNERSHIP = "BucketOwnerEnforced"
 BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 
 
@@ -54,26 +53,6 @@ def get_bucket_tagging(call: Call, view: View) -> Output:
 
 def delete_bucket_tagging(call: Call, tx: Transaction) -> None:
     drop_setting(tx, of_call(call, tx).id, "tagging")
-
-
-def check_ownership(ownership: str) -> None:
-    if ownership in ("BucketOwnerPreferred", "ObjectWriter"):
-        raise NotImplementedByCloudlet(f"Object ownership {ownership} (it turns ACLs on)")
-    if ownership != OWNERSHIP:
-        raise faults.malformed_xml()
-
-
-def put_bucket_ownership_controls(call: Call, tx: Transaction) -> None:
-    of_call(call, tx)
-    rules = (call.params.get("OwnershipControls") or {}).get("Rules") or []
-    if len(rules) != 1:
-        raise faults.malformed_xml()
-    check_ownership(rules[0].get("ObjectOwnership", ""))
-
-
-def get_bucket_ownership_controls(call: Call, view: View) -> Output:
-    of_call(call, view)
-    return {"OwnershipControls": {"Rules": [{"ObjectOwnership": OWNERSHIP}]}}
 
 
 def get_bucket_versioning(call: Call, view: View) -> Output:

@@ -63,7 +63,7 @@ def test_location(shelf: Shelf) -> None:
         ({"ACL": "public-read"}, "AccessControlListNotSupported"),
         ({"GrantRead": "id=1"}, "AccessControlListNotSupported"),
         ({"ACL": "nonsense"}, "InvalidArgument"),
-        ({"ObjectOwnership": "ObjectWriter"}, "NotImplemented"),
+        ({"ObjectOwnership": "Nobody"}, "InvalidArgument"),
         ({"ObjectLockEnabledForBucket": True}, "NotImplemented"),
     ],
 )
@@ -112,14 +112,6 @@ def test_tags(shelf: Shelf) -> None:
     with pytest.raises(AwsError, match="InvalidTag"):
         shelf.call(settings.put_bucket_tagging, Bucket="shelf", Tagging={"TagSet": tags * 2})
     shelf.call(settings.delete_bucket_tagging, Bucket="shelf")
-
-
-def test_ownership_is_enforced(shelf: Shelf) -> None:
-    answer = shelf.call(settings.get_bucket_ownership_controls, Bucket="shelf")
-    shelf.call(settings.put_bucket_ownership_controls, Bucket="shelf", **answer)
-    wanted = {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
-    with pytest.raises(AwsError, match="NotImplemented"):
-        shelf.call(settings.put_bucket_ownership_controls, Bucket="shelf", OwnershipControls=wanted)
 
 
 def test_acls_say_that_the_owner_controls_all(shelf: Shelf) -> None:
