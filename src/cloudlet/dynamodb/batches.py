@@ -32,7 +32,6 @@ def batch_get_item(call: Call, view: View) -> Output:
     capacities = []
     budget_bytes = _ANSWER_BYTES
     for name, request in requests.items():
-        writes.refuse_legacy(request, "AttributesToGet")
         found = expressions.of(request, "ProjectionExpression")
         table = definitions.get(view, call.config, name)
         consumed = Consumed(table)

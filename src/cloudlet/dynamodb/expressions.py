@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
-from cloudlet.dynamodb import conditions, grammar, paths, updates, values
+from cloudlet.dynamodb import conditions, grammar, legacy, paths, updates, values
 from cloudlet.dynamodb.conditions import Bindings, Test
 from cloudlet.dynamodb.grammar import Action, Path, Placeholder
 from cloudlet.dynamodb.numerics import invalid
@@ -40,6 +40,10 @@ def compiled(kind: str, text: str) -> Compiled:
         tree = grammar.parse(kind, text)
     except AwsError as error:
         raise invalid(f"Invalid {kind}: {error.message}") from None
+    return _compiled(kind, tree)
+
+
+def _compiled(kind: str, tree: grammar.Tree) -> Compiled:
     names: dict[str, None] = {}
     found_values: dict[str, None] = {}
     for node in _leaves(tree):
@@ -65,11 +69,14 @@ def _leaves(node: Any) -> Iterator[Path | Placeholder]:
 class Expressions:
     """A request's expressions with their bindings."""
 
-    __slots__ = ("bindings", "by_kind")
+    __slots__ = ("bindings", "by_kind", "is_legacy")
 
-    def __init__(self, by_kind: dict[str, Compiled], bindings: Bindings) -> None:
+    def __init__(
+        self, by_kind: dict[str, Compiled], bindings: Bindings, *, is_legacy: bool = False
+    ) -> None:
         self.by_kind = by_kind
         self.bindings = bindings
+        self.is_legacy = is_legacy
 
     def holds(self, kind: str, item: Item) -> bool:
         """True where there is no such expression."""
@@ -109,6 +116,20 @@ _NONE = Expressions({}, Bindings({}, {}))
 
 
 def of(params: dict[str, Any], *kinds: str) -> Expressions:
+    if not legacy.NAMES.isdisjoint(params):
+        return _with_legacy(params, kinds)
+    return _of_texts(params, kinds)
+
+
+def _with_legacy(params: dict[str, Any], kinds: tuple[str, ...]) -> Expressions:
+    trees, old = legacy.translated(params)
+    new = _of_texts(params, kinds)
+    by_kind = {**new.by_kind, **{kind: _compiled(kind, trees[kind]) for kind in trees}}
+    names, given = {**new.bindings.names, **old.names}, {**new.bindings.values, **old.values}
+    return Expressions(by_kind, Bindings(names, given), is_legacy=True)
+
+
+def _of_texts(params: dict[str, Any], kinds: tuple[str, ...]) -> Expressions:
     texts = {kind: params[kind] for kind in kinds if params.get(kind) is not None}
     names = params.get("ExpressionAttributeNames")
     given = params.get("ExpressionAttributeValues")

@@ -12,13 +12,10 @@ from cloudlet.dynamodb.numerics import invalid
 from cloudlet.dynamodb.writes import Write
 from cloudlet.store.database import Transaction, View
 
-_LEGACY_WRITE = ("Expected", "ConditionalOperator")
-
 
 def get_item(call: Call, view: View) -> Output:
     """The item, or parts of it, by its key."""
     params = call.params
-    writes.refuse_legacy(params, "AttributesToGet")
     found = expressions.of(params, "ProjectionExpression")
     table = definitions.get(view, call.config, params["TableName"])
     key, _ = keys.of_key(table, params["Key"])
@@ -34,7 +31,6 @@ def get_item(call: Call, view: View) -> Output:
 
 def put_item(call: Call, tx: Transaction) -> Output:
     """Creates or replaces an item."""
-    writes.refuse_legacy(call.params, *_LEGACY_WRITE)
     if call.params.get("ReturnValues", "NONE") not in ("NONE", "ALL_OLD"):
         raise invalid("ReturnValues can only be ALL_OLD or NONE")
     return _perform(call, tx, writes.prepare_put(tx, call.config, call.params))
@@ -42,7 +38,6 @@ def put_item(call: Call, tx: Transaction) -> Output:
 
 def delete_item(call: Call, tx: Transaction) -> Output:
     """Deletes an item; deleting none is fine."""
-    writes.refuse_legacy(call.params, *_LEGACY_WRITE)
     if call.params.get("ReturnValues", "NONE") not in ("NONE", "ALL_OLD"):
         raise invalid("ReturnValues can only be ALL_OLD or NONE")
     return _perform(call, tx, writes.prepare_keyed(tx, call.config, call.params, "delete"))
@@ -50,7 +45,6 @@ def delete_item(call: Call, tx: Transaction) -> Output:
 
 def update_item(call: Call, tx: Transaction) -> Output:
     """Changes parts of an item, or creates it."""
-    writes.refuse_legacy(call.params, "AttributeUpdates", *_LEGACY_WRITE)
     return _perform(call, tx, writes.prepare_update(tx, call.config, call.params))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from cloudlet.call import Call, Output, Params
-from cloudlet.dynamodb import definitions, expressions, keys, ranges, values, writes
+from cloudlet.dynamodb import definitions, expressions, keys, ranges, values
 from cloudlet.dynamodb.capacity import Consumed, settle
 from cloudlet.dynamodb.definitions import Index, Table
 from cloudlet.dynamodb.expressions import Expressions
@@ -25,6 +25,7 @@ from cloudlet.wire.service import in_thread
 
 _PAGE_BYTES = 1 << 20
 _WRONG = "One or more parameter values were invalid: "
+_PROJECTIONS = ("AttributesToGet", "ProjectionExpression")
 _BAD_START = "The provided starting key is invalid"
 
 
@@ -57,9 +58,6 @@ class Search:
 def query(call: Call, view: View) -> Output:
     """Items of one partition in the order of their sort keys."""
     params = call.params
-    writes.refuse_legacy(
-        params, "KeyConditions", "QueryFilter", "ConditionalOperator", "AttributesToGet"
-    )
     search = _search(call, view, "KeyConditionExpression")
     if search.found.tree("KeyConditionExpression") is None:
         raise invalid(
@@ -83,7 +81,6 @@ def query(call: Call, view: View) -> Output:
 def scan(call: Call, view: View) -> Output:
     """All items, or one segment of them, in the order of their partitions' hashes."""
     params = call.params
-    writes.refuse_legacy(params, "ScanFilter", "ConditionalOperator", "AttributesToGet")
     _check_segment(params)
     search = _search(call, view)
     column = "i.ik" if search.index else "m.pk"
@@ -118,10 +115,12 @@ def _search(call: Call, view: View, *kinds: str) -> Search:
 
 
 def _check_select(params: Params) -> None:
-    select, projection = params.get("Select"), params.get("ProjectionExpression")
+    select = params.get("Select")
+    named = [each for each in _PROJECTIONS if params.get(each) is not None]
+    projection = named[0] if named else None
     if projection is not None and select not in (None, "SPECIFIC_ATTRIBUTES"):
         what = "only the Count" if select == "COUNT" else select
-        raise invalid(f"Cannot specify the ProjectionExpression when choosing to get {what}")
+        raise invalid(f"Cannot specify the {projection} when choosing to get {what}")
     if select == "SPECIFIC_ATTRIBUTES" and projection is None:
         raise invalid(
             "Must specify the AttributesToGet or ProjectionExpression when choosing to get"
@@ -150,11 +149,11 @@ def _check_global(params: Params, index: Index, found: Expressions) -> None:
 
 def _check_filter(search: Search) -> None:
     names = (search.index or search.table).key_names()
+    what = "Filter Expression" if search.params.get("FilterExpression") else "QueryFilter"
     for path in search.found.top_names("FilterExpression"):
         if path in names:
             raise invalid(
-                "Filter Expression can only contain non-primary key attributes: Primary key"
-                f" attribute: {path}"
+                f"{what} can only contain non-primary key attributes: Primary key attribute: {path}"
             )
 
 

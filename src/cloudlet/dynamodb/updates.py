@@ -17,7 +17,7 @@ from cloudlet.dynamodb.numerics import invalid
 from cloudlet.dynamodb.paths import Parts
 from cloudlet.dynamodb.values import Item, Value
 
-_WRONG_TYPE = "An operand in the update expression has an incorrect data type"
+WRONG_TYPE = "An operand in the update expression has an incorrect data type"
 _NO_PLACE = "The document path provided in the update expression is invalid for update"
 _TYPE_NAMES = {
     "S": "STRING",
@@ -128,7 +128,7 @@ def _evaluate(operand: Operand, b: Bindings, old: Item) -> Value:
     if isinstance(operand, Arithmetic):
         left, right = _evaluate(operand.left, b, old), _evaluate(operand.right, b, old)
         if "N" not in left or "N" not in right:
-            raise invalid(_WRONG_TYPE)
+            raise invalid(WRONG_TYPE)
         calculate = numerics.add if operand.operator == "+" else numerics.subtract
         return {"N": calculate(left["N"], right["N"])}
     return _call(operand, b, old)
@@ -142,7 +142,7 @@ def _call(function: Function, b: Bindings, old: Item) -> Value:
         return _evaluate(second, b, old) if value is None else value
     left, right = _evaluate(first, b, old), _evaluate(second, b, old)
     if "L" not in left or "L" not in right:
-        raise invalid(_WRONG_TYPE)
+        raise invalid(WRONG_TYPE)
     return {"L": [*left["L"], *right["L"]]}
 
 
@@ -151,9 +151,11 @@ def _add(current: Value | None, operand: Value) -> Value:
         return operand
     ((kind, content),) = operand.items()
     if kind not in current:
-        raise invalid(_WRONG_TYPE)
+        raise invalid(WRONG_TYPE)
     if kind == "N":
         return {"N": numerics.add(current["N"], content)}
+    if kind == "L":  # dynamodb-030: only AttributeUpdates can add to lists
+        return {"L": [*current["L"], *content]}
     return {kind: values.sorted_set(kind, {*current[kind], *content})}
 
 
@@ -163,7 +165,7 @@ def _subtract(current: Value | None, operand: Value) -> Value | None:
         return None
     ((kind, content),) = operand.items()
     if kind not in current:
-        raise invalid(_WRONG_TYPE)
+        raise invalid(WRONG_TYPE)
     left = set(current[kind]) - set(content)
     return {kind: values.sorted_set(kind, left)} if left else None
 

@@ -15,7 +15,7 @@ from cloudlet.dynamodb.keys import Key
 from cloudlet.dynamodb.numerics import invalid
 from cloudlet.dynamodb.storage import Change, Stored
 from cloudlet.dynamodb.values import Item
-from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.errors import AwsError
 from cloudlet.store.database import Transaction, View
 
 _WRONG = "One or more parameter values were invalid: "
@@ -34,13 +34,6 @@ class Write:
     returns_old_on_failure: bool = False
     old: Stored | None = field(default=None)
     new: Stored | None = field(default=None)
-
-
-def refuse_legacy(params: Params, *names: str) -> None:
-    """Parameters of the API before expressions, which cloudlet does not have."""
-    for name in names:
-        if params.get(name) is not None:
-            raise NotImplementedByCloudlet(f"The legacy parameter {name}")
 
 
 def prepare_put(view: View, config: Config, params: Params) -> Write:
@@ -94,14 +87,28 @@ def read_and_check(view: View, write: Write) -> None:
     if write.kind == "put":
         write.new = Stored(write.item, write.size_bytes)
     elif write.kind == "update":
-        write.new = _updated(write)
+        write.new = None if _only_removes(write) else _updated(write)
     else:
         write.new = None
 
 
+def _only_removes(write: Write) -> bool:
+    """dynamodb-031: taking away from an item that isn't there doesn't make one."""
+    actions = write.expressions.actions
+    if write.old is not None or not actions:
+        return False
+    return all(action.section in ("REMOVE", "DELETE") for action in actions)
+
+
 def _updated(write: Write) -> Stored:
     base = write.old.item if write.old else write.item
-    item = updates.apply(write.expressions.actions, write.expressions.bindings, base)
+    found = write.expressions
+    try:
+        item = updates.apply(found.actions, found.bindings, base)
+    except AwsError as error:
+        if found.is_legacy and error.message == updates.WRONG_TYPE:
+            raise invalid("Type mismatch for attribute to update") from None
+        raise
     item, size_bytes = values.canonical_item(item)
     if size_bytes > values.ITEM_MAX_BYTES:
         raise invalid("Item size to update has exceeded the maximum allowed size")

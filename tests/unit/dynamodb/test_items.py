@@ -193,10 +193,3 @@ def test_collection_metrics(db: Bench) -> None:
     shown = db.call(items.put_item, TableName="t", Item=KEY, **asked)
     assert shown["ItemCollectionMetrics"]["ItemCollectionKey"] == {"pk": {"S": "p"}}
     assert db.call(items.put_item, TableName="plain", Item={"id": {"S": "1"}}, **asked) == {}
-
-
-@pytest.mark.parametrize("name", ["Expected", "ConditionalOperator"])
-def test_legacy_parameters_are_refused_by_name(db: Bench, name: str) -> None:
-    error = refused(db.call, items.put_item, TableName="t", Item=KEY, **{name: {}})
-    assert error.code == "NotImplemented" and name in error.message
-    assert get(db) is None

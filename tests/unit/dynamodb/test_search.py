@@ -157,8 +157,6 @@ def test_query_refusals(db: Bench) -> None:
     assert "SPECIFIC_ATTRIBUTES" in refused(query, db, Select="SPECIFIC_ATTRIBUTES").message
     counted = {"Select": "COUNT", "ProjectionExpression": "v"}
     assert "only the Count" in refused(query, db, **counted).message
-    for name in ("KeyConditions", "QueryFilter", "AttributesToGet"):
-        assert refused(query, db, **{name: {}}).code == "NotImplemented"
 
 
 def test_scan_segments(db: Bench) -> None:
