@@ -190,11 +190,12 @@ def expired_token(how: Dialect, token: str) -> AwsError:
 
 
 def mismatch(
-    how: Dialect, access_key: str, signature: str, string_to_sign: str, canonical: bytes
+    how: Dialect, access_key: str, signature: str, string_to_sign: str, canonical: bytes = b""
 ) -> AwsError:
     """The signature differs. Shows what we signed, as AWS does, so that clients can be repaired."""
     text = canonical.decode("utf-8", "replace")
     if how.is_s3:
+        shown = {"CanonicalRequest": text, "CanonicalRequestBytes": canonical.hex(" ")}
         return AwsError(
             "SignatureDoesNotMatch",
             f"{MISMATCH}key and signing method.",
@@ -203,8 +204,7 @@ def mismatch(
             StringToSign=string_to_sign,
             SignatureProvided=signature,
             StringToSignBytes=string_to_sign.encode().hex(" "),
-            CanonicalRequest=text,
-            CanonicalRequestBytes=canonical.hex(" "),
+            **(shown if canonical else {}),
         )
     message = MISMATCH + _ELSEWHERE
     if how.kind != "query":

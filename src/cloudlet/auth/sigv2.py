@@ -11,9 +11,9 @@ import hmac
 from datetime import UTC, datetime
 from urllib.parse import unquote_plus
 
-from cloudlet.auth import refusals
+from cloudlet.auth import refusals, sigv4
 from cloudlet.auth.refusals import Dialect
-from cloudlet.auth.sigv4 import UNSIGNED, Credential, Lookup, Verified
+from cloudlet.auth.sigv4 import UNSIGNED, Lookup, Verified
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Request
 from cloudlet.wire.protocol import s3_bucket_of_host
@@ -49,11 +49,11 @@ def verify(request: Request, lookup: Lookup, now_ms: int) -> Verified:
     credential = lookup(access_key)
     if credential is None:
         raise refusals.unknown_key(_S3, access_key)
-    _check_token(credential, found.get(_TOKEN) or request.headers.get(_TOKEN), now_ms)
+    sigv4.check_token(_S3, credential, found.get(_TOKEN) or request.headers.get(_TOKEN), now_ms)
     text = string_to_sign(request, expires_s)
     wanted = base64.b64encode(hmac.digest(credential.secret.encode(), text.encode(), "sha1"))
     if not hmac.compare_digest(wanted, signature.encode()):
-        raise refusals.mismatch(_S3, access_key, signature, text, text.encode())
+        raise refusals.mismatch(_S3, access_key, signature, text)
     return Verified(credential, "s3", UNSIGNED, signature, b"", "", "", True)
 
 
@@ -99,16 +99,3 @@ def _moment(seconds: int) -> str:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, OverflowError, OSError):
         return str(seconds)
-
-
-def _check_token(credential: Credential, sent: str | None, now_ms: int) -> None:
-    if credential.session_token is None:
-        if sent:
-            raise refusals.invalid_token(_S3, sent)
-        return
-    if sent is None:
-        raise refusals.unknown_key(_S3, credential.access_key)
-    if not hmac.compare_digest(credential.session_token.encode(), sent.encode()):
-        raise refusals.invalid_token(_S3, sent)
-    if credential.expires_ms is not None and credential.expires_ms <= now_ms:
-        raise refusals.expired_token(_S3, sent)

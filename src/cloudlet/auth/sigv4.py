@@ -59,7 +59,7 @@ _HEX64 = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"\d{8}T\d{6}Z")
 _PRESIGNED_NAMES = ("X-Amz-Algorithm=", "X-Amz-Signature=", "X-Amz-Credential=")
 _MODES = (UNSIGNED, UNSIGNED_CHUNKS_TRAILER, SIGNED_CHUNKS, SIGNED_CHUNKS_TRAILER)
-_CREDENTIAL_FORM = (
+CREDENTIAL_FORM = (
     'the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".'
 )
 
@@ -162,7 +162,7 @@ class Verifier:
             claim.payload = await _hash_body(request)
         key = b""
         if is_known:
-            _check_token(claim, credential, now_ms)
+            check_token(claim.how, credential, claim.token, now_ms)
             key = self.signing_key(credential.secret, claim.date, claim.region, claim.service)
             _check_signature(claim, request, key)
         return Verified(
@@ -272,7 +272,7 @@ def _parse(
     scope = parts["Credential"].rsplit("/", 4)
     how = refusals.dialect(service or (scope[3] if len(scope) == 5 else ""), request)
     if len(scope) != 5 or not scope[0]:
-        detail = _CREDENTIAL_FORM
+        detail = CREDENTIAL_FORM
         if in_query and how.is_s3:
             detail = f"Error parsing the X-Amz-Credential parameter; {detail}"
         raise refusals.malformed(how, in_query, detail)
@@ -399,18 +399,19 @@ def _check_expiry(claim: _Claim, signed_ms: int, now_ms: int) -> None:
     )
 
 
-def _check_token(claim: _Claim, credential: Credential, now_ms: int) -> None:
-    issued, sent = credential.session_token, claim.token
+def check_token(how: Dialect, credential: Credential, sent: str | None, now_ms: int) -> None:
+    """Temporary credentials are known by their token, too."""
+    issued = credential.session_token
     if issued is None:
         if sent:
-            raise refusals.invalid_token(claim.how, sent)
+            raise refusals.invalid_token(how, sent)
         return
     if sent is None:
-        raise refusals.unknown_key(claim.how, claim.access_key)
+        raise refusals.unknown_key(how, credential.access_key)
     if not hmac.compare_digest(issued.encode(), sent.encode()):
-        raise refusals.invalid_token(claim.how, sent)
+        raise refusals.invalid_token(how, sent)
     if credential.expires_ms is not None and credential.expires_ms <= now_ms:
-        raise refusals.expired_token(claim.how, sent)
+        raise refusals.expired_token(how, sent)
 
 
 # --- 3. The canonical request

@@ -154,7 +154,11 @@ class Accounts:
     async def awake(self, request: Request) -> None:
         """Opens the account of the request's access key, if it sleeps."""
         found = _KEY.search(request.headers.get("authorization") or unquote(request.query))
-        account = self._account_of(found.group(1)) if found else None
+        if found:
+            await self.awake_key(found.group(1))
+
+    async def awake_key(self, access_key: str) -> None:
+        account = self._account_of(access_key)
         if account and account not in self.opened:
             await self.open(account)
 

@@ -17,6 +17,7 @@ from cloudlet.errors import AwsError
 from cloudlet.exchange import Request, Response
 from cloudlet.front.accounts import Accounts
 from cloudlet.front.connection import ClientGone
+from cloudlet.front.forms import Forms, is_form
 from cloudlet.wire import faults, models
 from cloudlet.wire.protocol import Protocol, protocol
 
@@ -37,6 +38,7 @@ class AwsDoor:
         self._accounts = accounts
         self._lookup: Lookup = accounts.credential
         self._verifier = Verifier(accounts.open_credential if config.open_access else None)
+        self._forms = Forms(config, accounts, self._verifier)
         self.specials: list[Special] = []
         self.preflight: Special = _no_answer
         self.decorate: Decorate = lambda request, response: response
@@ -58,6 +60,8 @@ class AwsDoor:
                 if target := models.unknown_target(request, service):
                     return faults.of_unknown_service(request, target)
                 spoken = protocol(service, models.dialect(request, service))
+            if spoken.model.name == "s3" and is_form(request):
+                return self.decorate(request, await self._forms.post(request))
             return self.decorate(request, await self._operation(request, spoken))
         except AwsError as error:
             if isinstance(error, ClientGone):

@@ -25,6 +25,7 @@ from cloudlet.store.blobs import Blobs, BlobWriter, Segment
 from cloudlet.store.database import Database, Transaction
 from cloudlet.store.sealing import Wrapper
 from cloudlet.wire import digests as bodies
+from cloudlet.wire.multipart_form import FileBody
 
 T = TypeVar("T")
 INLINE_BYTES_MAX = 64 << 10
@@ -72,11 +73,11 @@ class Contents:
 async def receive(call: Call, algorithms: Iterable[str], seal: Seal, *, inline: bool) -> Contents:
     """Takes the call's body, verified against all that the request says of it."""
     body = _body(call)
-    if body.length is None:
+    if body.length is None and not isinstance(body, FileBody):
         raise AwsError(
             "MissingContentLength", "You must provide the Content-Length HTTP header.", 411
         )
-    if body.length > BODY_BYTES_MAX:
+    if body.length is not None and body.length > BODY_BYTES_MAX:
         raise AwsError(
             "EntityTooLarge",
             "Your proposed upload exceeds the maximum allowed size",

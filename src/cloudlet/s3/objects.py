@@ -23,6 +23,15 @@ from cloudlet.store.database import Transaction
 
 
 async def put_object(call: Call) -> Output:
+    return await _take(call, "Put")
+
+
+async def post_object(call: Call) -> Output:
+    """A browser form's file: PutObject's parameters, from the form's fields (`forms`)."""
+    return await _take(call, "Post")
+
+
+async def _take(call: Call, how: str) -> Output:
     """Takes the body in a stream; the object appears, whole, when all of it is on the disk."""
     said = attributes.of_call(call)
     conditions.check_write_header(call.params)
@@ -48,7 +57,7 @@ async def put_object(call: Call) -> Output:
 
     def change(tx: Transaction) -> Output:
         records.hold(tx, record.segments)
-        return place(call, tx, record, contents.data, "Put")
+        return place(call, tx, record, contents.data, how)
 
     more = await contents.keep(call.cloud.database, change)
     return {**written(record), **more}
@@ -63,7 +72,7 @@ def place(call: Call, tx: Transaction, record: Record, data: Inline | None, how:
     if conditions.of_write(call.params):
         conditions.check_write(call.params, record.key, etag_of(tx, bucket, record.key))
     versions.store(call.cloud, tx, bucket, record, data)
-    reason = {"Copy": "CopyObject", "Put": "PutObject"}.get(how, how)
+    reason = {"Copy": "CopyObject", "Put": "PutObject", "Post": "POST Object"}.get(how, how)
     event = Event.about(f"ObjectCreated:{how}", reason, record)
     announce(call.config, tx, bucket, event, Actor.of(call))
     return {**made(record), **lifecycle.expiration(tx, record)}

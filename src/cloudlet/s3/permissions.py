@@ -65,6 +65,7 @@ _OBJECT = {
     "PutObjectTagging": ("PutObjectTagging",),
     "DeleteObjectTagging": ("DeleteObjectTagging",),
     "PutObject": ("PutObject",),
+    "PostObject": ("PutObject",),
     "CopyObject": ("PutObject",),
     "DeleteObject": ("DeleteObject",),
     "CreateMultipartUpload": ("PutObject",),
@@ -109,7 +110,7 @@ def requirements(call: Call) -> list[Requirement]:
     if name in _BUCKET:
         return [Requirement(f"s3:{_BUCKET[name]}", arn, context)]
     actions = list(_OBJECT.get(name, ()))
-    if name in ("PutObject", "CopyObject", "CreateMultipartUpload"):
+    if name in ("PutObject", "PostObject", "CopyObject", "CreateMultipartUpload"):
         actions += [] if not params.get("Tagging") else ["PutObjectTagging"]
         actions += [] if not params.get("ACL") else ["PutObjectAcl"]
     resource = f"{arn}/{params.get('Key', '')}"

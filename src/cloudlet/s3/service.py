@@ -23,7 +23,7 @@ from cloudlet.s3 import (
     website,
 )
 from cloudlet.wire.models import operation_names
-from cloudlet.wire.service import Service, operations
+from cloudlet.wire.service import Service, made, operations
 
 
 def service() -> Service:
@@ -42,7 +42,7 @@ def service() -> Service:
     table = operations(operation_names("s3"), *modules, *more)
     return Service(
         "s3",
-        table,
+        table | made("Object", Post=objects.post_object),
         permissions.requirements,
         permissions.resource_policies,
         own_checks=frozenset({"DeleteObjects"}),

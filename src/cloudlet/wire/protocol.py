@@ -171,7 +171,7 @@ class Protocol:
 
     def _path(self, request: Request) -> str:
         if self.model.name == "s3":
-            return _s3_path(request)
+            return s3_path(request)
         if self.model.name == "apigatewaymanagementapi":  # the stage stands before it
             _, found, rest_of_path = request.raw_path.partition("/@connections/")
             return found + rest_of_path
@@ -408,7 +408,7 @@ def _unhoist(request: Request, query: rest.Arguments) -> None:
             request.headers.setdefault(header, value)
 
 
-def _s3_path(request: Request) -> str:
+def s3_path(request: Request) -> str:
     """Path style: as it is. Virtual-host style: the bucket from the host before the path."""
     bucket = s3_bucket_of_host(request.host)
     return f"/{bucket}{request.raw_path}" if bucket else request.raw_path
