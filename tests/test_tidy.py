@@ -36,6 +36,7 @@ SHELVES: list[set[str]] = [
         "registry",
         "sns",
         "kinesis",
+        "kms",
     },
     {"wire"},
     {"policy"},

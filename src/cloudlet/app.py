@@ -53,6 +53,9 @@ from cloudlet.iam.schema import SCHEMA as IAM_SCHEMA
 from cloudlet.kinesis import service as kinesis_service
 from cloudlet.kinesis.schema import SCHEMA as KINESIS_SCHEMA
 from cloudlet.kinesis.state import Kinesis
+from cloudlet.kms import rotation as kms_rotation
+from cloudlet.kms import service as kms_service
+from cloudlet.kms.schema import SCHEMA as KMS_SCHEMA
 from cloudlet.messaging import service as messaging_service
 from cloudlet.messaging.schema import SCHEMA as MESSAGING_SCHEMA
 from cloudlet.messaging.service import MessagingState
@@ -92,6 +95,7 @@ _SCHEMAS = (
     MESSAGING_SCHEMA,
     SNS_SCHEMA,
     KINESIS_SCHEMA,
+    KMS_SCHEMA,
     REGISTRY_SCHEMA,
     TEMPLATE_SCHEMA,
 )
@@ -153,6 +157,7 @@ class App:
             *messaging_service.service(self.messaging),
             sns_service.service(),
             kinesis_service.service(self.kinesis),
+            kms_service.service(),
             *iam_service.service(self.credentials),
             *registry_service.service(),
             template_service.service(self.stacks),
@@ -198,6 +203,7 @@ class App:
         self.timers.every(_SWEEP_S, lambda: s3_sweep.sweep_lifecycle(self.cloud))
         self.timers.every(_MEASURE_S, lambda: s3_metrics.measure(self.cloud), first_s=60)
         self.timers.every(_SWEEP_S, self.credentials.collect)
+        self.timers.every(_SWEEP_S, lambda: kms_rotation.sweep(self.cloud))
         self._backfill_when_asked()
         self.timers.start()
         self.delivery.start()
@@ -294,6 +300,7 @@ def services_table() -> dict[str, tuple[list[str], list[str]]]:
         *messaging_service.service(),
         sns_service.service(),
         kinesis_service.service(),
+        kms_service.service(),
         *iam_service.service(),
         *registry_service.service(),
         template_service.service(),

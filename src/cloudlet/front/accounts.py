@@ -56,6 +56,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "dynamodbstreams": ("StreamArn",),
     "events": ("EventBusName",),
     "kinesis": ("StreamARN", "ResourceARN", "ConsumerARN"),
+    "kms": ("KeyId",),
     "lambda": ("FunctionName",),
     "sns": ("TopicArn", "TargetArn", "SubscriptionArn"),
     "sqs": ("QueueUrl", "QueueOwnerAWSAccountId"),

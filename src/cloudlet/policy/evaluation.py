@@ -2,8 +2,9 @@
 
 `evaluate` answers whether a caller may do one thing. An explicit deny anywhere wins; then something
 must allow, by default nothing does. Within one account an identity policy *or* the resource's own
-policy suffices; between accounts both must. A role's trust policy is the exception: it must allow,
-whatever the identity's policies say. Session policies and permissions boundaries only take away.
+policy suffices; between accounts both must. A role's trust policy and a key's policy are the
+exception: they must allow, whatever the identity's policies say. Session policies and permissions
+boundaries only take away.
 
 Compiled documents are kept by their contents; conditions read the context only when they must.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
@@ -116,12 +117,15 @@ def evaluate(
         return Decision(False, missing=IDENTITY)
     if lacking is not None:
         return lacking
-    if (needs_both or _is_trust(action)) and by_resource != _ALLOW:
+    if (needs_both or _needs_policy(action, resource)) and by_resource != _ALLOW:
         return Decision(False, missing=RESOURCE)
     return ALLOWED
 
 
-def _is_trust(action: str) -> bool:
+def _needs_policy(action: str, resource: str) -> bool:
+    """Of roles (who may become one) and keys: without their own policies IAM's say nothing."""
+    if action.startswith("kms:"):
+        return ":key/" in resource
     return action in ("sts:assumerole", "sts:tagsession", "sts:setsourceidentity")
 
 

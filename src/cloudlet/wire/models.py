@@ -33,6 +33,7 @@ _TARGETS = {
     "AmazonSSM": "ssm",
     "Kinesis_20131202": "kinesis",
     "Logs_20140328": "logs",
+    "TrentService": "kms",
     "GraniteServiceVersion20100801": "cloudwatch",
 }
 

@@ -1,0 +1,1 @@
+"""Key Management Service: symmetric keys, their aliases and policies, and what they encrypt."""
