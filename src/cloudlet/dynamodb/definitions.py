@@ -21,15 +21,19 @@ class Index:
     id: int
     name: str
     is_global: bool
-    hash_key: str
-    range_key: str | None
+    hash_keys: tuple[str, ...]  # one to four
+    range_keys: tuple[str, ...]  # none to four
     projection: str  # "ALL", "KEYS_ONLY" or "INCLUDE"
     included: frozenset[str]  # what entries hold unless ALL: all keys and what is INCLUDEd
     status: str
     sql_table: str
 
+    @property
+    def hash_key(self) -> str:
+        return self.hash_keys[0]
+
     def key_names(self) -> tuple[str, ...]:
-        return (self.hash_key,) if self.range_key is None else (self.hash_key, self.range_key)
+        return self.hash_keys + self.range_keys
 
     def entry(self, item: Item) -> Item:
         """The item as the index sees it."""
@@ -108,15 +112,18 @@ def load(table_id: int, definition: bytes) -> Table:
 
 
 def _index(table_id: int, table_keys: set[Any], index: dict[str, Any]) -> Index:
-    hash_key, range_key = key_names(index["KeySchema"])
+    by_type: dict[str, list[str]] = {"HASH": [], "RANGE": []}
+    for element in index["KeySchema"]:
+        by_type[element["KeyType"]].append(element["AttributeName"])
+    hash_keys, range_keys = tuple(by_type["HASH"]), tuple(by_type["RANGE"])
     projection = index["Projection"]
-    included = {*table_keys, hash_key, range_key, *projection.get("NonKeyAttributes", ())}
+    included = {*table_keys, *hash_keys, *range_keys, *projection.get("NonKeyAttributes", ())}
     return Index(
         index["Id"],
         index["IndexName"],
         index["IsGlobal"],
-        hash_key,
-        range_key,
+        hash_keys,
+        range_keys,
         projection["ProjectionType"],
         frozenset(included - {None}),
         index["Status"],

@@ -4,6 +4,7 @@ A partition key's bytes begin with two bytes of a hash, so that a scan's order a
 spread over partitions; equal keys have equal bytes, and sort keys are in the order of their values.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -17,6 +18,7 @@ _MISMATCH = "The provided key element does not match the schema"
 _HASH_MAX_BYTES = 2048
 _RANGE_MAX_BYTES = 1024
 HASH_SPACE = 1 << 16
+END = b"\0\1"  # of one attribute of several
 
 
 class Key(NamedTuple):
@@ -95,7 +97,7 @@ def check_index_keys(table: Table, index: Index, item: Item) -> None:
                 f" Actual: {type_of(value)} IndexName: {index.name}"
             )
         raw = key_bytes(value)
-        limit = _HASH_MAX_BYTES if name == index.hash_key else _RANGE_MAX_BYTES
+        limit = _HASH_MAX_BYTES if name in index.hash_keys else _RANGE_MAX_BYTES
         if not raw:
             kind = "string" if "S" in value else "binary"
             raise invalid(
@@ -104,7 +106,7 @@ def check_index_keys(table: Table, index: Index, item: Item) -> None:
                 f" IndexName: {index.name}, IndexKey: {name}"
             )
         if len(raw) > limit:
-            which = "hashkey" if name == index.hash_key else "rangekey"
+            which = "hashkey" if name in index.hash_keys else "rangekey"
             raise invalid(
                 f"{_WRONG}Size of {which} has exceeded the maximum size limit of{limit} bytes"
             )
@@ -119,7 +121,24 @@ def of_index(table: Table, index: Index, item: Item) -> Key | None:
     ):
         return None
     raw = [key_bytes(value) for value in values if value is not None]
-    return Key(partition(raw[0]), raw[1] if len(raw) > 1 else b"") if all(raw) else None
+    count = len(index.hash_keys)
+    return Key(partition(joined(raw[:count])), joined(raw[count:])) if all(raw) else None
+
+
+def joined(parts: Sequence[bytes]) -> bytes:
+    """Several attributes as one key, in the order of the first, then of the second, …; one alone
+    is itself. Zeros inside of a part are escaped, so that its end sorts before all that goes on."""
+    if len(parts) < 2:
+        return parts[0] if parts else b""
+    return b"".join(map(delimited, parts))
+
+
+def delimited(part: bytes) -> bytes:
+    return escaped(part) + END
+
+
+def escaped(part: bytes) -> bytes:
+    return part.replace(b"\0", b"\0\xff")
 
 
 def picture(item: Item, names: tuple[str, ...]) -> Item:

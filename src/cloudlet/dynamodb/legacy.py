@@ -156,7 +156,7 @@ class _Translation:
     # Conditions
 
     def key_conditions(self, given: dict[str, Any]) -> list[Condition]:
-        if not 1 <= len(given) <= 2:
+        if not given:
             raise invalid("Conditions can be of length 1 or 2 only")
         for condition in given.values():
             if condition["ComparisonOperator"] not in _INDEXABLE:

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from cloudlet.dynamodb.conditions import Bindings
-from cloudlet.dynamodb.definitions import Index, Table
+from cloudlet.dynamodb.definitions import Index, Table, key_names
 from cloudlet.dynamodb.expressions import Expressions
 from cloudlet.dynamodb.grammar import Between, Comparison, Function, Logic, Path, Placeholder
-from cloudlet.dynamodb.keys import partition
+from cloudlet.dynamodb.keys import END, delimited, escaped, joined, partition
 from cloudlet.dynamodb.numerics import invalid
 from cloudlet.dynamodb.paths import resolve
 from cloudlet.dynamodb.values import Value, key_bytes, type_of
@@ -47,21 +47,36 @@ class _One(NamedTuple):
 
 
 def of(found: Expressions, table: Table, index: Index | None) -> KeyRange:
-    hash_key, range_key = (index or table).hash_key, (index or table).range_key
+    conditions = _by_name(found)
+    for condition in conditions.values():
+        if condition.name in table.types:
+            _check_types(condition, table)
+    if index is not None and max(len(index.hash_keys), len(index.range_keys)) > 1:
+        return _of_several(index, conditions)
+    hash_key, range_key = key_names(table.document["KeySchema"])
+    if index is not None:
+        hash_key, range_key = index.hash_key, next(iter(index.range_keys), None)
+    if len(conditions) > 2:
+        raise invalid("Conditions can be of length 1 or 2 only")
+    return _of_pair(hash_key, range_key, conditions)
+
+
+def _by_name(found: Expressions) -> dict[str, _One]:
     conditions: dict[str, _One] = {}
     for node in _conjuncts(found.tree(_KIND)):
         one = _one(node, found.bindings)
         if one.name in conditions:
             raise invalid("KeyConditionExpressions must only contain one condition per key")
         conditions[one.name] = one
-    if len(conditions) > 2:
-        raise invalid("Conditions can be of length 1 or 2 only")
+    return conditions
+
+
+def _of_pair(hash_key: str, range_key: str | None, conditions: dict[str, _One]) -> KeyRange:
     if hash_key not in conditions:
         raise invalid(f"Query condition missed key schema element: {hash_key}")
     partition_condition = conditions.pop(hash_key)
     if partition_condition.operator != "=":
         raise invalid("Query key condition not supported")
-    _check_types(partition_condition, table)
     pk = partition(_key_bytes(partition_condition.operands[0], hash_key))
     if not conditions:
         return KeyRange(pk, ())
@@ -69,9 +84,55 @@ def of(found: Expressions, table: Table, index: Index | None) -> KeyRange:
         if range_key is None:
             raise invalid("Query key condition not supported")
         raise invalid(f"Query condition missed key schema element: {range_key}")
-    sort = conditions[range_key]
-    _check_types(sort, table)
-    return KeyRange(pk, _bounds(sort, range_key))
+    return KeyRange(pk, _bounds(conditions[range_key], range_key))
+
+
+def _of_several(index: Index, conditions: dict[str, _One]) -> KeyRange:
+    """Keys of up to four and four attributes: all of the first kind are to be equal, of the others
+    some from the left, and only the last of these may be in a range."""
+    if any(name not in conditions or conditions[name].operator != "=" for name in index.hash_keys):
+        raise invalid("Query key condition must have all HASH key attributes with equality")
+    named = [name for name in index.range_keys if name in conditions]
+    if (
+        named != list(index.range_keys[: len(named)])
+        or any(conditions[name].operator != "=" for name in named[:-1])
+        or len(conditions) > len(index.hash_keys) + len(named)
+    ):
+        raise invalid(
+            "Query key condition must name RANGE key attributes in the order of the key schema,"
+            " all but the last one with equality"
+        )
+    pk = partition(joined([_operand(conditions[name]) for name in index.hash_keys]))
+    if len(index.range_keys) == 1:
+        return KeyRange(pk, tuple(b for n in named for b in _bounds(conditions[n], n)))
+    before = b"".join(delimited(_operand(conditions[name])) for name in named[:-1])
+    return KeyRange(pk, _bounds_within(before, conditions[named[-1]]) if named else ())
+
+
+def _operand(condition: _One) -> bytes:
+    return _key_bytes(condition.operands[0], condition.name)
+
+
+def _bounds_within(before: bytes, condition: _One) -> tuple[Bound, ...]:
+    """Bounds of keys that begin with `before`, of which the next attribute meets the condition."""
+    raw = [before + escaped(_key_bytes(value, condition.name)) for value in condition.operands]
+    beyond = _after_prefix(before)
+    rest = (Bound(">=", before), *([Bound("<", beyond)] if beyond else []))
+    if condition.operator == "begins_with":
+        end = _after_prefix(raw[0])
+        return (*rest, Bound(">=", raw[0]), *([Bound("<", end)] if end else []))
+    least, after = [each + END for each in raw], [_after_prefix(each + END) for each in raw]
+    return (
+        *rest,
+        *{
+            "=": (Bound(">=", least[0]), Bound("<", after[0])),
+            ">": (Bound(">=", after[0]),),
+            ">=": (Bound(">=", least[0]),),
+            "<": (Bound("<", least[0]),),
+            "<=": (Bound("<", after[0]),),
+            "BETWEEN": (Bound(">=", least[0]), Bound("<", after[-1])),
+        }[condition.operator],
+    )
 
 
 def _conjuncts(node: Any) -> Iterator[Any]:

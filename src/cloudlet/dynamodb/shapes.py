@@ -14,6 +14,7 @@ _WRONG = "One or more parameter values were invalid: "
 _LOCAL_MAX = 5
 _GLOBAL_MAX = 20
 _PROJECTED_MAX = 100
+_PARTS_MAX = 4  # of each kind in a global index's key
 
 
 def check_table(params: Params) -> None:
@@ -62,7 +63,11 @@ def check_billing(params: Params) -> None:
 
 
 def _check_schema(
-    schema: list[dict[str, str]], definitions: dict[str, str], is_index: bool
+    schema: list[dict[str, str]],
+    definitions: dict[str, str],
+    *,
+    is_index: bool,
+    is_global: bool = False,
 ) -> None:
     names = [element["AttributeName"] for element in schema]
     missing = [name for name in names if name not in definitions]
@@ -75,13 +80,27 @@ def _check_schema(
         raise invalid("Invalid KeySchema: Some index key attribute have no definition")
     if schema[0]["KeyType"] != "HASH":
         raise invalid("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
-    if len(schema) > 1:
-        if names[0] == names[1]:
+    kinds = [element["KeyType"] for element in schema]
+    if len(set(names)) < len(names):
+        raise invalid(
+            "Both the Hash Key and the Range Key element in the KeySchema have the same name"
+        )
+    if is_global:
+        _check_several(kinds)
+    elif len(schema) > 2:
+        raise invalid("Invalid KeySchema: a key has at most two (2) attributes")
+    elif kinds[1:] == ["HASH"]:
+        raise invalid("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
+
+
+def _check_several(kinds: list[str]) -> None:
+    if kinds != sorted(kinds):
+        raise invalid("Invalid KeySchema: All HASH key elements must precede all RANGE elements")
+    for kind in ("HASH", "RANGE"):
+        if kinds.count(kind) > _PARTS_MAX:
             raise invalid(
-                "Both the Hash Key and the Range Key element in the KeySchema have the same name"
+                f"Invalid KeySchema: The number of {kind} key elements exceeds {_PARTS_MAX}"
             )
-        if schema[1]["KeyType"] != "RANGE":
-            raise invalid("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
 
 
 def _check_local(params: Params, local: list[Any], definitions: dict[str, str]) -> None:
@@ -114,7 +133,7 @@ def _check_local(params: Params, local: list[Any], definitions: dict[str, str]) 
 
 def check_index(index: Params, definitions: dict[str, str], billing_mode: str | None) -> None:
     """A global index, of a new table or added to one."""
-    _check_schema(index["KeySchema"], definitions, is_index=True)
+    _check_schema(index["KeySchema"], definitions, is_index=True, is_global=True)
     _check_projection(index["Projection"])
     if billing_mode == "PAY_PER_REQUEST" and index.get("ProvisionedThroughput") is not None:
         raise invalid(
