@@ -65,6 +65,7 @@ from cloudlet.registry import service as registry_service
 from cloudlet.registry.schema import SCHEMA as REGISTRY_SCHEMA
 from cloudlet.s3 import encryption as s3_encryption
 from cloudlet.s3 import metrics as s3_metrics
+from cloudlet.s3 import replicas as s3_replicas
 from cloudlet.s3 import service as s3_service
 from cloudlet.s3 import sweep as s3_sweep
 from cloudlet.s3.records import known_blobs
@@ -139,6 +140,7 @@ class App:
         self.gateway = GatewayState.of(self.cloud)
         self.messaging = MessagingState.of(self.cloud, self.timers)
         self.topics = SnsState(self.cloud)
+        self.replicas = s3_replicas.Replicas(self.cloud)
         self.stacks = Operations(self.cloud, self.presign)
         self._add_services()
         self.accounts.opened.setdefault(self.accounts.default_id, self)
@@ -163,6 +165,7 @@ class App:
             template_service.service(self.stacks),
         )
         self.delivery.register("lambda", self.functions.deliver, self.functions.room)
+        self.delivery.register("s3", self.replicas.deliver, self.replicas.room)
         self.messaging.register(self.delivery)
         self.kinesis.register(self.delivery)
         self.topics.register(self.delivery)
@@ -202,6 +205,7 @@ class App:
         self.timers.every(_SWEEP_S, lambda: dynamodb_sweep.trim_streams(self.cloud))
         self.timers.every(_SWEEP_S, lambda: s3_sweep.sweep_lifecycle(self.cloud))
         self.timers.every(_MEASURE_S, lambda: s3_metrics.measure(self.cloud), first_s=60)
+        self.timers.every(60, lambda: s3_replicas.measure(self.cloud))
         self.timers.every(_SWEEP_S, self.credentials.collect)
         self.timers.every(_SWEEP_S, lambda: kms_rotation.sweep(self.cloud))
         self._backfill_when_asked()

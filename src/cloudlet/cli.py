@@ -213,6 +213,77 @@ def delete_account(account_id: str, yes: bool, data: Path) -> None:
             os.close(held)
 
 
+@cli.group("remote")
+def remotes() -> None:
+    """Buckets at other S3 endpoints, as destinations of bucket replication."""
+
+
+_account_option = click.option(
+    "--account", default="", metavar="ID", help="Another than the default account."
+)
+
+
+@remotes.command("add")
+@click.argument("name")
+@click.option("--endpoint", required=True, metavar="URL", help="https://s3.REGION.amazonaws.com, …")
+@click.option("--region", default="us-east-1", show_default=True)
+@click.option("--bucket", default="", help="What the bucket is called there, if not NAME.")
+@click.option("--access-key", required=True)
+@click.option("--secret-key", envvar="CLOUDLET_REMOTE_SECRET_KEY", prompt=True, hide_input=True)
+@_account_option
+@data_option
+def add_remote(name: str, account: str, data: Path, secret_key: str, **where: str) -> None:
+    """Makes arn:aws:s3:::NAME mean a bucket elsewhere, for replication rules of this account.
+
+    The secret key is read from the terminal, from standard input or from
+    CLOUDLET_REMOTE_SECRET_KEY, and kept encrypted.
+    """
+    from cloudlet.s3.remotes import Remote, add
+
+    place = where["endpoint"], where["region"], where["bucket"] or name
+    add(_config_of(data, account), Remote(name, *place, where["access_key"], secret_key))
+
+
+@remotes.command("list")
+@_account_option
+@data_option
+def list_remotes(account: str, data: Path) -> None:
+    """Prints each bucket's name here, its endpoint and its name there."""
+    from cloudlet.s3.remotes import known
+
+    for each in known(_config_of(data, account)):
+        click.echo(f"{each.name}  {each.endpoint}  {each.bucket}")
+
+
+@remotes.command("remove")
+@click.argument("name")
+@_account_option
+@data_option
+def remove_remote(name: str, account: str, data: Path) -> None:
+    """Forgets a bucket elsewhere. What still waits for it FAILS."""
+    from cloudlet.s3.remotes import remove
+
+    remove(_config_of(data, account), name)
+
+
+@remotes.command("sync")
+@click.argument("bucket")
+@data_option
+def sync_remote(bucket: str, data: Path) -> None:
+    """Replicates what BUCKET (of the default account) holds already, and what has failed."""
+    remote.replicate_existing(data, bucket)
+
+
+def _config_of(data: Path, account: str) -> Config:
+    from cloudlet.iam import accounts
+
+    config = Config(data=data.absolute())
+    if not account:
+        return config
+    accounts.key_of(config, account)  # it must be there
+    return accounts.config_of(config, account)
+
+
 @cli.command()
 @click.option("--missing/--no-missing", default=True, help="List the missing operations.")
 def coverage(missing: bool) -> None:

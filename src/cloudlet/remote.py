@@ -184,6 +184,17 @@ def _function(known: Iterable[str], name: str) -> str:
     fail(f"no function {name!r} here; there are: {', '.join(sorted(known)) or 'none'}")
 
 
+def replicate_existing(data: Path, bucket: str) -> None:
+    """Puts the bucket's replication rules once more, for objects that are there already, too."""
+    client = _client(data, "s3")
+    found = _ask(data, lambda: client.get_bucket_replication(Bucket=bucket))
+    configuration = found["ReplicationConfiguration"]
+    for rule in configuration["Rules"]:
+        rule["ExistingObjectReplication"] = {"Status": "Enabled"}
+    wanted = {"Bucket": bucket, "ReplicationConfiguration": configuration}
+    _ask(data, lambda: client.put_bucket_replication(**wanted))
+
+
 def environment(data: Path, account: str = "") -> dict[str, str]:
     """What AWS's tools need to find the cloudlet of this folder; AwsError where there is none."""
     from cloudlet.errors import AwsError

@@ -70,6 +70,7 @@ class Actor:
 
 
 LIFECYCLE = Actor(PRINCIPAL, PRINCIPAL, "127.0.0.1", "")
+REPLICATION = Actor(PRINCIPAL, PRINCIPAL, "127.0.0.1", "")
 
 
 def announce(config: Config, tx: Transaction, bucket: Bucket, event: Event, actor: Actor) -> None:

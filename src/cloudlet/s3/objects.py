@@ -13,6 +13,7 @@ from cloudlet.s3 import (
     intake,
     lifecycle,
     records,
+    replication,
     traits,
     versions,
 )
@@ -71,7 +72,9 @@ def place(call: Call, tx: Transaction, record: Record, data: Inline | None, how:
     bucket = of_call(call, tx)
     if conditions.of_write(call.params):
         conditions.check_write(call.params, record.key, etag_of(tx, bucket, record.key))
+    rules = replication.begun(call, tx, bucket, record)
     versions.store(call.cloud, tx, bucket, record, data)
+    replication.queue(call.config, tx, bucket, rules, replication.told(record))
     reason = {"Copy": "CopyObject", "Put": "PutObject", "Post": "POST Object"}.get(how, how)
     event = Event.about(f"ObjectCreated:{how}", reason, record)
     announce(call.config, tx, bucket, event, Actor.of(call))
@@ -120,4 +123,6 @@ def erase(call: Call, tx: Transaction, bucket: Bucket, named: Params) -> Output:
         kind = "DeleteMarkerCreated" if erased.is_kept else "Delete"
         event = Event(f"ObjectRemoved:{kind}", "DeleteObject", key, *erased[:2])
         announce(call.config, tx, bucket, event, Actor.of(call))
+        if erased.is_kept:
+            replication.queue_marker(call, tx, bucket, key)
     return versions.told(bucket, erased, version_id)

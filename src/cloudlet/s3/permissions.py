@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from cloudlet.call import Call, Params, Requirement
-from cloudlet.s3 import access, attributes, copying
+from cloudlet.s3 import access, attributes, copying, replication
 from cloudlet.s3.bucket import of_name
 from cloudlet.store.database import View
 
+_SERVICE = "s3.amazonaws.com"
 # Operations on a bucket → action
 _BUCKET = {
     "CreateBucket": "CreateBucket",
@@ -45,6 +46,9 @@ _BUCKET = {
     "GetPublicAccessBlock": "GetBucketPublicAccessBlock",
     "PutPublicAccessBlock": "PutBucketPublicAccessBlock",
     "DeletePublicAccessBlock": "PutBucketPublicAccessBlock",
+    "GetBucketReplication": "GetReplicationConfiguration",
+    "PutBucketReplication": "PutReplicationConfiguration",
+    "DeleteBucketReplication": "PutReplicationConfiguration",
     "GetBucketTagging": "GetBucketTagging",
     "PutBucketTagging": "PutBucketTagging",
     "DeleteBucketTagging": "PutBucketTagging",
@@ -101,6 +105,13 @@ _KEYS = {
 }
 
 
+# What writing a replica needs instead
+_REPLICA = {
+    "DeleteObject": "ReplicateDelete",
+    "PutObjectTagging": "ReplicateTags",
+}
+
+
 def requirements(call: Call) -> list[Requirement]:
     """Unknown operations need nothing: they are refused as not implemented anyway."""
     name, params = call.operation, call.params
@@ -108,12 +119,18 @@ def requirements(call: Call) -> list[Requirement]:
         return [Requirement("s3:ListAllMyBuckets", "*")]
     arn, context = f"arn:aws:s3:::{params.get('Bucket', '')}", _context(params)
     if name in _BUCKET:
-        return [Requirement(f"s3:{_BUCKET[name]}", arn, context)]
+        needed = [Requirement(f"s3:{_BUCKET[name]}", arn, context)]
+        role = (params.get("ReplicationConfiguration") or {}).get("Role")
+        if role:
+            needed.append(Requirement("iam:PassRole", role, {"iam:PassedToService": _SERVICE}))
+        return needed
     actions = list(_OBJECT.get(name, ()))
     if name in ("PutObject", "PostObject", "CopyObject", "CreateMultipartUpload"):
         actions += [] if not params.get("Tagging") else ["PutObjectTagging"]
         actions += [] if not params.get("ACL") else ["PutObjectAcl"]
     resource = f"{arn}/{params.get('Key', '')}"
+    if params.get(replication.MARK):
+        return [Requirement(f"s3:{_REPLICA.get(name, 'ReplicateObject')}", resource, context)]
     needed = [
         Requirement(_action(action, params.get("VersionId")), resource, context)
         for action in actions

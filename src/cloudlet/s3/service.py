@@ -16,6 +16,7 @@ from cloudlet.s3 import (
     ownership,
     permissions,
     reading,
+    replication,
     settings,
     tagging,
     uploads,
@@ -39,7 +40,8 @@ def service() -> Service:
         version_listing,
         website,
     )
-    table = operations(operation_names("s3"), *modules, *more)
+    by_itself = (replication,)
+    table = operations(operation_names("s3"), *modules, *more, *by_itself)
     return Service(
         "s3",
         table | made("Object", Post=objects.post_object),

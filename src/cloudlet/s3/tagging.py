@@ -7,7 +7,7 @@ import json
 from dataclasses import replace
 
 from cloudlet.call import Call, Output, Result
-from cloudlet.s3 import faults, records, settings, versions
+from cloudlet.s3 import faults, records, replication, settings, versions
 from cloudlet.s3.announce import Actor, Event, announce
 from cloudlet.store.database import Transaction, View
 
@@ -35,6 +35,7 @@ def _replace(call: Call, tx: Transaction, tags: dict[str, str], how: str) -> Out
             f"UPDATE {table} SET tags = ? WHERE bucket = ? AND key = ? AND version = ?",
             (json.dumps(tags), bucket.id, record.key, record.version),
         )
+    replication.retagged(call, tx, bucket, replace(record, tags=tags))
     event = replace(
         Event.about(f"ObjectTagging:{how}", "", record), version=records.next_version(tx)
     )

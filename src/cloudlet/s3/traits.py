@@ -1,7 +1,8 @@
 """What few objects have beside contents, headers and tags, as one JSON document a version.
 
 Traits are settled when an object is written (put, copied, its upload begun) and shown by GET and
-HEAD. Most objects have none: `{}` costs nothing to keep or to read. Names: `class` (storage class).
+HEAD. Most objects have none: `{}` costs nothing to keep or to read. Names: `class` (storage class),
+`replication` and `replicas` (see `replication`).
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html
 """
 
@@ -10,6 +11,7 @@ from typing import Any
 
 from cloudlet.call import Call, Output, Params
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
+from cloudlet.s3 import replication
 from cloudlet.s3.bucket import Bucket
 
 Traits = dict[str, Any]
@@ -20,7 +22,10 @@ _ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
 
 def of_write(call: Call, bucket: Bucket) -> Traits:
     """Of the object that the call writes into the bucket; checks all that it says of them."""
-    return _storage(call.params)
+    kept = _storage(call.params)
+    if call.params.get(replication.MARK):
+        kept[replication.TRAIT] = replication.REPLICA
+    return kept
 
 
 def shown(traits: Traits) -> Output:
@@ -28,6 +33,8 @@ def shown(traits: Traits) -> Output:
     output: Output = {}
     if "class" in traits:
         output["StorageClass"] = traits["class"]
+    if status := replication.status_of(traits):
+        output["ReplicationStatus"] = status
     return output
 
 

@@ -1,0 +1,128 @@
+"""Buckets at other S3 endpoints that this account replicates to: who they are, and asking them.
+
+A file for each in the data folder, `remotes/<bucket>.json`, which `cloudlet remote` writes and a
+running cloudlet reads at each use. The secret key in it is sealed under the folder's master key.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication.html
+"""
+
+import base64
+import json
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from botocore import xform_name
+
+from cloudlet.call import Output, Params
+from cloudlet.config import Config
+from cloudlet.errors import AwsError
+from cloudlet.store.sealing import Master, Wrapper
+from cloudlet.wire import outbound
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_FOLDER = "remotes"
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """`name` is what rules here call it ("arn:aws:s3:::name"), `bucket` what it is over there."""
+
+    name: str
+    endpoint: str
+    region: str
+    bucket: str
+    access_key: str
+    secret: str = field(repr=False)  # sealed, base64
+
+
+def add(config: Config, remote: Remote) -> None:
+    """`remote.secret` comes in the clear."""
+    if not _NAME.fullmatch(remote.name) or not _NAME.fullmatch(remote.bucket):
+        raise AwsError("InvalidBucketName", f"{remote.name!r} cannot be a bucket's name", 400)
+    if not re.match(r"https?://[^/]+", remote.endpoint):
+        raise AwsError("InvalidEndpoint", f"{remote.endpoint!r} is not http:// or https://", 400)
+    sealed = base64.b64encode(_wrapper(config.data).seal(remote.secret.encode())).decode()
+    document = {each: getattr(remote, each) for each in ("endpoint", "region", "bucket")}
+    document |= {"access_key": remote.access_key, "secret": sealed}
+    path = _path(config, remote.name)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_suffix(".tmp")
+    draft.touch(mode=0o600)
+    draft.write_text(json.dumps(document))
+    draft.rename(path)
+
+
+def remove(config: Config, name: str) -> None:
+    try:
+        _path(config, name).unlink()
+    except FileNotFoundError as error:
+        raise AwsError("NoSuchRemote", f"no bucket {name} elsewhere is known", 404) from error
+
+
+def known(config: Config) -> list[Remote]:
+    paths = sorted((config.data / _FOLDER).glob("*.json"))
+    return [found for path in paths if (found := find(config, path.stem))]
+
+
+def find(config: Config, name: str) -> Remote | None:
+    try:
+        return Remote(name, **json.loads(_path(config, name).read_text()))
+    except FileNotFoundError:
+        return None
+
+
+async def ask(config: Config, remote: Remote, operation: str, params: Params) -> Output:
+    """An S3 operation over there. Raises AwsError: 503 where nobody answers."""
+    return await outbound.in_thread(_ask, config.data, remote, operation, params)
+
+
+def _ask(data: Path, remote: Remote, operation: str, params: Params) -> Output:
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+    try:
+        output: Output = getattr(_client(data, remote), xform_name(operation))(
+            **{**params, "Bucket": remote.bucket}
+        )
+    except ClientError as error:
+        found, status = error.response["Error"], error.response["ResponseMetadata"]
+        code = status.get("HTTPStatusCode", 500)
+        raise AwsError(found.get("Code", ""), found.get("Message", ""), code) from error
+    except (BotoCoreError, HTTPClientError, OSError) as error:
+        raise AwsError("ServiceUnavailable", f"{remote.endpoint}: {error}", 503) from error
+    return output
+
+
+@lru_cache(maxsize=32)
+def _client(data: Path, remote: Remote) -> Any:
+    import botocore.session
+    from botocore.config import Config as ClientConfig
+
+    secret = _wrapper(data).open(base64.b64decode(remote.secret)).decode()
+    is_aws = remote.endpoint.endswith((".amazonaws.com", ".amazonaws.com/"))
+    return botocore.session.Session().create_client(
+        "s3",
+        region_name=remote.region,
+        endpoint_url=remote.endpoint,
+        aws_access_key_id=remote.access_key,
+        aws_secret_access_key=secret,
+        config=ClientConfig(
+            signature_version="s3v4",
+            s3={"addressing_style": "virtual" if is_aws else "path"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            retries={"total_max_attempts": 1},  # the outbox tries again, and remembers
+            connect_timeout=10,
+            read_timeout=120,
+            max_pool_connections=32,
+        ),
+    )
+
+
+def _path(config: Config, name: str) -> Path:
+    return config.data / _FOLDER / f"{name}.json"
+
+
+def _wrapper(data: Path) -> Wrapper:
+    return Master(data / "master-key").wrapper

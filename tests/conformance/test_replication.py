@@ -1,0 +1,261 @@
+"""Bucket replication between buckets of one cloudlet and of two, with boto3."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.server import Server
+
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": {
+        "Effect": "Allow",
+        "Principal": {"Service": "s3.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    },
+}
+ALL = {
+    "Version": "2012-10-17",
+    "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"},
+}
+
+
+def eventually(check: Callable[[], Any]) -> Any:
+    """The first true answer."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = check()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it never came true")
+
+
+def role(server: Server, name: str = "copier", policy: Any = ALL) -> str:
+    iam = server.client("iam")
+    made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
+    iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
+    arn: str = made["Role"]["Arn"]
+    return arn
+
+
+def bucket(client: Any, name: str) -> None:
+    client.create_bucket(Bucket=name)
+    client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+
+
+def rule(destination: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "ID": destination,
+        "Priority": 1,
+        "Filter": {},
+        "Status": "Enabled",
+        "DeleteMarkerReplication": {"Status": "Enabled"},
+        "Destination": {"Bucket": f"arn:aws:s3:::{destination}"},
+        **changes,
+    }
+
+
+def replicate(client: Any, source: str, role_arn: str, *rules: dict[str, Any]) -> None:
+    client.put_bucket_replication(
+        Bucket=source, ReplicationConfiguration={"Role": role_arn, "Rules": list(rules)}
+    )
+
+
+def status(client: Any, bucket: str, key: str) -> str | None:
+    found: str | None = client.head_object(Bucket=bucket, Key=key).get("ReplicationStatus")
+    return found
+
+
+def is_copied(client: Any, bucket: str, key: str) -> Callable[[], bool]:
+    return lambda: status(client, bucket, key) == "COMPLETED"
+
+
+def remote_add(server: Server, name: str, other: Server, there: str) -> None:
+    key = other.root_key
+    subprocess.run(
+        [sys.executable, "-m", "cloudlet", "remote", "add", name, "--endpoint", other.endpoint,
+         "--bucket", there, "--access-key", key["AccessKeyId"], "--data", str(server.data)],
+        check=True, capture_output=True,
+        env={**os.environ, "CLOUDLET_REMOTE_SECRET_KEY": key["SecretAccessKey"]},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("here") / "data").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def s3(server: Server) -> Any:
+    return server.client("s3")
+
+
+@pytest.fixture(scope="module")
+def copier(server: Server) -> str:
+    return role(server)
+
+
+def test_a_copy_has_all_that_the_object_has(s3: Any, copier: str) -> None:
+    bucket(s3, "one-source")
+    bucket(s3, "one-copy")
+    replicate(s3, "one-source", copier, rule("one-copy"))
+    said = {"Metadata": {"a": "b"}, "ContentType": "text/plain", "CacheControl": "no-cache"}
+    s3.put_object(Bucket="one-source", Key="k", Body=b"body", Tagging="t=1", **said)
+    eventually(is_copied(s3, "one-source", "k"))
+    copy = s3.get_object(Bucket="one-copy", Key="k")
+    assert copy["Body"].read() == b"body"
+    assert copy["ReplicationStatus"] == "REPLICA"
+    assert {name: copy[name] for name in said} == said
+    tags = s3.get_object_tagging(Bucket="one-copy", Key="k")["TagSet"]
+    assert tags == [{"Key": "t", "Value": "1"}]
+
+    s3.put_object_tagging(
+        Bucket="one-source", Key="k", Tagging={"TagSet": [{"Key": "t", "Value": "2"}]}
+    )
+    eventually(
+        lambda: (
+            s3.get_object_tagging(Bucket="one-copy", Key="k")["TagSet"][0]["Value"] == "2"
+            and status(s3, "one-source", "k") == "COMPLETED"
+        )
+    )
+
+    s3.delete_object(Bucket="one-source", Key="k")
+    eventually(lambda: "Contents" not in s3.list_objects_v2(Bucket="one-copy"))
+    versions = s3.list_object_versions(Bucket="one-copy")
+    assert len(versions["Versions"]) == len(versions["DeleteMarkers"]) == 1
+
+
+def test_parts_stay_parts(s3: Any, copier: str) -> None:
+    bucket(s3, "parts-source")
+    bucket(s3, "parts-copy")
+    replicate(s3, "parts-source", copier, rule("parts-copy"))
+    for key, more in (("a", {}), ("b", {"ChecksumAlgorithm": "SHA256"})):
+        began = s3.create_multipart_upload(Bucket="parts-source", Key=key, **more)
+        where = {"Bucket": "parts-source", "Key": key, "UploadId": began["UploadId"]}
+        bodies = (b"x" * (5 << 20), b"tail")
+        answers = [
+            s3.upload_part(**where, PartNumber=number, Body=body, **more)
+            for number, body in enumerate(bodies, 1)
+        ]
+        names = ("ETag", "ChecksumSHA256") if more else ("ETag",)
+        parts = [
+            {"PartNumber": number, **{name: answer[name] for name in names}}
+            for number, answer in enumerate(answers, 1)
+        ]
+        s3.complete_multipart_upload(**where, MultipartUpload={"Parts": parts})
+        eventually(is_copied(s3, "parts-source", key))
+        known = [
+            s3.head_object(Bucket=name, Key=key, ChecksumMode="ENABLED")
+            for name in ("parts-source", "parts-copy")
+        ]
+        same = ("ETag", "ContentLength", "ChecksumType", *(["ChecksumSHA256"] if more else []))
+        assert [known[0][name] for name in same] == [known[1][name] for name in same]
+
+
+def test_circles_and_chains_end(s3: Any, copier: str) -> None:
+    for name in ("left", "right", "third"):
+        bucket(s3, f"{name}-side")
+    replicate(s3, "left-side", copier, rule("right-side"))
+    replicate(s3, "right-side", copier, rule("left-side"), rule("third-side", Priority=2))
+    s3.put_object(Bucket="left-side", Key="from-left", Body=b"1")
+    s3.put_object(Bucket="right-side", Key="from-right", Body=b"2")
+    eventually(is_copied(s3, "left-side", "from-left"))
+    eventually(is_copied(s3, "right-side", "from-right"))
+    listed = s3.list_object_versions(Bucket="left-side")["Versions"]
+    assert [each["Key"] for each in listed] == ["from-left", "from-right"]
+    third = s3.list_objects_v2(Bucket="third-side")["Contents"]
+    assert [each["Key"] for each in third] == ["from-right"]
+
+
+def test_a_role_that_may_not_fails(server: Server, s3: Any) -> None:
+    bucket(s3, "poor-source")
+    bucket(s3, "poor-copy")
+    only = {**ALL, "Statement": {**ALL["Statement"], "NotResource": "arn:aws:s3:::*/secret*"}}
+    del only["Statement"]["Resource"]
+    replicate(s3, "poor-source", role(server, "poor", only), rule("poor-copy"))
+    s3.put_object(Bucket="poor-source", Key="secret", Body=b"1")
+    s3.put_object(Bucket="poor-source", Key="open", Body=b"1")
+    eventually(is_copied(s3, "poor-source", "open"))
+    eventually(lambda: status(s3, "poor-source", "secret") == "FAILED")
+
+
+def test_what_was_there_before_is_copied_when_asked(server: Server, s3: Any, copier: str) -> None:
+    bucket(s3, "old-source")
+    bucket(s3, "old-copy")
+    for number in range(3):
+        s3.put_object(Bucket="old-source", Key=f"k{number}", Body=b"1")
+    replicate(s3, "old-source", copier, rule("old-copy"))
+    assert status(s3, "old-source", "k1") is None
+    subprocess.run(
+        [sys.executable, "-m", "cloudlet", "remote", "sync", "old-source",
+         "--data", str(server.data)], check=True,
+    )  # fmt: skip
+    for number in range(3):
+        eventually(is_copied(s3, "old-source", f"k{number}"))
+    assert len(s3.list_object_versions(Bucket="old-copy")["Versions"]) == 3
+
+
+def test_another_cloudlet_that_is_down_for_a_while(
+    server: Server, s3: Any, copier: str, tmp_path: Path
+) -> None:
+    other = Server(tmp_path / "other").start()
+    try:
+        there = other.client("s3")
+        bucket(there, "shelf")
+        bucket(s3, "shelf")
+        bucket(s3, "near-copy")
+        remote_add(server, "far-away", other, "shelf")
+        replicate(s3, "shelf", copier, rule("far-away"), rule("near-copy", Priority=2))
+        s3.put_object(Bucket="shelf", Key="first", Body=b"1" * 100_000)
+        eventually(is_copied(s3, "shelf", "first"))
+        assert there.get_object(Bucket="shelf", Key="first")["Body"].read() == b"1" * 100_000
+
+        other.kill()
+        s3.put_object(Bucket="shelf", Key="second", Body=b"2")
+        eventually(lambda: s3.list_objects_v2(Bucket="near-copy")["KeyCount"] == 2)
+        assert status(s3, "shelf", "second") == "PENDING"
+        other.start()
+        eventually(is_copied(s3, "shelf", "second"))
+        assert there.get_object(Bucket="shelf", Key="second")["Body"].read() == b"2"
+
+        bucket_gone = rule("nowhere")
+        remote_add(server, "nowhere", other, "nowhere")
+        replicate(s3, "shelf", copier, bucket_gone)
+        s3.put_object(Bucket="shelf", Key="third", Body=b"3")
+        eventually(lambda: status(s3, "shelf", "third") == "FAILED")
+    finally:
+        other.stop()
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"Destination": {"Bucket": "arn:aws:s3:::not-there-at-all"}}, "InvalidRequest"),
+        ({"Destination": {"Bucket": "not-there"}}, "InvalidArgument"),
+        ({"Priority": None}, "InvalidRequest"),
+        ({"DeleteMarkerReplication": None}, "InvalidRequest"),
+        ({"Filter": {"Tag": {"Key": "a", "Value": "b"}}}, "InvalidRequest"),
+        ({"Status": "On"}, "MalformedXML"),
+        ({"SourceSelectionCriteria": {"SseKmsEncryptedObjects": {"Status": "Enabled"}}},
+         "InvalidRequest"),
+    ],
+)  # fmt: skip
+def test_what_rules_must_be(s3: Any, copier: str, changes: dict[str, Any], code: str) -> None:
+    """s3-075: a destination that is not there is told as one without versions."""
+    for name in ("checked-source", "checked-copy"):
+        bucket(s3, name)
+    wanted = {name: each for name, each in rule("checked-copy", **changes).items() if each}
+    with pytest.raises(ClientError) as caught:
+        replicate(s3, "checked-source", copier, wanted)
+    assert caught.value.response["Error"]["Code"] == code
