@@ -255,7 +255,9 @@ def test_what_rules_must_be(s3: Any, copier: str, changes: dict[str, Any], code:
     """s3-075: a destination that is not there is told as one without versions."""
     for name in ("checked-source", "checked-copy"):
         bucket(s3, name)
-    wanted = {name: each for name, each in rule("checked-copy", **changes).items() if each}
+    wanted = {
+        name: each for name, each in rule("checked-copy", **changes).items() if each is not None
+    }
     with pytest.raises(ClientError) as caught:
         replicate(s3, "checked-source", copier, wanted)
     assert caught.value.response["Error"]["Code"] == code

@@ -63,6 +63,11 @@ class Piece(io.RawIOBase):
             self._position += len(more)
         return bytes(data)
 
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
     def _some(self, wanted: int) -> bytes:
         place = self._start + self._position
         if isinstance(self._source, bytes):
