@@ -237,7 +237,8 @@ class Replicas:
                     rules = replication.begin(only, record)
                     if rules:
                         replication.note(tx, record, name, replication.PENDING)
-                        replication.queue(self._cloud.config, tx, bucket, record, rules)
+                        job = replication.told(record)
+                        replication.queue(self._cloud.config, tx, bucket, rules, job)
             if len(rows) == _BATCH:
                 after = [rows[-1]["key"], rows[-1]["version"]]
                 replication.put(self._cloud.config, tx, bucket, {**done, "after": after})

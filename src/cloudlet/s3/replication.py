@@ -108,21 +108,25 @@ def begin(configuration: Mapping[str, Any] | None, record: Record) -> list[Rule]
     return []
 
 
-def queue(config: Config, tx: Transaction, bucket: Bucket, record: Record, rules: list[Rule],
-          kind: str = "object") -> None:  # fmt: skip
-    """Facts of a version that is to be copied, or of its tags."""
-    if not rules:
-        return
-    configuration = setting(tx, bucket.id, "replication")
-    for rule in rules:
-        told = {
-            "kind": kind,
-            "key": record.key,
-            "version": record.version,
-            "version_id": record.version_id or "null",
-            "size": record.size,
-        }
-        put(config, tx, bucket, _job(configuration, rule, told))
+def told(record: Record, kind: str = "object") -> dict[str, Any]:
+    """Names a version that is to be copied, or whose tags are ("tags")."""
+    return {
+        "kind": kind,
+        "key": record.key,
+        "version": record.version,
+        "version_id": record.version_id or "null",
+        "size": record.size,
+    }
+
+
+def queue(
+    config: Config, tx: Transaction, bucket: Bucket, rules: list[Rule], job: dict[str, Any]
+) -> None:
+    """Facts of it, for each rule."""
+    if rules:
+        configuration = setting(tx, bucket.id, "replication")
+        for rule in rules:
+            put(config, tx, bucket, _job(configuration, rule, job))
 
 
 def queue_marker(call: Call, tx: Transaction, bucket: Bucket, key: str) -> None:
@@ -130,9 +134,8 @@ def queue_marker(call: Call, tx: Transaction, bucket: Bucket, key: str) -> None:
     if bucket.versioning != "Enabled" or call.params.get(MARK):
         return
     configuration = setting(tx, bucket.id, "replication")
-    for rule in replication_rules.for_marker(configuration, key) if configuration else []:
-        told = {"kind": "marker", "key": key, "size": 0}
-        put(call.config, tx, bucket, _job(configuration, rule, told))
+    rules = replication_rules.for_marker(configuration, key) if configuration else []
+    queue(call.config, tx, bucket, rules, {"kind": "marker", "key": key, "size": 0})
 
 
 def retagged(call: Call, tx: Transaction, bucket: Bucket, record: Record) -> None:
@@ -144,11 +147,11 @@ def retagged(call: Call, tx: Transaction, bucket: Bucket, record: Record) -> Non
     rules = replication_rules.chosen(configuration, record)
     for rule in rules:
         note(tx, record, destination(rule), PENDING)
-    queue(call.config, tx, bucket, record, rules, "tags")
+    queue(call.config, tx, bucket, rules, told(record, "tags"))
 
 
-def _job(configuration: Mapping[str, Any], rule: Rule, told: dict[str, Any]) -> dict[str, Any]:
-    return {**told, "role": configuration["Role"], "rule": rule}
+def _job(configuration: Mapping[str, Any], rule: Rule, job: dict[str, Any]) -> dict[str, Any]:
+    return {**job, "role": configuration["Role"], "rule": rule}
 
 
 def put(config: Config, tx: Transaction, bucket: Bucket, job: dict[str, Any]) -> None:
