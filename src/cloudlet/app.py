@@ -73,9 +73,11 @@ from cloudlet.s3.schema import SCHEMA as S3_SCHEMA
 from cloudlet.sns import service as sns_service
 from cloudlet.sns.schema import SCHEMA as SNS_SCHEMA
 from cloudlet.sns.service import SnsState
+from cloudlet.store import lineage
 from cloudlet.store.blobs import Blobs
 from cloudlet.store.database import Database
 from cloudlet.store.holding import hold
+from cloudlet.store.replica import Replica
 from cloudlet.template import service as template_service
 from cloudlet.template import watch
 from cloudlet.template.addresses import addresses
@@ -105,6 +107,7 @@ _SWEEP_S = 300
 _MEASURE_S = 3600
 _STOP_S = 5  # for a deployment to end when a signal comes
 _ABLE_S = 2.0
+_SETTLE_S = 10.0  # for a second directory to catch up before the first request
 _FILES = 1 << 16  # that may be open at once
 _SWITCH_S = 0.001  # the writer thread waits so long for a busy loop's GIL; Python's 5 ms are felt
 
@@ -118,10 +121,11 @@ class App:
     def __init__(self, config: Config, accounts: Accounts | None = None) -> None:
         self.config = config
         self.accounts: Accounts = accounts or Accounts(config, self._neighbour)
-        self.database = Database(config.data)
+        self.replica = _replica(config)
+        self.database = Database(config.data, self.replica)
         for schema in _SCHEMAS:
             self.database.prepare(schema)
-        self.blobs = Blobs(config.data / "blobs", config.new_id)
+        self.blobs = Blobs(config.data / "blobs", config.new_id, self.replica)
         self.dispatcher = Dispatcher(self.accounts)
         self.cloud = Cloud(config, self.database, self.blobs, self.dispatcher.invoke)
         self.dispatcher.cloud = self.cloud
@@ -195,6 +199,9 @@ class App:
     async def start(self, runtime_api_port: int) -> None:
         with self.database.snapshot() as view:
             self.blobs.collect(known_blobs(view))
+        if self.replica is not None:
+            self.replica.start(self.database)
+            await asyncio.to_thread(self.replica.settled.wait, _SETTLE_S)
         await self.database.write(lambda tx: s3_encryption.check_master(tx, self.blobs))
         self.monitoring.start(self.timers)
         await self.functions.start(runtime_api_port)
@@ -233,6 +240,8 @@ class App:
         await self.gateway.stop()
         await self.functions.stop()
         await self.monitoring.stop()
+        if self.replica is not None:
+            await asyncio.to_thread(self.replica.stop)
 
     async def close(self) -> None:
         """Stops, and leaves the store."""
@@ -272,14 +281,36 @@ def serve(
 ) -> int:
     """Runs until a signal; returns the exit code. Raises OSError (port, lock) and AwsError."""
     _make_private(config.data)
-    held = hold(config.data)
+    held = [hold(config.data), *_hold_replica(config)]
     told = _Told(watch, say, ready, shows_addresses)
     sys.setswitchinterval(_SWITCH_S)
     _allow_connections()
     try:
         return uvloop.run(_serve(config, template, parameters, told))
     finally:
-        os.close(held)
+        for each in held:
+            os.close(each)
+
+
+def _hold_replica(config: Config) -> list[int]:
+    """One that cannot be reached is no reason not to start."""
+    if config.replica is None:
+        return []
+    try:
+        config.replica.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return [hold(config.replica)]
+    except OSError:
+        return []
+
+
+def _replica(config: Config) -> Replica | None:
+    def new_run() -> str:
+        return config.new_secret(8)
+
+    if config.replica is not None:
+        return Replica(config.data, config.replica, new_run)
+    lineage.alone(config.data, new_run)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

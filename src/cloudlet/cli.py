@@ -65,6 +65,12 @@ def main() -> None:
 )
 @data_option
 @click.option(
+    "--replica",
+    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
+    envvar="CLOUDLET_REPLICA",
+    help="A second folder, on another disk, that holds everything, too.",
+)
+@click.option(
     "--host",
     default="127.0.0.1",
     show_default=True,
@@ -102,6 +108,7 @@ def main() -> None:
 @click.option("--no-watch", is_flag=True, help="Do not deploy again when files change.")
 @click.option(
     "--retry-seconds",
+    "retry_s",
     default=60.0,
     show_default=True,
     type=click.FloatRange(0, 3600),
@@ -112,12 +119,11 @@ def up(
     template: Path | None,
     parameters: tuple[str, ...],
     no_watch: bool,
-    retry_seconds: float,
-    classic_buckets: bool,
     **settings: Any,
 ) -> None:
     """Starts the cloud and deploys TEMPLATE; without one, the bare services."""
-    config = replace(config_of(**settings), retry_s=retry_seconds, classic_buckets=classic_buckets)
+    more = {name: settings.pop(name) for name in ("retry_s", "classic_buckets", "replica")}
+    config = replace(config_of(**settings), **more)
     values = parameter_values(parameters)
     from cloudlet.app import serve
 

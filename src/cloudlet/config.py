@@ -42,6 +42,7 @@ class Identifiers:
 @dataclass(frozen=True, slots=True)
 class Config:
     data: Path
+    replica: Path | None = None  # a second directory that holds all of it, too
     host: str = "127.0.0.1"
     aws_port: int = 4566
     door_port: int = 8000

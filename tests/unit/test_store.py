@@ -88,7 +88,9 @@ def test_blobs_appear_whole_or_not_at_all(tmp_path: Path, bench: Bench) -> None:
     blobs = Blobs(tmp_path / "b", bench.config.new_id)
     writer = blobs.create()
     writer.write(b"half")
-    assert not blobs.path(writer.blob).exists()
+    assert [file for file in (tmp_path / "b").rglob("*") if file.is_file()] == [
+        blobs.temporary(writer.draft)
+    ]
     writer.discard()
     writer = blobs.create()
     writer.write(b"hello ")

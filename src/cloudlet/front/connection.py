@@ -23,6 +23,7 @@ from uvicorn.protocols.http.httptools_impl import (
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Interrupted, Request, Response, Streamed
 from cloudlet.front import heads
+from cloudlet.store.integrity import Damaged
 
 _log = logging.getLogger(__name__)
 _WAITING_BYTES_MAX = 512 << 10  # of a body that nobody has read yet
@@ -179,7 +180,11 @@ class Exchange(RequestResponseCycle):
                 await self._send(_refusal(self._refused.status, self._refused.message))
             else:
                 await self._send(await self._answer(self._request))
-        except (ClientGone, Interrupted):
+        except (
+            ClientGone,
+            Interrupted,
+            Damaged,
+        ):  # too late for an error: nobody takes it for whole
             self.transport.close()
         except Exception:
             _log.exception("%s %s failed", self._request.method, self._request.raw_path)

@@ -29,7 +29,8 @@ def config_of(config: Config, account: str) -> Config:
     """The settings of one account; everything of it lives below its folder."""
     if account == config.account:
         return config
-    return replace(config, account=account, data=config.data / ACCOUNTS / account)
+    replica = config.replica and config.replica / ACCOUNTS / account
+    return replace(config, account=account, data=config.data / ACCOUNTS / account, replica=replica)
 
 
 def create(config: Config, name: str) -> tuple[Account, RootKey]:

@@ -33,7 +33,7 @@ from cloudlet.s3.encryption import Seal
 from cloudlet.s3.intake import BODY_BYTES_MAX
 from cloudlet.s3.objects import place
 from cloudlet.s3.records import Record
-from cloudlet.store.blobs import BlobReader, Blobs, BlobWriter, Segment
+from cloudlet.store.blobs import Blobs, BlobWriter, Segment
 from cloudlet.store.database import Transaction, View
 
 
@@ -118,6 +118,7 @@ def _pinned(call: Call, wanted: str | None) -> Iterator[_Source]:
     segments = ranges.cut(record.segments, part)
     reader = call.cloud.blobs.reader(segments)
     try:
+        _check_unchanged(call, call.cloud.database.view(), record)  # since it is pinned, it stays
         shown = bucket.version(record.version_id, "CopySourceVersionId")
         yield _Source(record, data, segments, shown, seal)
     finally:
@@ -242,9 +243,6 @@ async def _kept(
     except asyncio.CancelledError:  # a thread can't be cancelled
         writing.add_done_callback(_forget)
         raise
-    except FileNotFoundError:
-        _check_unchanged(call, call.cloud.database.view(), source.record)
-        raise
     try:
         yield [writer.segment]
     except (AwsError, _Changed):
@@ -288,7 +286,7 @@ async def _sums(call: Call, source: _Source, algorithm: str) -> tuple[bytes, str
     else:
         reader = call.cloud.blobs.reader(source.segments, source.seal.wrapper)
         try:
-            while data := await _block(call, reader, source):
+            while data := await asyncio.to_thread(reader.read):
                 await asyncio.to_thread(_update, (md5, digest), data)
         finally:
             reader.close()
@@ -298,15 +296,6 @@ async def _sums(call: Call, source: _Source, algorithm: str) -> tuple[bytes, str
 def _update(digests: tuple[checksums.Digest, ...], data: bytes) -> None:
     for digest in digests:
         digest.update(data)
-
-
-async def _block(call: Call, reader: BlobReader, source: _Source) -> bytes:
-    try:
-        return await asyncio.to_thread(reader.read)
-    except FileNotFoundError as error:
-        if not records.is_there(call.cloud.database.view(), source.record):
-            raise _Changed from error
-        raise
 
 
 async def upload_part_copy(call: Call) -> Output:

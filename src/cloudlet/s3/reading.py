@@ -49,15 +49,22 @@ class BlobStream:
 
     def __init__(self, reader: BlobReader) -> None:
         self._reader = reader
+        self._first = b""
+
+    async def begin(self) -> None:
+        """Reads the first bytes, so that damage there is told as an error; found later on, it
+        closes the connection in the middle of the body."""
+        self._first = await self._next()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while True:
-            data = self._reader.read_cached(READ_BYTES)
-            if data is None:
-                data = await asyncio.to_thread(self._reader.read, READ_BYTES)
-            if not data:
-                return
+        data, self._first = self._first, b""
+        while data := data or await self._next():
             yield data
+            data = b""
+
+    async def _next(self) -> bytes:
+        data = self._reader.read_cached(READ_BYTES)
+        return data if data is not None else await asyncio.to_thread(self._reader.read, READ_BYTES)
 
     async def aclose(self) -> None:
         self._reader.close()
@@ -81,9 +88,18 @@ async def get_object(call: Call) -> Result:
         ranged = call.cloud.blobs.reader(ranges.cut(record.segments, wanted), seal.wrapper)
         reader.close()
         reader = ranged
-    body: Streamed = BlobStream(reader)
-    result.output["Body"] = body
+    result.output["Body"] = await _begun(reader)
     return result
+
+
+async def _begun(reader: BlobReader) -> Streamed:
+    body = BlobStream(reader)
+    try:
+        await body.begin()
+    except BaseException:
+        reader.close()
+        raise
+    return body
 
 
 async def head_object(call: Call) -> Result:

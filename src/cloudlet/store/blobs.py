@@ -5,9 +5,14 @@ the metadata that refers to it commits. So a crash leaves at most an orphan, whi
 at the next start; nothing half-written ever has a final name. Readers pin blobs, and a deletion
 waits for the last pin. Blobs are sealed under data keys (`sealing`); plain ones, older than that,
 stay readable.
+
+A blob's name ends in the CRC64NVME of its file, so that whoever has the name can tell whether the
+file is whole, without any key (`integrity`). With a second directory (`replica`) each blob is in
+both before its name is told; a reader that meets damage takes the other's.
 """
 
 import contextlib
+import logging
 import os
 import threading
 from collections import Counter
@@ -15,11 +20,16 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from awscrt.checksums import crc64nvme
+
 from cloudlet.errors import AwsError
-from cloudlet.store import sealing
+from cloudlet.store import integrity, sealing
+from cloudlet.store.integrity import Damaged
+from cloudlet.store.replica import Replica
 from cloudlet.store.sealing import DataKey, Master, Wrapper
 
 READ_BYTES = 1 << 20
+_log = logging.getLogger(__name__)
 _NO_WAIT: int = getattr(os, "RWF_NOWAIT", 0)  # Linux
 
 
@@ -34,8 +44,12 @@ class Segment(NamedTuple):
 
 
 class Blobs:
-    def __init__(self, directory: Path, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, directory: Path, new_id: Callable[[], str], replica: Replica | None = None
+    ) -> None:
         self.directory = directory
+        self.replica = replica
+        self.on_damage: Callable[[str, str, bool], None] = _tell
         self.master = Master(directory.parent / "master-key")
         self._temporary = directory / "tmp"
         self._new_id = new_id
@@ -50,7 +64,7 @@ class Blobs:
         return BlobWriter(self, self._new_id().replace("-", ""), key)
 
     def path(self, blob: str) -> Path:
-        return self.directory / blob[:2] / blob
+        return integrity.place(self.directory, blob)
 
     def temporary(self, blob: str) -> Path:
         return self._temporary / blob
@@ -72,7 +86,18 @@ class Blobs:
                         self._doomed.discard(blob)
                         gone.append(blob)
         for blob in gone:
-            self.path(blob).unlink(missing_ok=True)
+            self._unlink(blob)
+
+    def _unlink(self, blob: str) -> None:
+        self.path(blob).unlink(missing_ok=True)
+        if self.replica is not None:
+            self.replica.unlink(blob)
+
+    def heal(self, blob: str, how: str) -> bool:
+        """Whether the blob, met damaged, was brought back from the other directory."""
+        is_healed = self.replica is not None and self.replica.heal(blob)
+        self.on_damage(blob, how, is_healed)
+        return is_healed
 
     def delete(self, blobs: Iterable[str]) -> None:
         """Call after the metadata's deletion is durable (`tx.after_commit`)."""
@@ -81,7 +106,7 @@ class Blobs:
                 if self._pins.get(blob):
                     self._doomed.add(blob)
                     continue
-            self.path(blob).unlink(missing_ok=True)
+            self._unlink(blob)
 
     def collect(self, is_known: Callable[[str], bool]) -> int:
         """Deletes blobs no metadata knows (a crash between rename and commit). At start only."""
@@ -95,18 +120,27 @@ class Blobs:
         return count
 
 
+def _tell(blob: str, how: str, is_healed: bool) -> None:
+    """What is said of a damaged blob where nobody else listens."""
+    outcome = "healed from the replica" if is_healed else "refused"
+    _log.error("blob %s %s: %s", blob, how, outcome)
+
+
 class BlobWriter:
     """Writes one blob. All methods block: call them off the event loop. Abandon with `discard`.
-    `size_bytes` counts what was written, before sealing."""
+    `size_bytes` counts what was written, before sealing. `blob` is the name after `finish`."""
 
-    def __init__(self, blobs: Blobs, blob: str, key: DataKey | None) -> None:
-        self.blob = blob
+    def __init__(self, blobs: Blobs, draft: str, key: DataKey | None) -> None:
+        self.blob = ""
         self.size_bytes = 0
+        self.draft = draft
+        self._sum = 0
         self._key = key
         self._chunks = 0
         self._waiting = bytearray()  # for the rest of a chunk
         self._blobs = blobs
-        self._file = os.open(blobs.temporary(blob), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._file = os.open(blobs.temporary(draft), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._twin = blobs.replica.twin(draft) if blobs.replica is not None else None
 
     @property
     def segment(self) -> Segment:
@@ -138,36 +172,38 @@ class BlobWriter:
         self._chunks += 1
 
     def _put(self, data: bytes | memoryview) -> None:
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[os.write(self._file, view) :]
-            except OSError as error:
-                raise AwsError("ServiceUnavailable", f"The store is full: {error}.", 503) from error
+        self._sum = crc64nvme(data, self._sum)
+        try:
+            integrity.write(self._file, data)
+        except OSError as error:
+            raise AwsError("ServiceUnavailable", f"The store is full: {error}.", 503) from error
+        if self._twin is not None:
+            self._twin.write(data)
 
     def finish(self) -> str:
-        """Makes the blob durable under its final name and returns its id."""
-        final = self._blobs.path(self.blob)
+        """Makes the blob durable under its final name and returns it."""
         if self._waiting:
             self._seal(memoryview(self._waiting))
             self._waiting = bytearray()
+        self.blob = integrity.name(self.draft, self._sum)
         try:
             os.fsync(self._file)
             self._close()
-            if not final.parent.exists():
-                final.parent.mkdir(exist_ok=True)
-                sealing.sync_folder(self._blobs.directory)
-            self._blobs.temporary(self.blob).rename(final)
-            sealing.sync_folder(final.parent)
+            integrity.install(self._blobs.temporary(self.draft), self._blobs.path(self.blob))
         except OSError as error:
             raise AwsError("ServiceUnavailable", f"The store is full: {error}.", 503) from error
+        if self._twin is not None:
+            self._twin.finish(self.blob)
         return self.blob
 
     def discard(self) -> None:
         with contextlib.suppress(OSError):
             self._close()
-        self._blobs.temporary(self.blob).unlink(missing_ok=True)
-        self._blobs.path(self.blob).unlink(missing_ok=True)
+        self._blobs.temporary(self.draft).unlink(missing_ok=True)
+        if self._twin is not None:
+            self._twin.discard()
+        if self.blob:
+            self._blobs.delete([self.blob])
 
     def _close(self) -> None:
         """Once only: the number may belong to another file afterwards."""
@@ -182,7 +218,8 @@ class BlobReader:
     def __init__(self, blobs: Blobs, segments: Sequence[Segment], wrapper: Wrapper) -> None:
         self._blobs = blobs
         self._wrapper = wrapper
-        self._key: DataKey | None = None  # of the segment that is read
+        self._segment = Segment("", 0, 0)  # that is read, and its key
+        self._key: DataKey | None = None
         self._names = [segment.blob for segment in segments]
         self._waiting = list(reversed(segments))
         self._file: int | None = None
@@ -190,23 +227,40 @@ class BlobReader:
         self._left = 0
 
     def read(self, size_bytes: int = READ_BYTES) -> bytes:
+        try:
+            return self._read(size_bytes)
+        except Damaged as damage:
+            blob = self._segment.blob
+            if not self._blobs.heal(blob, damage.how):
+                raise
+        self._close_file()
+        self._file = self._opened_file(blob)
+        return self._read(size_bytes)
+
+    def _read(self, size_bytes: int) -> bytes:
         while self._left == 0:
             self._close_file()
             if not self._waiting:
                 return b""
-            segment = self._waiting.pop()
-            self._file = os.open(self._blobs.path(segment.blob), os.O_RDONLY)
+            self._segment = segment = self._waiting.pop()
             self._position, self._left = segment.offset, segment.length
             self._key = self._wrapper.unwrap(segment.key) if segment.key else None
+            self._file = self._opened_file(segment.blob)
         assert self._file is not None
         if self._key is None:
             return self._taken(os.pread(self._file, min(size_bytes, self._left), self._position))
         place = self._position // sealing.CHUNK_BYTES * sealing.SEALED_BYTES
         return self._opened(os.pread(self._file, sealing.SEALED_BYTES, place))
 
+    def _opened_file(self, blob: str) -> int:
+        try:
+            return os.open(self._blobs.path(blob), os.O_RDONLY)
+        except FileNotFoundError as error:
+            raise Damaged("is not there") from error
+
     def _taken(self, data: bytes) -> bytes:
         if not data:
-            raise sealing.damaged("is shorter than its metadata")
+            raise Damaged("is shorter than its metadata")
         self._position += len(data)
         self._left -= len(data)
         return data
@@ -233,8 +287,15 @@ class BlobReader:
         except OSError:  # not cached, or a file system that can't tell
             return None
         if self._key is not None:
-            return self._opened(buffer) if got == wanted > 0 else None
+            return self._opened_now(buffer) if got == wanted > 0 else None
         return self._taken(bytes(memoryview(buffer)[:got])) if got > 0 else None
+
+    def _opened_now(self, sealed: bytearray) -> bytes | None:
+        """Damage is for `read` to deal with: healing waits."""
+        try:
+            return self._opened(sealed)
+        except Damaged:
+            return None
 
     def close(self) -> None:
         self._close_file()

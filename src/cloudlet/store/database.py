@@ -20,7 +20,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from cloudlet.errors import AwsError
 
@@ -84,10 +84,19 @@ class Transaction(View):
 Change = Callable[[Transaction], Any]
 
 
+class Follower(Protocol):
+    """Keeps a copy of the database: nobody hears of a commit before it returned."""
+
+    def committed(self) -> None: ...
+
+    def closed(self) -> None: ...
+
+
 class Database:
     """Opens (and creates) `directory/cloudlet.db`. Close it last."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, follower: Follower | None = None) -> None:
+        self._follower = follower
         directory.mkdir(parents=True, exist_ok=True)
         self.path = directory / "cloudlet.db"
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
@@ -154,6 +163,8 @@ class Database:
             for connection in self._readers:
                 connection.close()
         self._connection.close()
+        if self._follower is not None:
+            self._follower.closed()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -188,7 +199,9 @@ class Database:
                 if not waiting.future.cancelled():
                     self._apply(waiting, done)
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+            if self._follower is not None:
+                self._follower.committed()
+        except (sqlite3.Error, AwsError) as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             for waiting in group:

@@ -15,7 +15,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from cloudlet.errors import AwsError
+from cloudlet.store.integrity import Damaged, sync_folder
 
 CHUNK_BYTES = 256 << 10
 SEALED_BYTES = CHUNK_BYTES + 16  # with its tag
@@ -51,7 +51,7 @@ class Wrapper:
         try:
             return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None)
         except InvalidTag as error:
-            raise damaged("was encrypted under another key") from error
+            raise Damaged("was encrypted under another key") from error
 
 
 class DataKey:
@@ -69,11 +69,7 @@ class DataKey:
         try:
             return self._cipher.decrypt(number.to_bytes(_NONCE_BYTES, "big"), sealed, None)
         except InvalidTag as error:
-            raise damaged("is damaged") from error
-
-
-def damaged(how: str) -> AwsError:
-    return AwsError("InternalError", f"A stored object {how}.", 500)
+            raise Damaged("is damaged") from error
 
 
 class Master:
@@ -111,11 +107,3 @@ def kept(path: Path, make: Callable[[], bytes]) -> bytes:
         draft.rename(path)
         sync_folder(path.parent)
     return path.read_bytes()
-
-
-def sync_folder(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

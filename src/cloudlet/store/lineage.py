@@ -1,0 +1,93 @@
+"""Which of two directories is the newer one: each run of a store has a name, and each directory
+keeps the names of all runs that its contents come from, in `lineage.json`.
+
+A directory whose last run is among the other's is an ancestor of it, and may be brought up to
+date. If neither is the other's ancestor, both were written to on their own: nobody but a person can
+tell which to keep. A store that never had a second directory has no such file.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from cloudlet.errors import AwsError
+from cloudlet.store.integrity import sync_folder
+
+FILE = "lineage.json"
+DATABASE = "cloudlet.db"
+_RUNS_MAX = 2000  # a start or a failure each; a directory that is older is copied by hand
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """`other` is where the second directory was; `is_clean`: the last run ended in order, with
+    both directories alike."""
+
+    runs: tuple[str, ...] = ()
+    other: str = ""
+    is_clean: bool = False
+
+    @property
+    def run(self) -> str:
+        return self.runs[-1] if self.runs else ""
+
+    def then(self, run: str, other: Path | None) -> "Lineage":
+        return Lineage((*self.runs, run)[-_RUNS_MAX:], str(other or ""))
+
+    def closed(self) -> "Lineage":
+        return replace(self, is_clean=True)
+
+
+def read(folder: Path) -> Lineage | None:
+    try:
+        document = json.loads((folder / FILE).read_text())
+    except FileNotFoundError:
+        return None
+    return Lineage(tuple(document["runs"]), document["other"], document["is_clean"])
+
+
+def write(folder: Path, lineage: Lineage) -> None:
+    draft = folder / f"{FILE}.new"
+    with draft.open("w") as file:
+        file.write(json.dumps(asdict(lineage)))
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(folder / FILE)
+    sync_folder(folder)
+
+
+def alone(data: Path, new_run: Callable[[], str]) -> None:
+    """A run without a second directory: what is there of one is out of date from now on."""
+    known = read(data)
+    if known is not None:
+        write(data, known.then(new_run(), None))
+
+
+def check(data: Path, other: Path) -> None:
+    """Refuses a pair of which `other` may hold something that `data` lacks."""
+    if not (other / DATABASE).exists():
+        return
+    ours, theirs = read(data) or Lineage(), read(other) or Lineage()
+    if not (data / DATABASE).exists():
+        raise _refused(
+            f"{data} is empty, and {other} holds a store. Bring it back with `cloudlet scrub "
+            f"--repair --data {data} --replica {other}`, or go on with `--data {other}`"
+        )
+    if not theirs.run:
+        raise _refused(f"{other} holds a store that is no replica of {data}")
+    if theirs.run in ours.runs:
+        return
+    if ours.run in theirs.runs:
+        raise _refused(
+            f"{other} is newer than {data}: it was used on its own since. Go on with `--data "
+            f"{other} --replica {data}`"
+        )
+    raise _refused(
+        f"{data} and {other} were each used on their own: move away the one that is not wanted"
+    )
+
+
+def _refused(message: str) -> AwsError:
+    return AwsError("ReplicaRefused", message, 409)

@@ -1,0 +1,121 @@
+"""The second directory's database: commits follow as the bytes that SQLite appended to its WAL.
+
+The writer thread is the only writer, so after each commit the shared index (`cloudlet.db-shm`)
+says how many frames the WAL has; those that are new are written to the same place of the replica's
+WAL and synced. When SQLite begins the WAL anew (its salts change), the replica's is moved into its
+database by SQLite itself. Thus each directory is at any time a database that SQLite opens.
+https://www.sqlite.org/walformat.html
+
+The files are opened once: closing a descriptor would drop SQLite's own locks on the file.
+"""
+
+import os
+import sqlite3
+import struct
+from pathlib import Path
+
+from cloudlet.store import integrity
+from cloudlet.store.lineage import DATABASE
+
+_INDEX = struct.Struct("=14xHI12x8s")  # page size, frames, salts
+_WAL_HEAD_BYTES, _FRAME_HEAD_BYTES = 32, 24
+_BLOCK_BYTES = 4 << 20
+
+
+class Shipper:
+    """Of the writer thread, but for `copy_database`. Any method raises OSError or sqlite3.Error
+    when the replica cannot follow; it has to be copied anew then."""
+
+    def __init__(self, data: Path, other: Path) -> None:
+        self._data, self._other = data, other
+        self._files: dict[str, int] = {}  # ours, open until the end
+        self._wal: int | None = None  # the replica's
+        self._salts = b""
+        self._shipped = 0  # frames
+
+    def ship(self) -> None:
+        size, frames, salts = _INDEX.unpack_from(os.pread(self._file("-shm"), _INDEX.size, 0))
+        if frames == 0:
+            return
+        if salts != self._salts:
+            self._begin(salts)
+        frame_bytes = _FRAME_HEAD_BYTES + (65536 if size == 1 else size)
+        position = _WAL_HEAD_BYTES + self._shipped * frame_bytes if self._shipped else 0
+        end = _WAL_HEAD_BYTES + frames * frame_bytes
+        if position < end:
+            assert self._wal is not None
+            _copy_bytes(self._file("-wal"), self._wal, position, end)
+            os.fdatasync(self._wal)
+            self._shipped = frames
+            if not os.fstat(self._wal).st_nlink:
+                raise OSError(f"{self._other / DATABASE}-wal was removed")
+
+    def _begin(self, salts: bytes) -> None:
+        self.fold()
+        path = self._other / f"{DATABASE}-wal"
+        self._wal = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        integrity.sync_folder(self._other)
+        self._salts, self._shipped = salts, 0
+
+    def fold(self) -> None:
+        """Moves the replica's WAL into its database; there is no WAL then."""
+        if self._wal is not None:
+            os.close(self._wal)
+        self._wal, self._salts, self._shipped = None, b"", 0
+        fold(self._other)
+
+    def copy_database(self) -> Path:
+        """A copy beside the replica's database, which stays as it is. Nobody may move the WAL into
+        the database meanwhile (`wal_autocheckpoint=0`)."""
+        self._other.mkdir(parents=True, exist_ok=True)
+        draft = self._other / f"{DATABASE}.new"
+        source = self._file("")
+        target = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            _copy_bytes(source, target, 0, os.fstat(source).st_size)
+            os.fsync(target)
+        finally:
+            os.close(target)
+        return draft
+
+    def take(self, draft: Path) -> None:
+        """The copy in the place of the replica's database, and what was committed since."""
+        try:
+            self.fold()
+        except sqlite3.DatabaseError:  # it is damaged, and goes
+            for suffix in ("-wal", "-shm"):
+                (self._other / f"{DATABASE}{suffix}").unlink(missing_ok=True)
+        integrity.install(draft, self._other / DATABASE)
+        self.ship()
+
+    def close(self) -> None:
+        for file in (*self._files.values(), *([self._wal] if self._wal is not None else [])):
+            os.close(file)
+        self._files, self._wal = {}, None
+
+    def _file(self, suffix: str) -> int:
+        if suffix not in self._files:
+            self._files[suffix] = os.open(self._data / f"{DATABASE}{suffix}", os.O_RDONLY)
+        return self._files[suffix]
+
+
+def fold(folder: Path) -> None:
+    """Lets SQLite move a WAL that nobody uses into its database."""
+    if (folder / f"{DATABASE}-wal").exists():
+        connection = sqlite3.connect(folder / DATABASE, isolation_level=None)
+        try:
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
+        integrity.sync_folder(folder)
+
+
+def _copy_bytes(source: int, target: int, start: int, end: int) -> None:
+    os.lseek(target, start, os.SEEK_SET)
+    while start < end:
+        data = os.pread(source, min(_BLOCK_BYTES, end - start), start)
+        if not data:
+            raise OSError(f"{end - start} bytes of the database cannot be read")
+        integrity.write(target, data)
+        start += len(data)

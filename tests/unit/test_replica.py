@@ -1,0 +1,191 @@
+"""A second directory: each of the two has all that was acknowledged, and is a store by itself."""
+
+import os
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from secrets import token_hex
+
+import pytest
+
+from cloudlet.errors import AwsError
+from cloudlet.store import integrity, lineage
+from cloudlet.store.blobs import Blobs
+from cloudlet.store.database import Database, Transaction
+from cloudlet.store.replica import Replica
+
+TABLE = "CREATE TABLE IF NOT EXISTS t (k INTEGER PRIMARY KEY, v BLOB);"
+
+
+class Pair:
+    """A database and blobs over two directories, running."""
+
+    def __init__(self, data: Path, other: Path) -> None:
+        self.replica = Replica(data, other, lambda: token_hex(4))
+        self.was_whole = self.replica.is_whole
+        self.database = Database(data, self.replica)
+        self.database.prepare(TABLE)
+        self.blobs = Blobs(data / "blobs", lambda: token_hex(16), self.replica)
+        self.replica.start(self.database)
+        assert self.replica.settled.wait(20)
+
+    def put(self, key: int, size: int = 10) -> None:
+        def change(tx: Transaction) -> None:
+            tx.run("INSERT OR REPLACE INTO t VALUES (?, ?)", (key, os.urandom(size)))
+
+        self.database.write_now(change)
+
+    def blob(self, data: bytes) -> str:
+        writer = self.blobs.create()
+        writer.write(data)
+        return writer.finish()
+
+
+@contextmanager
+def running(data: Path, other: Path) -> Iterator[Pair]:
+    pair = Pair(data, other)
+    try:
+        yield pair
+    finally:
+        pair.replica.stop()
+        pair.database.close()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    return tmp_path / "other"
+
+
+def rows(folder: Path, scratch: Path) -> list[tuple[int, bytes]]:
+    """What a copy of the folder's database has, as it would be after a crash of everything."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    for suffix in ("", "-wal"):
+        with suppress(FileNotFoundError):
+            shutil.copy(folder / f"cloudlet.db{suffix}", scratch / f"cloudlet.db{suffix}")
+    with closing(sqlite3.connect(scratch / "cloudlet.db")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return connection.execute("SELECT * FROM t ORDER BY k").fetchall()
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    tick = threading.Event()
+    for _ in range(2000):
+        if condition():
+            return
+        tick.wait(0.01)
+    raise AssertionError("it does not come true")
+
+
+def test_each_commit_is_in_both_before_it_is_told(data: Path, other: Path, tmp_path: Path) -> None:
+    with running(data, other) as pair:
+        assert pair.replica.is_whole and not pair.replica.why
+        for key in range(300):  # several WALs
+            pair.put(key, 100_000)
+            if key % 50 == 0:
+                assert rows(other, tmp_path / "x") == rows(data, tmp_path / "y")
+    assert (data / "cloudlet.db").read_bytes() == (other / "cloudlet.db").read_bytes()
+    assert len(rows(other, tmp_path / "x")) == 300
+
+
+def test_a_reader_that_keeps_the_wal_from_ending_loses_nothing(
+    data: Path, other: Path, tmp_path: Path
+) -> None:
+    with running(data, other) as pair:
+        with pair.database.snapshot():
+            for key in range(80):
+                pair.put(key, 300_000)
+        for key in range(80, 120):
+            pair.put(key, 300_000)
+        assert len(rows(other, tmp_path / "x")) == 120
+
+
+def test_blobs_are_in_both_and_go_from_both(data: Path, other: Path) -> None:
+    with running(data, other) as pair:
+        blob = pair.blob(b"data" * 1000)
+        paths = [integrity.place(folder / "blobs", blob) for folder in (data, other)]
+        assert [path.read_bytes() for path in paths] == [b"data" * 1000] * 2
+        pair.blobs.delete([blob])
+        assert not any(path.exists() for path in paths)
+
+
+def test_a_run_that_ended_in_order_is_not_copied_again(data: Path, other: Path) -> None:
+    with running(data, other) as pair:
+        pair.put(1)
+    with running(data, other) as pair:
+        assert pair.was_whole
+        pair.put(2)
+    assert (data / "cloudlet.db").read_bytes() == (other / "cloudlet.db").read_bytes()
+
+
+def test_an_older_store_gets_a_replica(data: Path, other: Path, tmp_path: Path) -> None:
+    database = Database(data)
+    database.prepare(TABLE)
+    database.write_now(lambda tx: tx.run("INSERT INTO t VALUES (7, 'old')"))
+    blobs = Blobs(data / "blobs", lambda: token_hex(16))
+    writer = blobs.create()
+    writer.write(b"old")
+    blob = writer.finish()
+    database.close()
+    (data / "functions" / "abc").mkdir(parents=True)
+    (data / "functions" / "abc" / "app.py").write_text("code")
+    (data / "root-key.json").write_text("key")
+    with running(data, other):
+        assert rows(other, tmp_path / "x") == [(7, "old")]
+    assert integrity.place(other / "blobs", blob).read_bytes() == b"old"
+    for name in ("master-key", "root-key.json", "functions/abc/app.py"):
+        assert (other / name).read_bytes() == (data / name).read_bytes()
+
+
+def test_a_replica_that_is_lost_is_made_again(data: Path, other: Path, tmp_path: Path) -> None:
+    with running(data, other) as pair:
+        pair.put(1)
+        before = pair.blob(b"before")
+        shutil.rmtree(other)
+        pair.put(2)
+        pair.blob(b"after")
+        assert lineage.read(other) is None or pair.replica.is_whole
+        eventually(lambda: pair.replica.is_whole)
+        pair.put(3)
+        assert [key for key, _ in rows(other, tmp_path / "x")] == [1, 2, 3]
+        assert integrity.fault(integrity.place(other / "blobs", before), before) == ""
+        assert not list(integrity.missing(other / "blobs", data / "blobs"))
+
+
+def test_what_was_written_alone_is_never_overwritten(data: Path, other: Path) -> None:
+    with running(data, other) as pair:
+        pair.put(1)
+    lineage.alone(other, lambda: "apart")  # somebody went on with the replica
+    with pytest.raises(AwsError, match="newer than"):
+        Replica(data, other, lambda: "run")
+    lineage.alone(data, lambda: "also")
+    with pytest.raises(AwsError, match="each used on their own"):
+        Replica(data, other, lambda: "run")
+
+
+def test_strangers_and_empty_folders_are_refused(data: Path, other: Path) -> None:
+    with running(data, other) as pair:
+        pair.put(1)
+    with pytest.raises(AwsError, match="is empty"):
+        Replica(data.with_name("new"), other, lambda: "run")
+    stranger = data.with_name("stranger")
+    Database(stranger).close()
+    with pytest.raises(AwsError, match="no replica of"):
+        Replica(data, stranger, lambda: "run")
+
+
+def test_the_directories_change_places(data: Path, other: Path, tmp_path: Path) -> None:
+    with running(data, other) as pair:
+        pair.put(1)
+    shutil.rmtree(data)
+    with running(other, data) as pair:
+        pair.put(2)
+    assert [key for key, _ in rows(data, tmp_path / "x")] == [1, 2]
