@@ -27,12 +27,9 @@ _HEADERS = (
 )
 _ABSENT = {
     "SSEKMSEncryptionContext": "S3 encryption contexts",
-    "ObjectLockMode": "S3 Object Lock",
-    "ObjectLockRetainUntilDate": "S3 Object Lock",
-    "ObjectLockLegalHoldStatus": "S3 Object Lock",
-    "ObjectLockEventHold": "S3 Object Lock",
-    "ObjectLockEventHoldDurationDays": "S3 Object Lock",
-    "ObjectLockEventHoldDurationYears": "S3 Object Lock",
+    "ObjectLockEventHold": "S3 event holds",
+    "ObjectLockEventHoldDurationDays": "S3 event holds",
+    "ObjectLockEventHoldDurationYears": "S3 event holds",
     "WriteOffsetBytes": "Appending to objects",
     "AnnotationDirective": "Object annotations",
     "MFA": "S3 MFA delete",

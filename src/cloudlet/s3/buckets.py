@@ -11,7 +11,7 @@ from typing import Any
 
 from cloudlet.call import Call, Output, Params, Result
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
-from cloudlet.s3 import acl, faults, multipart, ownership, settings
+from cloudlet.s3 import acl, faults, locks, multipart, ownership, settings
 from cloudlet.s3.bucket import of_call, of_name, owner, put_setting
 from cloudlet.store.database import Row, Transaction, View
 
@@ -54,6 +54,8 @@ def create_bucket(call: Call, tx: Transaction) -> Output:
     assert row.lastrowid is not None
     if not call.config.classic_buckets:
         put_setting(tx, row.lastrowid, "public-access-block", dict.fromkeys(settings.BLOCKS, True))
+    if params.get("ObjectLockEnabledForBucket"):
+        locks.enable(tx, row.lastrowid)
     tags = (params.get("CreateBucketConfiguration") or {}).get("Tags")
     if tags:
         put_setting(tx, row.lastrowid, "tagging", settings.checked_tags(tags, 50))
@@ -72,8 +74,6 @@ def _check_name(name: str) -> None:
 
 def _check_options(params: Params) -> None:
     configuration = params.get("CreateBucketConfiguration") or {}
-    if params.get("ObjectLockEnabledForBucket"):
-        raise NotImplementedByCloudlet("S3 Object Lock")
     if configuration.get("Bucket") or configuration.get("Location"):
         raise NotImplementedByCloudlet("S3 directory buckets")
     if params.get("BucketNamespace", "global") != "global":

@@ -7,9 +7,7 @@ from typing import Any
 
 from cloudlet.call import Call, Output, Params
 from cloudlet.errors import AwsError
-from cloudlet.policy.context import Context
-from cloudlet.policy.evaluation import evaluate
-from cloudlet.s3 import attributes, conditions, faults, objects, permissions, versions
+from cloudlet.s3 import attributes, conditions, faults, locks, objects, permissions, versions
 from cloudlet.s3.bucket import Bucket, of_call
 from cloudlet.store.database import Transaction
 
@@ -19,6 +17,7 @@ _DELETES_MAX = 1000
 def delete_objects(call: Call, tx: Transaction) -> Output:
     """Each key succeeds or fails for itself; one transaction all the same."""
     bucket = of_call(call, tx)
+    locks.check_bypass(call.params, tx, bucket)
     attributes.refuse_absent(call.params)
     wanted = call.params.get("Delete") or {}
     named = wanted.get("Objects") or []
@@ -30,23 +29,29 @@ def delete_objects(call: Call, tx: Transaction) -> Output:
         known = {name: each[name] for name in ("Key", "VersionId") if each.get(name) is not None}
         try:
             _check(call, tx, bucket, each, policies)
+            deleted.append({**known, **_told(objects.erase(call, tx, bucket, each))})
         except AwsError as error:
             errors.append({**known, "Code": error.code, "Message": error.message})
-            continue
-        deleted.append({**known, **_told(objects.erase(call, tx, bucket, each))})
     output: Output = {} if wanted.get("Quiet") else {"Deleted": deleted}
     return {**output, "Errors": errors} if errors else output
 
 
 def _check(call: Call, tx: Transaction, bucket: Bucket, named: Params, policies: list[Any]) -> None:
-    if not call.config.open_access:
-        requirement = permissions.deletion(bucket.name, named, {})
-        context = Context(call.config, call.caller, call.request, requirement)
-        if not evaluate(call.caller, requirement, context, policies).is_allowed:
-            raise faults.access_denied()
+    if not all(
+        permissions.allows(call, each, policies) for each in permissions.deletion(call, named)
+    ):
+        raise faults.access_denied()
     attributes.check_key(named.get("Key", ""))
-    versions.check_id(named.get("VersionId"), "VersionId")
+    _check_id(named)
     conditions.check_delete(named, named["Key"], objects.etag_of(tx, bucket, named["Key"]))
+
+
+def _check_id(named: Params) -> None:
+    """s3-045: an id that can't be one is just not there."""
+    try:
+        versions.check_id(named.get("VersionId"))
+    except AwsError as error:
+        raise versions.no_such_version(named["Key"], named["VersionId"]) from error
 
 
 def _told(output: Output) -> Output:

@@ -13,6 +13,13 @@ from cloudlet.errors import AwsError
 from cloudlet.s3 import faults
 from cloudlet.s3.records import Record
 
+_OF_DIRECTORIES = {
+    "IfMatchLastModifiedTime": "x-amz-if-match-last-modified-time",
+    "LastModifiedTime": "x-amz-if-match-last-modified-time",
+    "IfMatchSize": "x-amz-if-match-size",
+    "Size": "x-amz-if-match-size",
+}
+
 
 def quoted(etag: str) -> str:
     return f'"{etag}"'
@@ -78,22 +85,26 @@ def _seconds(moment: Any) -> int | None:
 
 def check_write_header(params: Params) -> None:
     """Before the body is taken: which conditions a write may have at all."""
-    if params.get("IfNoneMatch", "*") != "*":
-        raise AwsError(
-            "NotImplemented",
-            "A header you provided implies functionality that is not implemented",
-            501,
-            Header="If-None-Match",
-            additionalMessage="We don't accept the provided value of If-None-Match header for "
-            "this API",
+    match, none_match = params.get("IfMatch"), params.get("IfNoneMatch")
+    if match is not None and none_match is not None:
+        raise _not_implemented(
+            "If-Match,If-None-Match", "Multiple conditional request headers present in the request"
         )
-    if params.get("IfMatch") is not None and params.get("IfNoneMatch") is not None:
-        raise AwsError(
-            "NotImplemented",
-            "A header you provided implies functionality that is not implemented",
-            501,
-            Header="If-Match,If-None-Match",
-        )
+    message = "We don't accept the provided value of {} header for this API"
+    if none_match not in (None, "*"):
+        raise _not_implemented("If-None-Match", message.format("If-None-Match"))
+    if match == "*":
+        raise _not_implemented("If-Match", message.format("If-Match"))
+
+
+def _not_implemented(header: str, message: str = "") -> AwsError:
+    return AwsError(
+        "NotImplemented",
+        "A header you provided implies functionality that is not implemented",
+        501,
+        Header=header,
+        **({"additionalMessage": message} if message else {}),
+    )
 
 
 def of_write(params: Params) -> bool:
@@ -114,14 +125,25 @@ def check_write(params: Params, key: str, etag: str | None) -> None:
         raise faults.precondition_failed("If-Match")
 
 
+def check_undisturbed(params: Params, key: str) -> None:
+    """s3-044: of an upload whose key was written to or deleted since it was begun: the conditions
+    hold, but who set them can't have known."""
+    for name, header in (("IfMatch", "If-Match"), ("IfNoneMatch", "If-None-Match")):
+        if params.get(name) is not None:
+            raise AwsError(
+                "ConditionalRequestConflict",
+                "The conditional request cannot succeed due to a conflicting operation against "
+                "this resource.",
+                409,
+                Condition=header,
+                Key=key,
+            )
+
+
 def check_delete(named: Params, key: str, etag: str | None) -> None:
     """What a deletion says of the object, named as DeleteObjects names it."""
-    others = ("IfMatchLastModifiedTime", "IfMatchSize", "LastModifiedTime", "Size")
-    if any(named.get(name) is not None for name in others):  # s3-018: directory buckets' alone
-        raise AwsError(
-            "NotImplemented",
-            "A header you provided implies functionality that is not implemented",
-            501,
-        )
+    for name, header in _OF_DIRECTORIES.items():  # s3-018: directory buckets' alone
+        if named.get(name) is not None:
+            raise _not_implemented(header)
     if named.get("ETag"):
         check_write({"IfMatch": named["ETag"]}, key, etag)

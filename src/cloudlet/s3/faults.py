@@ -29,7 +29,9 @@ def access_denied() -> AwsError:
 
 
 def invalid_argument(message: str, name: str = "", value: object = None) -> AwsError:
-    fields = {} if not name else {"ArgumentName": name, "ArgumentValue": str(value)}
+    fields = {"ArgumentName": name} if name else {}
+    if value is not None:
+        fields["ArgumentValue"] = str(value)
     return AwsError("InvalidArgument", message, 400, **fields)
 
 

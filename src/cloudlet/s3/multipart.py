@@ -19,6 +19,7 @@ from cloudlet.s3 import (
     faults,
     intake,
     lifecycle,
+    locks,
     records,
     traits,
 )
@@ -48,6 +49,7 @@ class Upload:
     metadata: str
     encryption: dict[str, Any]
     traits: dict[str, Any]
+    disturbed: int  # whether its key was written to or deleted meanwhile
 
     @property
     def kept_algorithm(self) -> str:
@@ -58,7 +60,7 @@ def of_id(call: Call, view: View) -> Upload:
     bucket, upload_id = of_call(call, view), call.params["UploadId"]
     row = view.one(
         "SELECT id, bucket, key, created_ms, algorithm, type, tags, headers, metadata, encryption,"
-        " traits"
+        " traits, disturbed"
         " FROM s3_upload WHERE id = ? AND bucket = ? AND key = ?",
         (upload_id, bucket.id, call.params["Key"]),
     )
@@ -107,6 +109,7 @@ async def upload_part(call: Call) -> Output:
     number = check_number(call.params["PartNumber"])
     attributes.refuse_absent(call.params)
     upload = of_id(call, call.cloud.database.view())
+    locks.check_digest(call, "Part", upload.traits.get("lock", {}))
     brought = checksums.announced(call)
     _check_algorithm(upload, brought)
     seal = encryption.of_upload(call, upload.encryption)
@@ -196,6 +199,8 @@ def complete_multipart_upload(call: Call, tx: Transaction) -> Output:
     records.hold(tx, record.segments)  # before the parts let go of the same blobs
     drop(tx, call.cloud.blobs, upload.id)
     more = place(call, tx, record, None, "CompleteMultipartUpload")
+    if upload.disturbed:
+        conditions.check_undisturbed(call.params, upload.key)
     return {**_completion(call, record), **more}
 
 

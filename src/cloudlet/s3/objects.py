@@ -9,9 +9,9 @@ from cloudlet.s3 import (
     checksums,
     conditions,
     encryption,
-    faults,
     intake,
     lifecycle,
+    locks,
     records,
     replication,
     traits,
@@ -38,6 +38,7 @@ async def _take(call: Call, how: str) -> Output:
     conditions.check_write_header(call.params)
     bucket = of_call(call, call.cloud.database.view())  # refuse before the body is taken
     kept = traits.of_write(call, bucket)
+    locks.check_digest(call, "Object", kept.get("lock", {}))
     seal = encryption.wanted(call, bucket)
     algorithm = checksums.announced(call) or checksums.DEFAULT
     contents = await intake.receive(call, (algorithm,), seal, inline=True)
@@ -105,11 +106,8 @@ def delete_object(call: Call, tx: Transaction) -> Result:
     """Deleting what isn't there succeeds, except under a condition."""
     versions.check_id(call.params.get("VersionId"))
     attributes.refuse_absent(call.params)
-    if call.params.get("BypassGovernanceRetention"):
-        raise faults.invalid_argument(
-            "x-amz-bypass-governance-retention is only applicable to Object Lock enabled buckets."
-        )
     bucket, key = of_call(call, tx), call.params["Key"]
+    locks.check_bypass(call.params, tx, bucket)
     condition = {**call.params, "ETag": call.params.get("IfMatch")}
     conditions.check_delete(condition, key, etag_of(tx, bucket, key))
     return Result(erase(call, tx, bucket, call.params), 204)
@@ -118,6 +116,9 @@ def delete_object(call: Call, tx: Transaction) -> Result:
 def erase(call: Call, tx: Transaction, bucket: Bucket, named: Params) -> Output:
     """Deletes the key or the version of it; answers the output members that tell of it."""
     key, version_id = named["Key"], named.get("VersionId")
+    if version_id is not None and bucket.versioning:
+        record = versions.find(tx, bucket.id, key, version_id)
+        locks.check_deletion(call, {} if record is None else record.traits.get("lock", {}))
     erased = versions.erase(call.cloud, tx, bucket, key, version_id)
     if erased is not None:
         kind = "DeleteMarkerCreated" if erased.is_kept else "Delete"

@@ -7,8 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from cloudlet.call import Call, Params, Requirement
-from cloudlet.s3 import access, attributes, copying, replication
+from cloudlet.call import Call, Output, Params, Requirement
+from cloudlet.policy.context import Context
+from cloudlet.policy.evaluation import evaluate
+from cloudlet.s3 import access, attributes, copying, locks, replication
 from cloudlet.s3.bucket import of_name
 from cloudlet.store.database import View
 
@@ -39,6 +41,8 @@ _BUCKET = {
     "GetBucketOwnershipControls": "GetBucketOwnershipControls",
     "PutBucketOwnershipControls": "PutBucketOwnershipControls",
     "DeleteBucketOwnershipControls": "PutBucketOwnershipControls",
+    "GetObjectLockConfiguration": "GetBucketObjectLockConfiguration",
+    "PutObjectLockConfiguration": "PutBucketObjectLockConfiguration",
     "GetBucketPolicy": "GetBucketPolicy",
     "PutBucketPolicy": "PutBucketPolicy",
     "DeleteBucketPolicy": "DeleteBucketPolicy",
@@ -68,6 +72,10 @@ _OBJECT = {
     "GetObjectTagging": ("GetObjectTagging",),
     "PutObjectTagging": ("PutObjectTagging",),
     "DeleteObjectTagging": ("DeleteObjectTagging",),
+    "GetObjectRetention": ("GetObjectRetention",),
+    "PutObjectRetention": ("PutObjectRetention",),
+    "GetObjectLegalHold": ("GetObjectLegalHold",),
+    "PutObjectLegalHold": ("PutObjectLegalHold",),
     "PutObject": ("PutObject",),
     "PostObject": ("PutObject",),
     "CopyObject": ("PutObject",),
@@ -79,6 +87,22 @@ _OBJECT = {
     "AbortMultipartUpload": ("AbortMultipartUpload",),
     "ListParts": ("ListMultipartUploadParts",),
 }
+# Parameters that ask for a permission more, each of them alone
+_MORE: dict[str, Mapping[str, tuple[str, ...]]] = {
+    "CreateBucket": {
+        "ObjectLockEnabledForBucket": ("PutBucketObjectLockConfiguration", "PutBucketVersioning"),
+    },
+    "DeleteObject": {"BypassGovernanceRetention": ("BypassGovernanceRetention",)},
+    "PutObjectRetention": {"BypassGovernanceRetention": ("BypassGovernanceRetention",)},
+}
+_WRITING = {
+    "Tagging": ("PutObjectTagging",),
+    "ACL": ("PutObjectAcl",),
+    "ObjectLockMode": ("PutObjectRetention",),
+    "ObjectLockLegalHoldStatus": ("PutObjectLegalHold",),
+}
+_MORE |= dict.fromkeys(("PutObject", "PostObject", "CopyObject", "CreateMultipartUpload"), _WRITING)
+_CONDITIONAL = {"PutObject", "PostObject", "CopyObject", "CompleteMultipartUpload", "DeleteObject"}
 # Actions that have a kin for versions: s3:GetObjectVersionTagging
 _VERSIONED = re.compile("(Get|Put|Delete)Object(|Acl|Tagging|Attributes)")
 # Parameters that policies can test → condition keys
@@ -117,17 +141,22 @@ def requirements(call: Call) -> list[Requirement]:
     name, params = call.operation, call.params
     if name == "ListBuckets":
         return [Requirement("s3:ListAllMyBuckets", "*")]
-    arn, context = f"arn:aws:s3:::{params.get('Bucket', '')}", _context(params)
+    arn, context = f"arn:aws:s3:::{params.get('Bucket', '')}", _context(params, call.now_ms)
+    more = [
+        action
+        for param, actions in _MORE.get(name, {}).items()
+        if params.get(param)
+        for action in actions
+    ]
     if name in _BUCKET:
-        needed = [Requirement(f"s3:{_BUCKET[name]}", arn, context)]
+        needed = [Requirement(f"s3:{each}", arn, context) for each in (_BUCKET[name], *more)]
         role = (params.get("ReplicationConfiguration") or {}).get("Role")
         if role:
             needed.append(Requirement("iam:PassRole", role, {"iam:PassedToService": _SERVICE}))
         return needed
-    actions = list(_OBJECT.get(name, ()))
-    if name in ("PutObject", "PostObject", "CopyObject", "CreateMultipartUpload"):
-        actions += [] if not params.get("Tagging") else ["PutObjectTagging"]
-        actions += [] if not params.get("ACL") else ["PutObjectAcl"]
+    actions = [*_OBJECT.get(name, ()), *more]
+    if name in _CONDITIONAL and params.get("IfMatch") not in (None, "*"):
+        actions.append("GetObject")  # s3-043: who compares ETags learns of the object
     resource = f"{arn}/{params.get('Key', '')}"
     if params.get(replication.MARK):
         return [Requirement(f"s3:{_REPLICA.get(name, 'ReplicateObject')}", resource, context)]
@@ -142,13 +171,39 @@ def requirements(call: Call) -> list[Requirement]:
     return needed
 
 
-def deletion(bucket: str, named: Params, context: Mapping[str, Any]) -> Requirement:
+def deletion(call: Call, named: Params) -> list[Requirement]:
     """What deleting one of the objects of a DeleteObjects call needs."""
-    version_id = named.get("VersionId")
-    resource = f"arn:aws:s3:::{bucket}/{named.get('Key', '')}"
-    return Requirement(
-        _action("DeleteObject", version_id), resource, {**context, **_version(version_id)}
-    )
+    version_id, etag = named.get("VersionId"), named.get("ETag")
+    resource = f"arn:aws:s3:::{call.params['Bucket']}/{named.get('Key', '')}"
+    context = {**_version(version_id), **({} if etag is None else {"s3:if-match": etag})}
+    actions = [_action("DeleteObject", version_id)]
+    if call.params.get("BypassGovernanceRetention"):
+        actions.append("s3:BypassGovernanceRetention")
+    if etag not in (None, "*"):
+        actions.append(_action("GetObject", version_id))
+    return [Requirement(action, resource, context) for action in actions]
+
+
+def allows(call: Call, requirement: Requirement, policies: list[Mapping[str, Any]]) -> bool:
+    """Whether the call's own caller, with the policies of its buckets, has a permission more."""
+    if call.config.open_access:
+        return True
+    context = Context(call.config, call.caller, call.request, requirement)
+    return evaluate(call.caller, requirement, context, policies).is_allowed
+
+
+def lock_shown(call: Call, view: View, lock: Mapping[str, Any]) -> Output:
+    """Of what locks an object, that which the caller may see."""
+    resource = f"arn:aws:s3:::{call.params['Bucket']}/{call.params['Key']}"
+    policies = resource_policies(call, view)
+    asked = {"mode": "s3:GetObjectRetention", "hold": "s3:GetObjectLegalHold"}
+    context = _version(call.params.get("VersionId"))
+    hidden = [
+        name
+        for name, action in asked.items()
+        if name in lock and not allows(call, Requirement(action, resource, context), policies)
+    ]
+    return locks.shown({name: lock[name] for name in lock if name not in hidden})
 
 
 def _action(action: str, version_id: str | None) -> str:
@@ -162,12 +217,13 @@ def _version(version_id: str | None) -> dict[str, str]:
     return {} if version_id is None else {"s3:VersionId": version_id}
 
 
-def _context(params: Params) -> dict[str, Any]:
+def _context(params: Params, now_ms: int) -> dict[str, Any]:
     context: dict[str, Any] = {
         key: str(params[name]) for name, key in _KEYS.items() if params.get(name) is not None
     }
     if isinstance(params.get("CopySource"), str):
         context["s3:x-amz-copy-source"] = params["CopySource"]
+    context.update(locks.condition_keys(params, now_ms))
     place = (params.get("CreateBucketConfiguration") or {}).get("LocationConstraint")
     if place:
         context["s3:LocationConstraint"] = place

@@ -19,6 +19,7 @@ from cloudlet.s3 import (
     encryption,
     faults,
     lifecycle,
+    permissions,
     ranges,
     records,
     traits,
@@ -191,6 +192,9 @@ def _answer(call: Call, bucket: Bucket, record: Record, wanted: Range | None) ->
         **bucket.version(record.version_id),
         "Metadata": record.metadata,
     }
+    if "lock" in record.traits:
+        view = call.cloud.database.view()
+        output.update(permissions.lock_shown(call, view, record.traits["lock"]))
     if record.tags:
         output["TagCount"] = len(record.tags)
     for name, member in _OVERRIDES.items():

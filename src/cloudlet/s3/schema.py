@@ -108,6 +108,7 @@ CREATE TABLE IF NOT EXISTS s3_upload (
 );
 ALTER TABLE s3_upload ADD COLUMN encryption TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE s3_upload ADD COLUMN traits TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE s3_upload ADD COLUMN disturbed INTEGER NOT NULL DEFAULT 0; -- its key changed since
 CREATE INDEX IF NOT EXISTS s3_upload_order ON s3_upload (bucket, key, created_ms, id);
 CREATE INDEX IF NOT EXISTS s3_upload_age ON s3_upload (bucket, created_ms);
 

@@ -10,6 +10,7 @@ from cloudlet.s3 import (
     encryption,
     lifecycle,
     listing,
+    locks,
     multipart,
     notifications,
     objects,
@@ -17,6 +18,7 @@ from cloudlet.s3 import (
     permissions,
     reading,
     replication,
+    retention,
     settings,
     tagging,
     uploads,
@@ -26,22 +28,34 @@ from cloudlet.s3 import (
 from cloudlet.wire.models import operation_names
 from cloudlet.wire.service import Service, made, operations
 
+_MODULES = (
+    access,
+    acl,
+    buckets,
+    bulk,
+    copying,
+    cors,
+    encryption,
+    lifecycle,
+    listing,
+    locks,
+    multipart,
+    notifications,
+    objects,
+    ownership,
+    reading,
+    replication,
+    retention,
+    settings,
+    tagging,
+    uploads,
+    version_listing,
+    website,
+)
+
 
 def service() -> Service:
-    modules = (access, acl, buckets, bulk, copying, cors, encryption, lifecycle, listing, multipart)
-    more = (
-        notifications,
-        objects,
-        ownership,
-        reading,
-        settings,
-        tagging,
-        uploads,
-        version_listing,
-        website,
-    )
-    by_itself = (replication,)
-    table = operations(operation_names("s3"), *modules, *more, *by_itself)
+    table = operations(operation_names("s3"), *_MODULES)
     return Service(
         "s3",
         table | made("Object", Post=objects.post_object),

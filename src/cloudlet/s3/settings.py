@@ -5,7 +5,7 @@ What a setting other than the default would mean isn't implemented here is refus
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
-from cloudlet.s3 import faults
+from cloudlet.s3 import faults, locks
 from cloudlet.s3.bucket import drop_setting, of_call, put_setting, setting
 from cloudlet.store.database import Transaction, View
 
@@ -68,10 +68,13 @@ def put_bucket_versioning(call: Call, tx: Transaction) -> None:
     status = wanted.get("Status")
     if wanted.get("MFADelete", "Disabled") != "Disabled" or call.params.get("MFA"):
         raise NotImplementedByCloudlet("S3 MFA delete")
-    if status not in ("Enabled", "Suspended"):
+    if status not in (None, "Enabled", "Suspended"):
+        raise faults.malformed_xml()
+    if status is None:
         raise AwsError(
             "IllegalVersioningConfigurationException",
             "The Versioning element must be specified",
             400,
         )
+    locks.check_versioning(tx, bucket, status)
     tx.run("UPDATE s3_bucket SET versioning = ? WHERE id = ?", (status, bucket.id))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cloudlet.call import Cloud
-from cloudlet.s3 import lifecycle, multipart, versions
+from cloudlet.s3 import lifecycle, locks, multipart, versions
 from cloudlet.s3.announce import LIFECYCLE, Event, announce
 from cloudlet.s3.bucket import COLUMNS, Bucket, of_name, setting
 from cloudlet.store.database import Row, Transaction, View
@@ -76,7 +76,7 @@ def _due(cloud: Cloud, view: View, bucket: Bucket, rules: Rules, key: str) -> Id
 def _due_versions(cloud: Cloud, view: View, bucket: Bucket, rules: Rules, key: str) -> Ids:
     """Versions that were noncurrent for long enough, and a delete marker that is all there is."""
     rows = view.all(
-        "SELECT version_id, noncurrent_ms, modified_ms, size, tags FROM s3_version"
+        "SELECT version_id, noncurrent_ms, modified_ms, size, tags, traits FROM s3_version"
         " WHERE bucket = ? AND key = ? ORDER BY version DESC",
         (bucket.id, key),
     )
@@ -84,6 +84,8 @@ def _due_versions(cloud: Cloud, view: View, bucket: Bucket, rules: Rules, key: s
     noncurrent = [row for row in rows if row["noncurrent_ms"]]
     due: Ids = []
     for newer, row in enumerate(noncurrent):
+        if locks.holds_text(row["traits"], now_ms):
+            continue
         own = [each for each in rules if lifecycle.applies(each, key, *_sized(row))]
         if any(lifecycle.is_outdated(each, row["noncurrent_ms"], newer, now_ms) for each in own):
             due.append(row["version_id"] or "null")

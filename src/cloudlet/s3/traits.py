@@ -2,7 +2,7 @@
 
 Traits are settled when an object is written (put, copied, its upload begun) and shown by GET and
 HEAD. Most objects have none: `{}` costs nothing to keep or to read. Names: `class` (storage class),
-`replication` and `replicas` (see `replication`).
+`replication` and `replicas` (see `replication`), `lock` (retention and legal hold, see `locks`).
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from cloudlet.call import Call, Output, Params
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
-from cloudlet.s3 import replication
+from cloudlet.s3 import locks, replication
 from cloudlet.s3.bucket import Bucket
 
 Traits = dict[str, Any]
@@ -23,6 +23,9 @@ _ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
 def of_write(call: Call, bucket: Bucket) -> Traits:
     """Of the object that the call writes into the bucket; checks all that it says of them."""
     kept = _storage(call.params)
+    lock = locks.of_write(call, call.cloud.database.view(), bucket)
+    if lock:
+        kept["lock"] = lock
     if call.params.get(replication.MARK):
         kept[replication.TRAIT] = replication.REPLICA
     return kept

@@ -12,6 +12,7 @@ from cloudlet.s3.bucket import of_call, owner
 from cloudlet.s3.listing import Rows, Start
 from cloudlet.store.database import Row, View
 
+_KINDS = ("DeleteMarkers", "Versions")
 _COLUMNS = "key, version, version_id, size, etag, modified_ms, checksum, traits"
 
 
@@ -46,6 +47,7 @@ def list_object_versions(call: Call, view: View) -> Output:
         if page.rows and page.rows[-1]["key"] == page.last:
             output["NextVersionIdMarker"] = page.rows[-1]["version_id"] or "null"
     shown = [(bool(row["etag"]), _listed(call, row, encode)) for row in page.rows]
+    output["_order"] = [_KINDS[is_object] for is_object, _ in shown]
     output["Versions"] = [each for is_object, each in shown if is_object]
     output["DeleteMarkers"] = [each for is_object, each in shown if not is_object]
     return output

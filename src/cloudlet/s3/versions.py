@@ -137,11 +137,18 @@ def store(
     cloud: Cloud, tx: Transaction, bucket: Bucket, record: Record, data: Inline | None
 ) -> None:
     """Makes the record the current version at its key, beside the others or in their place."""
+    _disturb(tx, bucket.id, record.key)
     _displace(cloud, tx, bucket, record.key)
     record.bucket = bucket.id
     record.version = records.next_version(tx)
     record.version_id = new_id(cloud.config, record.version) if _keeps(bucket) else ""
     records.store(tx, record, data)
+
+
+def _disturb(tx: Transaction, bucket: int, key: str) -> None:
+    """Uploads to the key that are under way can't be completed under conditions any more."""
+    where = "WHERE bucket = ? AND key = ? AND disturbed = 0"
+    tx.run(f"UPDATE s3_upload SET disturbed = 1 {where}", (bucket, key))
 
 
 def _keeps(bucket: Bucket) -> bool:
@@ -194,6 +201,7 @@ def erase(
 
     None: there was nothing.
     """
+    _disturb(tx, bucket.id, key)
     if version_id is None and bucket.versioning:
         return _mark(cloud, tx, bucket, key)
     if version_id is None:

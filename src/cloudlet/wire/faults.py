@@ -90,7 +90,7 @@ def _s3(error: AwsError, request_id: str, resource: str) -> Response:
     second_id = host_id(request_id)
     parts = [f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"]
     parts += [f"<{name}>{escape(str(value))}</{name}>" for name, value in fields.items()]
-    if error.code.startswith("NotImplemented") or error.status >= 500:
+    if error.status >= 500 and "Header" not in fields:  # AWS's own 501 names a header instead
         parts.append(f"<Resource>{escape(resource)}</Resource>")
     parts.append(f"<RequestId>{request_id}</RequestId><HostId>{second_id}</HostId>")
     body = f"{DECLARATION}<Error>{''.join(parts)}</Error>".encode()

@@ -324,7 +324,10 @@ class Protocol:
             body = f"{DECLARATION}<LocationConstraint{attribute}>{text}</LocationConstraint>"
             return "application/xml", body.encode()
         assert isinstance(shape, StructureShape)
-        content = self._xml_out.members(shape)(value)
+        if "_order" in value:
+            content = self._xml_out.mixed(shape)(value)
+        else:
+            content = self._xml_out.members(shape)(value)
         return "application/xml", f"{DECLARATION}<{root}{attribute}>{content}</{root}>".encode()
 
 

@@ -206,6 +206,26 @@ class Writer:
 
         return write
 
+    def mixed(self, shape: StructureShape) -> Callable[[Any], str]:
+        """s3-046: flattened lists whose elements AWS mixes: `_order` names the list of each."""
+        content = self.members(shape)
+        lists = {
+            name: (_member_name(member, name), self.of(member.member))
+            for name, member in shape.members.items()
+            if isinstance(member, ListShape)
+        }
+
+        def write(value: Any) -> str:
+            left = {name: iter(value[name]) for name in set(value["_order"])}
+            plain = {name: each for name, each in value.items() if name not in left}
+            elements = []
+            for name in value["_order"]:
+                wire_name, item = lists[name]
+                elements.append(item(wire_name, next(left[name])))
+            return content(plain) + "".join(elements)
+
+        return write
+
 
 def _namespace(shape: StructureShape) -> Callable[[Any], str]:
     """`xsi:type` of ACL grantees; nothing else in the models we answer has attributes."""

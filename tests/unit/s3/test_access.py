@@ -155,7 +155,8 @@ def test_permissions(shelf: Shelf) -> None:
         ("s3:PutObject", f"{where}/a/b"),
         ("s3:GetObject", "arn:aws:s3:::other/x y"),
     ]
-    need = permissions.deletion("shelf", {"Key": "1", "VersionId": "null"}, {})
+    call = shelf.made(operation="DeleteObjects", Bucket="shelf")
+    (need,) = permissions.deletion(call, {"Key": "1", "VersionId": "null"})
     assert (need.action, need.resource) == ("s3:DeleteObjectVersion", f"{where}/1")
 
 

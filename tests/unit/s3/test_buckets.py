@@ -64,7 +64,6 @@ def test_location(shelf: Shelf) -> None:
         ({"GrantRead": "id=1"}, "AccessControlListNotSupported"),
         ({"ACL": "nonsense"}, "InvalidArgument"),
         ({"ObjectOwnership": "Nobody"}, "InvalidArgument"),
-        ({"ObjectLockEnabledForBucket": True}, "NotImplemented"),
     ],
 )
 def test_what_new_buckets_may_not_be(shelf: Shelf, params: dict[str, Any], code: str) -> None:

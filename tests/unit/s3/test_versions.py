@@ -60,8 +60,10 @@ def test_status_is_answered(shelf: Shelf) -> None:
     for status in ("Enabled", "Suspended"):
         turn(shelf, status)
         assert shelf.call(settings.get_bucket_versioning, Bucket="shelf") == {"Status": status}
-    with pytest.raises(AwsError, match="IllegalVersioningConfiguration"):
+    with pytest.raises(AwsError, match="MalformedXML"):
         turn(shelf, "Off")
+    with pytest.raises(AwsError, match="IllegalVersioningConfiguration"):
+        shelf.call(settings.put_bucket_versioning, Bucket="shelf", VersioningConfiguration={})
     wanted = {"Status": "Enabled", "MFADelete": "Enabled"}
     with pytest.raises(AwsError, match="MFA delete is not implemented"):
         shelf.call(settings.put_bucket_versioning, Bucket="shelf", VersioningConfiguration=wanted)
