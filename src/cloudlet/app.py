@@ -29,7 +29,7 @@ from cloudlet.dynamodb import sweep as dynamodb_sweep
 from cloudlet.dynamodb.schema import SCHEMA as DYNAMODB_SCHEMA
 from cloudlet.dynamodb.source import Source
 from cloudlet.events.delivery import Delivery
-from cloudlet.events.timers import Timers
+from cloudlet.events.timers import Job, Timers
 from cloudlet.front.accounts import Accounts
 from cloudlet.front.aws import AwsDoor
 from cloudlet.front.buckets import Buckets
@@ -63,6 +63,7 @@ from cloudlet.monitoring import service as monitoring_service
 from cloudlet.monitoring.state import Monitoring
 from cloudlet.registry import service as registry_service
 from cloudlet.registry.schema import SCHEMA as REGISTRY_SCHEMA
+from cloudlet.s3 import archive as s3_archive
 from cloudlet.s3 import encryption as s3_encryption
 from cloudlet.s3 import metrics as s3_metrics
 from cloudlet.s3 import replicas as s3_replicas
@@ -211,23 +212,31 @@ class App:
         self.timers.every(_SWEEP_TTL_S, lambda: dynamodb_sweep.sweep_ttl(self.cloud))
         self.timers.every(_SWEEP_S, lambda: dynamodb_sweep.trim_streams(self.cloud))
         self.timers.every(_SWEEP_S, lambda: s3_sweep.sweep_lifecycle(self.cloud))
+        self.timers.every(_SWEEP_S, self._restore)
         self.timers.every(_MEASURE_S, lambda: s3_metrics.measure(self.cloud), first_s=60)
         self.timers.every(60, lambda: s3_replicas.measure(self.cloud))
         self.timers.every(_SWEEP_S, self.credentials.collect)
         self.timers.every(_SWEEP_S, lambda: kms_rotation.sweep(self.cloud))
-        self._backfill_when_asked()
+        self._when_asked(dynamodb_sweep.BACKFILL_TOPIC, self._backfill)
+        self._when_asked(s3_archive.TOPIC, self._restore)
         self.timers.start()
         self.delivery.start()
         await self.stacks.start()
 
-    def _backfill_when_asked(self) -> None:
+    def _when_asked(self, topic: str, job: Job) -> None:
+        """Now, and whenever the topic is touched."""
         loop = asyncio.get_running_loop()
 
         def wake(_: str) -> None:
-            loop.call_soon_threadsafe(self.timers.at, 0, self._backfill)
+            loop.call_soon_threadsafe(self.timers.at, 0, job)
 
-        self.database.subscribe(dynamodb_sweep.BACKFILL_TOPIC, wake)
-        self.timers.at(0, self._backfill)
+        self.database.subscribe(topic, wake)
+        self.timers.at(0, job)
+
+    async def _restore(self) -> None:
+        due_ms = await s3_archive.progress(self.cloud)
+        if due_ms is not None and due_ms < self.config.now_ms() + _SWEEP_S * 1000:
+            self.timers.at(due_ms, self._restore)  # what is later, a sweep comes across
 
     async def _backfill(self) -> None:
         await dynamodb_sweep.backfill(self.cloud)

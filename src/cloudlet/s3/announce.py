@@ -4,7 +4,8 @@ Called inside the transaction that makes the change, so that change and facts ar
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote_plus
@@ -24,6 +25,10 @@ _DETAIL_TYPES = {
     "ObjectCreated": "Object Created",
     "ObjectRemoved": "Object Deleted",
     "LifecycleExpiration": "Object Deleted",
+    "LifecycleTransition": "Object Storage Class Changed",
+    "ObjectRestore:Post": "Object Restore Initiated",
+    "ObjectRestore:Completed": "Object Restore Completed",
+    "ObjectRestore:Delete": "Object Restore Expired",
     "ObjectTagging:Put": "Object Tags Added",
     "ObjectTagging:Delete": "Object Tags Deleted",
 }
@@ -32,7 +37,8 @@ _DETAIL_TYPES = {
 @dataclass(frozen=True, slots=True)
 class Event:
     """What happened to an object. `name` is S3's ("ObjectCreated:Put"), `reason` EventBridge's
-    ("PutObject"); a removed object has no size and ETag."""
+    ("PutObject"); a removed object has no size and ETag. `more` are further members of S3's
+    document, `detail` of EventBridge's."""
 
     name: str
     reason: str
@@ -41,6 +47,8 @@ class Event:
     version_id: str = ""
     size: int | None = None
     etag: str | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def about(cls, name: str, reason: str, record: Record) -> "Event":
@@ -134,6 +142,11 @@ def iso(now_ms: int) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now_ms % 1000:03}Z"
 
 
+def second(at_ms: int) -> str:
+    """S3 lists times in whole seconds."""
+    return iso(at_ms - at_ms % 1000)
+
+
 def _record(
     config: Config, bucket: Bucket, event: Event, actor: Actor, configuration_id: str
 ) -> dict[str, Any]:
@@ -145,7 +158,7 @@ def _record(
     if event.version_id:
         told["versionId"] = event.version_id
     told["sequencer"] = f"{event.version:018X}"
-    newer = event.name.startswith(("LifecycleExpiration", "ObjectTagging"))
+    newer = event.name.startswith(("Lifecycle", "ObjectTagging"))
     return {
         "eventVersion": "2.3" if newer else "2.1",
         "eventSource": "aws:s3",
@@ -165,6 +178,7 @@ def _record(
             },
             "object": told,
         },
+        **event.more,
     }
 
 
@@ -185,10 +199,11 @@ def _bridged(config: Config, bucket: Bucket, event: Event, actor: Actor) -> dict
         "request-id": actor.request_id,
         "requester": actor.requester,
     }
-    if actor is not LIFECYCLE:
+    if actor.requester != PRINCIPAL:
         detail["source-ip-address"] = actor.address
-    if not kind.startswith("ObjectTagging"):
+    if event.reason:
         detail["reason"] = event.reason
+    detail.update(event.detail)
     if _DETAIL_TYPES[kind] == "Object Deleted":
         is_kept = event.name.endswith("DeleteMarkerCreated")
         detail["deletion-type"] = "Delete Marker Created" if is_kept else "Permanently Deleted"

@@ -109,4 +109,12 @@ def tags(params: Params) -> dict[str, str]:
     if not text:
         return {}
     pairs = parse_qsl(text, keep_blank_values=True)
+    is_plain = all(settings.well_formed(f"{key}{value}") for key, value in pairs)
+    if len(dict(pairs)) < len(pairs) or not is_plain:
+        raise faults.invalid_argument(
+            "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query "
+            "parameters without tag name duplicates.",
+            "x-amz-tagging",
+            text,
+        )
     return settings.checked_tags([{"Key": key, "Value": value} for key, value in pairs], 10)

@@ -59,11 +59,8 @@ def source_of(call: Call) -> tuple[str, str, str | None]:
     path, _, query = str(given).partition("?")
     bucket, _, key = unquote(path).removeprefix("/").partition("/")
     if not bucket or not key or bucket.startswith("arn:"):
-        raise faults.invalid_argument(
-            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
-            "x-amz-copy-source",
-            given,
-        )
+        name = "x-amz-copy-source"
+        raise faults.invalid_argument("Invalid copy source object key", name, name)
     if not query.startswith("versionId="):
         return bucket, key, None
     version_id = unquote(query.removeprefix("versionId="))
@@ -112,6 +109,7 @@ def _pinned(call: Call, wanted: str | None) -> Iterator[_Source]:
     with call.cloud.database.snapshot() as view:
         bucket, record = _load(call, view)
         conditions.check_source(call.params, record)
+        traits.check_source(record.traits)
         part = _range(wanted, record.size)
         seal = encryption.of_kept(call, record.encryption, "CopySource")
         data = None if record.segments else records.data(view, record, seal.wrapper)[slice(*part)]
@@ -156,14 +154,19 @@ def _range(wanted: str | None, size_bytes: int) -> ranges.Range:
             )
         return 0, size_bytes
     first, _, last = wanted.removeprefix("bytes=").partition("-")
-    if not (wanted.startswith("bytes=") and first.isdigit() and last.isdigit()):
+    well_formed = wanted.startswith("bytes=") and first.isdigit() and last.isdigit()
+    if not well_formed or int(first) > int(last):
         raise faults.invalid_argument(
             "The x-amz-copy-source-range value must be of the form bytes=first-last where first "
             "and last are the zero-based offsets of the first and last bytes to copy",
             "x-amz-copy-source-range",
             wanted,
         )
-    if int(first) > int(last) or int(last) >= size_bytes:
+    if int(first) >= size_bytes:
+        raise faults.invalid_request(
+            "The specified copy range is invalid for the source object size"
+        )
+    if int(last) >= size_bytes:
         raise faults.invalid_argument(
             f"Range specified is not valid for source object of size: {size_bytes}",
             "x-amz-copy-source-range",
@@ -216,7 +219,7 @@ async def _copy(call: Call, said: Attributes, source: _Source) -> Output:
 
         more = await call.cloud.database.write(change)
     more = {**encryption.shown(seal.shown), **source.shown, **more}
-    result = {"ETag": conditions.quoted(etag), "LastModified": call.now_ms / 1000}
+    result = {"ETag": conditions.quoted(etag), "LastModified": call.now_ms // 1000}
     result.update(checksums.output(checksum))
     return {"CopyObjectResult": result, **more}
 
@@ -322,7 +325,7 @@ async def _copy_part(call: Call, number: int, upload: multipart.Upload, source: 
             multipart.put_part(tx, call.cloud.blobs, multipart.of_id(call, tx), part, segments)
 
         await call.cloud.database.write(change)
-    result: Output = {"ETag": conditions.quoted(md5.hex()), "LastModified": call.now_ms / 1000}
+    result: Output = {"ETag": conditions.quoted(md5.hex()), "LastModified": call.now_ms // 1000}
     if upload.algorithm:
         result[checksums.member(upload.algorithm)] = value
     return {"CopyPartResult": result, **encryption.shown(seal.shown), **source.shown}

@@ -54,12 +54,3 @@ def precondition_failed(condition: str) -> AwsError:
         412,
         Condition=condition,
     )
-
-
-def invalid_part() -> AwsError:
-    return AwsError(
-        "InvalidPart",
-        "One or more of the specified parts could not be found.  The part may not have been "
-        "uploaded, or the specified entity tag may not match the part's entity tag.",
-        400,
-    )

@@ -59,15 +59,12 @@ def current(view: View, bucket: int) -> Rows:
     return rows
 
 
-def scan(rows: Rows, params: Params, after: str, limit: int) -> Page:
-    """Keys above `after`; if that is a common prefix, above all that it stands for."""
-    return fill(rows, params, [start_after(params, after)], limit)
-
-
-def start_after(params: Params, after: str) -> Start | None:
+def start_after(params: Params, after: str, *, is_key: bool = False) -> Start | None:
+    """A marker in a common prefix passes over all of it; a key to start after (V2's) doesn't."""
     prefix, delimiter = params.get("Prefix") or "", params.get("Delimiter") or ""
-    if delimiter and after and common_prefix(after, prefix, delimiter) == after:
-        return _beyond(after)
+    common = common_prefix(after, prefix, delimiter)
+    if common is not None and (common == after or not is_key):
+        return _beyond(common)
     return ("key > ?", (after,)) if after and after >= prefix else ("key >= ?", (prefix,))
 
 
@@ -141,12 +138,12 @@ def list_objects(call: Call, view: View) -> Output:
     bucket, params = of_call(call, view), call.params
     limit, encode = limit_of(params.get("MaxKeys"), "max-keys"), encoder(params)
     marker = params.get("Marker") or ""
-    page = scan(current(view, bucket.id), params, marker, limit)
+    page = fill(current(view, bucket.id), params, [start_after(params, marker)], limit)
     output = output_of(call, page, encode)
     output.update(Marker=encode(marker), MaxKeys=limit)
     if page.is_truncated and params.get("Delimiter"):
         output["NextMarker"] = encode(page.last)
-    output["Contents"] = [listed(row, encode, owner(call)) for row in page.rows]
+    output["Contents"] = [_shown(call, row, encode, owner(call)) for row in page.rows]
     return output
 
 
@@ -155,17 +152,18 @@ def list_objects_v2(call: Call, view: View) -> Output:
     limit, encode = limit_of(params.get("MaxKeys"), "max-keys"), encoder(params)
     token, start = params.get("ContinuationToken"), params.get("StartAfter") or ""
     after = _from_token(token) if token else start  # an empty token is none
-    page = scan(current(view, bucket.id), params, after, limit)
+    began = start_after(params, after, is_key=not token)
+    page = fill(current(view, bucket.id), params, [began], limit)
     output = output_of(call, page, encode)
     output.update(MaxKeys=limit, KeyCount=len(page))
-    if start:
+    if start and not token:
         output["StartAfter"] = encode(start)
     if token is not None:
         output["ContinuationToken"] = token
     if page.is_truncated:
         output["NextContinuationToken"] = _to_token(page.last)
     shown = owner(call) if params.get("FetchOwner") else None
-    output["Contents"] = [listed(row, encode, shown) for row in page.rows]
+    output["Contents"] = [_shown(call, row, encode, shown) for row in page.rows]
     return output
 
 
@@ -184,13 +182,23 @@ def output_of(call: Call, page: Page, encode: Callable[[str], str]) -> Output:
     return output
 
 
+def _shown(
+    call: Call, row: Row, encode: Callable[[str], str], owned_by: dict[str, str] | None
+) -> dict[str, Any]:
+    shown = listed(row, encode, owned_by)
+    if "RestoreStatus" in (call.params.get("OptionalObjectAttributes") or ()):
+        status = traits.restore_status(object_of(row["traits"]))
+        shown.update({"RestoreStatus": status} if status else {})
+    return shown
+
+
 def listed(
     row: Row, encode: Callable[[str], str], owned_by: dict[str, str] | None
 ) -> dict[str, Any]:
     algorithm, kind, _ = json.loads(row["checksum"])
     listed = {
         "Key": encode(row["key"]),
-        "LastModified": announce.iso(row["modified_ms"]),
+        "LastModified": announce.second(row["modified_ms"]),
         "ETag": conditions.quoted(row["etag"]),
         "ChecksumAlgorithm": [algorithm],
         "ChecksumType": kind,

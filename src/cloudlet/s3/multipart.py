@@ -184,13 +184,15 @@ def drop(tx: Transaction, blobs: Blobs, upload_id: str) -> None:
 def complete_multipart_upload(call: Call, tx: Transaction) -> Output:
     conditions.check_write_header(call.params)
     attributes.refuse_absent(call.params)
-    wanted = (call.params.get("MultipartUpload") or {}).get("Parts") or []
-    if not wanted:
-        raise faults.malformed_xml()
     done = _completed(call, tx)
     if done is not None:
         return done
     upload = of_id(call, tx)
+    wanted = (call.params.get("MultipartUpload") or {}).get("Parts") or []
+    if call.params.get("MultipartUpload") is None:
+        raise faults.invalid_request("You must specify at least one part")
+    if not wanted:
+        raise faults.malformed_xml()
     if upload.algorithm or call.params.get("SSECustomerAlgorithm"):
         encryption.of_upload(call, upload.encryption)
     rows = _chosen(tx, upload, wanted)
@@ -230,13 +232,14 @@ def _chosen(tx: Transaction, upload: Upload, wanted: list[dict[str, Any]]) -> li
         if chosen and number <= chosen[-1]["number"]:
             raise AwsError(
                 "InvalidPartOrder",
-                "The list of parts was not in ascending order. The parts list must be specified "
-                "in order by part number.",
+                "The list of parts was not in ascending order. Parts must be ordered by part "
+                "number.",
                 400,
+                UploadId=upload.id,
             )
         row = rows.get(number)
-        if row is None or str(each.get("ETag", "")).strip('"') != row["etag"]:
-            raise faults.invalid_part()
+        if row is None or _etag(each) != row["etag"]:
+            raise _invalid_part(upload, each)
         _check_part(upload, each, row)
         chosen.append(row)
     for row in chosen[:-1]:
@@ -253,6 +256,22 @@ def _chosen(tx: Transaction, upload: Upload, wanted: list[dict[str, Any]]) -> li
     return chosen
 
 
+def _etag(each: dict[str, Any]) -> str:
+    return str(each.get("ETag", "")).strip('"')
+
+
+def _invalid_part(upload: Upload, each: dict[str, Any]) -> AwsError:
+    return AwsError(
+        "InvalidPart",
+        "One or more of the specified parts could not be found.  The part may not have been "
+        "uploaded, or the specified entity tag may not match the part's entity tag.",
+        400,
+        UploadId=upload.id,
+        PartNumber=each.get("PartNumber", 0),
+        ETag=_etag(each),
+    )
+
+
 def _check_part(upload: Upload, each: dict[str, Any], row: Row) -> None:
     said = checksums.given(each)
     if said is None:
@@ -262,8 +281,15 @@ def _check_part(upload: Upload, each: dict[str, Any], row: Row) -> None:
                 f"{upload.algorithm.lower()} checksum. The complete request must include the "
                 f"checksum for each part. It was missing for part {row['number']} in the request."
             )
-    elif said[0] == upload.kept_algorithm and said[1] != row["checksum"]:
-        raise faults.invalid_part()
+    elif upload.algorithm and said[0] != upload.algorithm:
+        raise AwsError(
+            "BadDigest",
+            f"The {said[0].lower()} you specified for part {row['number']} did not match what we "
+            "received.",
+            400,
+        )
+    elif said != (upload.algorithm, row["checksum"]):
+        raise _invalid_part(upload, each)
 
 
 def _assembled(call: Call, upload: Upload, rows: list[Row]) -> Record:
@@ -293,22 +319,19 @@ def _assembled(call: Call, upload: Upload, rows: list[Row]) -> Record:
 def _check_whole(call: Call, upload: Upload, record: Record) -> None:
     params = call.params
     kind = params.get("ChecksumType")
-    if kind is not None and kind != upload.type:
+    chosen = upload.type if upload.algorithm else "null"
+    if kind is not None and kind != chosen:
         raise faults.invalid_request(
-            f"The upload was created using the {upload.type} checksum mode. The complete request "
+            f"The upload was created using the {chosen} checksum mode. The complete request "
             "must use the same checksum mode."
         )
     size = params.get("MpuObjectSize")
     if size is not None and size != record.size:
         raise faults.invalid_request(
-            "The provided 'x-amz-mp-object-size' header value does not match what was computed "
-            "during the CompleteMultipartUpload operation."
+            f"The provided 'x-amz-mp-object-size' header value {size} does not match what was "
+            f"computed: {record.size}"
         )
     said = checksums.given(params)
-    if said is not None and said[0] != record.checksum[0]:
-        raise faults.invalid_request(
-            f"Checksum Type mismatch occurred, expected checksum Type: "
-            f"{record.checksum[0].lower()}, actual checksum Type: {said[0].lower()}"
-        )
-    if said is not None and said[1].split("-")[0] != record.checksum[2].split("-")[0]:
-        raise mismatch(said[0])
+    algorithm, _, value = record.checksum
+    if said is not None and (said[0], said[1].split("-")[0]) != (algorithm, value.split("-")[0]):
+        raise mismatch(algorithm.lower())

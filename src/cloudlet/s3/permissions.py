@@ -77,6 +77,7 @@ _OBJECT = {
     "GetObjectLegalHold": ("GetObjectLegalHold",),
     "PutObjectLegalHold": ("PutObjectLegalHold",),
     "PutObject": ("PutObject",),
+    "RestoreObject": ("RestoreObject",),
     "PostObject": ("PutObject",),
     "CopyObject": ("PutObject",),
     "DeleteObject": ("DeleteObject",),

@@ -121,6 +121,7 @@ async def _open(call: Call) -> tuple[Found, bytes, BlobReader | None]:
                 break
             _, record, seal = found
             conditions.check_read(call.params, record)
+            traits.check_readable(record.traits)
             if not record.segments:
                 return found, records.data(view, record, seal.wrapper), None
         reader = call.cloud.blobs.reader(record.segments, seal.wrapper)
@@ -215,9 +216,9 @@ def _answer(call: Call, bucket: Bucket, record: Record, wanted: Range | None) ->
 def _checksum(record: Record, wanted: Range | None, part: int | None) -> dict[str, str]:
     """Of what is answered: the whole or one part; an arbitrary range has none."""
     algorithm, kind, _ = record.checksum
-    if wanted is None or (part is not None and not record.parts):
+    if wanted in (None, (0, record.size)):
         return checksums.output(record.checksum)
-    if part is None or not record.parts[part - 1][2]:
+    if part is None or kind != checksums.COMPOSITE:
         return {}
     return checksums.output((algorithm, kind, record.parts[part - 1][2]))
 
@@ -236,9 +237,10 @@ async def get_object_attributes(call: Call) -> Output:
         raise faults.invalid_argument(
             "Invalid attribute name specified.", "x-amz-object-attributes"
         )
+    algorithm, kind, value = record.checksum
     facts: dict[str, Any] = {
         "ETag": record.etag,  # s3-014: this one comes without quotes
-        "Checksum": checksums.output(record.checksum),
+        "Checksum": checksums.output((algorithm, kind, value.partition("-")[0])),  # s3-062
         "StorageClass": traits.storage_class(record.traits),
         "ObjectSize": record.size,
         "ObjectParts": _object_parts(call, record) if record.parts else None,

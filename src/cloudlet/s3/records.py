@@ -94,6 +94,18 @@ def load(view: View, bucket: int, key: str) -> Record | None:
     return None if row is None else Record.of(row)
 
 
+def of_version(view: View, bucket: int, key: str, version: int) -> Record | None:
+    """The version with that place in the order of writes."""
+    for table in ("s3_object", "s3_version"):
+        row = view.one(
+            f"SELECT * FROM {table} WHERE bucket = ? AND key = ? AND version = ?",
+            (bucket, key, version),
+        )
+        if row is not None:
+            return Record.of(row)
+    return None
+
+
 def is_there(view: View, record: Record) -> bool:
     """Whether what was read is still kept: as the current version or as another."""
     where = "bucket = ? AND key = ? AND version = ?"
@@ -153,6 +165,15 @@ def store(tx: Transaction, record: Record, inline: Inline | None) -> None:
             json.dumps(record.traits),
         ),
     )
+
+
+def put_traits(tx: Transaction, record: Record) -> None:
+    """Keeps the record's traits as they are now, wherever the version is."""
+    for table in ("s3_object", "s3_version"):
+        tx.run(
+            f"UPDATE {table} SET traits = ? WHERE bucket = ? AND key = ? AND version = ?",
+            (json.dumps(record.traits), record.bucket, record.key, record.version),
+        )
 
 
 def drop_contents(tx: Transaction, blobs: Blobs, bucket: int, key: str) -> None:

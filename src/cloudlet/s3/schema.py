@@ -112,6 +112,16 @@ ALTER TABLE s3_upload ADD COLUMN disturbed INTEGER NOT NULL DEFAULT 0; -- its ke
 CREATE INDEX IF NOT EXISTS s3_upload_order ON s3_upload (bucket, key, created_ms, id);
 CREATE INDEX IF NOT EXISTS s3_upload_age ON s3_upload (bucket, created_ms);
 
+-- Archived objects being restored, and restored copies: what is due when (see archive.py).
+CREATE TABLE IF NOT EXISTS s3_restore (
+    bucket  INTEGER NOT NULL REFERENCES s3_bucket (id) ON DELETE CASCADE,
+    key     TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    due_ms  INTEGER NOT NULL,
+    PRIMARY KEY (bucket, key, version)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS s3_restore_due ON s3_restore (due_ms);
+
 CREATE TABLE IF NOT EXISTS s3_part (
     upload      TEXT NOT NULL REFERENCES s3_upload (id) ON DELETE CASCADE,
     number      INTEGER NOT NULL,

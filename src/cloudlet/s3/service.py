@@ -3,6 +3,7 @@
 from cloudlet.s3 import (
     access,
     acl,
+    archive,
     buckets,
     bulk,
     copying,
@@ -31,6 +32,7 @@ from cloudlet.wire.service import Service, made, operations
 _MODULES = (
     access,
     acl,
+    archive,
     buckets,
     bulk,
     copying,

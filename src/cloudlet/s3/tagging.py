@@ -7,21 +7,19 @@ import json
 from dataclasses import replace
 
 from cloudlet.call import Call, Output, Result
-from cloudlet.s3 import faults, records, replication, settings, versions
+from cloudlet.s3 import records, replication, settings, versions
 from cloudlet.s3.announce import Actor, Event, announce
 from cloudlet.store.database import Transaction, View
 
 
 def get_object_tagging(call: Call, view: View) -> Output:
-    bucket, record = versions.existing(call, view)
-    return {"TagSet": settings.tag_set(record.tags), **bucket.version(record.version_id)}
+    bucket, record = versions.settable(call, view)
+    tags = dict(sorted(record.tags.items()))
+    return {"TagSet": settings.tag_set(tags), **bucket.version(record.version_id)}
 
 
 def put_object_tagging(call: Call, tx: Transaction) -> Output:
-    tags = (call.params.get("Tagging") or {}).get("TagSet")
-    if tags is None:
-        raise faults.malformed_xml()
-    return _replace(call, tx, settings.checked_tags(tags, 10), "Put")
+    return _replace(call, tx, settings.checked_tags(settings.asked_tags(call), 10), "Put")
 
 
 def delete_object_tagging(call: Call, tx: Transaction) -> Result:
@@ -29,7 +27,7 @@ def delete_object_tagging(call: Call, tx: Transaction) -> Result:
 
 
 def _replace(call: Call, tx: Transaction, tags: dict[str, str], how: str) -> Output:
-    bucket, record = versions.existing(call, tx)
+    bucket, record = versions.settable(call, tx)
     for table in ("s3_object", "s3_version"):
         tx.run(
             f"UPDATE {table} SET tags = ? WHERE bucket = ? AND key = ? AND version = ?",

@@ -46,7 +46,7 @@ def list_parts(call: Call, view: View) -> Output:
 def _part(upload: multipart.Upload, row: Row) -> dict[str, Any]:
     part = {
         "PartNumber": row["number"],
-        "LastModified": announce.iso(row["modified_ms"]),
+        "LastModified": announce.second(row["modified_ms"]),
         "ETag": conditions.quoted(row["etag"]),
         "Size": row["size"],
     }
@@ -80,15 +80,16 @@ def list_multipart_uploads(call: Call, view: View) -> Output:
     output: Output = {
         "Bucket": bucket.name,
         "KeyMarker": encode(params.get("KeyMarker") or ""),
-        "UploadIdMarker": params.get("UploadIdMarker") or "",
-        "Prefix": encode(prefix),
+        "UploadIdMarker": (params.get("KeyMarker") and params.get("UploadIdMarker")) or "",
+        "NextKeyMarker": encode(last[0]),
+        "NextUploadIdMarker": last[2],
         "MaxUploads": limit,
         "IsTruncated": is_truncated,
         "Uploads": [_upload(call, row, encode(row["key"])) for row in uploads],
         "CommonPrefixes": [{"Prefix": encode(each)} for each in prefixes],
     }
-    if is_truncated:
-        output.update(NextKeyMarker=encode(last[0]), NextUploadIdMarker=last[2])
+    if prefix:
+        output["Prefix"] = encode(prefix)
     if delimiter:
         output["Delimiter"] = encode(delimiter)
     if params.get("EncodingType"):
@@ -126,7 +127,7 @@ def _upload(call: Call, row: Row, key: str) -> dict[str, Any]:
     upload: dict[str, Any] = {
         "UploadId": row["id"],
         "Key": key,
-        "Initiated": announce.iso(row["created_ms"]),
+        "Initiated": announce.second(row["created_ms"]),
         "StorageClass": traits.storage_class(json.loads(row["traits"])),
         "Owner": owner(call),
         "Initiator": owner(call),

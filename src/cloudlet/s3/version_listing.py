@@ -83,5 +83,5 @@ def _listed(call: Call, row: Row, encode: Callable[[str], str]) -> dict[str, Any
     }
     if row["etag"]:
         return {**listing.listed(row, encode, owner(call)), **named}
-    modified = announce.iso(row["modified_ms"])
+    modified = announce.second(row["modified_ms"])
     return {"Key": encode(row["key"]), **named, "LastModified": modified, "Owner": owner(call)}

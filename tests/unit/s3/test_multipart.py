@@ -154,7 +154,7 @@ def test_part_numbers(shelf: Shelf, number: int) -> None:
         ({"MpuObjectSize": 1}, "InvalidRequest"),
         ({"ChecksumType": "COMPOSITE"}, "InvalidRequest"),
         ({"ChecksumCRC64NVME": b64(b"12345678")}, "BadDigest"),
-        ({"ChecksumSHA256": "x"}, "InvalidRequest"),
+        ({"ChecksumSHA256": "x"}, "BadDigest"),
         ({"IfMatch": '"x"'}, "NoSuchKey"),
     ],
 )
