@@ -71,7 +71,7 @@ def condition_keys(
     now_ms = config.now_ms()
     values: dict[str, Any] = {
         "aws:sourceip": request.client,
-        "aws:securetransport": _is_secure(request),
+        "aws:securetransport": is_secure(request),
         "aws:currenttime": datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(),
         "aws:epochtime": now_ms // 1000,
         "aws:requestedregion": config.region,
@@ -93,7 +93,7 @@ def _owner(config: Config, caller: Caller, requirement: Requirement) -> str:
     return resource_account(requirement.resource, config.account)
 
 
-def _is_secure(request: Request) -> bool:
+def is_secure(request: Request) -> bool:
     """policy-001: what never leaves this machine needs no TLS. Else AWS's tools at
     http://localhost could not use buckets whose policies ask for it, as the CDK's do."""
     is_here = request.client == "::1" or request.client.startswith("127.")

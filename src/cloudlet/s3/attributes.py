@@ -26,7 +26,6 @@ _HEADERS = (
     "WebsiteRedirectLocation",
 )
 _ABSENT = {
-    "SSEKMSEncryptionContext": "S3 encryption contexts",
     "ObjectLockEventHold": "S3 event holds",
     "ObjectLockEventHoldDurationDays": "S3 event holds",
     "ObjectLockEventHoldDurationYears": "S3 event holds",

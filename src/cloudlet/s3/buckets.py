@@ -13,6 +13,7 @@ from cloudlet.call import Call, Output, Params, Result
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.s3 import acl, faults, locks, multipart, ownership, settings
 from cloudlet.s3.bucket import of_call, of_name, owner, put_setting
+from cloudlet.s3.default_encryption import of_new_bucket
 from cloudlet.store.database import Row, Transaction, View
 
 BUCKETS_MAX = 10_000
@@ -48,8 +49,9 @@ def create_bucket(call: Call, tx: Transaction) -> Output:
             "TooManyBuckets", "You have attempted to create more buckets than allowed", 400
         )
     row = tx.run(
-        "INSERT INTO s3_bucket (name, region, created_ms, ownership) VALUES (?, ?, ?, ?)",
-        (name, call.config.region, call.now_ms, owned),
+        "INSERT INTO s3_bucket (name, region, created_ms, ownership, encryption)"
+        " VALUES (?, ?, ?, ?, ?)",
+        (name, call.config.region, call.now_ms, owned, of_new_bucket(call.config)),
     )
     assert row.lastrowid is not None
     if not call.config.classic_buckets:

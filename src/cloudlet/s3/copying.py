@@ -7,8 +7,8 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -24,15 +24,16 @@ from cloudlet.s3 import (
     multipart,
     ranges,
     records,
+    service_keys,
     traits,
     versions,
 )
 from cloudlet.s3.attributes import Attributes
 from cloudlet.s3.bucket import Bucket, of_call, of_name
-from cloudlet.s3.encryption import Seal
 from cloudlet.s3.intake import BODY_BYTES_MAX
 from cloudlet.s3.objects import place
 from cloudlet.s3.records import Record
+from cloudlet.s3.seals import Seal, rewrapped, shown
 from cloudlet.store.blobs import Blobs, BlobWriter, Segment
 from cloudlet.store.database import Transaction, View
 
@@ -74,7 +75,7 @@ async def copy_object(call: Call) -> Output:
     _check_directives(call)
     while True:
         try:
-            with _pinned(call, None) as source:
+            async with _pinned(call, None) as source:
                 return await _copy(call, said, source)
         except _Changed:
             continue
@@ -103,22 +104,29 @@ def _check_directives(call: Call) -> None:
         )
 
 
-@contextmanager
-def _pinned(call: Call, wanted: str | None) -> Iterator[_Source]:
+@asynccontextmanager
+async def _pinned(call: Call, wanted: str | None) -> AsyncIterator[_Source]:
     """The source object, or a range of it, kept readable meanwhile."""
-    with call.cloud.database.snapshot() as view:
-        bucket, record = _load(call, view)
-        conditions.check_source(call.params, record)
-        traits.check_source(record.traits)
-        part = _range(wanted, record.size)
-        seal = encryption.of_kept(call, record.encryption, "CopySource")
-        data = None if record.segments else records.data(view, record, seal.wrapper)[slice(*part)]
+    seal: Seal | None = None
+    while True:
+        with call.cloud.database.snapshot() as view:
+            bucket, record = _load(call, view)
+            conditions.check_source(call.params, record)
+            traits.check_source(record.traits)
+            part = _range(wanted, record.size)
+            seal = encryption.of_kept(call, record.encryption, "CopySource", seal)
+            data = None
+            if seal is not None and not record.segments:
+                data = records.data(view, record, seal.wrapper)[slice(*part)]
+        if seal is not None:
+            break
+        seal = await service_keys.opened(call, record.encryption)
     segments = ranges.cut(record.segments, part)
     reader = call.cloud.blobs.reader(segments)
     try:
         _check_unchanged(call, call.cloud.database.view(), record)  # since it is pinned, it stays
-        shown = bucket.version(record.version_id, "CopySourceVersionId")
-        yield _Source(record, data, segments, shown, seal)
+        version = bucket.version(record.version_id, "CopySourceVersionId")
+        yield _Source(record, data, segments, version, seal)
     finally:
         reader.close()
 
@@ -182,10 +190,12 @@ def _range(wanted: str | None, size_bytes: int) -> ranges.Range:
 async def _copy(call: Call, said: Attributes, source: _Source) -> Output:
     record, params = source.record, call.params
     algorithm = checksums.known(params.get("ChecksumAlgorithm") or record.checksum[0])
+    bucket = of_call(call, call.cloud.database.view())
+    seal = await encryption.wanted(call, bucket)
     etag, checksum = record.etag, record.checksum
-    if record.parts or algorithm != checksum[0]:
+    if record.parts or algorithm != checksum[0] or seal.kept or record.encryption:
         md5, value = await _sums(call, source, algorithm)
-        etag, checksum = md5.hex(), (algorithm, checksums.FULL, value)
+        etag, checksum = seal.etag(call.config, md5), (algorithm, checksums.FULL, value)
     replaces = params.get("MetadataDirective") == "REPLACE"
     retags = params.get("TaggingDirective") == "REPLACE"
     headers = dict(said.headers if replaces else record.headers)
@@ -205,10 +215,8 @@ async def _copy(call: Call, said: Attributes, source: _Source) -> Output:
         content=None,
         upload="",
     )
-    bucket = of_call(call, call.cloud.database.view())
     copy.traits = traits.of_write(call, bucket)
-    seal = encryption.wanted(call, bucket)
-    copy.encryption = seal.shown
+    copy.encryption = seal.kept
     inline = None if source.data is None else records.sealed(source.data, seal.wrapper)
     async with _kept(call, source, seal, inline=True) as copy.segments:
 
@@ -218,7 +226,7 @@ async def _copy(call: Call, said: Attributes, source: _Source) -> Output:
             return place(call, tx, copy, inline, "Copy")
 
         more = await call.cloud.database.write(change)
-    more = {**encryption.shown(seal.shown), **source.shown, **more}
+    more = {**shown(seal.kept), **source.shown, **more}
     result = {"ETag": conditions.quoted(etag), "LastModified": call.now_ms // 1000}
     result.update(checksums.output(checksum))
     return {"CopyObjectResult": result, **more}
@@ -237,8 +245,8 @@ async def _kept(
     if not source.segments and (inline or not source.data):
         yield []
         return
-    if has_keys and (seal.shown == source.seal.shown or "SSECustomerKeyMD5" not in seal.shown):
-        yield encryption.rewrapped(source.segments, source.seal, seal)
+    if has_keys and (seal.kept == source.seal.kept or "SSECustomerKeyMD5" not in seal.kept):
+        yield rewrapped(source.segments, source.seal, seal)
         return
     writing = asyncio.ensure_future(asyncio.to_thread(_rewritten, call.cloud.blobs, source, seal))
     try:
@@ -307,25 +315,26 @@ async def upload_part_copy(call: Call) -> Output:
     upload = multipart.of_id(call, call.cloud.database.view())
     while True:
         try:
-            with _pinned(call, call.params.get("CopySourceRange")) as source:
+            async with _pinned(call, call.params.get("CopySourceRange")) as source:
                 return await _copy_part(call, number, upload, source)
         except _Changed:
             continue
 
 
 async def _copy_part(call: Call, number: int, upload: multipart.Upload, source: _Source) -> Output:
+    seal = await encryption.of_upload(call, upload.encryption)
     md5, value = await _sums(call, source, upload.kept_algorithm)
-    seal = encryption.of_upload(call, upload.encryption)
+    etag = seal.etag(call.config, md5)
     async with _kept(call, source, seal, inline=False) as segments:
 
         def change(tx: Transaction) -> None:
             _check_unchanged(call, tx, source.record)
             size_bytes = sum(segment.length for segment in segments)
-            part = (number, size_bytes, md5.hex(), call.now_ms, value)
+            part = (number, size_bytes, etag, call.now_ms, value)
             multipart.put_part(tx, call.cloud.blobs, multipart.of_id(call, tx), part, segments)
 
         await call.cloud.database.write(change)
-    result: Output = {"ETag": conditions.quoted(md5.hex()), "LastModified": call.now_ms // 1000}
+    result: Output = {"ETag": conditions.quoted(etag), "LastModified": call.now_ms // 1000}
     if upload.algorithm:
         result[checksums.member(upload.algorithm)] = value
-    return {"CopyPartResult": result, **encryption.shown(seal.shown), **source.shown}
+    return {"CopyPartResult": result, **shown(seal.kept), **source.shown}

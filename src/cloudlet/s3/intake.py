@@ -19,8 +19,8 @@ from cloudlet.call import Call
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body
 from cloudlet.s3 import checksums
-from cloudlet.s3.encryption import Seal
 from cloudlet.s3.records import Inline, sealed
+from cloudlet.s3.seals import Seal
 from cloudlet.store.blobs import Blobs, BlobWriter, Segment
 from cloudlet.store.database import Database, Transaction
 from cloudlet.store.sealing import Wrapper

@@ -23,9 +23,11 @@ from cloudlet.s3 import (
     records,
     traits,
 )
+from cloudlet.s3.attributes import Attributes
 from cloudlet.s3.bucket import of_call
 from cloudlet.s3.objects import made, place, written
 from cloudlet.s3.records import Record
+from cloudlet.s3.seals import Kept, shown
 from cloudlet.store.blobs import Blobs, Segment
 from cloudlet.store.database import Row, Transaction, View
 from cloudlet.wire.digests import mismatch
@@ -70,15 +72,19 @@ def of_id(call: Call, view: View) -> Upload:
     return Upload(**{**dict(row), **documents})
 
 
-def create_multipart_upload(call: Call, tx: Transaction) -> Output:
+async def create_multipart_upload(call: Call) -> Output:
     said = attributes.of_call(call)
+    seal = await encryption.wanted(call, of_call(call, call.cloud.database.view()))
+    return await call.cloud.database.write(lambda tx: _create(call, tx, said, seal.kept))
+
+
+def _create(call: Call, tx: Transaction, said: Attributes, kept: Kept) -> Output:
     bucket = of_call(call, tx)
     params, key = call.params, call.params["Key"]
     algorithm = params.get("ChecksumAlgorithm") or ""
     if algorithm:
         algorithm = checksums.known(algorithm)
     kind = checksums.type_of_upload(algorithm, params.get("ChecksumType"))
-    kept = encryption.wanted(call, bucket).shown
     upload_id = call.config.new_id().replace("-", "")
     tx.run(
         "INSERT INTO s3_upload (id, bucket, key, created_ms, initiator, algorithm, type, tags,"
@@ -99,7 +105,7 @@ def create_multipart_upload(call: Call, tx: Transaction) -> Output:
         ),
     )
     output: Output = {"Bucket": bucket.name, "Key": key, "UploadId": upload_id}
-    output.update(encryption.shown(kept))
+    output.update(shown(kept))
     if algorithm:
         output.update(ChecksumAlgorithm=algorithm, ChecksumType=kind)
     return {**output, **lifecycle.abort_due(tx, bucket.id, key, call.now_ms)}
@@ -112,9 +118,9 @@ async def upload_part(call: Call) -> Output:
     locks.check_digest(call, "Part", upload.traits.get("lock", {}))
     brought = checksums.announced(call)
     _check_algorithm(upload, brought)
-    seal = encryption.of_upload(call, upload.encryption)
+    seal = await encryption.of_upload(call, upload.encryption)
     contents = await intake.receive(call, (upload.kept_algorithm,), seal, inline=False)
-    etag, value = contents.md5.hex(), contents.value(upload.kept_algorithm)
+    etag, value = seal.etag(call.config, contents.md5), contents.value(upload.kept_algorithm)
     segments = list(contents.segments)
 
     def change(tx: Transaction) -> None:
@@ -122,9 +128,9 @@ async def upload_part(call: Call) -> Output:
         put_part(tx, call.cloud.blobs, of_id(call, tx), part, segments)
 
     await contents.keep(call.cloud.database, change)
-    output: Output = {"ETag": conditions.quoted(etag), **encryption.shown(seal.shown)}
-    if shown := upload.algorithm or brought:
-        output[checksums.member(shown)] = contents.value(shown)
+    output: Output = {"ETag": conditions.quoted(etag), **shown(seal.kept)}
+    if algorithm := upload.algorithm or brought:
+        output[checksums.member(algorithm)] = contents.value(algorithm)
     return output
 
 
@@ -194,7 +200,7 @@ def complete_multipart_upload(call: Call, tx: Transaction) -> Output:
     if not wanted:
         raise faults.malformed_xml()
     if upload.algorithm or call.params.get("SSECustomerAlgorithm"):
-        encryption.of_upload(call, upload.encryption)
+        encryption.check_upload(call, upload.encryption)
     rows = _chosen(tx, upload, wanted)
     record = _assembled(call, upload, rows)
     _check_whole(call, upload, record)

@@ -20,6 +20,7 @@ from cloudlet.s3 import (
 from cloudlet.s3.announce import Actor, Event, announce
 from cloudlet.s3.bucket import Bucket, of_call
 from cloudlet.s3.records import Inline, Record
+from cloudlet.s3.seals import shown
 from cloudlet.store.database import Transaction
 
 
@@ -39,21 +40,21 @@ async def _take(call: Call, how: str) -> Output:
     bucket = of_call(call, call.cloud.database.view())  # refuse before the body is taken
     kept = traits.of_write(call, bucket)
     locks.check_digest(call, "Object", kept.get("lock", {}))
-    seal = encryption.wanted(call, bucket)
+    seal = await encryption.wanted(call, bucket)
     algorithm = checksums.announced(call) or checksums.DEFAULT
     contents = await intake.receive(call, (algorithm,), seal, inline=True)
     record = Record(
         0,
         call.params["Key"],
         contents.size,
-        contents.md5.hex(),
+        seal.etag(call.config, contents.md5),
         call.now_ms,
         (algorithm, checksums.FULL, contents.value(algorithm)),
         said.tags,
         said.headers,
         said.metadata,
         segments=list(contents.segments),
-        encryption=seal.shown,
+        encryption=seal.kept,
         traits=kept,
     )
 
@@ -98,7 +99,7 @@ def written(record: Record) -> Output:
     return {
         "ETag": conditions.quoted(record.etag),
         **checksums.output(record.checksum),
-        **encryption.shown(record.encryption),
+        **shown(record.encryption),
     }
 
 

@@ -295,7 +295,7 @@ def written(record: Record, rule: Mapping[str, Any]) -> Params:
 def _verify(record: Record, output: Output, parts: list[Piece]) -> None:
     """The other side checked the checksum that it was sent; this is for those that know of none.
     ETags of what KMS keeps, and of other parts than the original's, say nothing."""
-    comparable = bool(record.parts) or len(parts) == 1
+    comparable = not record.encryption and (bool(record.parts) or len(parts) == 1)
     if not comparable or output.get("ServerSideEncryption") == "aws:kms":
         return
     if output.get("ETag", "").strip('"') != record.etag:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cloudlet.config import Config
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
-from cloudlet.s3 import encryption, faults
+from cloudlet.s3 import faults
 from cloudlet.s3.bucket import Bucket
 from cloudlet.s3.records import Record
 
@@ -102,7 +102,7 @@ def _check_destination(config: Config, bucket: Bucket, rule: Rule) -> None:
                 "Account must be specified when AccessControlTranslation is specified."
             )
     _check_time(to)
-    _check_encryption(config, rule)
+    _check_encryption(rule)
 
 
 def _check_time(to: Mapping[str, Any]) -> None:
@@ -117,7 +117,7 @@ def _check_time(to: Mapping[str, Any]) -> None:
         raise faults.invalid_request("Metrics must be enabled when ReplicationTime is enabled.")
 
 
-def _check_encryption(config: Config, rule: Rule) -> None:
+def _check_encryption(rule: Rule) -> None:
     selected = rule.get("SourceSelectionCriteria") or {}
     for name in ("SseKmsEncryptedObjects", "ReplicaModifications"):
         _check_switch(selected.get(name))
@@ -132,8 +132,6 @@ def _check_encryption(config: Config, rule: Rule) -> None:
         raise faults.invalid_request(
             "SseKmsEncryptedObjects must be specified if EncryptionConfiguration is present."
         )
-    if key_id and not rule["Destination"].get("Account"):
-        encryption.key_arn(config, key_id)
 
 
 def _check_together(rules: list[Rule]) -> None:

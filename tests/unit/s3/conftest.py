@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
-from cloudlet.call import Call, Caller
+from cloudlet.call import Call, Caller, Params
 from cloudlet.exchange import Body, Request
+from cloudlet.front.dispatcher import Dispatcher
+from cloudlet.kms import service as kms_service
+from cloudlet.kms.schema import SCHEMA as KMS_SCHEMA
 from cloudlet.s3 import buckets, multipart, objects, reading
 from cloudlet.s3.schema import SCHEMA
 from tests.harness import ROOT, Bench
@@ -27,12 +30,23 @@ def policy_of(**changes: Any) -> str:
 
 
 class Shelf(Bench):
-    """Shortcuts for the operations that most tests need; functions and queues let S3 in."""
+    """Shortcuts for the operations that most tests need; functions and queues let S3 in. The key
+    service is the real one."""
 
     def __init__(self, folder: Path, *schemas: str) -> None:
-        super().__init__(folder, *schemas)
+        super().__init__(folder, KMS_SCHEMA, *schemas)
+        self.dispatcher = Dispatcher()
+        self.dispatcher.cloud = self.cloud
+        self.dispatcher.add(kms_service.service())
         self.answers["GetPolicy"] = {"Policy": policy_of()}
         self.answers["GetQueueAttributes"] = {"Attributes": {"Policy": policy_of()}}
+
+    async def _invoke(
+        self, service: str, operation: str, params: Params, caller: Caller | None = None
+    ) -> Params:
+        if service != "kms":
+            return await super()._invoke(service, operation, params, caller)
+        return await self.dispatcher.invoke(service, operation, params, caller)
 
     def put(self, key: str, body: bytes = b"", **params: Any) -> Any:
         return self.call(objects.put_object, body, Bucket=BUCKET, Key=key, **params)

@@ -4,13 +4,14 @@ import base64
 import hashlib
 import itertools
 import stat
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cloudlet.call import ANONYMOUS
 from cloudlet.errors import AwsError
-from cloudlet.s3 import copying, encryption, objects, reading
+from cloudlet.s3 import buckets, copying, default_encryption, encryption, objects, reading
 from cloudlet.s3.schema import SCHEMA
 from cloudlet.store import sealing
 from cloudlet.store.blobs import Blobs
@@ -34,6 +35,28 @@ def customer(letter: bytes, prefix: str = "") -> dict[str, str]:
 
 OURS, OTHERS = customer(b"o"), customer(b"x")
 METHODS: list[dict[str, str]] = [{}, S3, KMS, OURS]
+
+
+def put_default(shelf: Shelf, blocked: str = "", **rule: Any) -> None:
+    has_bucket_key = rule.pop("BucketKeyEnabled", False)
+    whole = {"ApplyServerSideEncryptionByDefault": rule, "BucketKeyEnabled": has_bucket_key}
+    if blocked:
+        whole["BlockedEncryptionTypes"] = {"EncryptionType": [blocked]}
+    shelf.call(
+        default_encryption.put_bucket_encryption,
+        Bucket="shelf",
+        ServerSideEncryptionConfiguration={"Rules": [whole]},
+    )
+
+
+def rule_of(shelf: Shelf) -> Any:
+    answer = shelf.call(default_encryption.get_bucket_encryption, Bucket="shelf")
+    return answer["ServerSideEncryptionConfiguration"]["Rules"][0]
+
+
+@pytest.fixture(autouse=True)
+def _clients_may_bring_keys(shelf: Shelf) -> None:
+    put_default(shelf, "NONE", SSEAlgorithm="AES256")
 
 
 def needed(method: dict[str, str], prefix: str = "") -> dict[str, str]:
@@ -188,27 +211,41 @@ def test_kms_has_the_accounts_own_key(shelf: Shelf) -> None:
         shelf.call(reading.get_object, caller=ANONYMOUS, Bucket="shelf", Key="k")
 
 
-def put_default(shelf: Shelf, **rule: Any) -> None:
-    has_bucket_key = rule.pop("BucketKeyEnabled", False)
-    whole = {"ApplyServerSideEncryptionByDefault": rule, "BucketKeyEnabled": has_bucket_key}
-    shelf.call(
-        encryption.put_bucket_encryption,
-        Bucket="shelf",
-        ServerSideEncryptionConfiguration={"Rules": [whole]},
-    )
+def test_new_buckets_take_no_keys_of_clients(shelf: Shelf) -> None:
+    """s3-051: who wants SSE-C says so; what is there stays readable."""
+    default = {"SSEAlgorithm": "AES256"}
+    shelf.put("k", SMALL, **OURS)
+    put_default(shelf, "SSE-C", **default)
+    assert rule_of(shelf) == {
+        "ApplyServerSideEncryptionByDefault": default,
+        "BucketKeyEnabled": False,
+        "BlockedEncryptionTypes": {"EncryptionType": ["SSE-C"]},
+    }
+    for change in (lambda: shelf.put("k", SMALL, **OURS), lambda: shelf.start("k", **OURS)):
+        with pytest.raises(AwsError, match="has blocked upload requests") as refused:
+            change()
+        assert (refused.value.code, refused.value.status) == ("AccessDenied", 403)
+    assert shelf.get("k", **OURS)["Body"] == SMALL
+    put_default(shelf, **default)  # says nothing of it
+    assert rule_of(shelf)["BlockedEncryptionTypes"] == {"EncryptionType": ["SSE-C"]}
+    with pytest.raises(AwsError, match="MalformedXML"):
+        put_default(shelf, "SSE-KMS", **default)
+    for classic, blocked in ((True, None), (False, {"EncryptionType": ["SSE-C"]})):
+        config = replace(shelf.config, classic_buckets=classic)
+        call = shelf.made(operation="CreateBucket", Bucket=f"new-{classic}".lower())
+        call.cloud = replace(shelf.cloud, config=config)
+        shelf.database.write_now(lambda tx, call=call: buckets.create_bucket(call, tx))
+        answer = shelf.call(default_encryption.get_bucket_encryption, Bucket=call.params["Bucket"])
+        rule = answer["ServerSideEncryptionConfiguration"]["Rules"][0]
+        assert rule.get("BlockedEncryptionTypes") == blocked
 
 
 def test_a_buckets_default(shelf: Shelf) -> None:
-    def rule() -> Any:
-        answer = shelf.call(encryption.get_bucket_encryption, Bucket="shelf")
-        return answer["ServerSideEncryptionConfiguration"]["Rules"][0]
-
-    default = {"SSEAlgorithm": "AES256"}
-    assert rule() == {"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": False}
     put_default(shelf, SSEAlgorithm="aws:kms", BucketKeyEnabled=True)
-    assert rule() == {
+    assert rule_of(shelf) == {
         "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"},
         "BucketKeyEnabled": True,
+        "BlockedEncryptionTypes": {"EncryptionType": ["NONE"]},
     }
     put = shelf.put("k", SMALL)
     assert (put["ServerSideEncryption"], put["BucketKeyEnabled"]) == ("aws:kms", True)
@@ -218,10 +255,12 @@ def test_a_buckets_default(shelf: Shelf) -> None:
     part = shelf.part("parts", upload, 1, LARGE)
     shelf.complete("parts", upload, [{"PartNumber": 1, "ETag": part["ETag"]}])
     assert shelf.get("parts")["ServerSideEncryption"] == "aws:kms"
-    shelf.call(encryption.delete_bucket_encryption, Bucket="shelf")
+    shelf.call(default_encryption.delete_bucket_encryption, Bucket="shelf")
     assert shelf.put("k", SMALL)["ServerSideEncryption"] == "AES256"
+    put_default(shelf, SSEAlgorithm="aws:kms", KMSMasterKeyID="mine")  # looked for when needed
+    with pytest.raises(AwsError, match=r"KMS\.NotFoundException"):
+        shelf.put("k", SMALL)
     for wrong, code in (
-        ({"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "mine"}, "NotFoundException"),
         ({"SSEAlgorithm": "AES256", "KMSMasterKeyID": "mine"}, "InvalidArgument"),
         ({"SSEAlgorithm": "aws:kms:dsse"}, "NotImplemented"),
         ({"SSEAlgorithm": "rot13"}, "MalformedXML"),

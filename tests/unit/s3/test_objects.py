@@ -227,7 +227,7 @@ def test_who_may_not_list_learns_nothing(shelf: Shelf) -> None:
         ("k", {"StorageClass": "CUPBOARD"}, "InvalidStorageClass"),
         ("k", {"ServerSideEncryption": "aws:kms:dsse"}, "NotImplemented"),
         ("k", {"ServerSideEncryption": "AES"}, "InvalidArgument"),
-        ("k", {"SSECustomerAlgorithm": "AES256"}, "an appropriate secret key"),
+        ("k", {"SSECustomerAlgorithm": "AES256"}, "has blocked upload requests"),
         ("k", {"ObjectLockMode": "GOVERNANCE"}, "missing Object Lock Configuration"),
         ("k", {"ACL": "public-read"}, "AccessControlListNotSupported"),
         ("k", {"WebsiteRedirectLocation": "elsewhere"}, "InvalidRedirectLocation"),
