@@ -26,19 +26,30 @@ _DETAIL_TYPES = {
     "ObjectRemoved": "Object Deleted",
     "LifecycleExpiration": "Object Deleted",
     "LifecycleTransition": "Object Storage Class Changed",
+    "ObjectAcl": "Object ACL Updated",
     "ObjectRestore:Post": "Object Restore Initiated",
     "ObjectRestore:Completed": "Object Restore Completed",
     "ObjectRestore:Delete": "Object Restore Expired",
     "ObjectTagging:Put": "Object Tags Added",
     "ObjectTagging:Delete": "Object Tags Deleted",
 }
+_ABOUT_SETTINGS = ("ObjectTagging", "ObjectAcl")  # these tell neither size nor sequencer
+_VERSIONS = {  # of the record, where it is not 2.1
+    "Replication": "2.2",
+    "LifecycleExpiration": "2.3",
+    "LifecycleTransition": "2.3",
+    "ObjectAcl": "2.3",
+    "ObjectTagging": "2.3",
+    "ObjectRestore:Delete": "2.3",
+}
+_EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """What happened to an object. `name` is S3's ("ObjectCreated:Put"), `reason` EventBridge's
-    ("PutObject"); a removed object has no size and ETag. `more` are further members of S3's
-    document, `detail` of EventBridge's."""
+    ("PutObject"); a removed object has no size and ETag. `more` are members of the record that this
+    kind has besides ("replicationEventData"), `detail` those of EventBridge's detail."""
 
     name: str
     reason: str
@@ -53,8 +64,19 @@ class Event:
     @classmethod
     def about(cls, name: str, reason: str, record: Record) -> "Event":
         """Of an object that is there."""
-        told = record.version, record.version_id, record.size, record.etag
-        return cls(name, reason, record.key, *told)
+        size = None if name.startswith(_ABOUT_SETTINGS) else record.size
+        return cls(name, reason, record.key, record.version, record.version_id, size, record.etag)
+
+    def told(self) -> dict[str, Any]:
+        """What both kinds of documents tell of the object, by the names of S3's own."""
+        found: dict[str, Any] = {} if self.size is None else {"size": self.size}
+        # s3-078: a delete marker has the ETag of nothing
+        etag = _EMPTY_MD5 if self.name.endswith("DeleteMarkerCreated") else self.etag
+        found |= {} if etag is None else {"eTag": etag}
+        found |= {"versionId": self.version_id} if self.version_id else {}
+        if not self.name.startswith(_ABOUT_SETTINGS):
+            found["sequencer"] = f"{self.version:018X}"
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +113,7 @@ def announce(config: Config, tx: Transaction, bucket: Bucket, event: Event, acto
         if _matches(target, event):
             document = _record(config, bucket, event, actor, target["id"])
             put(config, tx, bucket.name, (target["arn"], {"Records": [document]}), actor)
-    if configuration.get("event-bridge"):
+    if configuration.get("event-bridge") and _kind(event) in _DETAIL_TYPES:
         target_arn = config.arn("events", "event-bus/default")
         document = _bridged(config, bucket, event, actor)
         source_arn = f"arn:aws:s3:::{bucket.name}"
@@ -126,7 +148,8 @@ def put(
 
 
 def _matches(target: dict[str, Any], event: Event) -> bool:
-    if not event.key.startswith(target["prefix"]) or not event.key.endswith(target["suffix"]):
+    prefix, suffix = target["prefix"] or "", target["suffix"] or ""
+    if not event.key.startswith(prefix) or not event.key.endswith(suffix):
         return False
     return any(covers(pattern, event.name) for pattern in target["events"])
 
@@ -150,17 +173,9 @@ def second(at_ms: int) -> str:
 def _record(
     config: Config, bucket: Bucket, event: Event, actor: Actor, configuration_id: str
 ) -> dict[str, Any]:
-    told: dict[str, Any] = {"key": quote_plus(event.key, safe="/")}
-    if event.size is not None:
-        told["size"] = event.size
-    if event.etag is not None:
-        told["eTag"] = event.etag
-    if event.version_id:
-        told["versionId"] = event.version_id
-    told["sequencer"] = f"{event.version:018X}"
-    newer = event.name.startswith(("Lifecycle", "ObjectTagging"))
+    version = _VERSIONS.get(event.name) or _VERSIONS.get(event.name.split(":")[0], "2.1")
     return {
-        "eventVersion": "2.3" if newer else "2.1",
+        "eventVersion": version,
         "eventSource": "aws:s3",
         "awsRegion": config.region,
         "eventTime": iso(config.now_ms()),
@@ -176,32 +191,34 @@ def _record(
                 "ownerIdentity": {"principalId": owner_id(config.account)},
                 "arn": f"arn:aws:s3:::{bucket.name}",
             },
-            "object": told,
+            "object": {"key": quote_plus(event.key, safe="/"), **event.told()},
         },
         **event.more,
     }
 
 
+_BRIDGED = {"eTag": "etag", "versionId": "version-id"}  # EventBridge's names
+
+
+def _kind(event: Event) -> str:
+    return event.name if event.name in _DETAIL_TYPES else event.name.split(":")[0]
+
+
 def _bridged(config: Config, bucket: Bucket, event: Event, actor: Actor) -> dict[str, Any]:
-    kind = event.name if event.name in _DETAIL_TYPES else event.name.split(":")[0]
-    told: dict[str, Any] = {"key": event.key}
-    if event.size is not None:
-        told["size"] = event.size
-    if event.etag is not None:
-        told["etag"] = event.etag
-    if event.version_id:
-        told["version-id"] = event.version_id
-    told["sequencer"] = f"{event.version:018X}"
+    kind = _kind(event)
+    told = {_BRIDGED.get(name, name): value for name, value in event.told().items()}
+    if kind.startswith("ObjectRestore"):
+        told.pop("sequencer")
     detail: dict[str, Any] = {
         "version": "0",
         "bucket": {"name": bucket.name},
-        "object": told,
+        "object": {"key": event.key, **told},
         "request-id": actor.request_id,
         "requester": actor.requester,
     }
     if actor.requester != PRINCIPAL:
         detail["source-ip-address"] = actor.address
-    if event.reason:
+    if event.reason and not kind.startswith(_ABOUT_SETTINGS):
         detail["reason"] = event.reason
     detail.update(event.detail)
     if _DETAIL_TYPES[kind] == "Object Deleted":

@@ -34,12 +34,16 @@ EVENTS = (
     "s3:ObjectTagging:*",
     "s3:ObjectTagging:Put",
     "s3:ObjectTagging:Delete",
+    "s3:ObjectAcl:Put",
+    "s3:Replication:*",
+    "s3:Replication:OperationFailedReplication",
+    "s3:Replication:OperationReplicatedAfterThreshold",
 )
 _ABSENT = (
     "s3:ReducedRedundancyLostObject",
-    "s3:Replication",
+    "s3:Replication:OperationMissedThreshold",
+    "s3:Replication:OperationNotTracked",
     "s3:IntelligentTiering",
-    "s3:ObjectAcl",
     "s3:ObjectAnnotation",
 )
 # configuration list → (ARN member, service, what S3 must be allowed)
@@ -48,6 +52,7 @@ _KINDS = {
     "QueueConfigurations": ("QueueArn", "sqs", "sqs:SendMessage"),
     "TopicConfigurations": ("TopicArn", "sns", "sns:Publish"),
 }
+_ELEMENTS = {"lambda": "CloudFunction", "sqs": "Queue", "sns": "Topic"}  # of the XML
 Target = dict[str, Any]
 
 
@@ -58,8 +63,7 @@ async def put_bucket_notification_configuration(call: Call) -> None:
     targets = [_checked(call, entry, kind) for kind in _KINDS for entry in wanted.get(kind) or []]
     _check_overlaps(targets)
     if not call.params.get("SkipDestinationValidation"):
-        for target in targets:
-            await _check_target(call, target)
+        await _check_targets(call, targets)
     bridges = wanted.get("EventBridgeConfiguration") is not None
 
     def change(tx: Transaction) -> None:
@@ -86,7 +90,7 @@ def get_bucket_notification_configuration(call: Call, view: View) -> Output:
         rules = [
             {"Name": name.capitalize(), "Value": target[name]}
             for name in ("prefix", "suffix")
-            if target[name]
+            if target[name] is not None
         ]
         if rules:
             entry["Filter"] = {"Key": {"FilterRules": rules}}
@@ -102,7 +106,7 @@ def _checked(call: Call, entry: dict[str, Any], kind: str) -> Target:
     arn = entry.get(member, "")
     parts = arn.split(":")
     if len(parts) < 6 or parts[0] != "arn" or parts[2] != service:
-        raise faults.invalid_argument("The ARN could not be parsed", member, arn)
+        raise faults.invalid_argument("The ARN could not be parsed", _ELEMENTS[service], arn)
     if parts[3] != call.config.region:
         raise faults.invalid_argument(
             "The notification destination service region is not valid for the bucket location "
@@ -123,7 +127,7 @@ def _checked(call: Call, entry: dict[str, Any], kind: str) -> Target:
     return {**found, "id": entry.get("Id") or call.config.new_id()}
 
 
-def _filter(entry: dict[str, Any]) -> dict[str, str]:
+def _filter(entry: dict[str, Any]) -> dict[str, str | None]:
     found: dict[str, str] = {}
     for rule in ((entry.get("Filter") or {}).get("Key") or {}).get("FilterRules") or []:
         name, value = str(rule.get("Name", "")).lower(), rule.get("Value") or ""
@@ -136,7 +140,7 @@ def _filter(entry: dict[str, Any]) -> dict[str, str]:
                 "Size of filter rule value cannot exceed 1024 bytes in UTF-8 representation"
             )
         found[name] = value
-    return {"prefix": "", "suffix": "", **found}
+    return {"prefix": None, "suffix": None, **found}
 
 
 def _check_overlaps(targets: list[Target]) -> None:
@@ -163,19 +167,36 @@ def _share_event(one: Target, other: Target) -> bool:
 
 def _share_key(one: Target, other: Target) -> bool:
     """Whether some key could pass both filters."""
-    prefixes = sorted((str(one["prefix"]), str(other["prefix"])), key=len)
-    suffixes = sorted((str(one["suffix"]), str(other["suffix"])), key=len)
+    prefixes = sorted((one["prefix"] or "", other["prefix"] or ""), key=len)
+    suffixes = sorted((one["suffix"] or "", other["suffix"] or ""), key=len)
     return prefixes[1].startswith(prefixes[0]) and suffixes[1].endswith(suffixes[0])
 
 
-async def _check_target(call: Call, target: Target) -> None:
-    """Refuses destinations that aren't there or whose policy shuts S3 out."""
+async def _check_targets(call: Call, targets: list[Target]) -> None:
+    """Refuses destinations that aren't there or whose policy shuts S3 out, all of them at once."""
+    wrong: dict[str, str] = {}
+    for target in targets:
+        fault = await _fault(call, target)
+        if fault:
+            number, is_function = len(wrong) // 2 + 1, ":lambda:" in target["arn"]
+            wrong[f"ArgumentName{number}"] = f"{target['arn']}{', null' if is_function else ''}"
+            wrong[f"ArgumentValue{number}"] = fault
+    if wrong:
+        text = "Unable to validate the following destination configurations"
+        raise AwsError("InvalidArgument", text, 400, **wrong)
+
+
+async def _fault(call: Call, target: Target) -> str:
+    """What is wrong with a destination, if anything."""
+    noun = _ELEMENTS[target["arn"].split(":")[2]].lower()
     try:
         policy = await _policy_of(call, target)
     except AwsError as error:
         gone = ("NotFound", "NonExistent", "DoesNotExist")
         if error.status != 404 and not any(word in error.code for word in gone):
             raise
+        if noun != "cloudfunction":
+            return f"The destination {noun} does not exist"
         policy = None
     source = {"aws:SourceArn": f"arn:aws:s3:::{call.params['Bucket']}"}
     account = call.config.account
@@ -184,10 +205,14 @@ async def _check_target(call: Call, target: Target) -> None:
     )
     need = Requirement(_KINDS[target["kind"]][2], target["arn"])
     context = Context(call.config, s3, call.request, need)
-    if not policy or not evaluate(s3, need, context, [json.loads(policy)]).is_allowed:
-        raise faults.invalid_argument(
-            "Unable to validate the following destination configurations", target["arn"]
-        )
+    if policy and evaluate(s3, need, context, [json.loads(policy)]).is_allowed:
+        return ""
+    if noun == "cloudfunction":
+        return f"Not authorized to invoke function [{target['arn']}]"
+    return (
+        f"Permissions on the destination {noun} do not allow S3 to publish notifications from this "
+        "bucket"
+    )
 
 
 async def _policy_of(call: Call, target: Target) -> str | None:

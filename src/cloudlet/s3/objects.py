@@ -127,4 +127,7 @@ def erase(call: Call, tx: Transaction, bucket: Bucket, named: Params) -> Output:
         announce(call.config, tx, bucket, event, Actor.of(call))
         if erased.is_kept:
             replication.queue_marker(call, tx, bucket, key)
+    elif call.operation == "DeleteObjects":  # s3-077: this one tells even of what was not there
+        event = Event("ObjectRemoved:Delete", "DeleteObject", key, records.next_version(tx))
+        announce(call.config, tx, bucket, event, Actor.of(call))
     return versions.told(bucket, erased, version_id)

@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-failure-codes.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -272,6 +273,13 @@ class Replicas:
         record = self._record(tx, job)
         if record is not None:
             event = announce.Event.about(f"Replication:{name}", "", record)
+            told = {
+                "replicationRuleId": job["rule"]["ID"],
+                "destinationBucket": job["rule"]["Destination"]["Bucket"],
+                "s3Operation": "OBJECT_PUT" if job["kind"] == "object" else "OBJECT_PUT_TAGGING",
+                "requestTime": announce.iso(record.modified_ms),
+            }
+            event = replace(event, more={"replicationEventData": told})
             announce.announce(self._cloud.config, tx, bucket, event, announce.REPLICATION)
 
 

@@ -1,5 +1,6 @@
 """Who is told of what, in which words."""
 
+from hashlib import md5
 from typing import Any
 
 import orjson
@@ -7,7 +8,7 @@ import pytest
 
 from cloudlet.call import Caller
 from cloudlet.errors import AwsError
-from cloudlet.s3 import bulk, copying, notifications, objects, tagging
+from cloudlet.s3 import bulk, copying, notifications, objects, settings, tagging
 from tests.unit.s3.conftest import Shelf, policy_of
 
 LAMBDA = "arn:aws:lambda:us-east-1:000000000000:function:hasher"
@@ -83,8 +84,33 @@ def test_every_way_to_create_and_remove(shelf: Shelf) -> None:
         "ObjectRemoved:Delete",
     ]
     assert set(records[-1]["s3"]["object"]) == {"key", "sequencer"}
-    sequence = [record["s3"]["object"]["sequencer"] for record in records]
+    objects_told = [record["s3"]["object"] for record in records]
+    assert {"size", "sequencer"}.isdisjoint(objects_told[3])  # tags
+    sequence = [each["sequencer"] for each in objects_told if "sequencer" in each]
     assert sequence == sorted(sequence)
+
+
+def test_deleting_many_tells_of_what_was_not_there(shelf: Shelf) -> None:
+    """s3-077"""
+    removed = {"LambdaFunctionArn": LAMBDA, "Events": ["s3:ObjectRemoved:*"]}
+    configure(shelf, LambdaFunctionConfigurations=[removed])
+    named = {"Bucket": "shelf", "Delete": {"Objects": [{"Key": "a"}, {"Key": "b"}]}}
+    call = shelf.made(operation="DeleteObjects", **named)
+    shelf.database.write_now(lambda tx: bulk.delete_objects(call, tx))
+    keys = [document["Records"][0]["s3"]["object"]["key"] for document in told(shelf)]
+    assert keys == ["a", "b"]
+
+
+def test_a_delete_marker_has_the_etag_of_nothing(shelf: Shelf) -> None:
+    """s3-078"""
+    shelf.call(
+        settings.put_bucket_versioning,
+        Bucket="shelf", VersioningConfiguration={"Status": "Enabled"},
+    )  # fmt: skip
+    removed = {"LambdaFunctionArn": LAMBDA, "Events": ["s3:ObjectRemoved:DeleteMarkerCreated"]}
+    configure(shelf, LambdaFunctionConfigurations=[removed])
+    shelf.call(objects.delete_object, Bucket="shelf", Key="a")
+    assert told(shelf)[0]["Records"][0]["s3"]["object"]["eTag"] == md5(b"").hexdigest()
 
 
 def test_filters(shelf: Shelf) -> None:
@@ -143,7 +169,7 @@ def test_configuration_is_answered(shelf: Shelf) -> None:
         ({"LambdaFunctionArn": LAMBDA.replace("us-east-1", "eu-west-1")}, "InvalidArgument"),
         ({"Events": []}, "MalformedXML"),
         ({"Events": ["s3:Nothing"]}, "InvalidArgument"),
-        ({"Events": ["s3:Replication:*"]}, "NotImplemented"),
+        ({"Events": ["s3:IntelligentTiering"]}, "NotImplemented"),
         ({"Filter": key_filter(middle="x")}, "InvalidArgument"),
         ({"Filter": key_filter(prefix="x", Prefix="y")}, "InvalidArgument"),
         ({"Filter": key_filter(prefix="x" * 1025)}, "InvalidArgument"),
