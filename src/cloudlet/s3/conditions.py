@@ -35,9 +35,9 @@ def matches(header: str, etag: str) -> bool:
     return "*" in names or etag in names
 
 
-def check_read(params: Params, record: Record) -> None:
+def check_read(params: Params, record: Record, now_ms: int) -> None:
     """412 or 304, in the order of RFC 9110: an ETag condition silences the date of its kind."""
-    failed = _failed(params, record, "")
+    failed = _failed(params, record, "", now_ms)
     if failed in ("If-Match", "If-Unmodified-Since"):
         raise faults.precondition_failed(failed)
     if failed:
@@ -49,14 +49,14 @@ def check_read(params: Params, record: Record) -> None:
         )
 
 
-def check_source(params: Params, record: Record) -> None:
+def check_source(params: Params, record: Record, now_ms: int) -> None:
     """Conditions on the source of a copy always fail with 412."""
-    failed = _failed(params, record, "CopySource")
+    failed = _failed(params, record, "CopySource", now_ms)
     if failed:
         raise faults.precondition_failed(f"x-amz-copy-source-{failed}")
 
 
-def _failed(params: Params, record: Record, prefix: str) -> str:
+def _failed(params: Params, record: Record, prefix: str, now_ms: int) -> str:
     modified_s = record.modified_ms // 1000
     match, none_match = params.get(f"{prefix}IfMatch"), params.get(f"{prefix}IfNoneMatch")
     unmodified_s = _seconds(params.get(f"{prefix}IfUnmodifiedSince"))
@@ -68,7 +68,9 @@ def _failed(params: Params, record: Record, prefix: str) -> str:
         return "If-Unmodified-Since"
     if none_match is not None:
         return "If-None-Match" if matches(none_match, record.etag) else ""
-    return "If-Modified-Since" if since_s is not None and modified_s <= since_s else ""
+    # s3-048: a date to come says nothing
+    is_past = since_s is not None and modified_s <= since_s <= now_ms // 1000
+    return "If-Modified-Since" if is_past else ""
 
 
 def _seconds(moment: Any) -> int | None:

@@ -111,7 +111,7 @@ async def _pinned(call: Call, wanted: str | None) -> AsyncIterator[_Source]:
     while True:
         with call.cloud.database.snapshot() as view:
             bucket, record = _load(call, view)
-            conditions.check_source(call.params, record)
+            conditions.check_source(call.params, record, call.now_ms)
             traits.check_source(record.traits)
             part = _range(wanted, record.size)
             seal = encryption.of_kept(call, record.encryption, "CopySource", seal)

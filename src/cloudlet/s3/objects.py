@@ -80,11 +80,12 @@ def place(call: Call, tx: Transaction, record: Record, data: Inline | None, how:
     reason = {"Copy": "CopyObject", "Put": "PutObject", "Post": "POST Object"}.get(how, how)
     event = Event.about(f"ObjectCreated:{how}", reason, record)
     announce(call.config, tx, bucket, event, Actor.of(call))
-    return {**made(record), **lifecycle.expiration(tx, record)}
+    shown = bucket.version(record.version_id) if how == "Copy" else made(record)
+    return {**shown, **lifecycle.expiration(tx, record)}
 
 
 def made(record: Record) -> Output:
-    """s3-017: a write that made the null version doesn't tell of versions."""
+    """s3-017: a write that made the null version doesn't tell of versions, but a copy does."""
     return {"VersionId": record.version_id} if record.version_id else {}
 
 

@@ -111,7 +111,7 @@ async def head_object(call: Call) -> Result:
     if found is None:
         raise await _missing(call)
     bucket, record, seal = found
-    conditions.check_read(call.params, record)
+    conditions.check_read(call.params, record, call.now_ms)
     if seal is None and call.params.get("ChecksumMode"):
         await service_keys.opened(call, record.encryption)  # s3-053: checksums tell of contents
     return _answer(call, bucket, record, _wanted(call, record))
@@ -125,7 +125,7 @@ async def _open(call: Call) -> tuple[Bucket, Record, Wrapper, bytes, BlobReader 
             if found is None:
                 break
             bucket, record, seal = found
-            conditions.check_read(call.params, record)
+            conditions.check_read(call.params, record, call.now_ms)
             traits.check_readable(record.traits)
             if seal is not None and not record.segments:
                 data = records.data(view, record, seal.wrapper)

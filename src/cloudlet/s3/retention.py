@@ -27,10 +27,10 @@ def get_object_retention(call: Call, view: View) -> Output:
 
 
 def put_object_legal_hold(call: Call, tx: Transaction) -> None:
-    record = _lockable(call, tx)
     status = (call.params.get("LegalHold") or {}).get("Status")
-    if status not in ("ON", "OFF"):
+    if of_call(call, tx) and status not in ("ON", "OFF"):
         raise faults.malformed_xml()
+    record = _lockable(call, tx)
     _store(tx, record, {**record.traits.get("lock", {}), "hold": status})
 
 

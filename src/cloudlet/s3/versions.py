@@ -89,7 +89,12 @@ def existing(call: Call, view: View) -> tuple[Bucket, Record]:
     bucket = of_call(call, view)
     record = chosen(call, view, bucket)
     if record is None:
-        raise missing(view, bucket, call.params["Key"])
+        newest = _newest(view, bucket.id, call.params["Key"]) if bucket.versioning else None
+        if (
+            newest is not None
+        ):  # s3-047: who asks for tags or locks of a marker hears that it is one
+            raise _not_of_markers(call, newest)
+        raise faults.no_such_key(call.params["Key"])
     return bucket, record
 
 

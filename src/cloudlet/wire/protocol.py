@@ -401,10 +401,12 @@ def _decoded(request: Request, body: bytes, limit_bytes: int) -> bytes:
 
 
 def _unhoist(request: Request, query: rest.Arguments) -> None:
-    """s3-002: SDKs move x-amz-* headers of presigned requests into the signed query."""
+    """s3-002: SDKs move x-amz-* headers of presigned requests into the signed query, and those of
+    conditional writes."""
     for name, value in query:
         header = name.lower()
-        if header.startswith("x-amz-") and header not in _SIGNATURE_ARGUMENTS:
+        is_moved = header.startswith("x-amz-") and header not in _SIGNATURE_ARGUMENTS
+        if is_moved or header in ("if-match", "if-none-match"):
             if not _HEADER_NAME.fullmatch(header):  # as metadata it could never be sent back
                 message = "A query parameter that stands for a header has no name of a header."
                 raise AwsError("InvalidArgument", message, 400, ArgumentName=name)

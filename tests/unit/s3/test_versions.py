@@ -166,6 +166,8 @@ def test_the_null_version_while_suspended(shelf: Shelf) -> None:
     assert ids(everything(shelf)) == [("k", kept, True), ("k", "null", False)]
     turn(shelf, "Suspended")
     assert "VersionId" not in shelf.put("k", BIG)  # s3-017
+    again = {"CopySource": "shelf/k", "MetadataDirective": "REPLACE"}
+    assert shelf.call(copying.copy_object, Bucket="shelf", Key="k", **again)["VersionId"] == "null"
     assert shelf.get("k")["VersionId"] == "null"
     assert shelf.get("k", VersionId="null")["Body"] == BIG
     assert ids(everything(shelf)) == [("k", "null", True), ("k", kept, False)]
