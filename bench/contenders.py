@@ -18,6 +18,7 @@ import urllib3
 from botocore.config import Config
 
 ROOT = Path(__file__).parent.parent
+_PEERS = ROOT / ".venv-peers" / "bin"
 _START_S = 60
 
 
@@ -47,11 +48,10 @@ class Contender:
         return f"http://127.0.0.1:{self.port}"
 
     def command(self) -> tuple[list[str], dict[str, str]]:
-        peers = ROOT / ".venv-peers" / "bin"
         if self.name == "moto":
-            return [str(peers / "moto_server"), "-p", str(self.port)], {}
+            return [str(_PEERS / "moto_server"), "-p", str(self.port)], {}
         if self.name == "ministack":
-            return [str(peers / "ministack")], {
+            return [str(_PEERS / "ministack")], {
                 "GATEWAY_PORT": str(self.port), "EDGE_PORT": str(self.port), "PORT": str(self.port),
             }  # fmt: skip
         command = [sys.executable, "-m", "cloudlet", "up", "--no-watch"]
@@ -156,6 +156,21 @@ class Contender:
             aws_secret_access_key=self.key[1],
             config=config,
         )
+
+
+class SeaweedFS(Contender):
+    """Master, volume server, filer and S3 gateway in one process, without keys, as by default."""
+
+    def __init__(self) -> None:
+        super().__init__("seaweedfs")
+
+    def command(self) -> tuple[list[str], dict[str, str]]:
+        command = [str(_PEERS / "weed"), "server", "-ip", "127.0.0.1", "-dir", str(self.folder)]
+        ports = {"s3.port": self.port}
+        for part in ("master", "volume", "filer"):
+            ports |= {f"{part}.port": free_port(), f"{part}.port.grpc": free_port()}
+        ports |= {"s3.port.grpc": free_port(), "s3.port.iceberg": 0}
+        return [*command, "-s3", *(f"-{name}={port}" for name, port in ports.items())], {}
 
 
 class LambdaShare(Contender):
