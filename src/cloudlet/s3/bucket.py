@@ -33,6 +33,10 @@ COLUMNS = "id, s3_bucket.name, region, created_ms, versioning, encryption, owner
 
 
 def of_name(view: View, name: str) -> Bucket | None:
+    return view.remembered(("bucket", name), lambda: _read(view, name))
+
+
+def _read(view: View, name: str) -> Bucket | None:
     row = view.one(f"SELECT {COLUMNS} FROM s3_bucket WHERE name = ?", (name,))
     return None if row is None else Bucket(*row)
 
@@ -59,7 +63,11 @@ def owner(call: Call) -> dict[str, str]:
 
 
 def setting(view: View, bucket: int, name: str) -> Any:
-    """The document of one setting, or None where the bucket has none."""
+    """The document of one setting, or None where the bucket has none. Not to be changed."""
+    return view.remembered((bucket, name), lambda: _read_setting(view, bucket, name))
+
+
+def _read_setting(view: View, bucket: int, name: str) -> Any:
     text = view.value(
         "SELECT document FROM s3_setting WHERE bucket = ? AND name = ?", (bucket, name)
     )

@@ -60,7 +60,7 @@ class Contents:
         A caller that is cancelled meanwhile can't know whether the change was made: then the
         writer's outcome decides, not the cancellation.
         """
-        writing = asyncio.ensure_future(database.write(change))
+        writing = database.write(change)
         writing.add_done_callback(self._settle)
         return await asyncio.shield(writing)
 

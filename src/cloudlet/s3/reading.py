@@ -106,7 +106,7 @@ async def _begun(reader: BlobReader) -> Streamed:
 
 
 async def head_object(call: Call) -> Result:
-    with call.cloud.database.snapshot() as view:
+    with _reads(call) as view:
         found = _found(call, view)
     if found is None:
         raise await _missing(call)
@@ -120,7 +120,7 @@ async def head_object(call: Call) -> Result:
 async def _open(call: Call) -> tuple[Bucket, Record, Wrapper, bytes, BlobReader | None]:
     known: Seal | None = None
     while True:
-        with call.cloud.database.snapshot() as view:
+        with _reads(call) as view:
             found = _found(call, view, known)
             if found is None:
                 break
@@ -139,6 +139,12 @@ async def _open(call: Call) -> tuple[Bucket, Record, Wrapper, bytes, BlobReader 
                 return bucket, record, seal.wrapper, b"", reader
         reader.close()  # overwritten before the pin: look again
     raise await _missing(call)
+
+
+def _reads(call: Call) -> View:
+    """A current version and its bytes come by one statement."""
+    database = call.cloud.database
+    return database.view() if call.params.get("VersionId") is None else database.snapshot()
 
 
 def _found(call: Call, view: View, known: Seal | None = None) -> Found | None:

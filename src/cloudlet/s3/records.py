@@ -4,11 +4,12 @@ A row holds its blobs by counting in `s3_blob`; the file goes after the commit t
 hold. So copies share bytes, and completed uploads take over those of their parts.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import orjson
 
 from cloudlet.store.blobs import Blobs, Segment
 from cloudlet.store.database import Row, Transaction, View
@@ -22,6 +23,11 @@ COLUMNS = (
     " metadata, parts, segments, version_id, encryption, traits"
 )
 _INSERT = f"INSERT OR REPLACE INTO s3_object ({COLUMNS}) VALUES ({', '.join('?' * 17)})"
+
+_WHOLE = (
+    "SELECT s3_object.*, data AS inline_data, s3_content.key AS inline_key FROM s3_object"
+    " LEFT JOIN s3_content ON s3_content.id = content WHERE bucket = ? AND s3_object.key = ?"
+)
 
 
 @dataclass(slots=True)
@@ -46,6 +52,7 @@ class Record:
     version_id: str = ""
     encryption: dict[str, Any] = field(default_factory=dict)  # output members; {} = SSE-S3
     traits: dict[str, Any] = field(default_factory=dict)  # what few objects have; see `traits`
+    inline: Inline | None = None  # where it was read along
 
     @property
     def is_marker(self) -> bool:
@@ -53,7 +60,7 @@ class Record:
 
     @classmethod
     def of(cls, row: Row) -> "Record":
-        algorithm, kind, value = json.loads(row["checksum"])
+        algorithm, kind, value = orjson.loads(row["checksum"])
         return cls(
             row["bucket"],
             row["key"],
@@ -76,13 +83,17 @@ class Record:
 
 
 def object_of(text: str) -> dict[str, Any]:
-    found: dict[str, Any] = {} if text == "{}" else json.loads(text)  # mostly there is nothing
+    found: dict[str, Any] = {} if text == "{}" else orjson.loads(text)  # mostly there is nothing
     return found
 
 
 def _array(text: str) -> list[Any]:
-    found: list[Any] = [] if text == "[]" else json.loads(text)
+    found: list[Any] = [] if text == "[]" else orjson.loads(text)
     return found
+
+
+def _text(value: Any) -> str:
+    return orjson.dumps(value, default=tuple).decode()  # of named tuples
 
 
 def segments_of(text: str) -> list[Segment]:
@@ -106,6 +117,17 @@ def of_version(view: View, bucket: int, key: str, version: int) -> Record | None
     return None
 
 
+def load_whole(view: View, bucket: int, key: str) -> Record | None:
+    """With the bytes of a small object, by one statement: it needs no snapshot."""
+    row = view.one(_WHOLE, (bucket, key))
+    if row is None:
+        return None
+    record = Record.of(row)
+    if record.content is not None:
+        record.inline = row["inline_data"], row["inline_key"]
+    return record
+
+
 def is_there(view: View, record: Record) -> bool:
     """Whether what was read is still kept: as the current version or as another."""
     where = "bucket = ? AND key = ? AND version = ?"
@@ -125,9 +147,13 @@ def data(view: View, record: Record, wrapper: Wrapper) -> bytes:
     """The bytes of a small object."""
     if record.content is None:
         return b""
-    row = view.one("SELECT data, key FROM s3_content WHERE id = ?", (record.content,))
-    assert row is not None
-    return wrapper.unwrap(row["key"]).open(0, row["data"]) if row["key"] else bytes(row["data"])
+    kept = record.inline
+    if kept is None:
+        row = view.one("SELECT data, key FROM s3_content WHERE id = ?", (record.content,))
+        assert row is not None
+        kept = row["data"], row["key"]
+    sealed, key = kept
+    return wrapper.unwrap(key).open(0, sealed) if key else bytes(sealed)
 
 
 def sealed(data: bytes, wrapper: Wrapper) -> Inline | None:
@@ -152,17 +178,17 @@ def store(tx: Transaction, record: Record, inline: Inline | None) -> None:
             record.etag,
             record.modified_ms,
             record.version,
-            json.dumps(record.checksum),
+            _text(record.checksum),
             record.content,
-            json.dumps(record.tags),
+            _text(record.tags),
             record.upload,
-            json.dumps(record.headers),
-            json.dumps(record.metadata),
-            json.dumps(record.parts),
-            json.dumps(record.segments),
+            _text(record.headers),
+            _text(record.metadata),
+            _text(record.parts),
+            _text(record.segments),
             record.version_id,
-            json.dumps(record.encryption),
-            json.dumps(record.traits),
+            _text(record.encryption),
+            _text(record.traits),
         ),
     )
 

@@ -6,7 +6,9 @@ long columns come last, where SQLite needs no overflow page to reach the ones be
 Columns that came later are added by ALTER TABLE, in databases of any age.
 """
 
-SCHEMA = """
+from cloudlet.store.memory import watched
+
+_TABLES = """
 CREATE TABLE IF NOT EXISTS s3_sequence (value INTEGER NOT NULL);
 INSERT INTO s3_sequence SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM s3_sequence);
 
@@ -133,3 +135,4 @@ CREATE TABLE IF NOT EXISTS s3_part (
     PRIMARY KEY (upload, number)
 ) WITHOUT ROWID;
 """
+SCHEMA = _TABLES + watched("s3_bucket", "s3_setting")

@@ -74,7 +74,8 @@ def chosen(call: Call, view: View, bucket: Bucket) -> Record | None:
     """The object, or the version of it, that the call names. None: there is no current one."""
     key, version_id = call.params["Key"], call.params.get("VersionId")
     if version_id is None:
-        return records.load(view, bucket.id, key)
+        load = records.load_whole if call.operation == "GetObject" else records.load
+        return load(view, bucket.id, key)
     check_id(version_id)
     record = find(view, bucket.id, key, version_id)
     if record is None:

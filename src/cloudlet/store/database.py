@@ -15,14 +15,15 @@ import logging
 import queue
 import sqlite3
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from cloudlet.errors import AwsError
+from cloudlet.store.memory import Memory
 
 T = TypeVar("T")
 Row = sqlite3.Row
@@ -34,8 +35,22 @@ _log = logging.getLogger(__name__)
 class View:
     """Reads from one connection."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    connection: sqlite3.Connection
+
+    def __init__(self, connection: sqlite3.Connection, memory: Memory) -> None:
         self.connection = connection
+        self.memory = memory
+
+    def remembered(self, key: Hashable, read: Callable[[], T]) -> T:
+        """What `read` makes of watched tables (see `memory`). Shared: never to be changed."""
+        self.memory.refresh()
+        return self.memory.of(key, read)
+
+    def __enter__(self) -> "View":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is held: each statement is by itself."""
 
     def one(self, sql: str, parameters: Parameters = ()) -> Row | None:
         row: Row | None = self.connection.execute(sql, parameters).fetchone()
@@ -58,11 +73,44 @@ class View:
         return number
 
 
+class Snapshot(View):
+    """A thread's reads on one state, as a context manager; SQLite's transaction begins with the
+    first statement, and there is none where all that is asked for is remembered."""
+
+    def __init__(self, view: View) -> None:
+        self.memory = view.memory
+        self._real = view.connection
+        self._depth = 0
+        self._is_begun = False
+
+    @property
+    def connection(self) -> sqlite3.Connection:  # type: ignore[override]
+        if not self._is_begun:
+            self._real.execute("BEGIN")
+            self._is_begun = True
+        return self._real
+
+    def remembered(self, key: Hashable, read: Callable[[], T]) -> T:
+        return self.memory.of(key, read)  # refreshed when it began: this state may be older by now
+
+    def __enter__(self) -> "Snapshot":
+        if self._depth == 0:
+            self.memory.refresh()
+        self._depth += 1  # nested: the outer one serves
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        if self._depth == 0 and self._is_begun:
+            self._is_begun = False
+            self._real.execute("COMMIT")
+
+
 class Transaction(View):
     """A change in the making: sees its own writes; nobody else does before the commit."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: sqlite3.Connection, memory: Memory) -> None:
+        super().__init__(connection, memory)
         self.topics: set[str] = set()
         self.committed: list[Callable[[], None]] = []
 
@@ -104,7 +152,10 @@ class Database:
         self._readers: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         self._subscribers: list[tuple[str, Callable[[str], None]]] = []
+        self._generation = 0  # of the watched tables, as committed
+        self._memory = Memory(lambda: 0)  # the writer's: it forgets as it changes
         self._connection = self._connect()
+        self._connection.create_function("watched_change", 0, self._memory.forget)
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.execute("PRAGMA wal_autocheckpoint=4000")
@@ -115,12 +166,12 @@ class Database:
         """Creates a service's tables, or brings older ones up to date."""
         self.write_now(lambda tx: _prepare(tx, schema))
 
-    async def write(self, change: Callable[[Transaction], T]) -> T:
-        """Runs the change in the writer thread; returns its value when it is on the disk."""
+    def write(self, change: Callable[[Transaction], T]) -> "asyncio.Future[T]":
+        """Runs the change in the writer thread; gives its value when it is on the disk."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._queue.put(_Waiting(change, future, loop))
-        return await future
+        return future
 
     def write_now(self, change: Callable[[Transaction], T]) -> T:
         """The same, blocking: for start-up and for threads; never on the event loop."""
@@ -130,27 +181,22 @@ class Database:
 
     def view(self) -> View:
         """The calling thread's view; each statement sees the then last commit."""
-        view: View | None = getattr(self._local, "view", None)
-        if view is None:
+        return self._own()[0]
+
+    def snapshot(self) -> Snapshot:
+        """Several statements on one consistent state. Not to be held across an await."""
+        return self._own()[1]
+
+    def _own(self) -> tuple[View, Snapshot]:
+        own: tuple[View, Snapshot] | None = getattr(self._local, "own", None)
+        if own is None:
             connection = self._connect()
             connection.execute("PRAGMA query_only=1")
             with self._lock:
                 self._readers.append(connection)
-            view = self._local.view = View(connection)
-        return view
-
-    @contextmanager
-    def snapshot(self) -> Iterator[View]:
-        """Several statements on one consistent state. Not to be held across an await."""
-        view = self.view()
-        if view.connection.in_transaction:  # nested: the outer snapshot serves
-            yield view
-            return
-        view.connection.execute("BEGIN")
-        try:
-            yield view
-        finally:
-            view.connection.execute("COMMIT")
+            view = View(connection, Memory(lambda: self._generation))
+            own = self._local.own = view, Snapshot(view)
+        return own
 
     def subscribe(self, prefix: str, wake: Callable[[str], None]) -> None:
         """Calls `wake(topic)` in the writer thread after commits that touched such a topic."""
@@ -199,11 +245,13 @@ class Database:
                 if not waiting.future.cancelled():
                     self._apply(waiting, done)
             self._connection.execute("COMMIT")
+            self._note_watched()
             if self._follower is not None:
                 self._follower.committed()
         except (sqlite3.Error, AwsError) as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+            self._memory.forget()
             for waiting in group:
                 waiting.error = waiting.error or _store_error(error)
             done = []
@@ -216,8 +264,14 @@ class Database:
                     with suppress(RuntimeError):  # the loop is closed: nobody sleeps any more
                         wake(topic)
 
+    def _note_watched(self) -> None:
+        """Before anybody is told of the commit: whoever asks afterwards reads anew."""
+        if self._memory.was_changed:
+            self._memory.was_changed = False
+            self._generation += 1
+
     def _apply(self, waiting: "_Waiting", done: list[Transaction]) -> None:
-        tx = Transaction(self._connection)
+        tx = Transaction(self._connection, self._memory)
         self._connection.execute("SAVEPOINT change")
         try:
             waiting.value = waiting.change(tx)
@@ -225,6 +279,7 @@ class Database:
             waiting.error = _store_error(error)
             if not self._connection.in_transaction:  # SQLite rolled everything back (disk full)
                 raise sqlite3.OperationalError(str(error)) from error
+            self._memory.forget()
             self._connection.execute("ROLLBACK TO change")
             self._connection.execute("RELEASE change")
         else:

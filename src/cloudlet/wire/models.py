@@ -38,7 +38,7 @@ _TARGETS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """One service's API. `protocol`: "json", "query", "rest-json", "rest-xml" or one of CBORS; of
     several that the service has, `dialect` names one."""

@@ -7,6 +7,7 @@ in the host, root elements that the model doesn't name, a location constraint wi
 import gzip
 import re
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -71,6 +72,7 @@ _S3_ROOTS = {
     "GetObjectAttributes": "GetObjectAttributesResponse",
     "UploadPartCopy": "CopyPartResult",
 }
+Headers = list[tuple[str, str]]
 
 
 @dataclass(slots=True)
@@ -266,19 +268,19 @@ class Protocol:
         self, operation: OperationModel, result: Result, request_id: str
     ) -> Response:
         status = result.status or operation.http.get("responseCode", 200)
-        headers: list[tuple[str, str]] = []
+        headers: Headers = []
         body: Any = b""
         shape, output = operation.output_shape, result.output
         if shape is not None:
-            members = shape.members
+            places = _places(shape)
             for name, value in output.items():  # far fewer than the shape has
-                if value is None or name not in members:
+                place = places.get(name)
+                if value is None or place is None:
                     continue
-                where = serialization(members[name]).get("location")
-                if where == "statusCode" and result.status is None:
-                    status = value
-                elif where in ("header", "headers"):
-                    headers += _header(name, members[name], value)
+                if place is _as_status:
+                    status = result.status or value
+                else:
+                    place(headers, value)
             content_type, body = self._rest_body(operation.name, shape, output)
             if content_type and not any(name.lower() == "content-type" for name, _ in headers):
                 headers.append(("Content-Type", content_type))
@@ -350,14 +352,42 @@ def _root(member: Shape, name: str) -> str:
     return str(serialization(member).get("name", name))
 
 
-def _header(name: str, member: Shape, value: Any) -> list[tuple[str, str]]:
-    traits = serialization(member)
-    header = str(traits.get("name", name))
-    if traits.get("location") == "headers":
-        return [(f"{header}{key}", str(item)) for key, item in value.items()]
-    if isinstance(value, list):
-        return [(header, ", ".join(map(str, value)))]
-    return [(header, scalars.text_formatter(member, "rfc822")(value))]
+Place = Callable[[Headers, Any], None]
+
+
+def _as_status(headers: Headers, value: Any) -> None:
+    """A member that is the response's status."""
+
+
+@cache
+def _places(shape: StructureShape) -> dict[str, Place]:
+    """How the members that don't travel in the body become headers."""
+    found: dict[str, Place] = {}
+    for name, member in shape.members.items():
+        traits = serialization(member)
+        where, header = traits.get("location"), str(traits.get("name", name))
+        if where == "statusCode":
+            found[name] = _as_status
+        elif where == "headers":
+            found[name] = _prefixed(header)
+        elif where == "header":
+            found[name] = _header(header, scalars.text_formatter(member, "rfc822"))
+    return found
+
+
+def _header(header: str, format_: Callable[[Any], str]) -> Place:
+    def put(headers: Headers, value: Any) -> None:
+        is_list = isinstance(value, list)
+        headers.append((header, ", ".join(map(str, value)) if is_list else format_(value)))
+
+    return put
+
+
+def _prefixed(prefix: str) -> Place:
+    def put(headers: Headers, value: Any) -> None:
+        headers += [(f"{prefix}{key}", str(item)) for key, item in value.items()]
+
+    return put
 
 
 def _json(body: bytes) -> Any:

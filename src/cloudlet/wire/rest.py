@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
-from botocore.model import ListShape, OperationModel, Shape, StructureShape
+from botocore.model import ListShape, OperationModel, StructureShape
 
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Request
@@ -111,6 +111,8 @@ def match(
             continue
         path_known = True
         for route in by_method.get(request.method, ()):
+            if route.literals and not names:  # most requests have no query, most routes need one
+                continue
             score = route.score(names, request.headers)
             if score is None or (score[1] and model.name == "s3"):
                 continue
@@ -143,91 +145,63 @@ def _no_route(path_known: bool) -> AwsError:
     return AwsError("UnknownOperationException", "The requested operation is not known.", 404)
 
 
-Take = Callable[[Request, dict[str, str], Arguments, dict[str, Any]], None]
+Parse = Callable[[str], Any]
 
 
 class Binder:
-    """Fills parameters from labels, query and headers; leaves the payload to the codecs."""
+    """Fills parameters from labels, query and headers; leaves the payload to the codecs. It looks
+    up what a request brings: operations know many more headers than a request has."""
 
     def __init__(self, shape: StructureShape) -> None:
-        self._takes: list[Take] = []
-        query_maps: list[str] = []
-        taken: set[str] = set()
+        self._labels: list[tuple[str, str, Parse]] = []
+        self._headers: dict[str, tuple[str, Parse]] = {}
+        self._prefixes: list[tuple[str, str]] = []
+        self._query: dict[str, tuple[str, Parse, bool]] = {}
+        self._maps: list[str] = []
         for name, member in shape.members.items():
             traits = serialization(member)
             where, wire_name = traits.get("location"), str(traits.get("name", name))
+            is_list = isinstance(member, ListShape)
+            parse = scalars.text_parser(member.member if isinstance(member, ListShape) else member)
             if where == "uri":
-                self._takes.append(_from_label(name, wire_name, member))
+                self._labels.append((name, wire_name, parse))
             elif where == "header":
-                self._takes.append(_from_header(name, wire_name.lower(), member))
+                self._headers[wire_name.lower()] = name, _listed(parse) if is_list else parse
             elif where == "headers":
-                self._takes.append(_from_prefix(name, wire_name.lower()))
+                self._prefixes.append((name, wire_name.lower()))
             elif where == "querystring" and member.type_name == "map":
-                query_maps.append(name)
+                self._maps.append(name)
             elif where == "querystring":
-                taken.add(wire_name)
-                self._takes.append(_from_query(name, wire_name, member))
-        self._takes.extend(_from_rest(name, taken) for name in query_maps)
+                self._query[wire_name] = name, parse, is_list
 
     def bind(
         self, request: Request, labels: dict[str, str], query: Arguments, params: dict[str, Any]
     ) -> None:
-        for take in self._takes:
-            take(request, labels, query, params)
+        for name, label, parse in self._labels:
+            if label in labels:
+                params[name] = parse(labels[label])
+        for header, text in request.headers.items():
+            member = self._headers.get(header)
+            if member is not None:
+                params[member[0]] = member[1](text.strip())
+            for name, prefix in self._prefixes:
+                if header.startswith(prefix):
+                    params.setdefault(name, {})[header[len(prefix) :]] = text.strip()
+        if query:
+            self._bind_query(query, params)
+        for name in self._maps:
+            params[name] = {key: value for key, value in query if key not in self._query}
+
+    def _bind_query(self, query: Arguments, params: dict[str, Any]) -> None:
+        for argument, text in query:
+            if argument not in self._query:
+                continue
+            name, parse, is_list = self._query[argument]
+            if is_list:
+                params.setdefault(name, []).append(parse(text))
+            elif name not in params:
+                params[name] = parse(text)
 
 
-def _from_label(name: str, label: str, member: Shape) -> Take:
-    parse = scalars.text_parser(member)
-
-    def take(_: Request, labels: dict[str, str], __: Arguments, params: dict[str, Any]) -> None:
-        if label in labels:
-            params[name] = parse(labels[label])
-
-    return take
-
-
-def _from_header(name: str, header: str, member: Shape) -> Take:
-    parse = scalars.text_parser(member.member if isinstance(member, ListShape) else member)
-    is_list = isinstance(member, ListShape)
-
-    def take(request: Request, _: dict[str, str], __: Arguments, params: dict[str, Any]) -> None:
-        text = request.headers.get(header)
-        if text is not None:
-            text = text.strip()
-            params[name] = (
-                [parse(part.strip()) for part in text.split(",")] if is_list else parse(text)
-            )
-
-    return take
-
-
-def _from_prefix(name: str, prefix: str) -> Take:
-    def take(request: Request, _: dict[str, str], __: Arguments, params: dict[str, Any]) -> None:
-        found = {
-            header[len(prefix) :]: value.strip()
-            for header, value in request.headers.items()
-            if header.startswith(prefix)
-        }
-        if found:
-            params[name] = found
-
-    return take
-
-
-def _from_query(name: str, key: str, member: Shape) -> Take:
-    is_list = isinstance(member, ListShape)
-    parse = scalars.text_parser(member.member if isinstance(member, ListShape) else member)
-
-    def take(_: Request, __: dict[str, str], query: Arguments, params: dict[str, Any]) -> None:
-        values = [parse(value) for argument, value in query if argument == key]
-        if values:
-            params[name] = values if is_list else values[0]
-
-    return take
-
-
-def _from_rest(name: str, taken: set[str]) -> Take:
-    def take(_: Request, __: dict[str, str], query: Arguments, params: dict[str, Any]) -> None:
-        params[name] = {key: value for key, value in query if key not in taken}
-
-    return take
+def _listed(parse: Parse) -> Parse:
+    return lambda text: [parse(part.strip()) for part in text.split(",")]
