@@ -198,7 +198,7 @@ def put_traits(tx: Transaction, record: Record) -> None:
     for table in ("s3_object", "s3_version"):
         tx.run(
             f"UPDATE {table} SET traits = ? WHERE bucket = ? AND key = ? AND version = ?",
-            (json.dumps(record.traits), record.bucket, record.key, record.version),
+            (_text(record.traits), record.bucket, record.key, record.version),
         )
 
 
