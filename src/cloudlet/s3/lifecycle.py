@@ -8,8 +8,8 @@ from email.utils import format_datetime
 from typing import Any
 
 from cloudlet.call import Call, Output
-from cloudlet.errors import AwsError, NotImplementedByCloudlet
-from cloudlet.s3 import faults
+from cloudlet.errors import AwsError
+from cloudlet.s3 import faults, transitions
 from cloudlet.s3.bucket import drop_setting, of_call, put_setting, setting
 from cloudlet.s3.records import Record
 from cloudlet.store.database import Transaction, View
@@ -25,24 +25,33 @@ def put_bucket_lifecycle_configuration(call: Call, tx: Transaction) -> Output:
     rules = (call.params.get("LifecycleConfiguration") or {}).get("Rules") or []
     if not 1 <= len(rules) <= RULES_MAX:
         raise faults.malformed_xml()
-    if call.params.get("TransitionDefaultMinimumObjectSize") == "varies_by_storage_class":
-        raise NotImplementedByCloudlet("Lifecycle transitions")
+    minimum = call.params.get("TransitionDefaultMinimumObjectSize", transitions.ALL)
+    if minimum not in (transitions.ALL, transitions.VARIES):
+        raise faults.invalid_request(f"Invalid TransitionDefaultMinimumObjectSize found: {minimum}")
     checked = [_checked(rule, call.config.new_id()) for rule in rules]
     if len({rule["ID"] for rule in checked}) < len(checked):
         raise faults.invalid_argument(
             "Rule ID must be unique. Found same ID for more than one rule"
         )
     put_setting(tx, bucket.id, "lifecycle", checked)
-    return {"TransitionDefaultMinimumObjectSize": "all_storage_classes_128K"}
+    put_setting(tx, bucket.id, "lifecycle-minimum", minimum)
+    return {"TransitionDefaultMinimumObjectSize": minimum}
+
+
+def minimum_of(view: View, bucket: int) -> str:
+    """Which objects are too small to be moved."""
+    found: str | None = setting(view, bucket, "lifecycle-minimum")
+    return found or transitions.ALL
 
 
 def get_bucket_lifecycle_configuration(call: Call, view: View) -> Output:
-    rules = setting(view, of_call(call, view).id, "lifecycle")
+    bucket = of_call(call, view)
+    rules = setting(view, bucket.id, "lifecycle")
     if not rules:
-        raise AwsError(
-            "NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist", 404
-        )
-    return {"Rules": rules, "TransitionDefaultMinimumObjectSize": "all_storage_classes_128K"}
+        message = "The lifecycle configuration does not exist"
+        raise AwsError("NoSuchLifecycleConfiguration", message, 404, BucketName=bucket.name)
+    minimum = minimum_of(view, bucket.id)
+    return {"Rules": rules, "TransitionDefaultMinimumObjectSize": minimum}
 
 
 def delete_bucket_lifecycle(call: Call, tx: Transaction) -> None:
@@ -51,16 +60,14 @@ def delete_bucket_lifecycle(call: Call, tx: Transaction) -> None:
 
 def _checked(rule: Rule, new_id: str) -> Rule:
     """The rule as it is stored: JSON, with an ID."""
-    for part in ("Transitions", "NoncurrentVersionTransitions"):
-        if rule.get(part):
-            raise NotImplementedByCloudlet("Lifecycle transitions")
     expiration, outdating = rule.get("Expiration"), rule.get("NoncurrentVersionExpiration")
     if rule.get("Status") not in ("Enabled", "Disabled") or ("Filter" in rule) == (
         "Prefix" in rule
     ):
         raise faults.malformed_xml()
     abort = rule.get("AbortIncompleteMultipartUpload")
-    if not expiration and not abort and not outdating:
+    moves = any(rule.get(part) for part in transitions.KINDS)
+    if not expiration and not abort and not outdating and not moves:
         raise AwsError(
             "InvalidRequest",
             "At least one action needs to be specified in a rule",
@@ -78,6 +85,11 @@ def _checked(rule: Rule, new_id: str) -> Rule:
     checked = {**rule, "ID": rule.get("ID") or new_id}
     if expiration:
         checked["Expiration"] = _checked_expiration(expiration)
+    if rule.get("Transitions"):
+        checked["Transitions"] = [_dated(each) for each in rule["Transitions"]]
+    transitions.check(
+        checked, f"filter '(prefix={prefix(rule)})'" if prefix(rule) else "filter '()'"
+    )
     return checked
 
 
@@ -90,12 +102,19 @@ def _checked_expiration(expiration: dict[str, Any]) -> dict[str, Any]:
         if expiration["Days"] < 1:
             raise _not_positive("'Days' for Expiration action")
         return {"Days": expiration["Days"]}
-    date = expiration["Date"]
+    return _dated(expiration)
+
+
+def _dated(action: dict[str, Any]) -> dict[str, Any]:
+    """The action with its date, if it has one, in the stored form."""
+    if "Date" not in action:
+        return action
+    date = action["Date"]
     moment = date if isinstance(date, datetime) else datetime.fromisoformat(str(date))
-    moment = moment.astimezone(UTC)
-    if (moment.hour, moment.minute, moment.second, moment.microsecond) != (0, 0, 0, 0):
-        raise faults.invalid_argument("'Date' must be at midnight GMT")
-    return {"Date": moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")}
+    text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    if not text.endswith("T00:00:00.000Z"):
+        raise faults.invalid_argument("'Date' must be at midnight GMT", "Date", text)
+    return {**action, "Date": text}
 
 
 def _check_outdating(rule: Rule, wanted: dict[str, int]) -> None:
@@ -160,9 +179,23 @@ def due_ms(rule: Rule, modified_ms: int) -> int | None:
     expiration = rule.get("Expiration")
     if not expiration or "ExpiredObjectDeleteMarker" in expiration:
         return None
-    if "Date" in expiration:
-        return int(datetime.fromisoformat(expiration["Date"]).timestamp() * 1000)
-    return next_midnight_ms(modified_ms, expiration["Days"])
+    return _action_ms(expiration, modified_ms)
+
+
+def _action_ms(action: dict[str, Any], start_ms: int) -> int:
+    if "Date" in action:
+        return int(datetime.fromisoformat(action["Date"]).timestamp() * 1000)
+    return next_midnight_ms(start_ms, action["Days" if "Days" in action else "NoncurrentDays"])
+
+
+def moves(rules: list[Rule], part: str, start_ms: int, now_ms: int) -> list[tuple[Rule, Rule]]:
+    """The transitions of these rules that are due, each with its rule."""
+    return [
+        (rule, action)
+        for rule in rules
+        for action in rule.get(part) or ()
+        if _action_ms(action, start_ms) <= now_ms
+    ]
 
 
 def is_outdated(rule: Rule, noncurrent_ms: int, newer: int, now_ms: int) -> bool:
@@ -195,7 +228,7 @@ def expiration(view: View, record: Record) -> dict[str, str]:
     ]
     if not dated:
         return {}
-    due, rule_id = min(dated)
+    due, rule_id = min(dated, key=lambda each: each[0])  # of equal ones the first
     date = format_datetime(_moment(due), usegmt=True)
     return {"Expiration": f'expiry-date="{date}", rule-id="{rule_id}"'}
 

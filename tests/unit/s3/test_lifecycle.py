@@ -156,7 +156,6 @@ def test_configuration_is_answered(shelf: Shelf) -> None:
             },
             "ExpiredObjectDeleteMarker cannot be specified with Tags",
         ),
-        ({"Transitions": [{"Days": 1, "StorageClass": "GLACIER"}]}, "NotImplemented"),
         ({"NoncurrentVersionExpiration": {"NoncurrentDays": 0}}, "InvalidArgument"),
         ({"NoncurrentVersionExpiration": {"NewerNoncurrentVersions": 1}}, "MalformedXML"),
         (
