@@ -94,7 +94,8 @@ def _comparison(condition: Comparison) -> Test:
     if condition.operator == "=":
         return lambda b, item: (value := left(b, item)) is not None and value == right(b, item)
     if condition.operator == "<>":
-        return lambda b, item: left(b, item) != right(b, item)
+        # dynamodb-034: what isn't there differs from everything, also from what isn't there
+        return lambda b, item: (value := left(b, item)) is None or value != right(b, item)
     compare = _COMPARE[condition.operator]
 
     def test(b: Bindings, item: Item) -> bool:
@@ -235,9 +236,7 @@ def _check_function(function: Function, b: Bindings) -> None:
     name, operands = function.name, function.operands
     for operand in operands:
         _check_operand(operand, b)
-    if name in ("attribute_exists", "attribute_not_exists", "attribute_type") and not isinstance(
-        operands[0], Path
-    ):
+    if name in ("attribute_exists", "attribute_not_exists") and not isinstance(operands[0], Path):
         raise invalid(
             "Operator or function requires a document path; operator or function: " + name
         )
@@ -245,6 +244,11 @@ def _check_function(function: Function, b: Bindings) -> None:
         for operand in operands:
             _check_type(operand, b, ("S", "B"), name)
     elif name == "size":
+        if isinstance(operands[0], Function):  # a size is a number, which has none
+            raise invalid(
+                "Incorrect operand type for operator or function; operator or function: size,"
+                " operand type: N"
+            )
         _check_type(operands[0], b, ("S", "B", "SS", "NS", "BS", "L", "M"), name)
     elif name == "attribute_type":
         _check_attribute_type(operands[1], b)
@@ -257,6 +261,11 @@ def _check_function(function: Function, b: Bindings) -> None:
 
 
 def _check_attribute_type(operand: Operand, b: Bindings) -> None:
+    if not isinstance(operand, Placeholder):
+        raise invalid(
+            "Operator or function requires an expression attribute value; operator or function:"
+            " attribute_type"
+        )
     _check_type(operand, b, ("S",), "attribute_type")
     if isinstance(operand, Placeholder):
         name = b.values[operand.name]["S"]

@@ -4,6 +4,7 @@ A definition is JSON in AWS's member names with a few of our own (index ids, sta
 parsed definitions by their bytes, so the hot path parses nothing and can never be stale.
 """
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,6 +15,8 @@ from cloudlet.config import Config
 from cloudlet.dynamodb.values import Item, text_size
 from cloudlet.errors import AwsError
 from cloudlet.store.database import View
+
+_NAME = re.compile(r"[a-zA-Z0-9_.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,23 @@ def _index(table_id: int, table_keys: set[Any], index: dict[str, Any]) -> Index:
     )
 
 
+def check_name(name: str) -> None:
+    """As the model has it; the API's newer shape for names or ARNs is laxer."""
+    constraint = ""
+    if len(name) < 3:
+        constraint = "have length greater than or equal to 3"
+    elif len(name) > 255:
+        constraint = "have length less than or equal to 255"
+    elif not _NAME.fullmatch(name):
+        constraint = "satisfy regular expression pattern: [a-zA-Z0-9_.-]+"
+    if constraint:
+        raise AwsError(
+            "ValidationException",
+            f"1 validation error detected: Value '{name}' at 'tableName' failed to satisfy"
+            f" constraint: Member must {constraint}",
+        )
+
+
 def name_of(config: Config, name_or_arn: str) -> str:
     """A table's name, which may have been given as its ARN."""
     if not name_or_arn.startswith("arn:"):
@@ -153,6 +173,7 @@ def get(view: View, config: Config, name_or_arn: str) -> Table:
     """For the data plane; raises as reads and writes of items do."""
     table = find(view, config, name_or_arn)
     if table is None:
+        check_name(name_of(config, name_or_arn))
         raise AwsError("ResourceNotFoundException", "Requested resource not found")
     return table
 

@@ -51,7 +51,10 @@ def _compiled(kind: str, tree: grammar.Tree) -> Compiled:
             found_values[node.name] = None
         else:
             if len(node.parts) > _NESTING_MAX:
-                raise invalid(f"Invalid {kind}: The document path has too many nesting elements;")
+                raise invalid(
+                    f"Invalid {kind}: The document path has too many nesting levels; nesting"
+                    f" levels: {len(node.parts)}"
+                )
             names.update((p, None) for p in node.parts if isinstance(p, str) and p[0] == "#")
     is_test = kind not in ("UpdateExpression", "ProjectionExpression")
     test = conditions.compile_test(cast(grammar.Condition, tree)) if is_test else None
@@ -161,6 +164,8 @@ def _names(names: dict[str, str] | None) -> dict[str, str]:
             raise invalid(
                 f'ExpressionAttributeNames contains invalid key: Syntax error; key: "{key}"'
             )
+        if not names[key]:
+            raise values.empty_name()
     return names
 
 

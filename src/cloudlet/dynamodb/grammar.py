@@ -18,6 +18,7 @@ T = TypeVar("T")
 _TOKEN = re.compile(r"\s*([#:][A-Za-z0-9_]+|[A-Za-z][A-Za-z0-9_]*|[0-9]+|<>|<=|>=|[=<>()\[\],.+-])")
 _SPACE = re.compile(r"\s*")
 EXPRESSION_MAX_BYTES = 4096
+_INDEX_MAX = (1 << 31) - 1
 _COMPARATORS = ("=", "<>", "<", "<=", ">", ">=")
 _OPERANDS = {
     "attribute_exists": 1,
@@ -202,10 +203,17 @@ class _Parser:
                 self.position += 1
                 if not self.token.isdigit():
                     raise self.syntax_error()
-                parts.append(int(self.take()))
+                parts.append(self.index())
                 self.expect("]")
             else:
                 return Path(tuple(parts))
+
+    def index(self) -> int:
+        index = int(self.token)
+        if index > _INDEX_MAX:
+            raise invalid(f"List index is not within the allowable range; index: [{self.token}]")
+        self.position += 1
+        return index
 
     def name(self) -> str:
         token = self.token
@@ -236,8 +244,9 @@ class _Parser:
                 f" {name}, number of operands: {len(operands)}"
             )
         self.check_use(name, name in ("if_not_exists", "list_append"))
+        allowed = "if_not_exists" if self.is_update else "size"
         for operand in operands:
-            if isinstance(operand, Function) and operand.name != "size" and not self.is_update:
+            if isinstance(operand, Function) and operand.name != allowed:
                 raise _misused(operand.name)
         return Function(name, operands)
 
@@ -247,12 +256,7 @@ class _Parser:
 
     def check_use(self, name: str, is_for_updates: bool) -> None:
         if is_for_updates != self.is_update:
-            raise invalid(
-                "The function is not allowed to be used this way in an expression; function:"
-                f" {name}"
-                if name in _CONDITIONS or name == "size"
-                else f"Invalid function name; function: {name}"
-            )
+            raise _misused(name)
 
     # conditions
 

@@ -11,6 +11,7 @@ from zlib import crc32
 from cloudlet.dynamodb.definitions import Index, Table
 from cloudlet.dynamodb.numerics import invalid
 from cloudlet.dynamodb.values import Item, Value, canonical, key_bytes, type_of
+from cloudlet.errors import AwsError
 
 _WRONG = "One or more parameter values were invalid: "
 _NOT_VALID = "One or more parameter values are not valid. "
@@ -19,6 +20,13 @@ _HASH_MAX_BYTES = 2048
 _RANGE_MAX_BYTES = 1024
 HASH_SPACE = 1 << 16
 END = b"\0\1"  # of one attribute of several
+
+
+class KeyMismatch(AwsError):
+    """The item or key doesn't fit the table's key schema."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("ValidationException", message)
 
 
 class Key(NamedTuple):
@@ -35,9 +43,9 @@ def of_item(table: Table, item: Item) -> Key:
     for name in table.key_names():
         value = item.get(name)
         if value is None:
-            raise invalid(f"{_WRONG}Missing the key {name} in the item")
+            raise KeyMismatch(f"{_WRONG}Missing the key {name} in the item")
         if type_of(value) != table.types[name]:
-            raise invalid(
+            raise KeyMismatch(
                 f"{_WRONG}Type mismatch for key {name} expected: {table.types[name]}"
                 f" actual: {type_of(value)}"
             )
@@ -54,7 +62,7 @@ def of_key(table: Table, given: dict[str, Any]) -> tuple[Key, Item]:
     if len(item) != len(names) or any(
         name not in item or type_of(item[name]) != table.types[name] for name in names
     ):
-        raise invalid(_MISMATCH)
+        raise KeyMismatch(_MISMATCH)
     return _key(table, item), item
 
 
@@ -122,7 +130,10 @@ def of_index(table: Table, index: Index, item: Item) -> Key | None:
         return None
     raw = [key_bytes(value) for value in values if value is not None]
     count = len(index.hash_keys)
-    return Key(partition(joined(raw[:count])), joined(raw[count:])) if all(raw) else None
+    limits = [_HASH_MAX_BYTES] * count + [_RANGE_MAX_BYTES] * (len(raw) - count)
+    if not all(0 < len(part) <= limit for part, limit in zip(raw, limits, strict=True)):
+        return None  # such items can only be older than the index
+    return Key(partition(joined(raw[:count])), joined(raw[count:]))
 
 
 def joined(parts: Sequence[bytes]) -> bytes:

@@ -116,6 +116,8 @@ class _Translation:
 
     def _path(self, attribute: str) -> Path:
         """A whole attribute: dots and brackets mean nothing in legacy names."""
+        if not attribute:
+            raise values.empty_name()
         name = f"#.{next(self._numbers)}"  # the dot: no request has such a placeholder
         self.names[name] = attribute
         return Path((name,))
@@ -212,7 +214,10 @@ _MAKE: dict[str, Callable[..., Condition]] = {
     "NOT_NULL": lambda path: Function("attribute_exists", (path,)),
     "BEGINS_WITH": lambda path, value: Function("begins_with", (path, value)),
     "CONTAINS": lambda path, value: Function("contains", (path, value)),
-    "NOT_CONTAINS": lambda path, value: Not(Function("contains", (path, value))),
+    # dynamodb-033: of an attribute that isn't there neither CONTAINS nor NOT_CONTAINS holds
+    "NOT_CONTAINS": lambda path, value: Logic(
+        "AND", Function("attribute_exists", (path,)), Not(Function("contains", (path, value)))
+    ),
     "BETWEEN": Between,
     "IN": lambda path, *choices: In(path, choices),
 }

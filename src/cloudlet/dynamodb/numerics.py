@@ -27,6 +27,11 @@ class Parts(NamedTuple):
     point: int
 
 
+_OVERFLOW = (
+    "Number overflow. Attempting to store a number with magnitude larger than supported range"
+)
+
+
 def invalid(message: str) -> AwsError:
     return AwsError("ValidationException", message)
 
@@ -51,10 +56,7 @@ def parse(text: str) -> Parts:
 
 def _check_range(digit_count: int, point: int) -> None:
     if point > _POINT_MAX:
-        raise invalid(
-            "Number overflow. Attempting to store a number with magnitude larger than supported"
-            " range"
-        )
+        raise invalid(_OVERFLOW)
     if point < _POINT_MIN:
         raise invalid(
             "Number underflow. Attempting to store a number with magnitude smaller than supported"
@@ -110,8 +112,15 @@ def decimal(number: str) -> Decimal:
 
 
 def add(left: str, right: str) -> str:
-    return canonical(str(EXACT.add(Decimal(left), Decimal(right))))
+    return _result(EXACT.add(Decimal(left), Decimal(right)))
 
 
 def subtract(left: str, right: str) -> str:
-    return canonical(str(EXACT.subtract(Decimal(left), Decimal(right))))
+    return _result(EXACT.subtract(Decimal(left), Decimal(right)))
+
+
+def _result(number: Decimal) -> str:
+    """dynamodb-036: a result of too many digits is called an overflow."""
+    if len(number.normalize(EXACT).as_tuple().digits) > _DIGITS_MAX:
+        raise invalid(_OVERFLOW)
+    return canonical(str(number))

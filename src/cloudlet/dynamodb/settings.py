@@ -4,6 +4,7 @@ See https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
 """
 
 import copy
+import re
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from cloudlet.errors import AwsError
 from cloudlet.store.database import Transaction, View
 
 _TAGS_MAX = 50
+_TAG = re.compile(r"[\w\s+\-=.:/@]*")
 
 
 def update_time_to_live(call: Call, tx: Transaction) -> Output:
@@ -62,6 +64,12 @@ def describe_time_to_live(call: Call, view: View) -> Output:
 
 
 def tag(tx: Transaction, arn: str, tags: list[dict[str, str]]) -> None:
+    for each in tags:
+        if not (_TAG.fullmatch(each["Key"]) and _TAG.fullmatch(each["Value"])):
+            raise invalid(
+                "One or more parameter values were invalid: Tag keys and values may contain"
+                " letters, white space, numbers and the characters +-=._:/@"
+            )
     if len({each["Key"] for each in tags}) < len(tags):
         raise invalid("One or more parameter values were invalid: Duplicate Tag Key")
     tx.run_many(
@@ -94,7 +102,10 @@ def list_tags_of_resource(call: Call, view: View) -> Output:
 
 def _tagged(call: Call, view: View) -> str:
     arn: str = call.params["ResourceArn"]
-    if not arn.startswith(call.config.arn("dynamodb", "table/")):
+    table_name = arn.removeprefix(call.config.arn("dynamodb", "table/"))
+    if not arn.startswith("arn:"):
+        raise invalid(f"Invalid TableArn: ARNs must start with 'arn:': {arn}")
+    if table_name == arn or "/" in table_name:
         raise invalid(f"Invalid TableArn: Invalid ResourceArn provided as input {arn}")
     table = definitions.find(view, call.config, arn)
     if table is None or table.arn != arn:

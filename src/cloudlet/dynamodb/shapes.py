@@ -20,6 +20,8 @@ _PARTS_MAX = 4  # of each kind in a global index's key
 def check_table(params: Params) -> None:
     """Everything of a CreateTable's parameters that the model does not check."""
     check_billing(params)
+    if params.get("AttributeDefinitions") is None:
+        raise invalid(f"{_WRONG}AttributeDefinitions must be specified")
     definitions = _definitions(params["AttributeDefinitions"])
     _check_schema(params["KeySchema"], definitions, is_index=False)
     local = params.get("LocalSecondaryIndexes")
@@ -43,7 +45,9 @@ def check_table(params: Params) -> None:
 def _definitions(given: list[dict[str, str]]) -> dict[str, str]:
     definitions = {each["AttributeName"]: each["AttributeType"] for each in given}
     if len(definitions) < len(given):
-        raise invalid(f"{_WRONG}Duplicate AttributeName in AttributeDefinitions")
+        names = [each["AttributeName"] for each in given]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise invalid(f"{_WRONG}Duplicate AttributeName in AttributeDefinitions: {twice}")
     return definitions
 
 
@@ -152,6 +156,9 @@ def _check_projection(projection: dict[str, Any]) -> None:
         raise invalid(f"{_WRONG}Unknown ProjectionType: null")
     if kind == "INCLUDE" and not names:
         raise invalid(f"{_WRONG}ProjectionType is INCLUDE, but NonKeyAttributes is not specified")
+    twice = [name for name in names or () if names and names.count(name) > 1]
+    if twice:
+        raise invalid(f"{_WRONG}Duplicate value in attribute name: {twice[0]}")
     if kind != "INCLUDE" and names is not None:
         raise invalid(f"{_WRONG}ProjectionType is {kind}, but NonKeyAttributes is specified")
 

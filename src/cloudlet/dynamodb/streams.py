@@ -27,6 +27,7 @@ _ITERATOR_LIFE_MS = 15 * 60 * 1000
 RETENTION_MS = 24 * 3600 * 1000
 _PAGE_BYTES = 1 << 20
 _PAGE_MAX = 1000
+_STREAMS_MAX = 100
 
 
 class Context(NamedTuple):
@@ -166,7 +167,7 @@ def disable(tx: Transaction, document: dict[str, Any], now_ms: int) -> None:
 
 def list_streams(call: Call, view: View) -> Output:
     """Streams of one table or of all, in order of their ARNs."""
-    limit = call.params.get("Limit", 100)
+    limit = _limit(call.params, _STREAMS_MAX)
     name = call.params.get("TableName")
     rows = view.all(
         "SELECT * FROM dynamodb_streams WHERE arn > ? AND (? IS NULL OR table_name = ?)"
@@ -188,12 +189,24 @@ def list_streams(call: Call, view: View) -> Output:
     return output
 
 
+def _limit(params: dict[str, Any], most: int) -> int:
+    limit: int = params.get("Limit", most)
+    if limit > most:
+        raise invalid(
+            f"1 validation error detected: Value '{limit}' at 'limit' failed to satisfy constraint:"
+            f" Member must have value less than or equal to {most}"
+        )
+    return limit
+
+
 def find_stream(view: View, arn: str) -> Row | None:
     return view.one("SELECT * FROM dynamodb_streams WHERE arn = ?", (arn,))
 
 
 def get_stream(view: View, arn: str) -> Row:
     row = find_stream(view, arn)
+    if row is None and not arn.startswith("arn:"):
+        raise invalid(f"Invalid StreamArn: ARNs must start with 'arn:': {arn}")
     if row is None:
         raise AwsError(
             "ResourceNotFoundException",
@@ -214,6 +227,7 @@ def describe_stream(call: Call, view: View) -> Output:
         numbers["EndingSequenceNumber"] = sequence(max(1, last_number(view, stream["id"])))
     shard = {"ShardId": shard_id(stream), "SequenceNumberRange": numbers}
     after = call.params.get("ExclusiveStartShardId")
+    is_left_out = _asks_children(call.params) or (after and after >= shard["ShardId"])
     return {
         "StreamDescription": {
             "StreamArn": stream["arn"],
@@ -223,9 +237,17 @@ def describe_stream(call: Call, view: View) -> Output:
             "CreationRequestDateTime": stream["created_ms"] / 1000,
             "TableName": stream["table_name"],
             "KeySchema": orjson.loads(stream["key_schema"]),
-            "Shards": [] if after and after >= shard["ShardId"] else [shard],
+            "Shards": [] if is_left_out else [shard],
         }
     }
+
+
+def _asks_children(params: dict[str, Any]) -> bool:
+    """Of a stream's one shard there are none."""
+    wanted = params.get("ShardFilter")
+    if wanted is not None and not (wanted.get("Type") and wanted.get("ShardId")):
+        raise invalid("ShardFilter needs both a Type and a ShardId")
+    return wanted is not None
 
 
 def get_shard_iterator(call: Call, view: View) -> Output:
@@ -256,7 +278,7 @@ def _position(view: View, stream: Row, params: dict[str, Any]) -> int:
         )
     number = number_of(given)
     after = number - 1 if params["ShardIteratorType"] == "AT_SEQUENCE_NUMBER" else number
-    if number <= 0 or number > last_number(view, stream["id"]):
+    if number <= 0 or number > max(1, last_number(view, stream["id"])):
         raise invalid(
             f"Invalid SequenceNumber: {given}, the shard {params['ShardId']} has no such record"
         )
@@ -287,7 +309,7 @@ def get_records(call: Call, view: View) -> Output:
     stream = get_stream(view, arn)
     if after < stream["trimmed"]:
         raise _trimmed()
-    found = records(view, stream["id"], after, call.params.get("Limit", _PAGE_MAX))
+    found = records(view, stream["id"], after, _limit(call.params, _PAGE_MAX))
     output: Output = {"Records": [_api_record(document) for _, _, document in found]}
     last = found[-1][0] if found else after
     if stream["closed_ms"] is None or last < last_number(view, stream["id"]):

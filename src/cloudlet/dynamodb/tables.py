@@ -19,6 +19,15 @@ from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.store.database import Transaction, View
 
 _WRONG = "One or more parameter values were invalid: "
+_NOT_OF_DELETED = (
+    "AttributeDefinitions",
+    "CreationDateTime",
+    "GlobalSecondaryIndexes",
+    "KeySchema",
+    "LatestStreamArn",
+    "LatestStreamLabel",
+    "LocalSecondaryIndexes",
+)
 _ABSENT = (
     "GlobalTableSourceArn",
     "GlobalTableSettingsReplicationMode",
@@ -40,6 +49,7 @@ def create_table(call: Call, tx: Transaction) -> Output:
     _refuse_absent(params)
     shapes.check_table(params)
     name = definitions.name_of(call.config, params["TableName"])
+    definitions.check_name(name)
     if definitions.find(tx, call.config, name) is not None:
         raise shapes.in_use(f"Table already exists: {name}")
     document = _document(call, name)
@@ -294,6 +304,11 @@ def _update_indexes(tx: Transaction, call: Call, table: Table, document: dict[st
             " simultaneously per table",
         )
     for update in given:
+        if sum(update.get(name) is not None for name in ("Create", "Delete", "Update")) > 1:
+            raise invalid(
+                f"{_WRONG}Only one of GlobalSecondaryIndexUpdate.Update,"
+                " GlobalSecondaryIndexUpdate.Create, GlobalSecondaryIndexUpdate.Delete may be given"
+            )
         if update.get("Create"):
             _create_index(tx, call, document, update["Create"], table)
         elif update.get("Delete"):
@@ -314,8 +329,15 @@ def _create_index(
 ) -> None:
     types = {each["AttributeName"]: each for each in document["AttributeDefinitions"]}
     given = {each["AttributeName"]: each for each in call.params.get("AttributeDefinitions") or ()}
-    if any(name in types and types[name] != given[name] for name in given):
-        raise invalid(f"{_WRONG}Cannot change the type of an attribute that is a key")
+    for name in given:
+        if name in types and types[name] != given[name]:
+            raise _redefined(document, types[name], given[name])
+    missing = [each["AttributeName"] for each in index["KeySchema"]]
+    if any(name not in given for name in missing):
+        raise invalid(
+            f"{_WRONG}Some index key attributes are not defined in AttributeDefinitions. Keys:"
+            f" [{', '.join(missing)}], AttributeDefinitions: [{', '.join(given)}]"
+        )
     types |= given
     kinds = {name: each["AttributeType"] for name, each in types.items()}
     _refuse_absent({"GlobalSecondaryIndexes": [index]})
@@ -335,6 +357,23 @@ def _create_index(
     _keep_used(document, types)
     changed = definitions.load(table.id, orjson.dumps(document))
     storage.create_index(tx, changed, changed.indexes[-1])
+
+
+def _redefined(document: dict[str, Any], old: dict[str, str], new: dict[str, str]) -> AwsError:
+    roles = {
+        each["AttributeName"]: each["KeyType"]
+        for schema in (document["KeySchema"], *(each["KeySchema"] for each in document["Indexes"]))
+        for each in schema
+    }
+    shown = [
+        f"Schema:[SchemaElement: key{{{each['AttributeName']}:{each['AttributeType']}:"
+        f"{roles.get(each['AttributeName'], 'HASH')}}}]"
+        for each in (old, new)
+    ]
+    return invalid(
+        f"{_WRONG}Attributes cannot be redefined. Please check that your attribute has the same"
+        f" type as previously defined. Existing schema: {shown[0]} New schema: {shown[1]}"
+    )
 
 
 def _keep_used(document: dict[str, Any], types: dict[str, Any]) -> None:
@@ -375,7 +414,7 @@ def delete_table(call: Call, tx: Transaction) -> Output:
             " deletion protection first."
         )
     shown = describe(tx, table, "DELETING")
-    for member in ("AttributeDefinitions", "KeySchema", "LatestStreamArn", "LatestStreamLabel"):
+    for member in _NOT_OF_DELETED:
         shown.pop(member, None)
     streams.disable(tx, copy.deepcopy(table.document), call.now_ms)
     storage.drop_table(tx, table)

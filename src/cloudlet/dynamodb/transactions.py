@@ -14,6 +14,7 @@ import orjson
 from cloudlet.call import Call, Output, Params
 from cloudlet.dynamodb import definitions, expressions, keys, storage, writes
 from cloudlet.dynamodb.capacity import Consumed, read_units, settle_all
+from cloudlet.dynamodb.keys import KeyMismatch
 from cloudlet.dynamodb.numerics import invalid
 from cloudlet.dynamodb.writes import Write
 from cloudlet.errors import AwsError
@@ -29,7 +30,7 @@ def transact_write_items(call: Call, tx: Transaction) -> Output:
     token = call.params.get("ClientRequestToken")
     if token is not None and _is_repeated(call, tx, token):
         return _answer(call, [], is_repeated=True)
-    prepared = [_prepare(call, tx, action) for action in call.params["TransactItems"]]
+    prepared = _prepare_all(call, tx)
     if len({(write.table.id, write.key) for write in prepared}) < len(prepared):
         raise invalid("Transaction request cannot include multiple operations on one item")
     _check_all(tx, prepared)
@@ -64,6 +65,20 @@ def _is_repeated(call: Call, tx: Transaction, token: str) -> bool:
     return False
 
 
+def _prepare_all(call: Call, tx: Transaction) -> list[Write]:
+    """dynamodb-035: the first item that doesn't fit its table cancels, with a reason of its own;
+    what expressions say wrong is the request's fault, and refused as that."""
+    actions, prepared = call.params["TransactItems"], []
+    for number, action in enumerate(actions):
+        try:
+            prepared.append(_prepare(call, tx, action))
+        except KeyMismatch as error:
+            reasons: list[dict[str, Any]] = [{"Code": "None"} for _ in actions]
+            reasons[number] = {"Code": "ValidationError", "Message": error.message}
+            raise _cancelled(reasons) from None
+    return prepared
+
+
 def _prepare(call: Call, tx: Transaction, action: Params) -> Write:
     given = [name for name in _KINDS if action.get(name) is not None]
     if len(given) != 1:
@@ -90,7 +105,7 @@ def _check_all(tx: Transaction, prepared: list[Write]) -> None:
     if any(reason["Code"] != "None" for reason in reasons):
         raise _cancelled(reasons)
     if sum(write.new.size_bytes for write in prepared if write.new) > _REQUEST_BYTES:
-        raise invalid("Transaction request exceeds the maximum size of 4 MB")
+        raise invalid("Transaction request size cannot exceed 4 MB")
 
 
 def _cancelled(reasons: list[dict[str, Any]]) -> AwsError:
@@ -141,7 +156,7 @@ def transact_get_items(call: Call, view: View) -> Output:
         consumed.add(read_units(size_bytes, True, is_transaction=True))
         responses.append({"Item": found.project(stored.item)} if stored else {})
     if total_bytes > _REQUEST_BYTES:
-        raise invalid("Transaction request exceeds the maximum size of 4 MB")
+        raise invalid("Transaction request size cannot exceed 4 MB")
     output: Output = {"Responses": responses}
     settle_all(call, "Read", output, by_table.values())
     return output

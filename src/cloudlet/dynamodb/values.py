@@ -12,6 +12,7 @@ from typing import Any
 
 from cloudlet.dynamodb import numerics
 from cloudlet.dynamodb.numerics import invalid
+from cloudlet.errors import AwsError
 
 Value = dict[str, Any]
 Item = dict[str, Value]
@@ -36,7 +37,13 @@ def canonical_item(item: dict[str, Any]) -> tuple[Item, int]:
     for name, value in item.items():
         result[name], size = canonical(value)
         total += size + text_size(name)
+    if "" in item:
+        raise empty_name()
     return result, total
+
+
+def empty_name() -> AwsError:
+    return invalid(f"{_WRONG}Empty attribute name")
 
 
 def canonical(value: Any, depth: int = 1) -> tuple[Value, int]:

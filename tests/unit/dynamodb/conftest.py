@@ -24,7 +24,7 @@ def types(**kinds: str) -> list[dict[str, str]]:
 
 
 TABLE: dict[str, Any] = {
-    "TableName": "t",
+    "TableName": "tab",
     "BillingMode": "PAY_PER_REQUEST",
     "AttributeDefinitions": types(pk="S", sk="N", g="S", h="S"),
     "KeySchema": keys("pk", "sk"),

@@ -16,11 +16,11 @@ update = destinations.update_kinesis_streaming_destination
 
 
 def stream(name: str = "s") -> dict[str, str]:
-    return {"TableName": "t", "StreamArn": ARN + name}
+    return {"TableName": "tab", "StreamArn": ARN + name}
 
 
 def on(db: Bench) -> dict[str, str]:
-    found = db.call(destinations.describe_kinesis_streaming_destination, TableName="t")
+    found = db.call(destinations.describe_kinesis_streaming_destination, TableName="tab")
     return {
         each["StreamArn"].removeprefix(ARN): each["ApproximateCreationDateTimePrecision"]
         for each in found["KinesisDataStreamDestinations"]
@@ -35,12 +35,12 @@ def test_each_change_is_told(db: Bench) -> None:
     db.call(enable, **stream())
     assert db.invoked[-1][1:] == ("DescribeStreamSummary", {"StreamARN": f"{ARN}s"})
     write_three(db)
-    db.call(items.put_item, TableName="t", Item={**KEY, "sk": {"N": "2"}})
+    db.call(items.put_item, TableName="tab", Item={**KEY, "sk": {"N": "2"}})
     facts = db.facts()
     assert {fact.target for fact in facts} == {f"{ARN}s"}
     told = [orjson.loads(fact.payload) for fact in facts]
     assert [each["eventName"] for each in told] == ["INSERT", "MODIFY", "REMOVE", "INSERT"]
-    assert (told[1]["tableName"], told[1]["recordFormat"]) == ("t", "application/json")
+    assert (told[1]["tableName"], told[1]["recordFormat"]) == ("tab", "application/json")
     change = told[1]["dynamodb"]
     assert change["Keys"] == change["OldImage"] == KEY
     assert change["NewImage"] == {**KEY, "v": {"N": "1"}}
@@ -51,7 +51,7 @@ def test_each_change_is_told(db: Bench) -> None:
 
 
 def test_what_is_on(db: Bench) -> None:
-    foreign = {"TableName": "t", "StreamArn": f"{ARN}s".replace("0000:stream", "0001:stream")}
+    foreign = {"TableName": "tab", "StreamArn": f"{ARN}s".replace("0000:stream", "0001:stream")}
     assert refused(db.call, enable, **foreign).code == "ValidationException"
     db.call(enable, **stream(), EnableKinesisStreamingConfiguration=precision("MICROSECOND"))
     assert on(db) == {"s": "MICROSECOND"}
@@ -64,5 +64,5 @@ def test_what_is_on(db: Bench) -> None:
     db.call(disable, **stream())
     assert refused(db.call, disable, **stream()).code == "ValidationException"
     assert on(db) == {"second": "MILLISECOND"}
-    db.call(items.put_item, TableName="t", Item=KEY)
+    db.call(items.put_item, TableName="tab", Item=KEY)
     assert [fact.target for fact in db.facts()] == [f"{ARN}second"]

@@ -13,11 +13,11 @@ KEY = {"pk": {"S": "p"}, "sk": {"N": "1"}}
 
 
 def put(db: Bench, **more: Any) -> Any:
-    return db.call(items.put_item, TableName="t", Item={**KEY, **more})
+    return db.call(items.put_item, TableName="tab", Item={**KEY, **more})
 
 
 def get(db: Bench, **params: Any) -> Any:
-    return db.call(items.get_item, TableName="t", Key=KEY, **params).get("Item")
+    return db.call(items.get_item, TableName="tab", Key=KEY, **params).get("Item")
 
 
 def test_put_and_get(db: Bench) -> None:
@@ -26,12 +26,12 @@ def test_put_and_get(db: Bench) -> None:
     assert get(db) == {**KEY, "v": {"N": "1.5"}}
     assert get(db, ProjectionExpression="v") == {"v": {"N": "1.5"}}
     same = {"pk": {"S": "p"}, "sk": {"N": "1.0"}}
-    assert db.call(items.get_item, TableName="t", Key=same)["Item"]["v"] == {"N": "1.5"}
+    assert db.call(items.get_item, TableName="tab", Key=same)["Item"]["v"] == {"N": "1.5"}
 
 
 def test_a_table_may_be_named_by_its_arn(db: Bench) -> None:
     put(db)
-    arn = db.config.arn("dynamodb", "table/t")
+    arn = db.config.arn("dynamodb", "table/tab")
     assert db.call(items.get_item, TableName=arn, Key=KEY)["Item"] == KEY
 
 
@@ -74,7 +74,7 @@ def test_unknown_table(db: Bench) -> None:
     ],
 )
 def test_put_refusals(db: Bench, item: dict[str, Any], message: str) -> None:
-    assert refused(db.call, items.put_item, TableName="t", Item=item).message == message
+    assert refused(db.call, items.put_item, TableName="tab", Item=item).message == message
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_put_refusals(db: Bench, item: dict[str, Any], message: str) -> None:
 )
 def test_key_must_match_the_schema(db: Bench, key: dict[str, Any]) -> None:
     for operation in (items.get_item, items.delete_item, items.update_item):
-        error = refused(db.call, operation, TableName="t", Key=key)
+        error = refused(db.call, operation, TableName="tab", Key=key)
         assert error.message == "The provided key element does not match the schema"
 
 
@@ -108,15 +108,15 @@ def test_empty_values_are_allowed_outside_keys(db: Bench) -> None:
 
 def test_conditions(db: Bench) -> None:
     new = {"ConditionExpression": "attribute_not_exists(pk)"}
-    db.call(items.put_item, TableName="t", Item=KEY, **new)
-    error = refused(db.call, items.put_item, TableName="t", Item=KEY, **new)
+    db.call(items.put_item, TableName="tab", Item=KEY, **new)
+    error = refused(db.call, items.put_item, TableName="tab", Item=KEY, **new)
     assert error.code == "ConditionalCheckFailedException"
     assert error.message == "The conditional request failed"
     assert error.fields == {}
     shown = refused(
         db.call,
         items.delete_item,
-        TableName="t",
+        TableName="tab",
         Key=KEY,
         ReturnValuesOnConditionCheckFailure="ALL_OLD",
         **new,
@@ -131,7 +131,7 @@ def test_return_values(db: Bench) -> None:
     def update(mode: str) -> Any:
         return db.call(
             items.update_item,
-            TableName="t",
+            TableName="tab",
             Key=KEY,
             UpdateExpression="SET v = v + :one, m.a = :one REMOVE gone",
             ExpressionAttributeValues={":one": {"N": "1"}},
@@ -144,16 +144,16 @@ def test_return_values(db: Bench) -> None:
     old, new = update("ALL_OLD"), update("ALL_NEW")
     assert (old["v"], new["v"]) == ({"N": "4"}, {"N": "6"})
     assert set(new) == {"pk", "sk", "v", "m"}
-    gone = db.call(items.delete_item, TableName="t", Key=KEY, ReturnValues="ALL_OLD")
+    gone = db.call(items.delete_item, TableName="tab", Key=KEY, ReturnValues="ALL_OLD")
     assert gone["Attributes"] == new
-    assert db.call(items.delete_item, TableName="t", Key=KEY, ReturnValues="ALL_OLD") == {}
+    assert db.call(items.delete_item, TableName="tab", Key=KEY, ReturnValues="ALL_OLD") == {}
     for operation, params in ((items.put_item, {"Item": KEY}), (items.delete_item, {"Key": KEY})):
-        error = refused(db.call, operation, TableName="t", ReturnValues="ALL_NEW", **params)
+        error = refused(db.call, operation, TableName="tab", ReturnValues="ALL_NEW", **params)
         assert error.message == "ReturnValues can only be ALL_OLD or NONE"
 
 
 def test_update_creates_items(db: Bench) -> None:
-    output = db.call(items.update_item, TableName="t", Key=KEY, ReturnValues="ALL_NEW")
+    output = db.call(items.update_item, TableName="tab", Key=KEY, ReturnValues="ALL_NEW")
     assert output["Attributes"] == KEY
     assert get(db) == KEY
 
@@ -162,7 +162,7 @@ def test_update_leaves_keys_alone(db: Bench) -> None:
     for text in ("SET pk = :v", "ADD sk :v", "REMOVE pk"):
         given = {} if ":v" not in text else {"ExpressionAttributeValues": {":v": {"N": "1"}}}
         error = refused(
-            db.call, items.update_item, TableName="t", Key=KEY, UpdateExpression=text, **given
+            db.call, items.update_item, TableName="tab", Key=KEY, UpdateExpression=text, **given
         )
         name = text.split()[1]
         assert error.message == (
@@ -173,23 +173,23 @@ def test_update_leaves_keys_alone(db: Bench) -> None:
 
 def test_consumed_capacity(db: Bench) -> None:
     item = {**KEY, "v": {"S": "x" * 2000}, "g": {"S": "g"}, "h": {"S": "h"}}
-    shown = db.call(items.put_item, TableName="t", Item=item, ReturnConsumedCapacity="INDEXES")
+    shown = db.call(items.put_item, TableName="tab", Item=item, ReturnConsumedCapacity="INDEXES")
     assert shown["ConsumedCapacity"] == {
-        "TableName": "t",
+        "TableName": "tab",
         "CapacityUnits": 5.0,
         "Table": {"CapacityUnits": 2.0},
         "GlobalSecondaryIndexes": {"by_g": {"CapacityUnits": 2.0}},
         "LocalSecondaryIndexes": {"by_h": {"CapacityUnits": 1.0}},
     }
-    read = db.call(items.get_item, TableName="t", Key=KEY, ReturnConsumedCapacity="TOTAL")
-    assert read["ConsumedCapacity"] == {"TableName": "t", "CapacityUnits": 0.5}
+    read = db.call(items.get_item, TableName="tab", Key=KEY, ReturnConsumedCapacity="TOTAL")
+    assert read["ConsumedCapacity"] == {"TableName": "tab", "CapacityUnits": 0.5}
     strong = {"ReturnConsumedCapacity": "TOTAL", "ConsistentRead": True}
-    read = db.call(items.get_item, TableName="t", Key=KEY, **strong)
+    read = db.call(items.get_item, TableName="tab", Key=KEY, **strong)
     assert read["ConsumedCapacity"]["CapacityUnits"] == 1.0
 
 
 def test_collection_metrics(db: Bench) -> None:
     asked = {"ReturnItemCollectionMetrics": "SIZE"}
-    shown = db.call(items.put_item, TableName="t", Item=KEY, **asked)
+    shown = db.call(items.put_item, TableName="tab", Item=KEY, **asked)
     assert shown["ItemCollectionMetrics"]["ItemCollectionKey"] == {"pk": {"S": "p"}}
     assert db.call(items.put_item, TableName="plain", Item={"id": {"S": "1"}}, **asked) == {}

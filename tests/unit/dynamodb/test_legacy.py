@@ -13,11 +13,11 @@ _WRONG = "One or more parameter values were invalid: "
 
 
 def _update(db: Bench, updates: dict[str, Any], **params: Any) -> Any:
-    return db.call(items.update_item, TableName="t", Key=KEY, AttributeUpdates=updates, **params)
+    return db.call(items.update_item, TableName="tab", Key=KEY, AttributeUpdates=updates, **params)
 
 
 def _get(db: Bench, **params: Any) -> Any:
-    return db.call(items.get_item, TableName="t", Key=KEY, **params).get("Item")
+    return db.call(items.get_item, TableName="tab", Key=KEY, **params).get("Item")
 
 
 def _condition(operator: str, *operands: Any) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def test_updates_delete(db: Bench) -> None:
 )
 def test_removing_from_nothing_makes_nothing(db: Bench, params: dict[str, Any]) -> None:
     """dynamodb-031: but an update without any action makes an item of its key."""
-    db.call(items.update_item, TableName="t", Key=KEY, **params)
+    db.call(items.update_item, TableName="tab", Key=KEY, **params)
     assert _get(db) is None
     _update(db, {})
     assert _get(db) == KEY
@@ -150,9 +150,9 @@ def test_queries(db: Bench) -> None:
     """dynamodb-032: KeyConditions may stand beside expressions, filters may not."""
     for number in range(4):
         item = {"pk": {"S": "p"}, "sk": {"N": str(number)}, "v": {"N": str(number % 2)}}
-        db.call(items.put_item, TableName="t", Item=item)
+        db.call(items.put_item, TableName="tab", Item=item)
     conditions = {"pk": _condition("EQ", {"S": "p"}), "sk": _condition("GE", {"N": "1"})}
-    asked = {"TableName": "t", "KeyConditions": conditions}
+    asked = {"TableName": "tab", "KeyConditions": conditions}
     odd = {"v": _condition("EQ", {"N": "1"})}
     found = db.call(search.query, **asked, QueryFilter=odd, AttributesToGet=["sk"])
     assert found["Items"] == [{"sk": {"N": "1"}}, {"sk": {"N": "3"}}]
@@ -169,15 +169,15 @@ def test_queries(db: Bench) -> None:
     error = refused(db.call, search.query, **asked, QueryFilter={"sk": odd["v"]})
     assert error.message.startswith("QueryFilter can only contain non-primary key attributes")
     wrong = {"pk": _condition("NE", {"S": "p"})}
-    error = refused(db.call, search.query, TableName="t", KeyConditions=wrong)
+    error = refused(db.call, search.query, TableName="tab", KeyConditions=wrong)
     assert error.message == "Attempted conditional constraint is not an indexable operation"
 
 
 def test_scans(db: Bench) -> None:
     _update(db, {"v": _put({"N": "2"})})
-    found = db.call(search.scan, TableName="t", ScanFilter={"v": _condition("GT", {"N": "1"})})
+    found = db.call(search.scan, TableName="tab", ScanFilter={"v": _condition("GT", {"N": "1"})})
     assert found["Count"] == 1
     selected = {"AttributesToGet": ["v"], "Select": "SPECIFIC_ATTRIBUTES"}
-    assert db.call(search.scan, TableName="t", **selected)["Items"] == [{"v": {"N": "2"}}]
-    error = refused(db.call, search.scan, TableName="t", AttributesToGet=["v"], Select="COUNT")
+    assert db.call(search.scan, TableName="tab", **selected)["Items"] == [{"v": {"N": "2"}}]
+    error = refused(db.call, search.scan, TableName="tab", AttributesToGet=["v"], Select="COUNT")
     assert error.message == "Cannot specify the AttributesToGet when choosing to get only the Count"

@@ -19,13 +19,13 @@ def fill(db: Bench, count: int = 10, size: int = 1) -> None:
             "g": {"S": f"g{number % 2}"},
             "v": {"S": "x" * size},
         }
-        db.call(items.put_item, TableName="t", Item=item)
+        db.call(items.put_item, TableName="tab", Item=item)
 
 
 def query(db: Bench, text: str = "pk = :p", given: Any = None, **params: Any) -> Any:
     return db.call(
         search.query,
-        TableName="t",
+        TableName="tab",
         KeyConditionExpression=text,
         ExpressionAttributeValues={":p": {"S": "p"}, **(given or {})},
         **params,
@@ -67,7 +67,7 @@ def test_pages_of_a_megabyte(db: Bench) -> None:
 def test_prefixes(db: Bench) -> None:
     for number, word in enumerate(("a", "ab", "b", "a\U0010ffff")):
         item = {"pk": {"S": "p"}, "sk": {"N": str(number)}, "h": {"S": word}}
-        db.call(items.put_item, TableName="t", Item=item)
+        db.call(items.put_item, TableName="tab", Item=item)
     page = query(db, "pk = :p AND begins_with(h, :a)", {":a": {"S": "a"}}, IndexName="by_h")
     assert [item["h"]["S"] for item in page["Items"]] == ["a", "ab", "a\U0010ffff"]
     assert set(page["Items"][0]) == {"pk", "sk", "h"}
@@ -82,7 +82,7 @@ def test_global_index_pages(db: Bench) -> None:
     while True:
         page = db.call(
             search.query,
-            TableName="t",
+            TableName="tab",
             IndexName="by_g",
             KeyConditionExpression="g = :g",
             ExpressionAttributeValues={":g": {"S": "g0"}},
@@ -122,7 +122,7 @@ def test_key_condition_refusals(db: Bench, text: str, given: Any, message: str) 
     error = refused(
         db.call,
         search.query,
-        TableName="t",
+        TableName="tab",
         KeyConditionExpression=text,
         ExpressionAttributeValues=given,
     )
@@ -131,7 +131,7 @@ def test_key_condition_refusals(db: Bench, text: str, given: Any, message: str) 
 
 def test_query_refusals(db: Bench) -> None:
     fill(db, 2)
-    assert "must be specified" in refused(db.call, search.query, TableName="t").message
+    assert "must be specified" in refused(db.call, search.query, TableName="tab").message
     error = refused(query, db, given={":z": {"N": "1"}}, FilterExpression="sk = :z")
     assert error.message == (
         "Filter Expression can only contain non-primary key attributes: Primary key attribute: sk"
@@ -185,7 +185,7 @@ def test_scan_filters_and_projects(db: Bench) -> None:
     fill(db)
     page = db.call(
         search.scan,
-        TableName="t",
+        TableName="tab",
         FilterExpression="sk > :v",
         ProjectionExpression="sk",
         ExpressionAttributeValues={":v": {"N": "7"}},

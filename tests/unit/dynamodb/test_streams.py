@@ -15,7 +15,7 @@ from tests.unit.dynamodb.conftest import PLAIN, refused
 KEY = {"pk": {"S": "p"}, "sk": {"N": "1"}}
 
 
-def arn_of(db: Bench, name: str = "t") -> str:
+def arn_of(db: Bench, name: str = "tab") -> str:
     arn: str = db.call(tables.describe_table, TableName=name)["Table"]["LatestStreamArn"]
     return arn
 
@@ -45,11 +45,11 @@ def read(db: Bench, at: str, **params: Any) -> tuple[list[Any], str | None]:
 
 
 def write_three(db: Bench) -> None:
-    db.call(items.put_item, TableName="t", Item=KEY)
-    db.call(items.put_item, TableName="t", Item=KEY)  # no change, no record
-    db.call(items.put_item, TableName="t", Item={**KEY, "v": {"N": "1"}})
-    db.call(items.delete_item, TableName="t", Key=KEY)
-    db.call(items.delete_item, TableName="t", Key=KEY)  # again none
+    db.call(items.put_item, TableName="tab", Item=KEY)
+    db.call(items.put_item, TableName="tab", Item=KEY)  # no change, no record
+    db.call(items.put_item, TableName="tab", Item={**KEY, "v": {"N": "1"}})
+    db.call(items.delete_item, TableName="tab", Key=KEY)
+    db.call(items.delete_item, TableName="tab", Key=KEY)  # again none
 
 
 def test_records(db: Bench) -> None:
@@ -77,7 +77,7 @@ def test_iterators(db: Bench) -> None:
     assert read(db, iterator(db, "AFTER_SEQUENCE_NUMBER", SequenceNumber=number))[0] == second[1:]
     latest = iterator(db, "LATEST")
     assert read(db, latest)[0] == []
-    db.call(items.put_item, TableName="t", Item=KEY)
+    db.call(items.put_item, TableName="tab", Item=KEY)
     assert len(read(db, latest)[0]) == 1
     db.clock.advance(16 * 60)
     assert refused(read, db, latest).code == "ExpiredIteratorException"
@@ -97,11 +97,11 @@ def test_iterators(db: Bench) -> None:
 )
 def test_view_types(db: Bench, view_type: str, images: set[str]) -> None:
     stream = {"StreamEnabled": True, "StreamViewType": view_type}
-    db.call(tables.create_table, **{**PLAIN, "TableName": "s"}, StreamSpecification=stream)
+    db.call(tables.create_table, **{**PLAIN, "TableName": "streamed"}, StreamSpecification=stream)
     for number in ("1", "2"):
         item = {"id": {"S": "i"}, "v": {"N": number}}
-        db.call(items.put_item, TableName="s", Item=item)
-    arn = arn_of(db, "s")
+        db.call(items.put_item, TableName="streamed", Item=item)
+    arn = arn_of(db, "streamed")
     view = db.database.view()
     records = Source().read(view, arn, shard_of(db, arn), "", 10)
     assert isinstance(records[0].document["dynamodb"]["ApproximateCreationDateTime"], float)
@@ -140,8 +140,8 @@ def test_source_gives_lambda_its_documents(db: Bench) -> None:
 def test_a_write_wakes_the_streams_readers(db: Bench) -> None:
     woken: list[str] = []
     db.database.subscribe("stream:", woken.append)
-    db.call(items.put_item, TableName="t", Item=KEY)
-    db.call(items.put_item, TableName="t", Item=KEY)
+    db.call(items.put_item, TableName="tab", Item=KEY)
+    db.call(items.put_item, TableName="tab", Item=KEY)
     assert woken == [f"stream:{arn_of(db)}"]
 
 
@@ -151,7 +151,7 @@ def test_disabled_streams_close_and_new_ones_begin(db: Bench) -> None:
 
     def switch(is_on: bool) -> Any:
         stream = {"StreamEnabled": is_on, **({"StreamViewType": "KEYS_ONLY"} if is_on else {})}
-        return db.call(tables.update_table, TableName="t", StreamSpecification=stream)
+        return db.call(tables.update_table, TableName="tab", StreamSpecification=stream)
 
     switch(False)
     described = db.call(streams.describe_stream, StreamArn=old)["StreamDescription"]
@@ -166,7 +166,7 @@ def test_disabled_streams_close_and_new_ones_begin(db: Bench) -> None:
     switch(True)
     assert arn_of(db) != old
     assert "already has an enabled stream" in refused(switch, True).message
-    listed = db.call(streams.list_streams, TableName="t")["Streams"]
+    listed = db.call(streams.list_streams, TableName="tab")["Streams"]
     assert {each["StreamArn"] for each in listed} == {old, arn_of(db)}
     page = db.call(streams.list_streams, Limit=1)
     start = page["LastEvaluatedStreamArn"]
@@ -177,7 +177,7 @@ def test_records_are_trimmed_after_a_day(db: Bench) -> None:
     write_three(db)
     old = iterator(db)
     db.clock.advance(24 * 3600 + 1)
-    db.call(items.put_item, TableName="t", Item=KEY)
+    db.call(items.put_item, TableName="tab", Item=KEY)
     assert asyncio.run(sweep.trim_streams(db.cloud)) == 3
     found, _ = read(db, iterator(db))
     assert [record["dynamodb"]["SequenceNumber"] for record in found] == [streams.sequence(4)]
@@ -187,7 +187,7 @@ def test_records_are_trimmed_after_a_day(db: Bench) -> None:
     assert error.code == "TrimmedDataAccessException"
     db.clock.advance(24 * 3600 + 1)
     asyncio.run(sweep.trim_streams(db.cloud))
-    db.call(items.delete_item, TableName="t", Key=KEY)
+    db.call(items.delete_item, TableName="tab", Key=KEY)
     assert read(db, iterator(db))[0][0]["dynamodb"]["SequenceNumber"] == streams.sequence(5)
 
 
@@ -196,19 +196,19 @@ def test_expiry(db: Bench) -> None:
     times = {"past": now_s - 1, "ancient": now_s - 6 * 365 * 86400, "later": now_s + 60}
     for number, (name, when) in enumerate(times.items()):
         item = {"pk": {"S": name}, "sk": {"N": str(number)}, "until": {"N": str(when)}}
-        db.call(items.put_item, TableName="t", Item=item)
+        db.call(items.put_item, TableName="tab", Item=item)
     for number, odd in enumerate(({"S": str(now_s - 1)}, {"N": "-1"}, {"N": "1e100"})):
         item = {"pk": {"S": "odd"}, "sk": {"N": str(number)}, "until": odd}
-        db.call(items.put_item, TableName="t", Item=item)
+        db.call(items.put_item, TableName="tab", Item=item)
     wanted = {"AttributeName": "until", "Enabled": True}
-    db.call(settings.update_time_to_live, TableName="t", TimeToLiveSpecification=wanted)
+    db.call(settings.update_time_to_live, TableName="tab", TimeToLiveSpecification=wanted)
     assert asyncio.run(sweep.sweep_ttl(db.cloud)) == 1
     last = read(db, iterator(db))[0][-1]
     assert last["dynamodb"]["Keys"]["pk"] == {"S": "past"}
     assert last["userIdentity"] == {"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"}
     db.clock.advance(61)
     assert asyncio.run(sweep.sweep_ttl(db.cloud)) == 1
-    assert db.call(tables.describe_table, TableName="t")["Table"]["ItemCount"] == 4
+    assert db.call(tables.describe_table, TableName="tab")["Table"]["ItemCount"] == 4
     view = db.database.view()
     (shard,) = Source().shards(view, arn_of(db))
     document = Source().read(view, arn_of(db), shard.id, "", 100)[-1].document
@@ -226,8 +226,8 @@ def needed(db: Bench, operation: str, kind: str = "role", **params: Any) -> list
 
 
 def test_permissions(db: Bench) -> None:
-    arn = "arn:aws:dynamodb:us-east-1:000000000000:table/t"
-    assert needed(db, "GetItem", TableName="t", Key=KEY) == [
+    arn = "arn:aws:dynamodb:us-east-1:000000000000:table/tab"
+    assert needed(db, "GetItem", TableName="tab", Key=KEY) == [
         (
             "dynamodb:GetItem",
             arn,
@@ -238,7 +238,7 @@ def test_permissions(db: Bench) -> None:
     ((action, resource, context),) = needed(
         db,
         "Query",
-        TableName="t",
+        TableName="tab",
         IndexName="by_g",
         Select="COUNT",
         KeyConditionExpression="#g = :g",
@@ -253,19 +253,19 @@ def test_permissions(db: Bench) -> None:
 def test_permissions_of_many(db: Bench) -> None:
     arn = "arn:aws:dynamodb:us-east-1:000000000000:table/"
     key = {"id": {"S": "i"}}
-    batch = {"t": [{"PutRequest": {"Item": KEY}}], "plain": [{"DeleteRequest": {"Key": key}}]}
+    batch = {"tab": [{"PutRequest": {"Item": KEY}}], "plain": [{"DeleteRequest": {"Key": key}}]}
     found = needed(db, "BatchWriteItem", RequestItems=batch)
     assert [each[:2] for each in found] == [
-        ("dynamodb:BatchWriteItem", arn + "t"),
+        ("dynamodb:BatchWriteItem", arn + "tab"),
         ("dynamodb:BatchWriteItem", arn + "plain"),
     ]
     assert found[1][2]["dynamodb:LeadingKeys"] == ["i"]
     actions = [
-        {"Put": {"TableName": "t", "Item": KEY}},
+        {"Put": {"TableName": "tab", "Item": KEY}},
         {"ConditionCheck": {"TableName": "plain", "Key": key, "ConditionExpression": "bad ("}},
     ]
     assert [each[:2] for each in needed(db, "TransactWriteItems", TransactItems=actions)] == [
-        ("dynamodb:PutItem", arn + "t"),
+        ("dynamodb:PutItem", arn + "tab"),
         ("dynamodb:ConditionCheckItem", arn + "plain"),
     ]
     stream = arn_of(db)

@@ -28,7 +28,7 @@ def test_create_and_describe(db: Bench) -> None:
     assert shown["TableStatus"] == "ACTIVE"
     assert shown["TableArn"] == "arn:aws:dynamodb:us-east-1:000000000000:table/new"
     assert shown["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
-    assert "LatestStreamArn" in describe(db, "t")
+    assert "LatestStreamArn" in describe(db, "tab")
     error = refused(db.call, tables.create_table, **{**PLAIN, "TableName": "new"})
     assert (error.code, error.message) == (
         "ResourceInUseException",
@@ -64,7 +64,7 @@ def test_create_refusals(db: Bench, changes: dict[str, Any], message: str) -> No
     params = {**PLAIN, "TableName": "new", **changes}
     params = {name: value for name, value in params.items() if value is not None}
     assert refused(db.call, tables.create_table, **params).message == message
-    assert db.call(tables.list_tables)["TableNames"] == ["plain", "t"]
+    assert db.call(tables.list_tables)["TableNames"] == ["plain", "tab"]
 
 
 def test_parameters_that_are_absent_are_named(db: Bench) -> None:
@@ -81,7 +81,7 @@ def test_delete(db: Bench) -> None:
     assert shown["TableStatus"] == "DELETING"
     error = refused(db.call, tables.describe_table, TableName="plain")
     assert error.message == "Requested resource not found: Table: plain not found"
-    db.call(tables.delete_table, TableName="t")
+    db.call(tables.delete_table, TableName="tab")
     rows = db.database.view().all(
         "SELECT name FROM sqlite_master WHERE name LIKE 'dynamodb!_i%' ESCAPE '!'"
     )
@@ -93,7 +93,7 @@ def test_delete(db: Bench) -> None:
 def test_list_pages(db: Bench) -> None:
     first = db.call(tables.list_tables, Limit=1)
     assert first == {"TableNames": ["plain"], "LastEvaluatedTableName": "plain"}
-    assert db.call(tables.list_tables, ExclusiveStartTableName="plain") == {"TableNames": ["t"]}
+    assert db.call(tables.list_tables, ExclusiveStartTableName="plain") == {"TableNames": ["tab"]}
 
 
 def fill(db: Bench, count: int) -> None:
@@ -166,10 +166,10 @@ def test_a_big_table_is_backfilled_behind_its_writes(db: Bench) -> None:
 
 
 def test_update_needs_something(db: Bench) -> None:
-    assert "At least one of" in refused(db.call, tables.update_table, TableName="t").message
+    assert "At least one of" in refused(db.call, tables.update_table, TableName="tab").message
     updates = [{"Delete": {"IndexName": "nope"}}]
     error = refused(
-        db.call, tables.update_table, TableName="t", GlobalSecondaryIndexUpdates=updates
+        db.call, tables.update_table, TableName="tab", GlobalSecondaryIndexUpdates=updates
     )
     assert error.code == "ResourceNotFoundException"
 
@@ -220,7 +220,7 @@ def test_tags(db: Bench) -> None:
 def test_what_dynamodb_says_of_itself(db: Bench) -> None:
     assert db.call(settings.describe_limits)["TableMaxReadCapacityUnits"] == 40000
     assert db.call(settings.describe_endpoints)["Endpoints"][0]["Address"] == "127.0.0.1:4566"
-    shown = db.call(settings.describe_continuous_backups, TableName="t")
+    shown = db.call(settings.describe_continuous_backups, TableName="tab")
     assert shown["ContinuousBackupsDescription"]["ContinuousBackupsStatus"] == "DISABLED"
     error = refused(db.call, settings.describe_continuous_backups, TableName="nope")
     assert error.code == "TableNotFoundException"

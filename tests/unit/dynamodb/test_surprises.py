@@ -1,0 +1,126 @@
+"""Small rules of DynamoDB's that nobody would guess."""
+
+from typing import Any
+
+import pytest
+
+from cloudlet.dynamodb import items, tables, transactions
+from tests.harness import Bench
+from tests.unit.dynamodb.conftest import PLAIN, keys, refused, types
+
+KEY = {"id": {"S": "i"}}
+
+
+def _update(db: Bench, text: str, **values: Any) -> Any:
+    given = {f":{name}": value for name, value in values.items()}
+    return db.call(
+        items.update_item,
+        TableName="plain",
+        Key=KEY,
+        UpdateExpression=text,
+        ExpressionAttributeValues=given or None,
+    )
+
+
+def _put_if(db: Bench, condition: str, **values: Any) -> Any:
+    given = {f":{name}": value for name, value in values.items()}
+    return db.call(
+        items.put_item,
+        TableName="plain",
+        Item=KEY,
+        ConditionExpression=condition,
+        ExpressionAttributeValues=given or None,
+    )
+
+
+def test_neither_contains_nor_not(db: Bench) -> None:
+    """dynamodb-033"""
+    for operator in ("CONTAINS", "NOT_CONTAINS"):
+        expected = {"q": {"ComparisonOperator": operator, "AttributeValueList": [{"S": "x"}]}}
+        error = refused(db.call, items.put_item, TableName="plain", Item=KEY, Expected=expected)
+        assert error.code == "ConditionalCheckFailedException"
+
+
+def test_two_that_are_not_there_differ(db: Bench) -> None:
+    """dynamodb-034"""
+    _put_if(db, "q <> z")
+    assert refused(_put_if, db, "q = z").code == "ConditionalCheckFailedException"
+
+
+def test_the_first_item_that_does_not_fit_cancels(db: Bench) -> None:
+    """dynamodb-035"""
+    puts = [{"Put": {"TableName": "plain", "Item": {"id": {"N": "1"}}}} for _ in range(2)]
+    error = refused(db.call, transactions.transact_write_items, TransactItems=puts)
+    assert error.code == "TransactionCanceledException"
+    first, second = error.fields["CancellationReasons"]
+    assert (first["Code"], second) == ("ValidationError", {"Code": "None"})
+
+
+def test_a_result_of_too_many_digits_is_an_overflow(db: Bench) -> None:
+    """dynamodb-036"""
+    error = refused(_update, db, "SET n = :a + :b", a={"N": "1e50"}, b={"N": "1"})
+    assert error.message.startswith("Number overflow.")
+    _update(db, "SET n = :a - :a", a={"N": "1e50"})
+    assert db.call(items.get_item, TableName="plain", Key=KEY)["Item"]["n"] == {"N": "0"}
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ("size(size(a)) > :v", "operator or function: size, operand type: N"),
+        ("attribute_type(a, b)", "requires an expression attribute value"),
+        ("a[99999999999999] = :v", "not within the allowable range; index: [99999999999999]"),
+        ("a" + ".b" * 32 + " = :v", "too many nesting levels; nesting levels: 33"),
+    ],
+)
+def test_refused_conditions(db: Bench, condition: str, message: str) -> None:
+    values = {"v": {"N": "1"}} if ":v" in condition else {}
+    error = refused(_put_if, db, condition, **values)
+    assert error.code == "ValidationException" and message in error.message
+
+
+def test_the_type_of_a_value(db: Bench) -> None:
+    _put_if(db, "attribute_type(:v, :t)", v={"N": "1"}, t={"S": "N"})
+
+
+def test_list_append_is_not_nested(db: Bench) -> None:
+    one = {"L": [{"S": "x"}]}
+    error = refused(_update, db, "SET a = list_append(list_append(:a, :a), :a)", a=one)
+    assert "not allowed to be used this way" in error.message
+    _update(db, "SET a = list_append(if_not_exists(a, :a), :a)", a=one)
+
+
+def test_empty_names(db: Bench) -> None:
+    item = {**KEY, "": {"S": "x"}}
+    error = refused(db.call, items.put_item, TableName="plain", Item=item)
+    assert error.message.endswith("Empty attribute name")
+
+
+@pytest.mark.parametrize("name", ["xx", "no!such!name", "n" * 256])
+def test_names_that_no_table_can_have(db: Bench, name: str) -> None:
+    error = refused(db.call, items.put_item, TableName=name, Item=KEY)
+    assert error.message.startswith(f"1 validation error detected: Value '{name}' at 'tableName'")
+    error = refused(db.call, tables.create_table, **{**PLAIN, "TableName": name})
+    assert error.code == "ValidationException"
+
+
+def test_old_items_with_keys_too_long_for_a_new_index(db: Bench) -> None:
+    long = {"id": {"S": "long"}, "x": {"S": "x" * 2049}}
+    db.call(items.put_item, TableName="plain", Item=long)
+    index = {"IndexName": "by_x", "KeySchema": keys("x"), "Projection": {"ProjectionType": "ALL"}}
+    update = {"GlobalSecondaryIndexUpdates": [{"Create": index}]}
+    shown = db.call(
+        tables.update_table, TableName="plain", AttributeDefinitions=types(x="S"), **update
+    )
+    assert shown["TableDescription"]["GlobalSecondaryIndexes"][0]["IndexName"] == "by_x"
+    found = db.call(tables.describe_table, TableName="plain")["Table"]["GlobalSecondaryIndexes"]
+    assert found[0]["ItemCount"] == 0
+    other = {"IndexName": "by_n", "KeySchema": keys("x"), "Projection": {"ProjectionType": "ALL"}}
+    error = refused(
+        db.call,
+        tables.update_table,
+        TableName="plain",
+        AttributeDefinitions=types(x="N"),
+        GlobalSecondaryIndexUpdates=[{"Create": other}],
+    )
+    assert "Existing schema: Schema:[SchemaElement: key{x:S:HASH}]" in error.message
