@@ -63,6 +63,7 @@ from cloudlet.monitoring import service as monitoring_service
 from cloudlet.monitoring.state import Monitoring
 from cloudlet.registry import service as registry_service
 from cloudlet.registry.schema import SCHEMA as REGISTRY_SCHEMA
+from cloudlet.s3 import access_logs as s3_access_logs
 from cloudlet.s3 import archive as s3_archive
 from cloudlet.s3 import encryption as s3_encryption
 from cloudlet.s3 import metrics as s3_metrics
@@ -146,6 +147,7 @@ class App:
         self.messaging = MessagingState.of(self.cloud, self.timers)
         self.topics = SnsState(self.cloud)
         self.replicas = s3_replicas.Replicas(self.cloud)
+        self.access_logs = s3_access_logs.AccessLogs(self.cloud)
         self.stacks = Operations(self.cloud, self.presign)
         self._add_services()
         self.accounts.opened.setdefault(self.accounts.default_id, self)
@@ -215,6 +217,7 @@ class App:
         self.timers.every(_SWEEP_S, self._restore)
         self.timers.every(_MEASURE_S, lambda: s3_metrics.measure(self.cloud), first_s=60)
         self.timers.every(60, lambda: s3_replicas.measure(self.cloud))
+        self.timers.every(s3_access_logs.DELIVERY_S, self.access_logs.deliver)
         self.timers.every(_SWEEP_S, self.credentials.collect)
         self.timers.every(_SWEEP_S, lambda: kms_rotation.sweep(self.cloud))
         self._when_asked(dynamodb_sweep.BACKFILL_TOPIC, self._backfill)
@@ -244,6 +247,7 @@ class App:
     async def stop(self) -> None:
         await self.stacks.stop()
         await self.timers.stop()
+        await self.access_logs.deliver()
         await self.credentials.keep_uses()
         await self.delivery.stop()
         await self.gateway.stop()

@@ -66,7 +66,8 @@ class Request:
     `raw_path` and `query` are exactly as received (percent-encoded), because signatures cover
     them. `headers` has lower-case names; repeated headers are joined with "," ("; " for cookies).
     `sent` has them as the client spelled and repeated them, where they came over the network.
-    `signer` is the caller that a part of this cloud signs as, in place of a signature.
+    `signer` is the caller that a part of this cloud signs as, in place of a signature. `seen`
+    takes what a log is told of the request, where there is one.
     """
 
     method: str
@@ -80,6 +81,7 @@ class Request:
     sent: Sequence[tuple[bytes, bytes]] = ()
     signer: Any = None
     client_port: int = 0
+    seen: Any = None
 
     @property
     def path(self) -> str:

@@ -34,6 +34,7 @@ from cloudlet.iam.credentials import Credentials, open_credential
 from cloudlet.iam.identifiers import account_of_key
 from cloudlet.kinesis.state import Kinesis
 from cloudlet.monitoring.state import Monitoring
+from cloudlet.s3.access_logs import AccessLogs
 from cloudlet.s3.bucket import of_name
 from cloudlet.store.database import Transaction
 
@@ -67,6 +68,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 class Universe(Protocol):
     """All of one account; `app.App`."""
 
+    access_logs: AccessLogs
     config: Config
     cloud: Cloud
     dispatcher: Dispatcher

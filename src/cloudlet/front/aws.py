@@ -15,6 +15,7 @@ from cloudlet.call import ANONYMOUS, Call, Caller
 from cloudlet.config import Config
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Request, Response
+from cloudlet.front.access_lines import Watch
 from cloudlet.front.accounts import Accounts
 from cloudlet.front.connection import ClientGone
 from cloudlet.front.forms import Forms, is_form
@@ -39,6 +40,7 @@ class AwsDoor:
         self._lookup: Lookup = accounts.credential
         self._verifier = Verifier(accounts.open_credential if config.open_access else None)
         self._forms = Forms(config, accounts, self._verifier)
+        self._watch = Watch(accounts)
         self.specials: list[Special] = []
         self.preflight: Special = _no_answer
         self.decorate: Decorate = lambda request, response: response
@@ -47,6 +49,12 @@ class AwsDoor:
         """`only_s3`: no other service, API or website is to be had, whatever host, path or scope
         a request names."""
         request.id = request.id or self._config.new_id()
+        if not self._watch.is_on:
+            return await self._answer(request, only_s3)
+        self._watch.begin(request)
+        return self._watch.seen(request, await self._answer(request, only_s3))
+
+    async def _answer(self, request: Request, only_s3: bool) -> Response:
         spoken: Protocol | None = None
         try:
             specials = [self.preflight] if only_s3 else [*self.specials, self.preflight]
@@ -66,6 +74,8 @@ class AwsDoor:
         except AwsError as error:
             if isinstance(error, ClientGone):
                 raise
+            if request.seen is not None:
+                request.seen.code = error.code
             return self.decorate(request, (spoken or protocol("s3")).fault(error, request))
         except Exception:
             _log.exception("request %s: %s %s", request.id, request.method, request.raw_path)
@@ -108,7 +118,10 @@ class AwsDoor:
             )
         if spoken.model.name == "s3":  # of others' bodies the verifier took the hash
             request.body = open_body(request, verified)
-        return verified.caller if verified else ANONYMOUS
+        caller = verified.caller if verified else ANONYMOUS
+        if request.seen is not None:
+            request.seen.caller = caller
+        return caller
 
 
 async def _no_answer(request: Request) -> Response | None:

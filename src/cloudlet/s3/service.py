@@ -2,6 +2,7 @@
 
 from cloudlet.s3 import (
     access,
+    access_logs,
     acl,
     archive,
     buckets,
@@ -31,6 +32,7 @@ from cloudlet.wire.service import Service, made, operations
 
 _MODULES = (
     access,
+    access_logs,
     acl,
     archive,
     buckets,
