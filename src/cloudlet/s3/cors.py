@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/cors.html
 from fnmatch import translate
 from re import IGNORECASE, fullmatch
 from typing import Any
-from xml.sax.saxutils import escape
 
 from cloudlet.call import Call, Cloud, Output, Result
 from cloudlet.errors import AwsError
@@ -14,6 +13,8 @@ from cloudlet.exchange import Request, Response
 from cloudlet.s3 import faults
 from cloudlet.s3.bucket import drop_setting, of_call, of_name, put_setting, setting
 from cloudlet.store.database import Transaction, View
+from cloudlet.wire.faults import signs
+from cloudlet.wire.protocol import s3_path
 
 RULES_MAX = 100
 _METHODS = ("GET", "PUT", "POST", "DELETE", "HEAD")
@@ -76,27 +77,29 @@ def _check(rule: Rule) -> None:
 def preflight(cloud: Cloud, request: Request, bucket: str) -> Response:
     """The answer to OPTIONS. It needs no credentials and doesn't say whether an object exists."""
     origin = request.headers.get("origin")
-    method = request.headers.get("access-control-request-method")
+    method = request.headers.get("access-control-request-method", "")
     if not origin:
-        return _refused(
-            400, "BadRequest", "Insufficient information. Origin request header needed."
-        )
-    if method not in _METHODS:
-        what = "Invalid Access-Control-Request-Method: " + (method or "null")
-        return _refused(400, "BadRequest", what)
+        text = "Insufficient information. Origin request header needed."
+        raise AwsError("BadRequest", text, 400, _headers=[("Connection", "close")])
     rules = _rules(cloud, bucket)
     if rules is None:
-        return _forbidden("CORSResponse: Bucket not found")
+        raise _forbidden(request, "Bucket not found", "BUCKET")
     if not rules:
-        return _forbidden("CORSResponse: CORS is not enabled for this bucket.")
+        raise _forbidden(request, "CORS is not enabled for this bucket.", "BUCKET")
+    if method not in _METHODS:
+        what = "Invalid Access-Control-Request-Method: " + (method or "null")
+        raise AwsError("BadRequest", what, 400)
     asked = _names(request.headers.get("access-control-request-headers", ""))
     for rule in rules:
         if _fits(rule, origin, method) and all(_allows(rule, name) for name in asked):
-            return Response(200, _granted(rule, origin, asked))
-    return _forbidden(
-        "CORSResponse: This CORS request is not allowed. This is usually because the evalution of "
-        "Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers "
-        "are not whitelisted by the resource's CORS spec."
+            return Response(200, [*_granted(rule, origin, asked), *signs(request.id)])
+    is_object = s3_path(request).partition("/")[2].partition("/")[2]
+    raise _forbidden(
+        request,
+        "This CORS request is not allowed. This is usually because the evalution of Origin, "
+        "request method / Access-Control-Request-Method or Access-Control-Request-Headers are not "
+        "whitelisted by the resource's CORS spec.",
+        "OBJECT" if is_object else "BUCKET",
     )
 
 
@@ -153,13 +156,7 @@ def _granted(rule: Rule, origin: str, asked: list[str]) -> Headers:
     return [*granted, _VARY]
 
 
-def _forbidden(message: str) -> Response:
-    return _refused(403, "AccessForbidden", message)
-
-
-def _refused(status: int, code: str, message: str) -> Response:
-    text = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
-    )
-    return Response(status, [("Content-Type", "application/xml")], text.encode())
+def _forbidden(request: Request, message: str, kind: str) -> AwsError:
+    method = request.headers.get("access-control-request-method", request.method)
+    text = f"CORSResponse: {message}"
+    return AwsError("AccessForbidden", text, 403, Method=method, ResourceType=kind)

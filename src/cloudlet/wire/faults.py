@@ -33,7 +33,7 @@ def response(model: Model, error: AwsError, request_id: str, resource: str) -> R
     """The error document; the front drops the body where the request's method was HEAD."""
     if error.status == 304:
         headers = [(str(k), str(v)) for k, v in error.fields.items()]
-        return Response(304, [*headers, ("x-amz-request-id", request_id)])
+        return Response(304, [*headers, *signs(request_id)])
     if model.name == "s3":
         return _s3(error, request_id, resource)
     if model.protocol in ("query", "rest-xml"):
@@ -84,21 +84,25 @@ def host_id(request_id: str) -> str:
     return base64.b64encode(hashlib.sha384(request_id.encode()).digest()).decode()
 
 
+def signs(request_id: str) -> list[tuple[str, str]]:
+    """The headers that every answer of S3 has."""
+    return [
+        ("x-amz-request-id", request_id),
+        ("x-amz-id-2", host_id(request_id)),
+        ("Server", "AmazonS3"),
+    ]
+
+
 def _s3(error: AwsError, request_id: str, resource: str) -> Response:
     fields: dict[str, Any] = dict(error.fields)
     headers = [(str(k), str(v)) for k, v in fields.pop("_headers", [])]
-    second_id = host_id(request_id)
     parts = [f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"]
     parts += [f"<{name}>{escape(str(value))}</{name}>" for name, value in fields.items()]
     if error.status >= 500 and "Header" not in fields:  # AWS's own 501 names a header instead
         parts.append(f"<Resource>{escape(resource)}</Resource>")
-    parts.append(f"<RequestId>{request_id}</RequestId><HostId>{second_id}</HostId>")
+    parts.append(f"<RequestId>{request_id}</RequestId><HostId>{host_id(request_id)}</HostId>")
     body = f"{DECLARATION}<Error>{''.join(parts)}</Error>".encode()
-    headers += [
-        ("Content-Type", "application/xml"),
-        ("x-amz-request-id", request_id),
-        ("x-amz-id-2", second_id),
-    ]
+    headers += [("Content-Type", "application/xml"), *signs(request_id)]
     return Response(error.status, headers, body)
 
 

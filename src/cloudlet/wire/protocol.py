@@ -285,10 +285,7 @@ class Protocol:
             if content_type and not any(name.lower() == "content-type" for name, _ in headers):
                 headers.append(("Content-Type", content_type))
         if self.model.name == "s3":
-            headers += [
-                ("x-amz-request-id", request_id),
-                ("x-amz-id-2", faults.host_id(request_id)),
-            ]
+            headers += faults.signs(request_id)
         else:
             headers.append(("x-amzn-RequestId", request_id))
         return Response(status, headers + result.headers, body)
