@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ from cloudlet.s3 import service as s3_service
 from cloudlet.s3 import sweep as s3_sweep
 from cloudlet.s3.records import known_blobs
 from cloudlet.s3.schema import SCHEMA as S3_SCHEMA
+from cloudlet.s3.scrub import Scrubber, tell_replica
 from cloudlet.sns import service as sns_service
 from cloudlet.sns.schema import SCHEMA as SNS_SCHEMA
 from cloudlet.sns.service import SnsState
@@ -136,6 +138,7 @@ class App:
         self.timers = Timers(config)
         self.credentials = Credentials(config, self.database)
         self.cloud.caller_of = self._caller_of
+        self.scrubber = Scrubber(self.cloud)
         self.monitoring = Monitoring(self.cloud)
         lender = accounts.default.functions.pool.staff if accounts else None
         pool = PoolSettings(launcher=lender.launcher if lender else None)
@@ -203,6 +206,7 @@ class App:
         with self.database.snapshot() as view:
             self.blobs.collect(known_blobs(view))
         if self.replica is not None:
+            self.replica.on_change = partial(tell_replica, self.cloud)
             self.replica.start(self.database)
             await asyncio.to_thread(self.replica.settled.wait, _SETTLE_S)
         await self.database.write(lambda tx: s3_encryption.check_master(tx, self.blobs))
@@ -222,6 +226,7 @@ class App:
         self.timers.every(_SWEEP_S, lambda: kms_rotation.sweep(self.cloud))
         self._when_asked(dynamodb_sweep.BACKFILL_TOPIC, self._backfill)
         self._when_asked(s3_archive.TOPIC, self._restore)
+        self.scrubber.start()
         self.timers.start()
         self.delivery.start()
         await self.stacks.start()
@@ -253,6 +258,7 @@ class App:
         await self.gateway.stop()
         await self.functions.stop()
         await self.monitoring.stop()
+        await asyncio.to_thread(self.scrubber.stop)
         if self.replica is not None:
             await asyncio.to_thread(self.replica.stop)
 

@@ -291,6 +291,22 @@ def _config_of(data: Path, account: str) -> Config:
 
 
 @cli.command()
+@data_option
+@click.option(
+    "--replica",
+    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
+    envvar="CLOUDLET_REPLICA",
+    help="The second folder; by default the one that was used last.",
+)
+@click.option("--repair", is_flag=True, help="Take what is damaged or lost from the other folder.")
+def scrub(data: Path, replica: Path | None, repair: bool) -> None:
+    """Verifies everything that is stored; the exit code is 1 if something is damaged."""
+    from cloudlet.inspection import inspect
+
+    sys.exit(1 if inspect(data.absolute(), replica, repair, _say) else 0)
+
+
+@cli.command()
 @click.option("--missing/--no-missing", default=True, help="List the missing operations.")
 def coverage(missing: bool) -> None:
     """Which operations of each AWS service are implemented."""

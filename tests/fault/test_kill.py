@@ -33,15 +33,17 @@ class Writers:
             threading.Thread(target=self._write, args=(number,)) for number in range(WRITERS)
         ]
 
-    def run_and_kill(self) -> None:
-        for thread in self._threads:
+    def run_and_kill(self, *others: "Writers") -> None:
+        """With others, which end together."""
+        threads = [thread for each in (self, *others) for thread in each._threads]
+        for thread in threads:
             thread.start()
         wanted = random.randint(5, 60)
         deadline = time.monotonic() + 30
         while len(self.acknowledged) < wanted and time.monotonic() < deadline:
             time.sleep(0.002)
         self.server.kill()
-        for thread in self._threads:
+        for thread in threads:
             thread.join(30)
 
     def note(self, key: str, value: Any) -> None:

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from awscrt.checksums import crc32c
 
 from cloudlet.store.blobs import Blobs, Segment
 from cloudlet.store.database import Row, Transaction, View
+from cloudlet.store.integrity import Damaged
 from cloudlet.store.sealing import Wrapper
 
 Checksum = tuple[str, str, str]  # algorithm, type, value
@@ -150,7 +152,8 @@ def data(view: View, record: Record, wrapper: Wrapper) -> bytes:
     kept = record.inline
     if kept is None:
         row = view.one("SELECT data, key FROM s3_content WHERE id = ?", (record.content,))
-        assert row is not None
+        if row is None:
+            raise Damaged("is not there")
         kept = row["data"], row["key"]
     sealed, key = kept
     return wrapper.unwrap(key).open(0, sealed) if key else bytes(sealed)
@@ -167,7 +170,9 @@ def sealed(data: bytes, wrapper: Wrapper) -> Inline | None:
 def store(tx: Transaction, record: Record, inline: Inline | None) -> None:
     """Makes the record its key's current version. Its segments must be held already."""
     if inline:
-        cursor = tx.run("INSERT INTO s3_content (data, key) VALUES (?, ?)", inline)
+        cursor = tx.run(
+            "INSERT INTO s3_content (data, key, sum) VALUES (?, ?, ?)", (*inline, crc32c(inline[0]))
+        )
         record.content = cursor.lastrowid
     tx.run(
         _INSERT,

@@ -90,6 +90,11 @@ CREATE TABLE IF NOT EXISTS s3_content (
 );
 ALTER TABLE s3_content ADD COLUMN key TEXT NOT NULL DEFAULT ''; -- wrapped; '' = data is plain
 
+ALTER TABLE s3_content ADD COLUMN sum INTEGER; -- CRC32C of data; none in rows from before
+
+-- Where the search for damage is; one row at most: see scrub.py.
+CREATE TABLE IF NOT EXISTS s3_scrub (document TEXT NOT NULL);
+
 -- How many rows (objects, parts) hold a blob: copies share the bytes of their source.
 CREATE TABLE IF NOT EXISTS s3_blob (
     blob TEXT PRIMARY KEY,

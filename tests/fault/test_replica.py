@@ -1,0 +1,167 @@
+"""Two directories: kill -9, lose either one, fill it up, take it away: nothing is lost."""
+
+import hashlib
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fault.sharing import eventually
+from tests.fault.test_kill import Items, Uploads
+from tests.fault.test_scrub import scrub
+from tests.server import Server
+
+pytestmark = pytest.mark.fault
+ROUNDS = 2
+DISK_MB = 12
+
+
+def table(client: Any, name: str) -> None:
+    client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+class Versions(Uploads):
+    """The same few keys again and again, in a bucket with versions."""
+
+    def write(self, client: Any, name: str) -> None:
+        data = os.urandom(random.choice([100, 100_000]))
+        key = f"key-{len(name) % 3}"
+        made = client.put_object(Bucket="versions", Key=key, Body=data)["VersionId"]
+        self.note(f"{key}?{made}", hashlib.sha256(data).hexdigest())
+
+
+def is_whole(server: Server) -> bool:
+    return "is behind" not in scrub("--data", server.data)[1]
+
+
+def test_either_directory_may_be_lost_at_any_time(tmp_path: Path) -> None:
+    """Each round: writers, kill -9, one directory gone, the other one goes on with a new second."""
+    data, other = tmp_path / "0", tmp_path / "1"
+    server = Server(data, None, "--replica", str(other)).start()
+    s3 = server.client("s3")
+    for bucket in ("kill", "versions"):
+        s3.create_bucket(Bucket=bucket)
+    enabled = {"Status": "Enabled"}
+    s3.put_bucket_versioning(Bucket="versions", VersioningConfiguration=enabled)
+    table(server.client("dynamodb"), "kill")
+    truth: list[dict[str, Any]] = [{}, {}, {}]
+    for round_ in range(ROUNDS):
+        writers = [kind(server, round_) for kind in (Uploads, Versions, Items)]
+        writers[0].run_and_kill(*writers[1:])
+        for known, each in zip(truth, writers, strict=True):
+            known.update(each.acknowledged)
+        lost = random.choice([data, other])
+        data, other = other if lost == data else data, tmp_path / str(round_ + 2)
+        shutil.rmtree(lost)
+        server = Server(data, None, "--replica", str(other)).start()
+        verify(server, *truth)
+        eventually(partial(is_whole, server), 20)
+    assert server.stop() == 0
+    assert scrub("--data", data)[0] == 0
+
+
+def verify(server: Server, objects: Any, versions: Any, items: Any) -> None:
+    s3, dynamodb = server.client("s3"), server.client("dynamodb")
+    for key, digest in objects.items():
+        body = s3.get_object(Bucket="kill", Key=key)["Body"].read()
+        assert hashlib.sha256(body).hexdigest() == digest
+    for name, digest in versions.items():
+        key, _, version = name.partition("?")
+        body = s3.get_object(Bucket="versions", Key=key, VersionId=version)["Body"].read()
+        assert hashlib.sha256(body).hexdigest() == digest
+    pages = dynamodb.get_paginator("scan").paginate(TableName="kill")
+    found = {item["pk"]["S"] for page in pages for item in page["Items"]}
+    assert items.keys() <= found
+
+
+def test_a_lost_data_directory_is_made_again(tmp_path: Path) -> None:
+    data, other = tmp_path / "data", tmp_path / "other"
+    server = Server(data, None, "--replica", str(other)).start()
+    s3 = server.client("s3")
+    s3.create_bucket(Bucket="kill")
+    s3.put_object(Bucket="kill", Key="k", Body=b"x" * 100_000)
+    server.kill()
+    shutil.rmtree(data)
+    with pytest.raises(AssertionError, match="is empty"):
+        Server(data, None, "--replica", str(other)).start()
+    code, text = scrub("--data", data, "--replica", other, "--repair")
+    assert code == 0, text
+    server.start()
+    assert server.client("s3").get_object(Bucket="kill", Key="k")["ContentLength"] == 100_000
+    assert server.stop() == 0
+
+
+def test_a_replica_that_is_taken_away_and_put_back(tmp_path: Path) -> None:
+    data, other = tmp_path / "data", tmp_path / "other"
+    server = Server(data, None, "--replica", str(other)).start()
+    s3 = server.client("s3")
+    s3.create_bucket(Bucket="kill")
+    s3.put_object(Bucket="kill", Key="a", Body=b"a" * 100_000)
+    other.rename(tmp_path / "away")
+    other.write_text("no folder")  # nothing can be written there
+    s3.put_object(Bucket="kill", Key="b", Body=b"b" * 100_000)
+    s3.put_object(Bucket="kill", Key="c", Body=b"c")
+    assert "is behind" in server.log.read_text()
+    code, text = scrub("--data", data)
+    assert code == 1 and "is behind" in text
+    other.unlink()
+    (tmp_path / "away").rename(other)
+    eventually(lambda: is_whole(server), 30)
+    server.kill()
+    shutil.rmtree(data)
+    server = Server(other).start()
+    listed = server.client("s3").list_objects_v2(Bucket="kill")["Contents"]
+    assert [each["Key"] for each in listed] == ["a", "b", "c"]
+    assert server.stop() == 0
+    assert scrub("--data", other, "--replica", tmp_path / "none")[0] == 1  # there is none
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "none", str(folder)]
+    if os.geteuid() != 0 or not shutil.which("mount") or subprocess.run(mount).returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_replica_falls_behind_and_catches_up(tmp_path: Path, small_disk: Path) -> None:
+    """Writes go on, in the first directory alone, and are said to."""
+    other = small_disk / "other"
+    server = Server(tmp_path / "data", None, "--replica", str(other)).start()
+    s3 = server.client("s3")
+    s3.create_bucket(Bucket="kill")
+    bodies = {str(number): os.urandom(3 << 20) for number in range(6)}
+    for key, body in bodies.items():
+        s3.put_object(Bucket="kill", Key=key, Body=body)
+    for key, body in bodies.items():
+        assert s3.get_object(Bucket="kill", Key=key)["Body"].read() == body
+    assert "is behind: [Errno 28] No space left" in server.log.read_text()
+    assert not is_whole(server)
+    for key in list(bodies)[2:]:
+        s3.delete_object(Bucket="kill", Key=key)
+    eventually(lambda: is_whole(server), 30)
+    server.kill()
+    with suppress(OSError):
+        shutil.rmtree(server.data)
+    server = Server(other)
+    server.log = tmp_path / "other.log"
+    server.start()
+    for key in list(bodies)[:2]:
+        got = server.client("s3").get_object(Bucket="kill", Key=key)["Body"].read()
+        assert got == bodies[key]
+    assert server.stop() == 0
