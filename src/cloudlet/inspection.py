@@ -148,9 +148,10 @@ def _contents(pair: _Pair, connection: sqlite3.Connection, repair: bool, say: Sa
     from cloudlet.s3 import records
     from cloudlet.s3 import scrub as s3
     from cloudlet.store.database import View
+    from cloudlet.store.memory import Memory
     from cloudlet.store.scrub import Scrub
 
-    view = View(connection)
+    view = View(connection, Memory(lambda: 0))
     folders = [pair.data, *([pair.other] if pair.other is not None and pair.is_whole else [])]
     scrub = Scrub(*(folder / "blobs" for folder in folders), heals=repair, pace=lambda: None)
     count = small = bad = healed = 0
