@@ -69,6 +69,7 @@ from cloudlet.s3 import archive as s3_archive
 from cloudlet.s3 import encryption as s3_encryption
 from cloudlet.s3 import metrics as s3_metrics
 from cloudlet.s3 import replicas as s3_replicas
+from cloudlet.s3 import request_metrics as s3_request_metrics
 from cloudlet.s3 import service as s3_service
 from cloudlet.s3 import sweep as s3_sweep
 from cloudlet.s3.records import known_blobs
@@ -151,6 +152,7 @@ class App:
         self.topics = SnsState(self.cloud)
         self.replicas = s3_replicas.Replicas(self.cloud)
         self.access_logs = s3_access_logs.AccessLogs(self.cloud)
+        self.request_metrics = s3_request_metrics.RequestMetrics(self.cloud)
         self.stacks = Operations(self.cloud, self.presign)
         self._add_services()
         self.accounts.opened.setdefault(self.accounts.default_id, self)

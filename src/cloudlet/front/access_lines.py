@@ -14,6 +14,7 @@ from cloudlet.call import ANONYMOUS, Caller
 from cloudlet.exchange import Request, Response, Streamed
 from cloudlet.front.accounts import Accounts
 from cloudlet.s3.bucket import owner_id
+from cloudlet.s3.request_metrics import Told
 from cloudlet.wire import models
 from cloudlet.wire.protocol import s3_bucket_of_host
 
@@ -37,6 +38,9 @@ class Seen:
     caller: Caller = ANONYMOUS
     code: str = "-"
 
+    def age_ms(self) -> float:
+        return (time.perf_counter() - self.began_s) * 1000
+
 
 class Watch:
     """Has requests for buckets with access logs recorded, once their answers are sent."""
@@ -46,7 +50,8 @@ class Watch:
 
     @property
     def is_on(self) -> bool:
-        return any(each.access_logs.is_on for each in self._accounts.opened.values())
+        every = self._accounts.opened.values()
+        return any(each.access_logs.is_on or each.request_metrics.is_on for each in every)
 
     def begin(self, request: Request) -> None:
         request.seen = Seen()
@@ -59,14 +64,28 @@ class Watch:
         if owner is None:
             return response
         place = (owner.config.account, bucket, key)
+        first_ms = request.seen.age_ms()
 
         def ended(sent: int) -> None:
             owner.access_logs.add(bucket, line(request, response, place, sent))
+            told = _told(request, key, (response.status, sent, first_ms))
+            owner.request_metrics.add(bucket, told)
 
         if isinstance(response.body, bytes):
             ended(len(response.body))
             return response
         return replace(response, body=Counted(response.body, ended))
+
+
+def _told(request: Request, key: str, answer: tuple[int, int, float]) -> Told:
+    kind = "LIST" if operation(request, key) == "REST.GET.BUCKET" else request.method
+    received = int(_length(request) or 0)
+    return Told(kind, key, answer[0], answer[1], received, answer[2], request.seen.age_ms())
+
+
+def _length(request: Request) -> str | None:
+    headers = request.headers
+    return headers.get("x-amz-decoded-content-length") or headers.get("content-length")
 
 
 def _place(request: Request) -> tuple[str, str]:
@@ -121,7 +140,7 @@ def line(request: Request, response: Response, place: tuple[str, str, str], sent
     account, bucket, key = place
     seen: Seen = request.seen
     headers = {name.lower(): value for name, value in response.headers}
-    took_ms = int((time.perf_counter() - seen.began_s) * 1000)
+    took_ms = int(seen.age_ms())
     moment = datetime.fromtimestamp(seen.at_s, UTC)
     uri = request.raw_path + (f"?{request.query}" if request.query else "")
     query = parse_qs(request.query)
@@ -169,8 +188,7 @@ def _object_size(request: Request, key: str, headers: dict[str, str]) -> str:
     if not key:
         return "-"
     if request.method == "PUT":
-        length = request.headers.get("x-amz-decoded-content-length")
-        return length or request.headers.get("content-length") or "-"
+        return _length(request) or "-"
     whole = headers.get("content-range", "").rpartition("/")[2]
     return whole or headers.get("content-length") or "-"
 

@@ -36,6 +36,7 @@ from cloudlet.kinesis.state import Kinesis
 from cloudlet.monitoring.state import Monitoring
 from cloudlet.s3.access_logs import AccessLogs
 from cloudlet.s3.bucket import of_name
+from cloudlet.s3.request_metrics import RequestMetrics
 from cloudlet.store.database import Transaction
 
 _log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Universe(Protocol):
     """All of one account; `app.App`."""
 
     access_logs: AccessLogs
+    request_metrics: RequestMetrics
     config: Config
     cloud: Cloud
     dispatcher: Dispatcher

@@ -10,7 +10,7 @@ from typing import Any
 from cloudlet.call import Call, Output, Params, Requirement
 from cloudlet.policy.context import Context
 from cloudlet.policy.evaluation import evaluate
-from cloudlet.s3 import access, attributes, copying, locks, replication
+from cloudlet.s3 import access, attributes, copying, locks, payment, replication
 from cloudlet.s3.bucket import of_name
 from cloudlet.store.database import View
 
@@ -52,6 +52,16 @@ _BUCKET = {
     "DeletePublicAccessBlock": "PutBucketPublicAccessBlock",
     "GetBucketLogging": "GetBucketLogging",
     "PutBucketLogging": "PutBucketLogging",
+    "GetBucketMetricsConfiguration": "GetMetricsConfiguration",
+    "PutBucketMetricsConfiguration": "PutMetricsConfiguration",
+    "DeleteBucketMetricsConfiguration": "PutMetricsConfiguration",
+    "ListBucketMetricsConfigurations": "GetMetricsConfiguration",
+    "GetBucketInventoryConfiguration": "GetInventoryConfiguration",
+    "PutBucketInventoryConfiguration": "PutInventoryConfiguration",
+    "DeleteBucketInventoryConfiguration": "PutInventoryConfiguration",
+    "ListBucketInventoryConfigurations": "GetInventoryConfiguration",
+    "GetBucketRequestPayment": "GetBucketRequestPayment",
+    "PutBucketRequestPayment": "PutBucketRequestPayment",
     "GetBucketReplication": "GetReplicationConfiguration",
     "PutBucketReplication": "PutReplicationConfiguration",
     "DeleteBucketReplication": "PutReplicationConfiguration",
@@ -249,6 +259,8 @@ def resource_policies(call: Call, view: View) -> list[Mapping[str, Any]]:
     for name in dict.fromkeys(names):
         bucket = of_name(view, name)
         policy = None if bucket is None else access.policy_of(view, bucket)
+        if bucket is not None:
+            payment.check(call, view, bucket.id)
         if bucket is None or policy is None:
             continue
         stranger = call.caller.kind != "service" and call.caller.account != call.config.account
