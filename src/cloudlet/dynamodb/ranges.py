@@ -38,6 +38,9 @@ _HOLDS = {
 }
 
 
+_REVERSED = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
 class _One(NamedTuple):
     """A condition on one key attribute."""
 
@@ -167,6 +170,8 @@ def _one(node: Any, b: Bindings) -> _One:
 
 def _parts(node: Any) -> tuple[str, tuple[Any, ...]]:
     if isinstance(node, Comparison) and node.operator != "<>":
+        if isinstance(node.right, Path) and isinstance(node.left, Placeholder):
+            return _REVERSED[node.operator], (node.right, node.left)
         return node.operator, (node.left, node.right)
     if isinstance(node, Between):
         return "BETWEEN", (node.operand, node.low, node.high)

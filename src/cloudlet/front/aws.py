@@ -19,7 +19,7 @@ from cloudlet.front.access_lines import Watch
 from cloudlet.front.accounts import Accounts
 from cloudlet.front.connection import ClientGone
 from cloudlet.front.forms import Forms, is_form
-from cloudlet.wire import faults, models
+from cloudlet.wire import compression, faults, models
 from cloudlet.wire.protocol import Protocol, protocol
 
 _log = logging.getLogger(__name__)
@@ -93,7 +93,8 @@ class AwsDoor:
         home.credentials.note(caller, spoken.model.signing_name)
         call = Call(home.cloud, spoken.model.name, parsed.operation, parsed.params, caller, request)
         result = await home.dispatcher.perform(call, trusted=self._config.open_access)
-        return spoken.response(parsed.operation, result, request.id)
+        encoding = compression.chosen(request) if spoken.model.name == "dynamodb" else ""
+        return spoken.response(parsed.operation, result, request.id, encoding)
 
     async def caller(self, request: Request, signing_name: str) -> Caller:
         """Whose signature a request to an application bears ("execute-api", "lambda")."""

@@ -4,7 +4,6 @@ A `Protocol` wraps a model with compiled codecs. S3's surprises stand in tables 
 in the host, root elements that the model doesn't name, a location constraint without structure.
 """
 
-import gzip
 import re
 import zlib
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.exchange import Request, Response
 from cloudlet.wire import (
     cbor_codec,
+    compression,
     digests,
     event_stream,
     faults,
@@ -161,7 +161,7 @@ class Protocol:
 
     async def _read(self, request: Request) -> bytes:
         body = await request.body.read(self._body_bytes_max)
-        return _decoded(request, body, self._body_bytes_max)
+        return compression.inflated(request, body, self._body_bytes_max)
 
     async def _verified(self, request: Request, operation: OperationModel) -> bytes:
         """S3's documents bring digests of themselves."""
@@ -216,19 +216,20 @@ class Protocol:
 
     # --- responses ---
 
-    def response(self, name: str, result: Result, request_id: str) -> Response:
+    def response(self, name: str, result: Result, request_id: str, encoding: str = "") -> Response:
+        """`encoding`: how a big answer of DynamoDB's may be compressed."""
         operation = self.model.operation(name)
         if self.model.protocol == "query":
             return self._query_response(operation, result, request_id)
         if self.model.protocol in ("json", *models.CBORS):
-            return self._json_response(operation, result, request_id)
+            return self._json_response(operation, result, request_id, encoding)
         return self._rest_response(operation, result, request_id)
 
     def fault(self, error: AwsError, request: Request) -> Response:
         return faults.response(self.model, error, request.id, request.path)
 
     def _json_response(
-        self, operation: OperationModel, result: Result, request_id: str
+        self, operation: OperationModel, result: Result, request_id: str, encoding: str
     ) -> Response:
         shape = operation.output_shape
         streamed = event_stream.member(shape)
@@ -244,6 +245,9 @@ class Protocol:
             return Response(result.status or 200, headers + result.headers, b"")
         body = faults.encoded(self.model, self._json_out.of(shape)(result.output))
         if self.model.name.startswith("dynamodb"):
+            if encoding and len(body) >= compression.ANSWER_BYTES_MIN:
+                body = compression.deflated(body, encoding)
+                headers.append(("Content-Encoding", encoding))
             headers.append(("x-amz-crc32", str(zlib.crc32(body))))
         return Response(result.status or 200, headers + result.headers, body)
 
@@ -411,20 +415,6 @@ def _form(request: Request, body: bytes) -> list[tuple[str, str]]:
         return fields + parse_qsl(body.decode(), keep_blank_values=True)
     except (UnicodeDecodeError, ValueError) as error:
         raise AwsError("MalformedInput", "The form is not UTF-8.", 400) from error
-
-
-def _decoded(request: Request, body: bytes, limit_bytes: int) -> bytes:
-    """gzip bodies, as SDKs send when compression is on; a bomb stops at the body limit."""
-    if request.headers.get("content-encoding", "").lower() != "gzip":
-        return body
-    try:
-        inflater = zlib.decompressobj(wbits=31)
-        data = inflater.decompress(body, limit_bytes)
-        if inflater.unconsumed_tail:
-            raise AwsError("RequestEntityTooLarge", "The inflated body is too large.", 413)
-    except (zlib.error, gzip.BadGzipFile) as error:
-        raise AwsError("SerializationException", "The body is not valid gzip.", 400) from error
-    return data
 
 
 def _unhoist(request: Request, query: rest.Arguments) -> None:

@@ -1,0 +1,80 @@
+"""Compressed bodies: requests that are inflated, answers that a client takes compressed.
+
+Requests: gzip (of several members, too) and deflate; a bomb stops at the limit of bodies. Answers:
+DynamoDB's of 4 KB and more, as the client's Accept-Encoding allows. Its checksum is of the bytes
+that are sent.
+https://docs.aws.amazon.com/sdkref/latest/guide/feature-compression.html
+"""
+
+import zlib
+
+from cloudlet.errors import AwsError
+from cloudlet.exchange import Request
+
+ANSWER_BYTES_MIN = 4096
+_LEVEL = 1  # the loop waits meanwhile
+_WINDOWS = {"gzip": 31, "deflate": 15}
+
+
+def inflated(request: Request, body: bytes, limit_bytes: int) -> bytes:
+    """The body as it was before its Content-Encoding. dynamodb-037: what can't be inflated is
+    answered with 500, an encoding that nobody knows as well."""
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding in ("", "identity") or not request.headers.get("x-amz-target", "").startswith(
+        "DynamoDB"
+    ):
+        return body if encoding != "gzip" else _inflated(body, "gzip", limit_bytes)
+    try:
+        if encoding not in _WINDOWS:
+            raise ValueError(encoding)
+        return _inflated(body, encoding, limit_bytes)
+    except (ValueError, AwsError) as error:
+        message = "The request processing has failed because of an unknown error."
+        raise AwsError("InternalFailure", message, 500) from error
+
+
+def _inflated(body: bytes, encoding: str, limit_bytes: int) -> bytes:
+    parts: list[bytes] = []
+    while body or not parts:
+        inflater = zlib.decompressobj(wbits=_WINDOWS[encoding])
+        try:
+            parts.append(inflater.decompress(body, limit_bytes))
+        except zlib.error as error:
+            raise AwsError("SerializationException", "The body is damaged.", 400) from error
+        limit_bytes -= len(parts[-1])
+        if inflater.unconsumed_tail or limit_bytes <= 0:
+            raise AwsError("RequestEntityTooLarge", "The inflated body is too large.", 413)
+        if not inflater.eof:
+            raise AwsError("SerializationException", "The body is cut off.", 400)
+        body = inflater.unused_data
+    return b"".join(parts)
+
+
+def chosen(request: Request) -> str:
+    """The encoding that the client likes best, of equals the first; "" for none. A star stands for
+    those that aren't named, and comes after them."""
+    wanted = request.headers.get("accept-encoding", "").lower()
+    if not wanted or wanted == "identity":
+        return ""
+    liked: dict[str, float] = {}
+    for given in wanted.split(","):
+        name, _, parameter = (part.strip() for part in given.partition(";"))
+        liked[name] = max(liked.get(name, 0.0), _quality(parameter))
+    rest = liked.get("*", 0.0)
+    named = [(liked[name], name) for name in liked if name in _WINDOWS]
+    named += [(rest, name) for name in _WINDOWS if name not in liked]
+    quality, name = max(named, key=lambda each: each[0])
+    return name if quality > 0 else ""
+
+
+def _quality(parameter: str) -> float:
+    name, _, value = parameter.partition("=")
+    try:
+        return min(1.0, float(value.partition(";")[0])) if name.strip() == "q" else 1.0
+    except ValueError:
+        return 1.0
+
+
+def deflated(body: bytes, encoding: str) -> bytes:
+    deflater = zlib.compressobj(_LEVEL, wbits=_WINDOWS[encoding])
+    return deflater.compress(body) + deflater.flush()
