@@ -160,8 +160,8 @@ class Protocol:
         return Parsed(name, params)
 
     async def _read(self, request: Request) -> bytes:
-        body = await request.body.read(self._body_bytes_max)
-        return compression.inflated(request, body, self._body_bytes_max)
+        limit = self._body_bytes_max
+        return compression.inflated(request, await request.body.read(limit), limit)
 
     async def _verified(self, request: Request, operation: OperationModel) -> bytes:
         """S3's documents bring digests of themselves."""
