@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
 import json
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from cloudlet.call import Call, Output, Requirement
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
@@ -35,7 +36,7 @@ def create_key(call: Call, tx: Transaction) -> Output:
     given = params.get("Policy")
     policy = documents.checked(given) if given else documents.default(call.config)
     key: dict[str, Any] = {
-        "id": call.config.new_id(),
+        "id": str(UUID(call.config.new_id())),
         "created_ms": call.now_ms,
         "description": params.get("Description") or "",
         "policy": given or json.dumps(policy),

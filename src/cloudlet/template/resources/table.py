@@ -12,6 +12,7 @@ from cloudlet.template.resources import (
     global_table,
     iam,
     kinesis,
+    kms,
     messaging,
     monitoring,
     registry,
@@ -27,7 +28,18 @@ KINDS: Mapping[str, Kind] = {
     kind.type: kind
     for module in (
         *(s3, dynamodb, global_table, functions, iam, gateway, rest, rest_stages),
-        *(messaging, sns, kinesis, event_buses, monitoring, cloudfront, custom, registry, stacks),
+        *(
+            messaging,
+            sns,
+            kinesis,
+            kms,
+            event_buses,
+            monitoring,
+            cloudfront,
+            custom,
+            registry,
+            stacks,
+        ),
     )
     for kind in module.KINDS
 }
