@@ -1,7 +1,5 @@
 """kill -9 in the middle of writes: what was answered is there, what was not is whole or absent."""
 
-import hashlib
-import os
 import random
 import threading
 import time
@@ -63,34 +61,6 @@ class Writers:
         raise AssertionError("a kind of writer says how")
 
 
-class Uploads(Writers):
-    def client(self) -> Any:
-        return self.server.client("s3")
-
-    def write(self, client: Any, name: str) -> None:
-        size = random.choice([0, 100, 60_000, 70_000, 1_500_000])
-        data = os.urandom(size)
-        if size > 1_000_000:  # in two parts
-            upload = client.create_multipart_upload(Bucket="kill", Key=name)["UploadId"]
-            pieces = [os.urandom(5 << 20), data]
-            data = b"".join(pieces)
-            parts = [
-                {
-                    "PartNumber": number,
-                    "ETag": client.upload_part(
-                        Bucket="kill", Key=name, UploadId=upload, PartNumber=number, Body=piece
-                    )["ETag"],
-                }
-                for number, piece in enumerate(pieces, 1)
-            ]
-            client.complete_multipart_upload(
-                Bucket="kill", Key=name, UploadId=upload, MultipartUpload={"Parts": parts}
-            )
-        else:
-            client.put_object(Bucket="kill", Key=name, Body=data)
-        self.note(name, hashlib.sha256(data).hexdigest())
-
-
 class Items(Writers):
     def client(self) -> Any:
         return self.server.client("dynamodb")
@@ -102,36 +72,6 @@ class Items(Writers):
             TransactItems=[{"Put": {"TableName": "kill", "Item": each}} for each in (item, twin)]
         )
         self.note(name, item)
-
-
-def test_uploads(tmp_path: Path) -> None:
-    server = Server(tmp_path / "data").start()
-    server.client("s3").create_bucket(Bucket="kill")
-    truth: dict[str, str] = {}
-    for round_ in range(ROUNDS):
-        writers = Uploads(server, round_)
-        writers.run_and_kill()
-        truth |= writers.acknowledged
-        server.start()
-        client = server.client("s3")
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket="kill")
-        listed = {entry["Key"]: entry for page in pages for entry in page.get("Contents", [])}
-        assert truth.keys() <= listed.keys()  # nothing acknowledged is lost …
-        for key, entry in listed.items():  # … and nothing half-written is visible
-            data = client.get_object(Bucket="kill", Key=key)["Body"].read()
-            assert len(data) == entry["Size"]
-            if key in truth:
-                assert hashlib.sha256(data).hexdigest() == truth[key], key
-    for key in listed:
-        client.delete_object(Bucket="kill", Key=key)
-    for page in client.get_paginator("list_multipart_uploads").paginate(Bucket="kill"):
-        for upload in page.get("Uploads", []):
-            client.abort_multipart_upload(
-                Bucket="kill", Key=upload["Key"], UploadId=upload["UploadId"]
-            )
-    server.stop()
-    left = [path for path in (server.data / "blobs").rglob("*") if path.is_file()]
-    assert left == []  # no orphan stays
 
 
 def test_items_indexes_and_streams(tmp_path: Path) -> None:

@@ -9,10 +9,8 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from cloudlet.errors import AwsError
-from cloudlet.s3 import buckets, copying, listing, objects
+from cloudlet.s3 import buckets, listing
 from cloudlet.s3.schema import SCHEMA
 from tests.unit.s3.conftest import Shelf
 
@@ -121,69 +119,3 @@ def test_any_range_of_any_object_is_a_slice(data: st.DataObject, sizes: list[int
                 continue
             got = shelf.get("k", Range=f"bytes={first}-{last}")
             assert got["Body"] == whole[first : last + 1]
-
-
-class Objects(RuleBasedStateMachine):
-    """Random puts, copies and deletions; every byte and every file is accounted for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._context = shelves()
-        self.shelf = self._context.__enter__()
-        self.model: dict[str, bytes] = {}
-
-    @rule(key=st.sampled_from("abc"), body=BODIES)
-    def put(self, key: str, body: bytes) -> None:
-        self.shelf.put(key, body)
-        self.model[key] = body
-
-    @rule(key=st.sampled_from("abc"), body=BODIES)
-    def put_if_absent(self, key: str, body: bytes) -> None:
-        try:
-            self.shelf.put(key, body, IfNoneMatch="*")
-            assert key not in self.model
-            self.model[key] = body
-        except AwsError as error:
-            assert error.code == "PreconditionFailed" and key in self.model
-
-    @rule(source=st.sampled_from("abc"), key=st.sampled_from("abc"))
-    def copy(self, source: str, key: str) -> None:
-        params = {"CopySource": f"shelf/{source}", "MetadataDirective": "REPLACE"}
-        try:
-            self.shelf.call(copying.copy_object, Bucket="shelf", Key=key, **params)
-            self.model[key] = self.model[source]
-        except AwsError as error:
-            assert error.code == "NoSuchKey" and source not in self.model
-
-    @rule(key=st.sampled_from("abc"), body=BODIES)
-    def multipart(self, key: str, body: bytes) -> None:
-        upload = self.shelf.start(key)
-        etag = self.shelf.part(key, upload, 3, body)["ETag"]
-        self.shelf.complete(key, upload, [{"PartNumber": 3, "ETag": etag}])
-        self.model[key] = body
-
-    @rule(key=st.sampled_from("abc"))
-    def delete(self, key: str) -> None:
-        self.shelf.call(objects.delete_object, Bucket="shelf", Key=key)
-        self.model.pop(key, None)
-
-    @invariant()
-    def agrees(self) -> None:
-        page = self.shelf.call(listing.list_objects_v2, Bucket="shelf")
-        sizes = {each["Key"]: each["Size"] for each in page["Contents"]}
-        assert sizes == {key: len(body) for key, body in self.model.items()}
-        for key, body in self.model.items():
-            assert self.shelf.get(key)["Body"] == body
-        view = self.shelf.database.view()
-        held = {row["blob"] for row in view.all("SELECT blob FROM s3_blob")}
-        assert {file.name for file in self.shelf.files()} == held
-        if not self.model:
-            assert not held
-            assert view.value("SELECT count(*) FROM s3_content") == 0
-
-    def teardown(self) -> None:
-        self._context.__exit__(None, None, None)
-
-
-Objects.TestCase.settings = settings(max_examples=12, stateful_step_count=12, deadline=None)
-TestObjects = Objects.TestCase
