@@ -52,7 +52,10 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Se
     folder = tmp_path_factory.mktemp("scrub")
     options = ["--replica", str(folder / "other")] if request.param == "replica" else []
     server = Server(folder / "data", None, *options).start()
-    server.client("s3").create_bucket(Bucket="scrub")
+    s3 = server.client("s3")
+    s3.create_bucket(Bucket="scrub")
+    rules = {"Rules": [{"BlockedEncryptionTypes": {"EncryptionType": ["NONE"]}}]}
+    s3.put_bucket_encryption(Bucket="scrub", ServerSideEncryptionConfiguration=rules)
     yield server
     assert server.stop() == 0
     assert "Traceback" not in server.log.read_text(), server.log.read_text()[-4000:]

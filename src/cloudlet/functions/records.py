@@ -1,7 +1,8 @@
 """Functions, versions and aliases as rows: finding what a call means, storing what it changes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -85,6 +86,17 @@ def known_folders(view: View) -> set[str]:
         " WHERE instr(v.config, json_extract(l.config, '$.LayerVersionArn') || '\"'))"
     )
     return {Code.of_json(row["code"]).folder for row in rows}
+
+
+def relocate(tx: Transaction, store: Path) -> None:
+    """After the data directory was moved (or its replica took its place), so has the code."""
+    for table in ("function_versions", "function_layers"):
+        for row in tx.all(f"SELECT DISTINCT code FROM {table}"):
+            code = Code.of_json(row["code"])
+            here = store / Path(code.folder).name
+            if not code.in_place and not Path(code.folder).exists() and here.exists():
+                moved = replace(code, folder=str(here)).to_json()
+                tx.run(f"UPDATE {table} SET code = ? WHERE code = ?", (moved, row["code"]))
 
 
 def page(items: list[Document], params: Document, key: str) -> Document:

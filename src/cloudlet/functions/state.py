@@ -74,6 +74,7 @@ class Functions:
     async def start(self, runtime_api_port: int) -> None:
         self._loop = asyncio.get_running_loop()
         store = self.cloud.config.data / "functions"
+        await self.cloud.database.write(lambda tx: records.relocate(tx, store))
         code.collect(store, records.known_folders(self.cloud.database.view()))
         await self.pool.start(runtime_api_port)
         self.provision()

@@ -29,7 +29,9 @@ async def load(call: Call, source: Params) -> Code:
     else:
         raise names.invalid("Please provide a source for function code.")
     store = call.config.data / "functions"
-    return await asyncio.to_thread(code.of_zip, data, store, call.config.new_id())
+    made = await asyncio.to_thread(code.of_zip, data, store, call.config.new_id())
+    await asyncio.to_thread(call.cloud.blobs.keep_folder, Path(made.folder))
+    return made
 
 
 async def _from_s3(call: Call, source: Params) -> bytes:

@@ -50,6 +50,7 @@ def _frozen(call: Call, code: Code) -> Code:
     store = call.config.data / "functions"
     target = store / f"copy-{call.config.new_id()}"
     shutil.copytree(Path(code.folder), target, symlinks=True)
+    call.cloud.blobs.keep_folder(target)
     return replace(code, folder=str(target), in_place=False)
 
 

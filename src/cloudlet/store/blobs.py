@@ -93,6 +93,11 @@ class Blobs:
         if self.replica is not None:
             self.replica.unlink(blob)
 
+    def keep_folder(self, folder: Path) -> None:
+        """A folder of code beside the blobs, which never changes: in the replica, too."""
+        if self.replica is not None:
+            self.replica.keep_folder(folder)
+
     def heal(self, blob: str, how: str) -> bool:
         """Whether the blob, met damaged, was brought back from the other directory."""
         is_healed = self.replica is not None and self.replica.heal(blob)
