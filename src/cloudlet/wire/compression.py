@@ -11,7 +11,7 @@ import zlib
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Request
 
-ANSWER_BYTES_MIN = 4096
+_ANSWER_BYTES_MIN = 4096
 _LEVEL = 1  # the loop waits meanwhile
 _WINDOWS = {"gzip": 31, "deflate": 15}
 
@@ -73,6 +73,15 @@ def _quality(parameter: str) -> float:
         return min(1.0, float(value.partition(";")[0])) if name.strip() == "q" else 1.0
     except ValueError:
         return 1.0
+
+
+def summed(body: bytes, encoding: str) -> tuple[bytes, list[tuple[str, str]]]:
+    """An answer as it is sent, compressed where that is wanted and pays, and headers of it."""
+    headers: list[tuple[str, str]] = []
+    if encoding and len(body) >= _ANSWER_BYTES_MIN:
+        body = deflated(body, encoding)
+        headers.append(("Content-Encoding", encoding))
+    return body, [*headers, ("x-amz-crc32", str(zlib.crc32(body)))]
 
 
 def deflated(body: bytes, encoding: str) -> bytes:

@@ -5,7 +5,6 @@ in the host, root elements that the model doesn't name, a location constraint wi
 """
 
 import re
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -245,10 +244,8 @@ class Protocol:
             return Response(result.status or 200, headers + result.headers, b"")
         body = faults.encoded(self.model, self._json_out.of(shape)(result.output))
         if self.model.name.startswith("dynamodb"):
-            if encoding and len(body) >= compression.ANSWER_BYTES_MIN:
-                body = compression.deflated(body, encoding)
-                headers.append(("Content-Encoding", encoding))
-            headers.append(("x-amz-crc32", str(zlib.crc32(body))))
+            body, of_body = compression.summed(body, encoding)
+            headers += of_body
         return Response(result.status or 200, headers + result.headers, body)
 
     def _query_response(
