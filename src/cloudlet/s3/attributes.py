@@ -4,9 +4,13 @@ Options that would change how the object is kept and aren't implemented are refu
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
 """
 
+import binascii
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -16,6 +20,7 @@ from cloudlet.s3 import acl, faults, settings
 
 KEY_BYTES_MAX = 1024
 METADATA_BYTES_MAX = 2048
+_ENCODED_WORD = re.compile(r"=\?utf-8\?([BQ])\?([^?]*)\?=", re.IGNORECASE)
 _HEADERS = (
     "CacheControl",
     "ContentDisposition",
@@ -89,7 +94,8 @@ def _headers(params: Params) -> dict[str, Any]:
 
 
 def _metadata(params: Params) -> dict[str, str]:
-    metadata = {name.lower(): value for name, value in (params.get("Metadata") or {}).items()}
+    given = params.get("Metadata") or {}
+    metadata = {name.lower(): _decoded(value) for name, value in given.items()}
     size_bytes = sum(len(f"{name}{value}".encode()) for name, value in metadata.items())
     if size_bytes > METADATA_BYTES_MAX:
         raise AwsError(
@@ -100,6 +106,18 @@ def _metadata(params: Params) -> dict[str, str]:
             MaxSizeAllowed=METADATA_BYTES_MAX,
         )
     return metadata
+
+
+def _decoded(value: str) -> str:
+    """s3-064: RFC 2047's encoded words are kept as such, unless plain text would have done."""
+    match = _ENCODED_WORD.fullmatch(value)
+    if match is None:
+        return value
+    read = binascii.a2b_base64 if match[1] in "bB" else partial(binascii.a2b_qp, header=True)
+    with suppress(binascii.Error, UnicodeError):
+        text = read(match[2].encode()).decode()
+        return text if text.isascii() and text.isprintable() else value
+    return value
 
 
 def tags(params: Params) -> dict[str, str]:

@@ -176,7 +176,7 @@ def _after(token: str | None) -> str:
 def _listed(row: Row, *, paged: bool) -> dict[str, Any]:
     listed = {
         "Name": row["name"],
-        "CreationDate": row["created_ms"] / 1000,
+        "CreationDate": row["created_ms"] // 1000,
         "BucketArn": f"arn:aws:s3:::{row['name']}",
     }
     return {**listed, "BucketRegion": row["region"]} if paged else listed

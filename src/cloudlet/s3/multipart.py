@@ -44,6 +44,7 @@ class Upload:
     bucket: int
     key: str
     created_ms: int
+    initiator: str
     algorithm: str
     type: str
     tags: str
@@ -61,9 +62,8 @@ class Upload:
 def of_id(call: Call, view: View) -> Upload:
     bucket, upload_id = of_call(call, view), call.params["UploadId"]
     row = view.one(
-        "SELECT id, bucket, key, created_ms, algorithm, type, tags, headers, metadata, encryption,"
-        " traits, disturbed"
-        " FROM s3_upload WHERE id = ? AND bucket = ? AND key = ?",
+        "SELECT id, bucket, key, created_ms, initiator, algorithm, type, tags, headers, metadata,"
+        " encryption, traits, disturbed FROM s3_upload WHERE id = ? AND bucket = ? AND key = ?",
         (upload_id, bucket.id, call.params["Key"]),
     )
     if row is None:
@@ -233,8 +233,12 @@ def _chosen(tx: Transaction, upload: Upload, wanted: list[dict[str, Any]]) -> li
         for row in tx.all("SELECT * FROM s3_part WHERE upload = ? ORDER BY number", (upload.id,))
     }
     chosen: list[Row] = []
-    for each in wanted:
-        number = each.get("PartNumber", 0)
+    for each, following in zip(wanted, [*wanted[1:], {}], strict=True):
+        if not {"PartNumber", "ETag"} <= each.keys():
+            raise faults.malformed_xml()
+        number = each["PartNumber"]
+        if number == following.get("PartNumber"):
+            continue  # s3-065: of a part that is named again the last name counts
         if chosen and number <= chosen[-1]["number"]:
             raise AwsError(
                 "InvalidPartOrder",
@@ -263,7 +267,7 @@ def _chosen(tx: Transaction, upload: Upload, wanted: list[dict[str, Any]]) -> li
 
 
 def _etag(each: dict[str, Any]) -> str:
-    return str(each.get("ETag", "")).strip('"')
+    return str(each["ETag"]).strip('"')
 
 
 def _invalid_part(upload: Upload, each: dict[str, Any]) -> AwsError:
@@ -273,7 +277,7 @@ def _invalid_part(upload: Upload, each: dict[str, Any]) -> AwsError:
         "uploaded, or the specified entity tag may not match the part's entity tag.",
         400,
         UploadId=upload.id,
-        PartNumber=each.get("PartNumber", 0),
+        PartNumber=each["PartNumber"],
         ETag=_etag(each),
     )
 

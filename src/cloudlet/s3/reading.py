@@ -231,9 +231,10 @@ def _answer(call: Call, bucket: Bucket, record: Record, wanted: Range | None) ->
 def _checksum(record: Record, wanted: Range | None, part: int | None) -> dict[str, str]:
     """Of what is answered: the whole or one part; an arbitrary range has none."""
     algorithm, kind, _ = record.checksum
-    if wanted in (None, (0, record.size)):
+    is_composite = kind == checksums.COMPOSITE and record.parts
+    if wanted in (None, (0, record.size)) and not (part and is_composite):
         return checksums.output(record.checksum)
-    if part is None or kind != checksums.COMPOSITE:
+    if part is None or not is_composite:
         return {}
     return checksums.output((algorithm, kind, record.parts[part - 1][2]))
 

@@ -13,7 +13,7 @@ from cloudlet.store.database import Transaction, View
 
 
 def get_object_tagging(call: Call, view: View) -> Output:
-    bucket, record = versions.settable(call, view)
+    bucket, record = versions.existing(call, view)
     tags = dict(sorted(record.tags.items()))
     return {"TagSet": settings.tag_set(tags), **bucket.version(record.version_id)}
 
@@ -27,7 +27,7 @@ def delete_object_tagging(call: Call, tx: Transaction) -> Result:
 
 
 def _replace(call: Call, tx: Transaction, tags: dict[str, str], how: str) -> Output:
-    bucket, record = versions.settable(call, tx)
+    bucket, record = versions.existing(call, tx)
     for table in ("s3_object", "s3_version"):
         tx.run(
             f"UPDATE {table} SET tags = ? WHERE bucket = ? AND key = ? AND version = ?",

@@ -8,7 +8,7 @@ from typing import Any
 
 from cloudlet.call import Call, Output
 from cloudlet.s3 import announce, checksums, conditions, lifecycle, multipart, traits
-from cloudlet.s3.bucket import of_call, owner
+from cloudlet.s3.bucket import of_call, owner, owner_id
 from cloudlet.s3.listing import after_prefix, common_prefix, encoder, limit_of
 from cloudlet.store.database import Row, View
 
@@ -34,7 +34,7 @@ def list_parts(call: Call, view: View) -> Output:
         "MaxParts": limit,
         "IsTruncated": len(rows) > limit > 0,
         "Parts": [_part(upload, row) for row in page],
-        "Initiator": owner(call),
+        "Initiator": _initiator(upload.initiator),
         "Owner": owner(call),
         "StorageClass": traits.storage_class(upload.traits),
     }
@@ -77,6 +77,8 @@ def list_multipart_uploads(call: Call, view: View) -> Output:
             prefixes.append(common)
             following, last = after_prefix(common), (common, 0, "")
             place = None if following is None else (following, -1, "")
+    if not is_truncated:  # s3-063: the last upload is named nevertheless
+        last = (uploads[-1]["key"], 0, uploads[-1]["id"]) if uploads else ("", 0, "")
     output: Output = {
         "Bucket": bucket.name,
         "KeyMarker": encode(params.get("KeyMarker") or ""),
@@ -117,10 +119,19 @@ def _next(view: View, bucket: int, prefix: str, place: _Place) -> Row | None:
     end = after_prefix(prefix)
     bound = "" if end is None else " AND key < ?"
     return view.one(
-        "SELECT id, key, created_ms, algorithm, type, traits FROM s3_upload WHERE bucket = ?"
-        f" AND (key, created_ms, id) > (?, ?, ?){bound} ORDER BY key, created_ms, id LIMIT 1",
+        "SELECT id, key, created_ms, initiator, algorithm, type, traits FROM s3_upload"
+        f" WHERE bucket = ? AND (key, created_ms, id) > (?, ?, ?){bound}"
+        " ORDER BY key, created_ms, id LIMIT 1",
         (bucket, *place, *([] if end is None else [end])),
     )
+
+
+def _initiator(arn: str) -> dict[str, str]:
+    """s3-061: an account's canonical id or a principal's ARN, with a name, unlike owners today."""
+    *_, account, name = ["", *arn.split(":")]
+    if name == "root":
+        return {"ID": owner_id(account), "DisplayName": account}
+    return {"ID": arn, "DisplayName": name.rpartition("/")[2]}
 
 
 def _upload(call: Call, row: Row, key: str) -> dict[str, Any]:
@@ -130,7 +141,7 @@ def _upload(call: Call, row: Row, key: str) -> dict[str, Any]:
         "Initiated": announce.second(row["created_ms"]),
         "StorageClass": traits.storage_class(json.loads(row["traits"])),
         "Owner": owner(call),
-        "Initiator": owner(call),
+        "Initiator": _initiator(row["initiator"]),
     }
     if row["algorithm"]:
         upload.update(ChecksumAlgorithm=[row["algorithm"]], ChecksumType=row["type"])

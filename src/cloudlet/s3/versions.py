@@ -91,24 +91,10 @@ def existing(call: Call, view: View) -> tuple[Bucket, Record]:
     record = chosen(call, view, bucket)
     if record is None:
         newest = _newest(view, bucket.id, call.params["Key"]) if bucket.versioning else None
-        if (
-            newest is not None
-        ):  # s3-047: who asks for tags or locks of a marker hears that it is one
+        if newest is not None:  # s3-047: who asks for tags or locks of a marker hears what it is
             raise _not_of_markers(call, newest)
         raise faults.no_such_key(call.params["Key"])
     return bucket, record
-
-
-def settable(call: Call, view: View) -> tuple[Bucket, Record]:
-    """The same, for what is set of a version; delete markers have none, current ones neither."""
-    bucket = of_call(call, view)
-    record = chosen(call, view, bucket)
-    if record is not None:
-        return bucket, record
-    newest = _newest(view, bucket.id, call.params["Key"])
-    if newest is not None:
-        raise _not_of_markers(call, newest)
-    raise faults.no_such_key(call.params["Key"])
 
 
 def no_such_version(key: str, version_id: str) -> AwsError:

@@ -157,6 +157,7 @@ class Binder:
         self._headers: dict[str, tuple[str, Parse]] = {}
         self._prefixes: list[tuple[str, str]] = []
         self._query: dict[str, tuple[str, Parse, bool]] = {}
+        self._numbers: set[str] = set()  # of the query: an empty one is none
         self._maps: list[str] = []
         for name, member in shape.members.items():
             traits = serialization(member)
@@ -173,6 +174,8 @@ class Binder:
                 self._maps.append(name)
             elif where == "querystring":
                 self._query[wire_name] = name, parse, is_list
+                if member.type_name in ("integer", "long"):
+                    self._numbers.add(name)
 
     def bind(
         self, request: Request, labels: dict[str, str], query: Arguments, params: dict[str, Any]
@@ -199,7 +202,7 @@ class Binder:
             name, parse, is_list = self._query[argument]
             if is_list:
                 params.setdefault(name, []).append(parse(text))
-            elif name not in params:
+            elif name not in params and (text or name not in self._numbers):
                 params[name] = parse(text)
 
 

@@ -131,3 +131,14 @@ def test_a_thousand_prefixes_cost_a_seek_each(shelf: Shelf) -> None:
     connection.set_progress_handler(None, 0)
     assert len(prefixes(page)) == 20
     assert len(steps) < 100  # × 100 virtual machine steps; a full scan takes ten times as many
+
+
+def test_a_marker_within_a_common_prefix_passes_over_all_of_it(shelf: Shelf) -> None:
+    """s3-067: V2's start-after doesn't."""
+    for key in ("a/1", "a/2", "b"):
+        shelf.put(key)
+    asked = {"Bucket": "shelf", "Delimiter": "/"}
+    first = shelf.call(listing.list_objects, **asked, Marker="a/1")
+    assert (first["CommonPrefixes"], keys(first)) == ([], ["b"])
+    second = shelf.call(listing.list_objects_v2, **asked, StartAfter="a/1")
+    assert (second["CommonPrefixes"], keys(second)) == ([{"Prefix": "a/"}], ["b"])

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from cloudlet.call import Caller
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body
 from cloudlet.s3 import copying, multipart, reading, uploads
+from cloudlet.s3.bucket import owner_id
 from tests.unit.s3.conftest import Shelf
 
 FIRST = bytes(range(256)) * (5 << 12)  # 5 MiB, the least for a part that isn't the last
@@ -123,7 +125,7 @@ def test_an_upload_belongs_to_its_key(shelf: Shelf) -> None:
     ("numbers", "code"),
     [
         ([2, 1], "InvalidPartOrder"),
-        ([1, 1], "InvalidPartOrder"),
+        ([1, 2, 1], "InvalidPartOrder"),
         ([1, 9], "InvalidPart"),
         ([], "MalformedXML"),
         ([2, 3], "EntityTooSmall"),
@@ -136,8 +138,11 @@ def test_part_lists_are_checked(shelf: Shelf, numbers: list[int], code: str) -> 
     with pytest.raises(AwsError) as caught:
         shelf.complete("k", upload, wanted)
     assert caught.value.code == code
-    with pytest.raises(AwsError, match="InvalidPart"):
+    with pytest.raises(AwsError, match="InvalidPart") as refused:
         shelf.complete("k", upload, [{"PartNumber": 1, "ETag": '"wrong"'}])
+    assert refused.value.fields == {"UploadId": upload, "PartNumber": 1, "ETag": "wrong"}
+    with pytest.raises(AwsError, match="MalformedXML"):
+        shelf.complete("k", upload, [{"PartNumber": 1}])
     assert len(shelf.files()) == 3
 
 
@@ -303,3 +308,62 @@ def test_listing_uploads(shelf: Shelf) -> None:
     assert [each["Key"] for each in page["Uploads"]] == ["c"]
     page = shelf.call(uploads.list_multipart_uploads, Bucket="shelf", Prefix="a/")
     assert [each["Key"] for each in page["Uploads"]] == ["a/1", "a/2"]
+
+
+def test_a_part_named_twice_is_what_was_named_last(shelf: Shelf) -> None:
+    """s3-065"""
+    upload, parts = uploaded(shelf, "k", LAST)
+    shelf.complete("k", upload, [{"PartNumber": 1, "ETag": '"before"'}, *parts])
+    assert shelf.get("k")["Body"] == LAST
+
+
+def test_an_upload_without_a_list_of_parts(shelf: Shelf) -> None:
+    """s3-066: no document is another error than one without parts."""
+    upload, _ = uploaded(shelf, "k", LAST)
+    named = {"Bucket": "shelf", "Key": "k", "UploadId": upload}
+    with pytest.raises(AwsError, match="You must specify at least one part"):
+        shelf.call(multipart.complete_multipart_upload, **named)
+    with pytest.raises(AwsError, match="NoSuchUpload"):
+        shelf.call(multipart.complete_multipart_upload, **{**named, "UploadId": "x"})
+
+
+def test_initiators_have_names_and_owners_have_none(shelf: Shelf) -> None:
+    """s3-061"""
+    ann = Caller("user", "arn:aws:iam::000000000000:user/team/ann", "000000000000")
+    shelf.start("a")
+    shelf.call(multipart.create_multipart_upload, caller=ann, Bucket="shelf", Key="b")
+    rows = shelf.call(uploads.list_multipart_uploads, Bucket="shelf")["Uploads"]
+    account = owner_id("000000000000")
+    assert [row["Owner"] for row in rows] == [{"ID": account}] * 2
+    assert [row["Initiator"] for row in rows] == [
+        {"ID": account, "DisplayName": "000000000000"},
+        {"ID": ann.arn, "DisplayName": "ann"},
+    ]
+
+
+def test_the_last_upload_is_named_even_at_the_end(shelf: Shelf) -> None:
+    """s3-063: and a page that ends with a prefix, where AWS names nothing, names the prefix."""
+    upload = shelf.start("a/b")
+    listed = shelf.call(uploads.list_multipart_uploads, Bucket="shelf")
+    assert (listed["NextKeyMarker"], listed["NextUploadIdMarker"]) == ("a/b", upload)
+    listed = shelf.call(uploads.list_multipart_uploads, Bucket="shelf", Delimiter="/")
+    assert (listed["NextKeyMarker"], listed["NextUploadIdMarker"]) == ("", "")
+    shelf.start("b")
+    asked = {"Bucket": "shelf", "Delimiter": "/", "MaxUploads": 1}
+    assert shelf.call(uploads.list_multipart_uploads, **asked)["NextKeyMarker"] == "a/"
+
+
+def test_composite_checksums_of_parts_and_attributes(shelf: Shelf) -> None:
+    """s3-062: attributes tell a composite checksum without its count; a part has its own."""
+    upload = shelf.start("k", ChecksumAlgorithm="CRC32C")
+    value = shelf.part("k", upload, 1, LAST, ChecksumAlgorithm="CRC32C")["ChecksumCRC32C"]
+    etag = shelf.part("k", upload, 1, LAST, ChecksumAlgorithm="CRC32C")["ETag"]
+    part = {"PartNumber": 1, "ETag": etag, "ChecksumCRC32C": value}
+    with pytest.raises(AwsError, match="The sha1 you specified for part 1 did not match"):
+        shelf.complete("k", upload, [{"PartNumber": 1, "ETag": etag, "ChecksumSHA1": "x"}])
+    done = shelf.complete("k", upload, [part])["ChecksumCRC32C"]
+    asked = {"Bucket": "shelf", "Key": "k", "ObjectAttributes": ["Checksum"]}
+    told = shelf.call(reading.get_object_attributes, **asked)["Checksum"]
+    assert f"{told['ChecksumCRC32C']}-1" == done
+    read = shelf.get("k", PartNumber=1, ChecksumMode="ENABLED")
+    assert read["ChecksumCRC32C"] == value

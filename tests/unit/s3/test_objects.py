@@ -477,3 +477,42 @@ def test_orphans_are_known_from_others(shelf: Shelf) -> None:
     writer.finish()
     assert shelf.blobs.collect(known_blobs(shelf.database.view())) == 1
     assert shelf.get("k")["Body"] == BIG
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("=?UTF-8?B?YWJj?=", "abc"),
+        ("=?utf-8?q?a_b?=", "a b"),
+        ("=?UTF-8?Q?=C3=84?=", "=?UTF-8?Q?=C3=84?="),
+        ("=?UTF-8?B?AAECAw==?=", "=?UTF-8?B?AAECAw==?="),
+        ("=?UTF-8?B?x?=", "=?UTF-8?B?x?="),
+    ],
+)
+def test_encoded_words_of_plain_text_are_read(shelf: Shelf, sent: str, kept: str) -> None:
+    """s3-064"""
+    shelf.put("k", b"1", Metadata={"m": sent})
+    assert shelf.get("k")["Metadata"] == {"m": kept}
+
+
+@pytest.mark.parametrize(
+    ("tag", "message"),
+    [
+        ({"Key": "a,b", "Value": ""}, "The TagKey you have provided is invalid"),
+        ({"Key": "a", "Value": "b,c"}, "The TagValue you have provided is invalid"),
+        ({"Key": "aws:a", "Value": ""}, "Your TagKey cannot be prefixed with aws:"),
+        ({"Key": "a"}, "MalformedXML"),
+    ],
+)
+def test_tags_are_checked(shelf: Shelf, tag: dict[str, str], message: str) -> None:
+    shelf.put("k")
+    with pytest.raises(AwsError, match=message):
+        shelf.call(tagging.put_object_tagging, Bucket="shelf", Key="k", Tagging={"TagSet": [tag]})
+    shelf.call(
+        tagging.put_object_tagging,
+        Bucket="shelf",
+        Key="k",
+        Tagging={"TagSet": [{"Key": "é +-=._:/@", "Value": ""}, {"Key": "1", "Value": "ß"}]},
+    )
+    read = shelf.call(tagging.get_object_tagging, Bucket="shelf", Key="k")["TagSet"]
+    assert [each["Key"] for each in read] == ["1", "é +-=._:/@"]
