@@ -156,7 +156,7 @@ def list_objects_v2(call: Call, view: View) -> Output:
     page = fill(current(view, bucket.id), params, [began], limit)
     output = output_of(call, page, encode)
     output.update(MaxKeys=limit, KeyCount=len(page))
-    if start and not token:
+    if start:
         output["StartAfter"] = encode(start)
     if token is not None:
         output["ContinuationToken"] = token
