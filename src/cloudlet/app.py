@@ -67,6 +67,7 @@ from cloudlet.registry.schema import SCHEMA as REGISTRY_SCHEMA
 from cloudlet.s3 import access_logs as s3_access_logs
 from cloudlet.s3 import archive as s3_archive
 from cloudlet.s3 import encryption as s3_encryption
+from cloudlet.s3 import inventory as s3_inventory
 from cloudlet.s3 import metrics as s3_metrics
 from cloudlet.s3 import replicas as s3_replicas
 from cloudlet.s3 import request_metrics as s3_request_metrics
@@ -223,6 +224,7 @@ class App:
         self.timers.every(_SWEEP_S, self._restore)
         self.timers.every(_MEASURE_S, lambda: s3_metrics.measure(self.cloud), first_s=60)
         self.timers.every(60, lambda: s3_replicas.measure(self.cloud))
+        self.timers.every(s3_inventory.CHECK_S, lambda: s3_inventory.report(self.cloud))
         self.timers.every(s3_access_logs.DELIVERY_S, self.access_logs.deliver)
         self.timers.every(_SWEEP_S, self.credentials.collect)
         self.timers.every(_SWEEP_S, lambda: kms_rotation.sweep(self.cloud))

@@ -130,9 +130,12 @@ def _checked(call: Call, entry: dict[str, Any], kind: str) -> Target:
 def _filter(entry: dict[str, Any]) -> dict[str, str | None]:
     found: dict[str, str] = {}
     for rule in ((entry.get("Filter") or {}).get("Key") or {}).get("FilterRules") or []:
-        name, value = str(rule.get("Name", "")).lower(), rule.get("Value") or ""
+        if rule.get("Name") is None or rule.get("Value") is None:
+            raise faults.malformed_xml()
+        name, value = rule["Name"].lower(), rule["Value"]
         if name not in ("prefix", "suffix"):
-            raise faults.invalid_argument("filter rule name must be either prefix or suffix")
+            message = "filter rule name must be either prefix or suffix"
+            raise faults.invalid_argument(message, "FilterRule.Name", rule["Name"])
         if name in found:
             raise faults.invalid_argument(f"Cannot specify more than one {name} rule in a filter.")
         if len(value.encode()) > 1024:
