@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import NamedTuple
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_plus
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError
@@ -19,6 +19,7 @@ from cloudlet.s3 import (
     attributes,
     checksums,
     conditions,
+    default_encryption,
     encryption,
     faults,
     multipart,
@@ -29,7 +30,7 @@ from cloudlet.s3 import (
     versions,
 )
 from cloudlet.s3.attributes import Attributes
-from cloudlet.s3.bucket import Bucket, of_call, of_name
+from cloudlet.s3.bucket import of_call, of_name
 from cloudlet.s3.intake import BODY_BYTES_MAX
 from cloudlet.s3.objects import place
 from cloudlet.s3.records import Record
@@ -58,7 +59,7 @@ def source_of(call: Call) -> tuple[str, str, str | None]:
     if isinstance(given, dict):
         return given["Bucket"], given["Key"], given.get("VersionId")
     path, _, query = str(given).partition("?")
-    bucket, _, key = unquote(path).removeprefix("/").partition("/")
+    bucket, _, key = unquote_plus(path).removeprefix("/").partition("/")
     if not bucket or not key or bucket.startswith("arn:"):
         name = "x-amz-copy-source"
         raise faults.invalid_argument("Invalid copy source object key", name, name)
@@ -70,9 +71,9 @@ def source_of(call: Call) -> tuple[str, str, str | None]:
 
 
 async def copy_object(call: Call) -> Output:
+    _check_directives(call)
     said = attributes.of_call(call)
     conditions.check_write_header(call.params)
-    _check_directives(call)
     while True:
         try:
             async with _pinned(call, None) as source:
@@ -96,12 +97,22 @@ def _check_directives(call: Call) -> None:
         or params.get("WebsiteRedirectLocation")
         or params.get("ChecksumAlgorithm")
     )
-    if same and not changes:
+    if same and not changes and not _reseals(call):
         raise faults.invalid_request(
             "This copy request is illegal because it is trying to copy an object to itself without "
             "changing the object's metadata, storage class, website redirect location or "
             "encryption attributes."
         )
+
+
+def _reseals(call: Call) -> bool:
+    """s3-055: a copy onto itself changes something where it is kept in another way afterwards, and
+    wherever the bucket has had its default encryption set."""
+    view = call.cloud.database.view()
+    bucket = of_call(call, view)
+    record = records.load(view, bucket.id, call.params["Key"])
+    is_set = "SSEAlgorithm" in default_encryption.of_bucket(bucket)
+    return is_set or bool(record and record.encryption)
 
 
 @asynccontextmanager
@@ -110,7 +121,7 @@ async def _pinned(call: Call, wanted: str | None) -> AsyncIterator[_Source]:
     seal: Seal | None = None
     while True:
         with call.cloud.database.snapshot() as view:
-            bucket, record = _load(call, view)
+            record = _load(call, view)
             conditions.check_source(call.params, record, call.now_ms)
             traits.check_source(record.traits)
             part = _range(wanted, record.size)
@@ -125,13 +136,14 @@ async def _pinned(call: Call, wanted: str | None) -> AsyncIterator[_Source]:
     reader = call.cloud.blobs.reader(segments)
     try:
         _check_unchanged(call, call.cloud.database.view(), record)  # since it is pinned, it stays
-        version = bucket.version(record.version_id, "CopySourceVersionId")
+        # s3-054: the null version isn't named
+        version = {"CopySourceVersionId": record.version_id} if record.version_id else {}
         yield _Source(record, data, segments, version, seal)
     finally:
         reader.close()
 
 
-def _load(call: Call, view: View) -> tuple[Bucket, Record]:
+def _load(call: Call, view: View) -> Record:
     bucket_name, key, version_id = source_of(call)
     bucket = of_name(view, bucket_name)
     if bucket is None:
@@ -150,7 +162,7 @@ def _load(call: Call, view: View) -> tuple[Bucket, Record]:
             "The source of a copy request may not specifically refer to a delete marker by version "
             "id."
         )
-    return bucket, record
+    return record
 
 
 def _range(wanted: str | None, size_bytes: int) -> ranges.Range:

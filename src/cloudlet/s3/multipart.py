@@ -216,7 +216,11 @@ def _completion(call: Call, record: Record) -> Output:
     bucket, host = call.params["Bucket"], call.request.host
     where = f"{call.request.scheme}://{host}" if host else ""
     place = {"Bucket": bucket, "Key": record.key, "Location": f"{where}/{bucket}/{record.key}"}
-    return {**place, **written(record)}
+    output = {**place, **written(record)}
+    if "_unsummed" in record.encryption:
+        for name in checksums.output(record.checksum):
+            del output[name]
+    return output
 
 
 def _completed(call: Call, tx: Transaction) -> Output | None:
@@ -321,9 +325,16 @@ def _assembled(call: Call, upload: Upload, rows: list[Row]) -> Record:
         [(row["number"], row["size"], row["checksum"]) for row in rows],
         [piece for row in rows for piece in records.segments_of(row["segments"])],
         upload=upload.id,
-        encryption=upload.encryption,
+        encryption=_kept(upload),
         traits=upload.traits,
     )
+
+
+def _kept(upload: Upload) -> Kept:
+    """s3-056: of a sealed object whose uploader named no checksum, the completion tells none; nor
+    do reads, with a key of the client's."""
+    unsummed = upload.encryption and not upload.algorithm
+    return {**upload.encryption, "_unsummed": True} if unsummed else upload.encryption
 
 
 def _check_whole(call: Call, upload: Upload, record: Record) -> None:

@@ -1,5 +1,6 @@
 """Encryption at rest: what lies on the disk, who may read it, what answers say."""
 
+import asyncio
 import base64
 import hashlib
 import itertools
@@ -9,12 +10,21 @@ from typing import Any
 
 import pytest
 
-from cloudlet.call import ANONYMOUS
+from cloudlet.call import ANONYMOUS, Caller
 from cloudlet.errors import AwsError
-from cloudlet.s3 import buckets, copying, default_encryption, encryption, objects, reading
+from cloudlet.s3 import (
+    buckets,
+    copying,
+    default_encryption,
+    encryption,
+    multipart,
+    objects,
+    reading,
+)
 from cloudlet.s3.schema import SCHEMA
 from cloudlet.store import sealing
 from cloudlet.store.blobs import Blobs
+from tests.harness import ROOT
 from tests.unit.s3.conftest import Shelf
 
 CHUNK = sealing.CHUNK_BYTES
@@ -319,3 +329,149 @@ def test_plain_blobs_of_older_days_stay_readable(shelf: Shelf) -> None:
     assert shelf.get("k")["Body"] == LARGE
     assert len(shelf.files()) == 2  # the plain one is gone; a first one's row was overwritten above
     assert not shelf.blobs.path(writer.blob).exists()
+
+
+def user(*actions: str) -> Caller:
+    statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    arn = "arn:aws:iam::000000000000:user/ann"
+    return replace(ROOT, kind="user", arn=arn, policies=(policy,))
+
+
+def key_of(shelf: Shelf, operation: str = "CreateKey", **params: Any) -> str:
+    made = asyncio.run(shelf.dispatcher.invoke("kms", operation, params, ROOT))
+    key_id: str = made.get("KeyMetadata", {}).get("KeyId", "")
+    return key_id
+
+
+def test_kms_asks_the_key_whether_the_caller_may(shelf: Shelf) -> None:
+    method = {**KMS, "SSEKMSKeyId": key_of(shelf)}
+    place = {"Bucket": "shelf", "Key": "k"}
+    writer, reader = user("kms:GenerateDataKey"), user("kms:Decrypt")
+    with pytest.raises(AwsError, match="not authorized to perform: kms:GenerateDataKey") as refused:
+        shelf.call(objects.put_object, SMALL, caller=reader, **place, **method)
+    assert (refused.value.code, refused.value.status) == ("AccessDenied", 403)
+    shelf.call(objects.put_object, SMALL, caller=writer, **place, **method)
+    for operation in (reading.get_object, reading.get_object_attributes):
+        with pytest.raises(AwsError, match="not authorized to perform: kms:Decrypt"):
+            shelf.call(operation, caller=writer, ObjectAttributes=["Checksum"], **place)
+    assert shelf.call(reading.get_object, caller=reader, **place)["Body"] == SMALL
+    copy = {"Bucket": "shelf", "Key": "copy", "CopySource": "shelf/k"}
+    with pytest.raises(AwsError, match="not authorized to perform: kms:Decrypt"):
+        shelf.call(copying.copy_object, caller=writer, **copy)
+    shelf.call(copying.copy_object, caller=reader, **copy)
+    shelf.call(multipart.create_multipart_upload, caller=writer, **place, **method)
+
+
+def test_heads_need_the_key_for_checksums_alone(shelf: Shelf) -> None:
+    """s3-053: kms:Decrypt is asked for with x-amz-checksum-mode."""
+    place = {"Bucket": "shelf", "Key": "k"}
+    shelf.put("k", SMALL, **KMS, SSEKMSKeyId=key_of(shelf))
+    assert shelf.call(reading.head_object, caller=user(), **place)["ContentLength"] == len(SMALL)
+    with pytest.raises(AwsError, match="AccessDenied"):
+        shelf.call(reading.head_object, caller=user(), ChecksumMode="ENABLED", **place)
+
+
+def test_a_disabled_key_opens_nothing(shelf: Shelf) -> None:
+    key_id = key_of(shelf)
+    shelf.put("k", SMALL, **KMS, SSEKMSKeyId=key_id)
+    key_of(shelf, "DisableKey", KeyId=key_id)
+    with pytest.raises(AwsError, match=r"KMS\.DisabledException: .* is disabled\.") as refused:
+        shelf.get("k")
+    assert refused.value.status == 400
+    with pytest.raises(AwsError, match=r"KMS\.DisabledException"):
+        shelf.put("k", SMALL, **KMS, SSEKMSKeyId=key_id)
+    key_of(shelf, "EnableKey", KeyId=key_id)
+    assert shelf.get("k")["Body"] == SMALL
+    key_of(shelf, "ScheduleKeyDeletion", KeyId=key_id)
+    with pytest.raises(AwsError, match=r"KMS\.KMSInvalidStateException: .* is pending deletion\."):
+        shelf.get("k")
+
+
+def test_encryption_contexts(shelf: Shelf) -> None:
+    context = base64.b64encode(b'{"team": "blue"}').decode()
+    put = shelf.put("k", SMALL, **KMS, SSEKMSEncryptionContext=context)
+    assert put["SSEKMSEncryptionContext"] == context
+    assert shelf.get("k")["Body"] == SMALL
+    for wrong in ("?", base64.b64encode(b'{"team": 1}').decode()):
+        with pytest.raises(AwsError, match="holding JSON which represents a string-string map"):
+            shelf.put("k", SMALL, **KMS, SSEKMSEncryptionContext=wrong)
+    with pytest.raises(AwsError, match="requires HTTP header"):
+        shelf.put("k", SMALL, SSEKMSEncryptionContext=context)
+    sql = "UPDATE s3_object SET encryption = replace(encryption, 'shelf/k', 'shelf/other')"
+    shelf.database.write_now(lambda tx: tx.run(sql))
+    with pytest.raises(AwsError, match="InvalidCiphertextException"):  # bound to its name
+        shelf.get("k")
+
+
+def test_requests_that_name_no_key_get_the_accounts_own(shelf: Shelf) -> None:
+    """s3-052: not the bucket's default one."""
+    mine = key_of(shelf)
+    put_default(shelf, SSEAlgorithm="aws:kms", KMSMasterKeyID=mine)
+    assert shelf.put("k", SMALL)["SSEKMSKeyId"].endswith(mine)
+    assert not shelf.put("k", SMALL, **KMS)["SSEKMSKeyId"].endswith(mine)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_etags_of_sealed_objects_tell_nothing(shelf: Shelf, method: dict[str, str]) -> None:
+    """s3-050: they are MD5s with SSE-S3 only."""
+    md5 = hashlib.md5(SMALL).hexdigest()
+    given = base64.b64encode(hashlib.md5(SMALL).digest()).decode()
+    etag = shelf.put("k", SMALL, ContentMD5=given, **method)["ETag"].strip('"')
+    assert len(etag) == 32
+    assert (etag == md5) == (method in ({}, S3))
+    source = {"CopySource": "shelf/k", **needed(method, "CopySource")}
+    copied = shelf.call(copying.copy_object, Bucket="shelf", Key="plain", **source)
+    assert copied["CopyObjectResult"]["ETag"] == f'"{md5}"'
+    back = {"CopySource": "shelf/plain", **method}
+    copied = shelf.call(copying.copy_object, Bucket="shelf", Key="back", **back)
+    assert (copied["CopyObjectResult"]["ETag"] == f'"{md5}"') == (method in ({}, S3))
+
+
+def test_completing_a_sealed_upload_tells_no_checksum_that_nobody_named(shelf: Shelf) -> None:
+    """s3-056."""
+    for method, has_read, named in (
+        (KMS, True, {}), (OURS, False, {}), (KMS, True, {"ChecksumAlgorithm": "CRC32"}),
+    ):  # fmt: skip
+        upload = shelf.start("k", ChecksumType="FULL_OBJECT" if named else None, **method, **named)
+        key = method if method is OURS else {}
+        part = shelf.part("k", upload, 1, SMALL, **key)
+        parts = [{"PartNumber": 1, "ETag": part["ETag"]}]
+        done = shelf.complete("k", upload, parts, **key)
+        assert done["ETag"].endswith('-1"')
+        assert ("ChecksumType" in done) == bool(named)
+        got = shelf.get("k", ChecksumMode="ENABLED", **key)
+        assert ("ChecksumType" in got) == has_read
+
+
+def test_copies_onto_themselves(shelf: Shelf) -> None:
+    """s3-055: only those of which nothing changes are refused. s3-054: the null version of the
+    source isn't named."""
+    place = {"Bucket": "shelf", "Key": "k", "CopySource": "shelf/k"}
+    shelf.call(default_encryption.delete_bucket_encryption, Bucket="shelf")
+    shelf.put("k", SMALL)
+    with pytest.raises(AwsError, match="This copy request is illegal"):
+        shelf.call(copying.copy_object, **place)
+    shelf.put("k", SMALL, **KMS)
+    copied = shelf.call(copying.copy_object, **place)
+    assert copied["ServerSideEncryption"] == "AES256" and "CopySourceVersionId" not in copied
+    with pytest.raises(AwsError, match="This copy request is illegal"):
+        shelf.call(copying.copy_object, **place)
+    put_default(shelf, SSEAlgorithm="AES256")
+    shelf.call(copying.copy_object, **place)
+    assert shelf.get("k")["Body"] == SMALL
+
+
+def test_clients_keys_need_tls_but_from_this_machine(shelf: Shelf) -> None:
+    for client, scheme, is_taken in (
+        ("127.0.0.1", "http", True),
+        ("192.0.2.1", "https", True),
+        ("192.0.2.1", "http", False),
+    ):
+        call = shelf.made(operation="PutObject", Bucket="shelf", Key="k", **OURS)
+        call.request.client, call.request.scheme = client, scheme
+        if is_taken:
+            asyncio.run(objects.put_object(call))
+        else:
+            with pytest.raises(AwsError, match="must be made over a secure connection"):
+                asyncio.run(objects.put_object(call))
