@@ -204,6 +204,7 @@ def complete_multipart_upload(call: Call, tx: Transaction) -> Output:
     rows = _chosen(tx, upload, wanted)
     record = _assembled(call, upload, rows)
     _check_whole(call, upload, record)
+    _check_all_said(upload, wanted)
     records.hold(tx, record.segments)  # before the parts let go of the same blobs
     drop(tx, call.cloud.blobs, upload.id)
     more = place(call, tx, record, None, "CompleteMultipartUpload")
@@ -289,21 +290,30 @@ def _invalid_part(upload: Upload, each: dict[str, Any]) -> AwsError:
 def _check_part(upload: Upload, each: dict[str, Any], row: Row) -> None:
     said = checksums.given(each)
     if said is None:
-        if upload.type == checksums.COMPOSITE:
-            raise faults.invalid_request(
-                "The upload was created using a "
-                f"{upload.algorithm.lower()} checksum. The complete request must include the "
-                f"checksum for each part. It was missing for part {row['number']} in the request."
-            )
-    elif upload.algorithm and said[0] != upload.algorithm:
+        return
+    if upload.algorithm and said[0] != upload.algorithm:
         raise AwsError(
             "BadDigest",
             f"The {said[0].lower()} you specified for part {row['number']} did not match what we "
             "received.",
             400,
         )
-    elif said != (upload.algorithm, row["checksum"]):
+    if said != (upload.algorithm, row["checksum"]):
         raise _invalid_part(upload, each)
+
+
+def _check_all_said(upload: Upload, wanted: list[dict[str, Any]]) -> None:
+    """Composite checksums are told part by part."""
+    if upload.type != checksums.COMPOSITE:
+        return
+    for each in wanted:
+        if checksums.given(each) is None:
+            raise faults.invalid_request(
+                "The upload was created using a "
+                f"{upload.algorithm.lower()} checksum. The complete request must include the "
+                f"checksum for each part. It was missing for part {each['PartNumber']} in the "
+                "request."
+            )
 
 
 def _assembled(call: Call, upload: Upload, rows: list[Row]) -> Record:
