@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.building import make_function
 from tests.fault.sharing import eventually
 from tests.fault.test_kill import Items, Uploads
 from tests.fault.test_scrub import scrub
@@ -126,6 +128,29 @@ def test_a_replica_that_is_taken_away_and_put_back(tmp_path: Path) -> None:
     assert [each["Key"] for each in listed] == ["a", "b", "c"]
     assert server.stop() == 0
     assert scrub("--data", other, "--replica", tmp_path / "none")[0] == 1  # there is none
+
+
+def test_functions_and_accounts_live_on_in_the_replica(tmp_path: Path) -> None:
+    """Code lies beside the store; its paths are those of the directory that is used."""
+    data, other = tmp_path / "data", tmp_path / "other"
+    server = Server(data, None, "--replica", str(other)).start()
+    make_function(server, "echo", "def handler(event, context):\n    return event\n")
+    made = subprocess.run(
+        [sys.executable, "-m", "cloudlet", "account", "create", "second", "--data", str(data)],
+        check=True, capture_output=True, text=True,
+    ).stdout.split()  # fmt: skip
+    keys = {"aws_access_key_id": made[4], "aws_secret_access_key": made[-1]}
+    second = server.client("s3", **keys)
+    second.create_bucket(Bucket="second")
+    second.put_object(Bucket="second", Key="k", Body=b"x" * 100_000)
+    server.kill()
+    shutil.rmtree(data)
+    server = Server(other).start()
+    answer = server.client("lambda").invoke(FunctionName="echo", Payload=b'"still"')
+    assert answer["Payload"].read() == b'"still"'
+    second = server.client("s3", **keys)
+    assert second.get_object(Bucket="second", Key="k")["ContentLength"] == 100_000
+    assert server.stop() == 0
 
 
 @pytest.fixture

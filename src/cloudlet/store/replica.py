@@ -212,10 +212,11 @@ class Replica:
         """Keys and what else lies beside the database; also of accounts that sleep."""
         self.other.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in (self.data, *_folders(self.data / ACCOUNTS)):
-            for file in sorted(folder.iterdir()):
-                target = self.other / file.relative_to(self.data)
-                if file.is_file() and not _is_own(file.name) and not _is_same(file, target):
-                    integrity.copy(file, target)
+            with suppress(FileNotFoundError):  # an account that goes
+                for file in sorted(folder.iterdir()):
+                    target = self.other / file.relative_to(self.data)
+                    if file.is_file() and not _is_own(file.name) and not _is_same(file, target):
+                        integrity.copy(file, target)
 
 
 class Twin:
@@ -266,7 +267,9 @@ class Twin:
 
 def _folders(parent: Path) -> Iterator[Path]:
     if parent.is_dir():
-        yield from sorted(each for each in parent.iterdir() if each.is_dir())
+        yield from sorted(
+            each for each in parent.iterdir() if each.is_dir() and not each.name.startswith(".")
+        )
 
 
 def _is_own(name: str) -> bool:
