@@ -16,7 +16,7 @@ import pytest
 
 from tests.conformance.building import make_function
 from tests.fault.sharing import eventually
-from tests.fault.test_kill import Items, Uploads
+from tests.fault.test_kill import Items, Writers
 from tests.fault.test_scrub import scrub
 from tests.server import Server
 
@@ -32,6 +32,28 @@ def table(client: Any, name: str) -> None:
         AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
+
+
+class Uploads(Writers):
+    """Objects in rows, in files and of two parts."""
+
+    def client(self) -> Any:
+        return self.server.client("s3")
+
+    def write(self, client: Any, name: str) -> None:
+        data = os.urandom(random.choice([0, 100, 60_000, 70_000, 1_500_000, 5_300_000]))
+        if len(data) > 5 << 20:
+            upload = client.create_multipart_upload(Bucket="kill", Key=name)["UploadId"]
+            at = {"Bucket": "kill", "Key": name, "UploadId": upload}
+            parts = [
+                {"PartNumber": number, "ETag": client.upload_part(
+                    **at, PartNumber=number, Body=piece)["ETag"]}
+                for number, piece in enumerate((data[: 5 << 20], data[5 << 20 :]), 1)
+            ]  # fmt: skip
+            client.complete_multipart_upload(**at, MultipartUpload={"Parts": parts})
+        else:
+            client.put_object(Bucket="kill", Key=name, Body=data)
+        self.note(name, hashlib.sha256(data).hexdigest())
 
 
 class Versions(Uploads):
