@@ -2,7 +2,7 @@
 
 import click
 
-from bench import events, functions, results, sharing, storage
+from bench import buckets, events, functions, results, sharing, storage
 
 _TABLES = ("sharing", "functions", "events", "dynamodb", "s3")
 
@@ -25,7 +25,7 @@ def main(tables: tuple[str, ...], seconds: float, write: bool) -> None:
         elif name == "dynamodb":
             made.append(storage.dynamodb(seconds))
         else:
-            made.append(storage.s3(seconds))
+            made.append(buckets.s3(seconds))
         click.echo(made[-1].text())
     if write:
         results.write(made, "script/bench --write" + "".join(f" {name}" for name in tables))

@@ -109,6 +109,13 @@ class Contender:
             time.sleep(0.005)
         self.start_s = time.perf_counter() - began
 
+    def pause(self) -> None:
+        """Ends the process; `start` goes on with the same data."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(20)
+        self._log.close()
+
     def memory_mib(self) -> float:
         """Resident memory of the process and all that it started."""
         assert self._process is not None
@@ -171,6 +178,16 @@ class SeaweedFS(Contender):
             ports |= {f"{part}.port": free_port(), f"{part}.port.grpc": free_port()}
         ports |= {"s3.port.grpc": free_port(), "s3.port.iceberg": 0}
         return [*command, "-s3", *(f"-{name}={port}" for name, port in ports.items())], {}
+
+
+class Loopback(Contender):
+    """The machine itself: a server that does nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("machine")
+
+    def command(self) -> tuple[list[str], dict[str, str]]:
+        return [sys.executable, "-m", "bench.loopback", str(self.port)], {}
 
 
 class LambdaShare(Contender):

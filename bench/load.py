@@ -9,6 +9,7 @@ import itertools
 import statistics
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
@@ -84,6 +85,25 @@ def run(endpoint: str, requests: list[Request], *, connections: int, seconds: fl
     return uvloop.run(_run(endpoint, requests, connections, seconds))
 
 
+def send(endpoint: str, requests: list[Request], *, connections: int) -> None:
+    """Each request once."""
+    uvloop.run(_send_all(endpoint, requests, connections))
+
+
+async def _send_all(endpoint: str, requests: list[Request], connections: int) -> None:
+    address = urlsplit(endpoint)
+    source = _Source(requests, float("inf"), iter)
+    loop = asyncio.get_running_loop()
+    while waiting := [None] * connections if not source.is_empty else []:
+        clients = [_Client(source) for _ in waiting]
+        for client in clients:
+            client.ended = loop.create_future()
+            await loop.create_connection(client.connect, address.hostname or "", address.port or 80)
+        await asyncio.gather(*(client.ended for client in clients))
+    if source.failed:
+        raise SystemExit(f"{source.failed} requests failed")
+
+
 async def _run(endpoint: str, requests: list[Request], connections: int, seconds: float) -> Window:
     address = urlsplit(endpoint)
     host, port = address.hostname or "", address.port or 80
@@ -140,8 +160,14 @@ async def _burst(endpoint: str, request: Request, clients: int) -> Burst:
 class _Source:
     """What to send until when, and what came of it."""
 
-    def __init__(self, requests: list[Request], until: float) -> None:
-        self.requests = itertools.cycle(requests)
+    def __init__(
+        self,
+        requests: list[Request],
+        until: float,
+        repeated: Callable[[list[Request]], Iterator[Request]] = itertools.cycle,
+    ) -> None:
+        self.requests = repeated(requests)
+        self.is_empty = False
         self.until = until
         self.latencies: list[float] = []
         self.failed = 0
@@ -185,11 +211,13 @@ class _Client(asyncio.Protocol):
 
     def _send(self) -> None:
         self._sent = time.perf_counter()
-        if self._sent >= self._source.until:
+        request = next(self._source.requests, None)
+        self._source.is_empty = request is None
+        if request is None or self._sent >= self._source.until:
             self.is_done = True
             self._transport.close()
             return
-        self._transport.write(next(self._source.requests))
+        self._transport.write(request)
 
 
 def _answer(received: bytes) -> tuple[int, bool] | None:

@@ -1,13 +1,7 @@
-"""S3 and DynamoDB against moto and MiniStack."""
+"""DynamoDB against moto, MiniStack and dynalite; windows taken in turn, for S3 too (`buckets`)."""
 
-import hashlib
-import http.client
 import json
-import os
-import time
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from bench import load
 from bench.contenders import Contender
@@ -15,46 +9,7 @@ from bench.node_peers import Dynalite, are_installed
 from bench.results import Row, Table
 
 PEERS = ["moto", "ministack"]
-_ROUNDS = 3
-_LARGE_BYTES = 256 << 20
-
-
-def s3(seconds: float) -> Table:
-    table = Table("S3", [*PEERS, "machine"])
-    contenders = [Contender(name).start() for name in ("cloudlet", *PEERS)]
-    try:
-        for contender in contenders:
-            contender.client("s3").create_bucket(Bucket="bench")
-        for contender in contenders:
-            client = contender.client("s3")
-            for number in range(100):
-                client.put_object(Bucket="bench", Key=f"small-{number}", Body=os.urandom(1024))
-        put = {c.name: [_small_put(c, n) for n in range(3000)] for c in contenders}
-        table.rows.append(rates("PUT 1 KiB, 16 clients", contenders, put, seconds))
-        get = {c.name: [_small_get(c, n) for n in range(100)] for c in contenders}
-        table.rows.append(rates("GET 1 KiB, 16 clients", contenders, get, seconds))
-        table.rows += _large(contenders)
-        table.notes.append(
-            "machine: MD5, then write and fsync of the same bytes; and a plain read from the page"
-            " cache. Both peers keep objects in memory or in an unsynced temporary file."
-        )
-        memory = {c.name: c.memory_mib() for c in contenders}
-        table.rows.append(Row("memory afterwards", "MiB", memory, more_is_better=False))
-    finally:
-        for contender in contenders:
-            contender.stop()
-    return table
-
-
-def _small_put(contender: Contender, number: int) -> load.Request:
-    body = os.urandom(1024)
-    return load.signed(
-        contender.endpoint, contender.key, "s3", "PUT", f"/bench/small-{number}", body=body
-    )
-
-
-def _small_get(contender: Contender, number: int) -> load.Request:
-    return load.signed(contender.endpoint, contender.key, "s3", "GET", f"/bench/small-{number}")
+ROUNDS = 3
 
 
 def windows(
@@ -67,7 +22,7 @@ def windows(
 ) -> dict[str, load.Window]:
     """Medians of rounds in turn: what slows the machine for a while slows all."""
     taken: dict[str, list[load.Window]] = {c.name: [] for c in contenders}
-    for _ in range(_ROUNDS):
+    for _ in range(ROUNDS):
         for each in contenders:
             window = load.run(
                 each.endpoint, requests[each.name], connections=connections, seconds=seconds
@@ -85,67 +40,10 @@ def rates(
     contenders: list[Contender],
     requests: dict[str, list[load.Request]],
     seconds: float,
+    connections: int = 16,
 ) -> Row:
-    medians = windows(what, contenders, requests, connections=16, seconds=seconds)
+    medians = windows(what, contenders, requests, connections=connections, seconds=seconds)
     return Row(what, "ops/s", {name: window.rate for name, window in medians.items()})
-
-
-def _large(contenders: list[Contender]) -> list[Row]:
-    data = os.urandom(1 << 20) * (_LARGE_BYTES >> 20)
-    put: dict[str, list[float]] = {}
-    get: dict[str, list[float]] = {}
-    for _ in range(_ROUNDS):
-        for contender in contenders:
-            put.setdefault(contender.name, []).append(_transfer(contender, "PUT", data))
-            get.setdefault(contender.name, []).append(_transfer(contender, "GET", b""))
-        write, read = _machine(data, contenders[0].folder)
-        put.setdefault("machine", []).append(write)
-        get.setdefault("machine", []).append(read)
-    return [
-        Row("PUT 256 MiB", "MiB/s", {name: sorted(v)[len(v) // 2] for name, v in put.items()}),
-        Row("GET 256 MiB", "MiB/s", {name: sorted(v)[len(v) // 2] for name, v in get.items()}),
-    ]
-
-
-def _transfer(contender: Contender, method: str, data: bytes) -> float:
-    """MiB/s of one request over a fresh connection, unsigned payload as browsers send it."""
-    address = urlsplit(contender.endpoint)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=120)
-    head = load.signed(
-        contender.endpoint, contender.key, "s3", method, "/bench/large",
-        headers={"x-amz-content-sha256": "UNSIGNED-PAYLOAD"} if data else {},
-    )  # fmt: skip
-    headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:] if ": " in line)
-    headers.pop("Content-Length")
-    began = time.perf_counter()
-    connection.request(method, "/bench/large", body=data or None, headers=headers)
-    answer = connection.getresponse()
-    size = 0
-    while chunk := answer.read(1 << 20):
-        size += len(chunk)
-    spent = time.perf_counter() - began
-    if answer.status != 200 or (method == "GET" and size != _LARGE_BYTES):
-        raise SystemExit(f"{contender.name}: {method} answered {answer.status}, {size} bytes")
-    connection.close()
-    return (_LARGE_BYTES >> 20) / spent
-
-
-def _machine(data: bytes, folder: Path) -> tuple[float, float]:
-    path = folder / "machine"
-    began = time.perf_counter()
-    hashlib.md5(data, usedforsecurity=False)
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    written = time.perf_counter() - began
-    began = time.perf_counter()
-    with path.open("rb", buffering=0) as file:
-        while file.read(1 << 20):
-            pass
-    read = time.perf_counter() - began
-    path.unlink()
-    return (_LARGE_BYTES >> 20) / written, (_LARGE_BYTES >> 20) / read
 
 
 def dynamodb(seconds: float) -> Table:

@@ -27,6 +27,7 @@ from cloudlet.store import integrity, sealing
 from cloudlet.store.integrity import Damaged
 from cloudlet.store.replica import Replica
 from cloudlet.store.sealing import DataKey, Master, Wrapper
+from cloudlet.store.writeback import Writeback
 
 READ_BYTES = 1 << 20
 _log = logging.getLogger(__name__)
@@ -145,6 +146,7 @@ class BlobWriter:
         self._waiting = bytearray()  # for the rest of a chunk
         self._blobs = blobs
         self._file = os.open(blobs.temporary(draft), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._writeback = Writeback(self._file)
         self._twin = blobs.replica.twin(draft) if blobs.replica is not None else None
 
     @property
@@ -180,6 +182,7 @@ class BlobWriter:
         self._sum = crc64nvme(data, self._sum)
         try:
             integrity.write(self._file, data)
+            self._writeback.note(len(data))
         except OSError as error:
             raise AwsError("ServiceUnavailable", f"The store is full: {error}.", 503) from error
         if self._twin is not None:
@@ -230,6 +233,7 @@ class BlobReader:
         self._file: int | None = None
         self._position = 0
         self._left = 0
+        self._buffer = bytearray()  # reused: fresh memory costs more than what is done with it
 
     def read(self, size_bytes: int = READ_BYTES) -> bytes:
         try:
@@ -270,7 +274,7 @@ class BlobReader:
         self._left -= len(data)
         return data
 
-    def _opened(self, sealed: bytes | bytearray) -> bytes:
+    def _opened(self, sealed: bytes | memoryview) -> bytes:
         """What is wanted of the chunk at the position."""
         assert self._key is not None
         number, offset = divmod(self._position, sealing.CHUNK_BYTES)
@@ -286,16 +290,18 @@ class BlobReader:
         if self._key is not None:
             place = self._position // sealing.CHUNK_BYTES * sealing.SEALED_BYTES
             wanted = min(sealing.SEALED_BYTES, os.fstat(self._file).st_size - place)
-        buffer = bytearray(max(0, wanted))
+        if len(self._buffer) < wanted:
+            self._buffer = bytearray(wanted)
+        buffer = memoryview(self._buffer)[: max(0, wanted)]
         try:
             got = os.preadv(self._file, [buffer], place, _NO_WAIT)
         except OSError:  # not cached, or a file system that can't tell
             return None
         if self._key is not None:
             return self._opened_now(buffer) if got == wanted > 0 else None
-        return self._taken(bytes(memoryview(buffer)[:got])) if got > 0 else None
+        return self._taken(bytes(buffer[:got])) if got > 0 else None
 
-    def _opened_now(self, sealed: bytearray) -> bytes | None:
+    def _opened_now(self, sealed: memoryview) -> bytes | None:
         """Damage is for `read` to deal with: healing waits."""
         try:
             return self._opened(sealed)

@@ -65,7 +65,7 @@ class DataKey:
     def seal(self, number: int, chunk: bytes | memoryview) -> bytes:
         return self._cipher.encrypt(number.to_bytes(_NONCE_BYTES, "big"), chunk, None)
 
-    def open(self, number: int, sealed: bytes | bytearray) -> bytes:
+    def open(self, number: int, sealed: bytes | memoryview) -> bytes:
         try:
             return self._cipher.decrypt(number.to_bytes(_NONCE_BYTES, "big"), sealed, None)
         except InvalidTag as error:

@@ -1,0 +1,115 @@
+"""Many clients with bodies under way, and a very big one: what they cost the server's memory."""
+
+import contextlib
+import resource
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import urllib3
+from botocore.auth import UNSIGNED_PAYLOAD, S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from tests.server import Server
+
+pytestmark = pytest.mark.fault
+BUCKET = "uploads"
+CLIENTS = 2000
+BODY_BYTES = 64 << 10
+SENT_BYTES = BODY_BYTES // 2
+PER_CLIENT_BYTES_MAX = SENT_BYTES + (48 << 10)
+BIG_BYTES = 512 << 20
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path / "data").start()
+    try:
+        server.client("s3").create_bucket(Bucket=BUCKET)
+        yield server
+    finally:
+        server.stop()
+
+
+class _Unsigned(S3SigV4Auth):
+    def payload(self, request: AWSRequest) -> str:
+        return UNSIGNED_PAYLOAD
+
+
+def head(server: Server, key: str, size_bytes: int) -> bytes:
+    """A signed PUT, up to its body."""
+    headers = {"Content-Length": str(size_bytes), "x-amz-content-sha256": UNSIGNED_PAYLOAD}
+    request = AWSRequest("PUT", f"{server.endpoint}/{BUCKET}/{key}", headers=headers)
+    root = server.root_key
+    credentials = Credentials(root["AccessKeyId"], root["SecretAccessKey"])
+    _Unsigned(credentials, "s3", "us-east-1").add_auth(request)
+    lines = [f"PUT /{BUCKET}/{key} HTTP/1.1", f"Host: 127.0.0.1:{server.aws_port}"]
+    lines += [f"{name}: {value}" for name, value in request.headers.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def resident_bytes(server: Server) -> int:
+    for line in Path(f"/proc/{server.pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) << 10
+    raise AssertionError("no VmRSS")
+
+
+def open_files(server: Server) -> int:
+    return len(list(Path(f"/proc/{server.pid}/fd").iterdir()))
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2 * CLIENTS:
+        pytest.skip("this user may not open so many files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2 * CLIENTS), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
+def test_slow_clients_cost_little_more_than_what_they_sent(server: Server) -> None:
+    """s3-085: a body under way holds its bytes and no thread; others are served meanwhile."""
+    before, files = resident_bytes(server), open_files(server)
+    with contextlib.ExitStack() as stack:
+        request = head(server, "slow", BODY_BYTES) + b"x" * SENT_BYTES
+        clients = []
+        for _ in range(CLIENTS):
+            client = socket.create_connection(("127.0.0.1", server.aws_port), timeout=60)
+            clients.append(stack.enter_context(client))
+            client.sendall(request)
+        # an answer to somebody who came last: the server has seen all the others
+        server.client("s3").put_object(Bucket=BUCKET, Key="quick", Body=b"quick")
+        assert open_files(server) - files <= CLIENTS + 16
+        assert resident_bytes(server) - before < CLIENTS * PER_CLIENT_BYTES_MAX
+        for client in clients[:20]:
+            client.sendall(b"x" * (BODY_BYTES - SENT_BYTES))
+        assert all(client.recv(4096).startswith(b"HTTP/1.1 200 ") for client in clients[:20])
+    listed = server.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
+    assert [each["Key"] for each in listed] == ["quick", "slow"]  # the others left nothing
+
+
+def test_memory_does_not_grow_with_an_object(server: Server) -> None:
+    """s3-086: neither upload nor download of a big object holds more than a few blocks of it."""
+    chunk = bytes(1 << 20)
+    before = resident_bytes(server)
+    with socket.create_connection(("127.0.0.1", server.aws_port), timeout=120) as client:
+        client.sendall(head(server, "big", BIG_BYTES))
+        peak = 0
+        for number in range(BIG_BYTES // len(chunk)):
+            client.sendall(chunk)
+            if number % 64 == 0:
+                peak = max(peak, resident_bytes(server))
+        assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+    assert peak - before < 96 << 20
+    url = server.client("s3").generate_presigned_url(
+        "get_object", Params={"Bucket": BUCKET, "Key": "big"}
+    )
+    with urllib3.PoolManager().request("GET", url, preload_content=False) as answer:
+        size_bytes = sum(len(piece) for piece in answer.stream(1 << 20))
+    assert size_bytes == BIG_BYTES
+    assert resident_bytes(server) - before < 96 << 20
