@@ -191,6 +191,8 @@ class Verifier:
 
 def is_presigned(query: str) -> bool:
     """Does the query string carry a signature (of any age)?"""
+    if not query:
+        return False
     return any(name in query for name in _PRESIGNED_NAMES) or (
         "AWSAccessKeyId=" in query and "Signature=" in query
     )

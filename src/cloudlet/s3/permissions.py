@@ -232,7 +232,9 @@ def _version(version_id: str | None) -> dict[str, str]:
 
 def _context(params: Params, now_ms: int) -> dict[str, Any]:
     context: dict[str, Any] = {
-        key: str(params[name]) for name, key in _KEYS.items() if params.get(name) is not None
+        _KEYS[name]: str(value)
+        for name, value in params.items()  # there are far fewer than keys
+        if value is not None and name in _KEYS
     }
     if isinstance(params.get("CopySource"), str):
         context["s3:x-amz-copy-source"] = params["CopySource"]
