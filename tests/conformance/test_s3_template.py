@@ -34,6 +34,14 @@ Resources:
           - Id: AbortOldUploads
             Status: Enabled
             AbortIncompleteMultipartUpload: {DaysAfterInitiation: 1}
+  Vault:
+    Type: AWS::S3::Bucket
+    Properties:
+      BucketName: vault
+      ObjectLockEnabled: true
+      ObjectLockConfiguration:
+        ObjectLockEnabled: Enabled
+        Rule: {DefaultRetention: {Mode: GOVERNANCE, Days: 1}}
 """
 
 
@@ -56,5 +64,8 @@ def test_a_bucket_for_assets(tmp_path: Path) -> None:
         head = s3.head_object(Bucket="assets", Key="k")
         assert head["VersionId"] == put["VersionId"]
         assert head["SSEKMSKeyId"].startswith("arn:aws:kms:us-east-1:000000000000:key/")
+        assert s3.get_bucket_versioning(Bucket="vault")["Status"] == "Enabled"
+        s3.put_object(Bucket="vault", Key="k", Body=b"kept")
+        assert s3.head_object(Bucket="vault", Key="k")["ObjectLockMode"] == "GOVERNANCE"
     finally:
         assert server.stop() == 0

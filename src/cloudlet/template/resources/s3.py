@@ -196,6 +196,13 @@ _SETTINGS = (
         _same,
         nothing={"Status": "Suspended"},
     ),
+    Setting(
+        "ObjectLockConfiguration",
+        "PutObjectLockConfiguration",
+        "ObjectLockConfiguration",
+        _same,
+        nothing={"ObjectLockEnabled": "Enabled"},  # it stays on; only the default goes
+    ),
     Setting("Tags", "PutBucketTagging", "Tagging", _tagging, "DeleteBucketTagging"),
     Setting(
         "NotificationConfiguration",
@@ -211,11 +218,17 @@ async def _create_bucket(ctx: Context, properties: Properties) -> Known:
     bucket = ctx.name(properties.get("BucketName"), 63, lower=True)
     region = ctx.cloud.config.region
     place = {} if region == "us-east-1" else {"LocationConstraint": region}
-    settings = {"CreateBucketConfiguration": place} if place else {}
+    settings: dict[str, Any] = {"CreateBucketConfiguration": place} if place else {}
+    if _has_locks(properties):
+        settings["ObjectLockEnabledForBucket"] = True
     await ctx.call("s3", "CreateBucket", Bucket=bucket, **settings)
     await ctx.begin(bucket)
     await _apply(ctx, bucket, properties, {})
     return Known(bucket, _attributes(bucket, ctx.cloud.config))
+
+
+def _has_locks(properties: Properties) -> bool:
+    return str(properties.get("ObjectLockEnabled", "false")).lower() == "true"
 
 
 def _attributes(bucket: str, config: Config) -> dict[str, str]:
@@ -247,6 +260,8 @@ async def _apply(ctx: Context, bucket: str, new: Properties, old: Properties) ->
 
 
 async def _update_bucket(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
+    if _has_locks(new) and not _has_locks(old) and "ObjectLockConfiguration" not in new:
+        new = {**new, "ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled"}}
     await _apply(ctx, known.physical_id, new, old)
     return known
 
@@ -287,7 +302,8 @@ async def _delete_policy(ctx: Context, bucket: str, properties: Properties) -> N
 KINDS = (
     Kind(
         "AWS::S3::Bucket",
-        frozenset(setting.property for setting in _SETTINGS) | words("BucketName AccessControl"),
+        frozenset(setting.property for setting in _SETTINGS)
+        | words("BucketName AccessControl ObjectLockEnabled"),
         _create_bucket,
         _delete_bucket,
         _update_bucket,
