@@ -91,7 +91,8 @@ def existing(call: Call, view: View) -> tuple[Bucket, Record]:
     record = chosen(call, view, bucket)
     if record is None:
         newest = _newest(view, bucket.id, call.params["Key"]) if bucket.versioning else None
-        if newest is not None:  # s3-047: who asks for tags or locks of a marker hears what it is
+        # s3-047: who asks for tags or locks of a marker hears what it is; who reads its ACL, not
+        if newest is not None and call.operation != "GetObjectAcl":
             raise _not_of_markers(call, newest)
         raise faults.no_such_key(call.params["Key"])
     return bucket, record
