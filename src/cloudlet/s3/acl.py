@@ -9,6 +9,7 @@ from cloudlet.call import Call, Output, Params
 from cloudlet.errors import AwsError
 from cloudlet.s3 import bucket as buckets
 from cloudlet.s3 import faults, versions
+from cloudlet.s3.announce import Actor, Event, announce
 from cloudlet.store.database import Transaction, View
 
 _GRANTS = ("GrantFullControl", "GrantRead", "GrantReadACP", "GrantWrite", "GrantWriteACP")
@@ -48,8 +49,10 @@ def put_bucket_acl(call: Call, tx: Transaction) -> None:
 
 
 def put_object_acl(call: Call, tx: Transaction) -> None:
-    versions.existing(call, tx)
+    bucket, record = versions.existing(call, tx)
     _check_put(call)
+    event = Event.about("ObjectAcl:Put", "", record)
+    announce(call.config, tx, bucket, event, Actor.of(call))
 
 
 def _check_put(call: Call) -> None:

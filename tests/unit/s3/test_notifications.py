@@ -8,7 +8,7 @@ import pytest
 
 from cloudlet.call import Caller
 from cloudlet.errors import AwsError
-from cloudlet.s3 import bulk, copying, notifications, objects, settings, tagging
+from cloudlet.s3 import acl, bulk, copying, notifications, objects, settings, tagging
 from tests.unit.s3.conftest import Shelf, policy_of
 
 LAMBDA = "arn:aws:lambda:us-east-1:000000000000:function:hasher"
@@ -99,6 +99,17 @@ def test_deleting_many_tells_of_what_was_not_there(shelf: Shelf) -> None:
     shelf.database.write_now(lambda tx: bulk.delete_objects(call, tx))
     keys = [document["Records"][0]["s3"]["object"]["key"] for document in told(shelf)]
     assert keys == ["a", "b"]
+
+
+def test_access_control_lists_tell(shelf: Shelf) -> None:
+    put = {"LambdaFunctionArn": LAMBDA, "Events": ["s3:ObjectAcl:Put"]}
+    configure(shelf, LambdaFunctionConfigurations=[put], EventBridgeConfiguration={})
+    shelf.put("a", b"1")
+    shelf.call(acl.put_object_acl, Bucket="shelf", Key="a", ACL="private")
+    _, record, bridged = told(shelf)
+    assert record["Records"][0]["eventVersion"] == "2.3"
+    assert set(record["Records"][0]["s3"]["object"]) == {"key", "eTag"}
+    assert bridged["detail-type"] == "Object ACL Updated"
 
 
 def test_a_delete_marker_has_the_etag_of_nothing(shelf: Shelf) -> None:
