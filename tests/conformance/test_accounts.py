@@ -158,6 +158,49 @@ def test_the_same_names_never_cross(server: Server, one: Account, two: Account) 
     assert server.client("iam").list_users()["Users"] == []
 
 
+def test_copies_from_another_accounts_bucket(one: Account, two: Account) -> None:
+    """Read over there, in the caller's name: its own policies and the bucket's must allow it."""
+    theirs, mine = one.client("s3"), two.client("s3")
+    theirs.create_bucket(Bucket="lent")
+    mine.create_bucket(Bucket="borrowed")
+    body = b"0123456789" * 600_000
+    for key in ("open/small", "open/large", "shut"):
+        data = body if key == "open/large" else b"small"
+        theirs.put_object(
+            Bucket="lent", Key=key, Body=data, Metadata={"a": "b"}, Tagging="c=d", ContentType="t/x"
+        )
+    shared = {"AWS": f"arn:aws:iam::{two.id}:root"}
+    statements = [
+        {**allow(action, "arn:aws:s3:::lent/open/*"), "Principal": shared}
+        for action in ("s3:GetObject", "s3:GetObjectTagging")
+    ]
+    theirs.put_bucket_policy(Bucket="lent", Policy=policy(*statements))
+    for key, data in (("small", b"small"), ("large", body)):
+        source = {"Bucket": "lent", "Key": f"open/{key}"}
+        mine.copy_object(Bucket="borrowed", Key=key, CopySource=source)
+        got = mine.get_object(Bucket="borrowed", Key=key)
+        assert got["Body"].read() == data
+        assert (got["Metadata"], got["ContentType"], got["TagCount"]) == ({"a": "b"}, "t/x", 1)
+        assert got["ETag"] == theirs.head_object(Bucket="lent", Key=f"open/{key}")["ETag"]
+    upload = mine.create_multipart_upload(Bucket="borrowed", Key="parts")["UploadId"]
+    part = mine.upload_part_copy(
+        Bucket="borrowed", Key="parts", UploadId=upload, PartNumber=1,
+        CopySource="lent/open/large", CopySourceRange="bytes=5-5242884",
+    )["CopyPartResult"]  # fmt: skip
+    mine.complete_multipart_upload(
+        Bucket="borrowed", Key="parts", UploadId=upload,
+        MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]},
+    )  # fmt: skip
+    assert mine.get_object(Bucket="borrowed", Key="parts")["Body"].read() == body[5:5242885]
+    for source, code in (("lent/shut", "AccessDenied"), ("nobodys-bucket/k", "NoSuchBucket")):
+        with pytest.raises(ClientError, match=code):
+            mine.copy_object(Bucket="borrowed", Key="k", CopySource=source)
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        mine.copy_object(
+            Bucket="borrowed", Key="k", CopySource="lent/open/small", CopySourceIfMatch="x"
+        )
+
+
 def test_bucket_names_are_unique_over_all_accounts(one: Account, two: Account) -> None:
     one.client("s3").create_bucket(Bucket="only-one")
     one.client("s3").create_bucket(Bucket="only-one")

@@ -21,7 +21,7 @@ from cloudlet.s3 import acl, faults, settings
 KEY_BYTES_MAX = 1024
 METADATA_BYTES_MAX = 2048
 _ENCODED_WORD = re.compile(r"=\?utf-8\?([BQ])\?([^?]*)\?=", re.IGNORECASE)
-_HEADERS = (
+HEADERS = (
     "CacheControl",
     "ContentDisposition",
     "ContentEncoding",
@@ -76,7 +76,7 @@ def refuse_absent(params: Params) -> None:
 
 
 def _headers(params: Params) -> dict[str, Any]:
-    headers = {name: params[name] for name in _HEADERS if params.get(name) not in (None, "")}
+    headers = {name: params[name] for name in HEADERS if params.get(name) not in (None, "")}
     if isinstance(headers.get("Expires"), datetime):
         headers["Expires"] = format_datetime(headers["Expires"], usegmt=True)
     encodings = [each.strip() for each in headers.pop("ContentEncoding", "").split(",")]

@@ -22,6 +22,7 @@ from cloudlet.s3 import (
     default_encryption,
     encryption,
     faults,
+    foreign,
     multipart,
     ranges,
     records,
@@ -118,6 +119,15 @@ def _reseals(call: Call) -> bool:
 @asynccontextmanager
 async def _pinned(call: Call, wanted: str | None) -> AsyncIterator[_Source]:
     """The source object, or a range of it, kept readable meanwhile."""
+    name, key, version_id = source_of(call)
+    if of_name(call.cloud.database.view(), name) is None:
+        place = {"Bucket": name, "Key": key, "VersionId": version_id}
+        place["ExpectedBucketOwner"] = call.params.get("ExpectedSourceBucketOwner")
+        record = await foreign.described(call, place)
+        part = _range(wanted, record.size)
+        async with foreign.taken(call, place, record, part) as (data, segments):
+            yield _Source(record, data, segments, {}, Seal({}, call.cloud.blobs.master.wrapper))
+        return
     seal: Seal | None = None
     while True:
         with call.cloud.database.snapshot() as view:
@@ -296,7 +306,7 @@ def _forget(writing: "asyncio.Future[BlobWriter]") -> None:
 
 def _check_unchanged(call: Call, view: View, record: Record) -> None:
     """Its blobs may be gone if it isn't the object any more."""
-    if not records.is_there(view, record):
+    if record.bucket and not records.is_there(view, record):
         raise _Changed
 
 

@@ -179,6 +179,8 @@ def requirements(call: Call) -> list[Requirement]:
     ]
     if name in ("CopyObject", "UploadPartCopy"):
         bucket, key, version_id = copying.source_of(call)
+        if of_name(call.cloud.database.view(), bucket) is None:
+            return needed  # asked for where it is
         action = _action("GetObject", version_id)
         needed.append(Requirement(action, f"arn:aws:s3:::{bucket}/{key}", _version(version_id)))
     return needed

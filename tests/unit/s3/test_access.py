@@ -7,7 +7,7 @@ import pytest
 
 from cloudlet.call import ANONYMOUS
 from cloudlet.errors import AwsError
-from cloudlet.s3 import access, permissions
+from cloudlet.s3 import access, buckets, permissions
 from tests.harness import ROOT
 from tests.unit.s3.conftest import Shelf
 
@@ -141,6 +141,7 @@ def required(shelf: Shelf, operation: str, **params: Any) -> list[tuple[str, str
 
 def test_permissions(shelf: Shelf) -> None:
     where, key = "arn:aws:s3:::shelf", {"Bucket": "shelf", "Key": "a/b"}
+    shelf.call(buckets.create_bucket, Bucket="other")
     assert required(shelf, "ListBuckets") == [("s3:ListAllMyBuckets", "*")]
     assert required(shelf, "HeadBucket", Bucket="shelf") == [("s3:ListBucket", where)]
     assert required(shelf, "HeadObject", **key) == [("s3:GetObject", f"{where}/a/b")]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cloudlet.errors import AwsError
-from cloudlet.s3 import copying, objects
+from cloudlet.s3 import copying, faults, objects
 from tests.unit.s3.conftest import Shelf
 
 BIG = bytes(range(256)) * 1024
@@ -99,6 +99,11 @@ def test_refusals(shelf: Shelf, params: dict[str, str], code: str) -> None:
 )
 def test_bad_sources(shelf: Shelf, source: str, code: str) -> None:
     shelf.put("a", b"1")
+
+    def elsewhere(params: dict[str, str]) -> None:
+        raise faults.no_such_bucket(params["Bucket"])
+
+    shelf.answers["HeadObject"] = elsewhere
     with pytest.raises(AwsError, match=code):
         copy(shelf, source, "b")
 
