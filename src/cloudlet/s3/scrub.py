@@ -112,6 +112,8 @@ def owners(view: View, blob: str = "", content: int | None = None) -> list[str]:
 
 def report(cloud: Cloud, blob: str, how: str, is_healed: bool) -> None:
     """Damage that anybody met: `Blobs.on_damage`."""
+    if not known_blobs(cloud.database.view())(blob):  # deleted before its reader pinned it
+        return
     outcome = "healed from the replica" if is_healed else "refused to readers"
     text = f"blob {blob} {how}: {outcome}"
     _log.error("%s", text)

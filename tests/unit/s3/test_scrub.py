@@ -86,6 +86,19 @@ def test_small_contents_are_verified_too(shelf: Shelf, heard: Heard) -> None:
     assert (refused.value.code, refused.value.status) == ("InternalError", 500)
 
 
+def test_damage_that_a_reader_meets_is_told(shelf: Shelf, heard: Heard) -> None:
+    """s3-073: what is deleted is no damage."""
+    shelf.put("a", BIG)
+    file = file_of(shelf, "a")
+    flip(file)
+    with pytest.raises(AwsError):
+        shelf.get("a")
+    scrub.report(shelf.cloud, file.name, "is damaged", False)
+    scrub.report(shelf.cloud, "deleted", "is not there", False)
+    assert heard.lines == [f"blob {file.name} is damaged: refused to readers"]
+    assert heard.sums == {"BlobsDamaged": 1}
+
+
 def test_the_next_round_comes_a_week_later(shelf: Shelf, heard: Heard) -> None:
     shelf.put("a", BIG)
     scrubber = Scrubber(shelf.cloud)
