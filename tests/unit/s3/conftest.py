@@ -13,7 +13,7 @@ from cloudlet.exchange import Body, Request
 from cloudlet.front.dispatcher import Dispatcher
 from cloudlet.kms import service as kms_service
 from cloudlet.kms.schema import SCHEMA as KMS_SCHEMA
-from cloudlet.s3 import buckets, multipart, objects, reading
+from cloudlet.s3 import buckets, completion, multipart, objects, reading
 from cloudlet.s3.schema import SCHEMA
 from tests.harness import ROOT, Bench
 
@@ -69,7 +69,7 @@ class Shelf(Bench):
 
     def complete(self, key: str, upload: str, parts: list[dict[str, Any]], **params: Any) -> Any:
         return self.call(
-            multipart.complete_multipart_upload,
+            completion.complete_multipart_upload,
             Bucket=BUCKET, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}, **params,
         )  # fmt: skip
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cloudlet.errors import AwsError
-from cloudlet.s3 import bulk, copying, multipart, objects, permissions, reading, tagging
+from cloudlet.s3 import bulk, completion, copying, objects, permissions, reading, tagging
 from tests.unit.s3.conftest import BUCKET, Shelf
 from tests.unit.s3.test_versions import delete, turn
 
@@ -34,7 +34,7 @@ def test_conditions_that_writes_can_not_have(
     for operation, more in (
         (objects.put_object, {}),
         (copying.copy_object, source),
-        (multipart.complete_multipart_upload, {"UploadId": upload}),
+        (completion.complete_multipart_upload, {"UploadId": upload}),
     ):
         with pytest.raises(AwsError, match=MEANS) as caught:
             shelf.call(operation, Bucket=BUCKET, Key="k", **more, **params)

@@ -11,7 +11,7 @@ import pytest
 from cloudlet.call import Caller
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body
-from cloudlet.s3 import copying, multipart, reading, uploads
+from cloudlet.s3 import completion, copying, multipart, reading, uploads
 from cloudlet.s3.bucket import owner_id
 from tests.unit.s3.conftest import Shelf
 
@@ -322,9 +322,9 @@ def test_an_upload_without_a_list_of_parts(shelf: Shelf) -> None:
     upload, _ = uploaded(shelf, "k", LAST)
     named = {"Bucket": "shelf", "Key": "k", "UploadId": upload}
     with pytest.raises(AwsError, match="You must specify at least one part"):
-        shelf.call(multipart.complete_multipart_upload, **named)
+        shelf.call(completion.complete_multipart_upload, **named)
     with pytest.raises(AwsError, match="NoSuchUpload"):
-        shelf.call(multipart.complete_multipart_upload, **{**named, "UploadId": "x"})
+        shelf.call(completion.complete_multipart_upload, **{**named, "UploadId": "x"})
 
 
 def test_initiators_have_names_and_owners_have_none(shelf: Shelf) -> None:
