@@ -190,6 +190,29 @@ def test_a_role_that_may_not_fails(server: Server, s3: Any) -> None:
     eventually(lambda: status(s3, "poor-source", "secret") == "FAILED")
 
 
+def test_a_destination_of_somebody_else_fails(server: Server, s3: Any, copier: str) -> None:
+    bucket(s3, "mine-source")
+    bucket(s3, "mine-copy")
+    to = {"Bucket": "arn:aws:s3:::mine-copy", "Account": "111111111111"}
+    replicate(s3, "mine-source", copier, rule("mine-copy", Destination=to))
+    s3.put_object(Bucket="mine-source", Key="k", Body=b"1")
+    eventually(lambda: status(s3, "mine-source", "k") == "FAILED")
+
+
+def test_remotes_are_listed_and_forgotten(server: Server) -> None:
+    def remote(*words: str) -> str:
+        command = [sys.executable, "-m", "cloudlet", "remote", *words, "--data", str(server.data)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return done.stdout
+
+    remote_add(server, "listed-one", server, "over-there")
+    assert f"listed-one  {server.endpoint}  over-there" in remote("list")
+    kept = (server.data / "remotes" / "listed-one.json").read_text()
+    assert server.root_key["SecretAccessKey"] not in kept
+    remote("remove", "listed-one")
+    assert "listed-one" not in remote("list")
+
+
 def test_what_was_there_before_is_copied_when_asked(server: Server, s3: Any, copier: str) -> None:
     bucket(s3, "old-source")
     bucket(s3, "old-copy")

@@ -55,9 +55,12 @@ class Target(NamedTuple):
     name: str
     caller: Caller
     remote: remotes.Remote | None
+    account: str | None  # whose the bucket must be
 
     async def ask(self, operation: str, params: Params, piece: Piece | None = None) -> Output:
         params = {**params, "Bucket": self.name}
+        if self.account:
+            params["ExpectedBucketOwner"] = self.account
         if self.remote is None:
             params[replication.MARK] = True
             if piece is not None:
@@ -114,7 +117,8 @@ class Replicas:
         remote = remotes.find(self._cloud.config, name)
         if remote is not None:
             self._check(caller, needs["there"], f"arn:aws:s3:::{name}/{job['key']}", None)
-        return Target(self._cloud, name, caller, remote)
+        account = job["rule"]["Destination"].get("Account")
+        return Target(self._cloud, name, caller, remote, account)
 
     def _check(
         self, caller: Caller, action: str, resource: str, policy: Mapping[str, Any] | None
