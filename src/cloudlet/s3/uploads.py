@@ -104,8 +104,8 @@ def _start(call: Call, view: View, bucket: int, prefix: str, delimiter: str) -> 
     marker, upload_id = call.params.get("KeyMarker") or "", call.params.get("UploadIdMarker")
     if marker < prefix:
         return prefix, -1, ""
-    if common_prefix(marker, prefix, delimiter) == marker:
-        following = after_prefix(marker)
+    if (common := common_prefix(marker, prefix, delimiter)) is not None:
+        following = after_prefix(common)
         return None if following is None else (following, -1, "")
     if not upload_id:
         return (marker, 1 << 62, "") if marker else ("", -1, "")
@@ -144,5 +144,5 @@ def _upload(call: Call, row: Row, key: str) -> dict[str, Any]:
         "Initiator": _initiator(row["initiator"]),
     }
     if row["algorithm"]:
-        upload.update(ChecksumAlgorithm=[row["algorithm"]], ChecksumType=row["type"])
+        upload.update(ChecksumAlgorithm=row["algorithm"], ChecksumType=row["type"])
     return upload
