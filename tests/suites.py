@@ -57,8 +57,10 @@ def _identities(server: Server, root: list[str]) -> dict[str, str]:
         found[f"S3_{name}_ACCESS"], found[f"S3_{name}_SECRET"] = access.group(1), secret.group(1)
     for name in ("IAM", "ROOT"):
         found[f"S3_{name}_ACCESS"], found[f"S3_{name}_SECRET"] = root
-    made = server.client("kms").create_key()
-    found["S3_KMS_KEYID"] = made["KeyMetadata"]["KeyId"]
+    kms = server.client("kms")
+    arns = [kms.create_key()["KeyMetadata"]["Arn"] for _ in range(2)]
+    # The runner writes one key's line into the suite's configuration; the suite reads a second one.
+    found["S3_KMS_KEYID"] = f"{arns[0]}\nkms_keyid2 = {arns[1]}"
     return found
 
 
