@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Request
@@ -17,6 +18,7 @@ MISMATCH = (
 _ELSEWHERE = (
     "AWS Secret Access Key and signing method. Consult the service documentation for details."
 )
+SKEW_S3_MS = 15 * 60_000
 _INVALID_TOKEN = "The security token included in the request is invalid."
 _JSON = {
     "SignatureDoesNotMatch": "InvalidSignatureException",
@@ -144,6 +146,19 @@ def no_date(how: Dialect, header: str) -> AwsError:
         f"Authorization={header}"
     )
     return how.error("IncompleteSignature", text, 400)
+
+
+def skewed(sent: str, now_ms: int) -> AwsError:
+    """S3's clock and the client's differ too much."""
+    now = datetime.fromtimestamp(now_ms / 1000, UTC)
+    return AwsError(
+        "RequestTimeTooSkewed",
+        "The difference between the request time and the current time is too large.",
+        403,
+        RequestTime=sent,
+        ServerTime=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        MaxAllowedSkewMilliseconds=SKEW_S3_MS,
+    )
 
 
 def host_not_signed(how: Dialect) -> AwsError:

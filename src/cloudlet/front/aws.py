@@ -113,6 +113,8 @@ class AwsDoor:
         config = self._config
         if spoken.model.name == "s3" and sigv2.is_presigned(request):
             verified: Verified | None = sigv2.verify(request, self._lookup, config.now_ms())
+        elif spoken.model.name == "s3" and config.classic_buckets and sigv2.is_signed(request):
+            verified = sigv2.verify_header(request, self._lookup, config.now_ms())
         else:
             verified = await self._verifier.verify(
                 request, self._lookup, config.now_ms(), config.region, spoken.model.signing_name

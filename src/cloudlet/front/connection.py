@@ -89,6 +89,17 @@ class Connection(HttpToolsProtocol):
             exchange.take_trailers(self.headers)
         super().on_message_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        """What follows a whole request is no other one: that one still has its answer."""
+        exchange = self.cycle
+        if isinstance(exchange, Exchange) and not (
+            exchange.more_body or exchange.response_complete
+        ):
+            exchange.keep_alive = False
+            self.flow.pause_reading()
+            return
+        super().send_400_response(msg)
+
     def target(self) -> tuple[str, str]:
         """Raw path and query of the request, as received."""
         url = self.url

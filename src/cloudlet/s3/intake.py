@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from cloudlet.call import Call
 from cloudlet.errors import AwsError
-from cloudlet.exchange import Body
+from cloudlet.exchange import Body, Request
 from cloudlet.s3 import checksums
 from cloudlet.s3.records import Inline, sealed
 from cloudlet.s3.seals import Seal
@@ -73,10 +73,7 @@ class Contents:
 async def receive(call: Call, algorithms: Iterable[str], seal: Seal, *, inline: bool) -> Contents:
     """Takes the call's body, verified against all that the request says of it."""
     body = _body(call)
-    if body.length is None and not isinstance(body, FileBody):
-        raise AwsError(
-            "MissingContentLength", "You must provide the Content-Length HTTP header.", 411
-        )
+    _check_length(call.request, body)
     if body.length is not None and body.length > BODY_BYTES_MAX:
         raise AwsError(
             "EntityTooLarge",
@@ -95,6 +92,22 @@ async def receive(call: Call, algorithms: Iterable[str], seal: Seal, *, inline: 
         contents.discard()
         raise
     return contents
+
+
+def _check_length(request: Request, body: Body) -> None:
+    """s3-031: a body of unknown length is refused by what announces it; none at all, too."""
+    if body.length is None and not isinstance(body, FileBody):
+        raise AwsError(
+            "NotImplemented",
+            "A header you provided implies functionality that is not implemented",
+            501,
+            Header="Transfer-Encoding",
+        )
+    is_announced = not request.headers.keys().isdisjoint(("content-length", "transfer-encoding"))
+    if request.sent and not is_announced:
+        raise AwsError(
+            "MissingContentLength", "You must provide the Content-Length HTTP header.", 411
+        )
 
 
 def _body(call: Call) -> Body:

@@ -25,6 +25,7 @@ from cloudlet.wire import (
     event_stream,
     faults,
     form_codec,
+    header_text,
     models,
     rest,
     scalars,
@@ -286,6 +287,7 @@ class Protocol:
             if content_type and not any(name.lower() == "content-type" for name, _ in headers):
                 headers.append(("Content-Type", content_type))
         if self.model.name == "s3":
+            headers = [(n, v if v.isascii() else header_text.of_header(v)) for n, v in headers]
             headers += faults.signs(request_id)
         else:
             headers.append(("x-amzn-RequestId", request_id))
@@ -383,7 +385,8 @@ def _header(header: str, format_: Callable[[Any], str]) -> Place:
 
 def _prefixed(prefix: str) -> Place:
     def put(headers: Headers, value: Any) -> None:
-        headers += [(f"{prefix}{key}", str(item)) for key, item in value.items()]
+        for key, item in value.items():
+            headers.append((f"{prefix}{key}", header_text.of_metadata(str(item))))
 
     return put
 
