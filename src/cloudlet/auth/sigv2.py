@@ -110,7 +110,7 @@ def _check(credential: Credential, signature: str, text: str) -> None:
 def string_to_sign(request: Request, date: str) -> str:
     """`date` is the expiry in queries."""
     sent = {name.lower(): value for name, value in request.arguments()}
-    values = {**request.headers, **sent}
+    values = {**sent, **request.headers}
     amazon = sorted(name for name in values if name.startswith("x-amz-"))
     lines = [request.method, values.get("content-md5", ""), values.get("content-type", "")]
     lines += [date, *(f"{name}:{values[name].strip()}" for name in amazon)]

@@ -377,11 +377,11 @@ def _refuse_skew(claim: _Claim, now_ms: int, is_past: bool) -> None:
 
 def _check_expiry(claim: _Claim, signed_ms: int, now_ms: int) -> None:
     end_ms = signed_ms + claim.expires_s * 1000
-    if now_ms <= end_ms and signed_ms <= now_ms + refusals.SKEW_S3_MS:
+    if claim.expires_s and now_ms <= end_ms and signed_ms <= now_ms + refusals.SKEW_S3_MS:
         return
     if not claim.how.is_s3:
         _refuse_skew(claim, now_ms, is_past=now_ms > end_ms)
-    if now_ms <= end_ms:
+    if claim.expires_s and now_ms <= end_ms:
         raise AwsError("AccessDenied", "Request is not valid yet", 403, ServerTime=_iso(now_ms))
     raise AwsError(
         "AccessDenied",

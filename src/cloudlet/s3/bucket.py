@@ -3,10 +3,13 @@
 import hashlib
 import json
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from cloudlet.call import Call
+from cloudlet.exchange import Request
 from cloudlet.s3 import faults
 from cloudlet.store.database import Transaction, View
+from cloudlet.wire.protocol import s3_bucket_of_host
 
 ENFORCED = "BucketOwnerEnforced"  # ACLs are off
 
@@ -51,6 +54,13 @@ def of_call(call: Call, view: View, owner: str = "ExpectedBucketOwner") -> Bucke
     if expected and expected != call.config.account:
         raise faults.access_denied()
     return bucket
+
+
+def address(request: Request, bucket: str, key: str) -> str:
+    """An object's, in the style in which the request named the bucket."""
+    where = f"{request.scheme}://{request.host}" if request.host else ""
+    below = "" if s3_bucket_of_host(request.host) else f"/{bucket}"
+    return f"{where}{below}/{quote(key)}"
 
 
 def owner_id(account: str) -> str:

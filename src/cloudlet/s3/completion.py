@@ -19,7 +19,7 @@ from cloudlet.s3 import (
     multipart,
     records,
 )
-from cloudlet.s3.bucket import of_call
+from cloudlet.s3.bucket import address, of_call
 from cloudlet.s3.multipart import Upload
 from cloudlet.s3.objects import made, place, written
 from cloudlet.s3.records import Record
@@ -57,9 +57,9 @@ def complete_multipart_upload(call: Call, tx: Transaction) -> Output:
 
 
 def _completion(call: Call, record: Record) -> Output:
-    bucket, host = call.params["Bucket"], call.request.host
-    where = f"{call.request.scheme}://{host}" if host else ""
-    place = {"Bucket": bucket, "Key": record.key, "Location": f"{where}/{bucket}/{record.key}"}
+    bucket = call.params["Bucket"]
+    location = address(call.request, bucket, record.key)
+    place = {"Bucket": bucket, "Key": record.key, "Location": location}
     output = {**place, **written(record)}
     if "_unsummed" in record.encryption:
         for name in checksums.output(record.checksum):

@@ -157,6 +157,6 @@ def _granted(rule: Rule, origin: str, asked: list[str]) -> Headers:
 
 
 def _forbidden(request: Request, message: str, kind: str) -> AwsError:
-    method = request.headers.get("access-control-request-method", request.method)
+    method = request.headers.get("access-control-request-method") or request.method
     text = f"CORSResponse: {message}"
     return AwsError("AccessForbidden", text, 403, Method=method, ResourceType=kind)

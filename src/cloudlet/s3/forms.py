@@ -16,9 +16,9 @@ from cloudlet.call import Params
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Request, Response
 from cloudlet.s3 import faults, form_policy, intake
+from cloudlet.s3.bucket import address
 from cloudlet.wire import models
 from cloudlet.wire.multipart_form import Form
-from cloudlet.wire.protocol import s3_bucket_of_host
 from cloudlet.wire.rest import Binder
 from cloudlet.wire.xml_codec import DECLARATION, parse_document
 
@@ -105,7 +105,7 @@ def answer(request: Request, params: Params, fields: Mapping[str, str], made: Re
     """PutObject's answer as the form wants it: a status, a document, or the browser elsewhere."""
     bucket, key = params["Bucket"], params["Key"]
     etag = dict(made.headers).get("ETag", "")
-    location = f"{_address(request, bucket)}/{quote(key)}"
+    location = address(request, bucket, key)
     elsewhere = _redirect(fields)
     if elsewhere:
         told = urlencode({"bucket": bucket, "key": key, "etag": etag}, quote_via=quote)
@@ -131,12 +131,6 @@ def _redirect(fields: Mapping[str, str]) -> str:
     except ValueError:
         return ""
     return wanted if parts.scheme in ("http", "https") and parts.netloc else ""
-
-
-def _address(request: Request, bucket: str) -> str:
-    """The bucket's, in the style in which the request named it."""
-    below = "" if s3_bucket_of_host(request.host) else f"/{bucket}"
-    return f"{request.scheme}://{request.host}{below}"
 
 
 def _no_key() -> AwsError:

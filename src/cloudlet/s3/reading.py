@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -153,6 +154,11 @@ def _found(call: Call, view: View, known: Seal | None = None) -> Found | None:
     attributes.check_key(call.params["Key"])
     encryption.refuse_for_reads(call)
     overrides = [name for name in _OVERRIDES if call.params.get(name) is not None]
+    for name in overrides:
+        if any(c > "\xff" for c in str(call.params[name])):
+            what = "Header value cannot be represented using ISO-8859-1."
+            header = re.sub("(?<!^)(?=[A-Z])", "-", name).lower()  # response-cache-control
+            raise faults.invalid_argument(what, header, call.params[name])
     if overrides and call.caller.kind == "anonymous":
         raise faults.invalid_request(
             "Request specific response headers cannot be used for anonymous GET requests."

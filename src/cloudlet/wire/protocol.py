@@ -45,6 +45,8 @@ _SIGNATURE_ARGUMENTS = {
         "security-token", "content-sha256",
     )
 }  # fmt: skip
+_UNHEEDED = ("x-amz-checksum-", "x-amz-sdk-checksum-")
+_CONDITIONS = ("if-match", "if-none-match")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+", re.ASCII)
 _XML_NAMESPACE = {"s3": "http://s3.amazonaws.com/doc/2006-03-01/"}
 _S3_ROOTS = {
@@ -418,12 +420,14 @@ def _form(request: Request, body: bytes) -> list[tuple[str, str]]:
 
 
 def _unhoist(request: Request, query: rest.Arguments) -> None:
-    """s3-002: SDKs move x-amz-* headers of presigned requests into the signed query, and those of
-    conditional writes."""
+    """s3-002: SDKs move x-amz-* headers of presigned requests into the signed query; some move
+    conditions, too. s3-033: of a checksum that came there AWS takes no notice: it was made before
+    there was a body."""
     for name, value in query:
         header = name.lower()
-        is_moved = header.startswith("x-amz-") and header not in _SIGNATURE_ARGUMENTS
-        if is_moved or header in ("if-match", "if-none-match"):
+        if header in _SIGNATURE_ARGUMENTS or header.startswith(_UNHEEDED):
+            continue
+        if header.startswith("x-amz-") or header in _CONDITIONS:
             if not _HEADER_NAME.fullmatch(header):  # as metadata it could never be sent back
                 message = "A query parameter that stands for a header has no name of a header."
                 raise AwsError("InvalidArgument", message, 400, ArgumentName=name)

@@ -163,12 +163,14 @@ def test_presigned_expiry() -> None:
     assert refused(request, now_ms=NOW_MS - 901_000).message == "Request is not valid yet"
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "604801", "x", "", "9" * 30])
+@pytest.mark.parametrize("value", ["-1", "604801", "x", "", "9" * 30])
 def test_presigned_lifetimes(value: str) -> None:
     request = signed(f"{S3}/b/k", presign_s=60)
     request.query = request.query.replace("Expires=60", f"Expires={value}")
     assert refused(request).code == "AuthorizationQueryParametersError"
     verify(signed(f"{S3}/b/k", presign_s=604_800))
+    now = signed(f"{S3}/b/k", presign_s=0)
+    assert refused(now).message == "Request has expired"
 
 
 @pytest.mark.parametrize("presign_s", [None, 60])
