@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,16 @@ _START_S = 60
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """All of them different."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 class Contender:
@@ -173,10 +179,14 @@ class SeaweedFS(Contender):
 
     def command(self) -> tuple[list[str], dict[str, str]]:
         command = [str(_PEERS / "weed"), "server", "-ip", "127.0.0.1", "-dir", str(self.folder)]
-        ports = {"s3.port": self.port}
-        for part in ("master", "volume", "filer"):
-            ports |= {f"{part}.port": free_port(), f"{part}.port.grpc": free_port()}
-        ports |= {"s3.port.grpc": free_port(), "s3.port.iceberg": 0}
+        parts = ("s3", "master", "volume", "filer")
+        names = [f"{part}.{kind}" for part in parts for kind in ("port", "port.grpc")]
+        ports = {
+            **dict(zip(names, free_ports(len(names)), strict=True)),
+            "s3.port.iceberg": 0,
+            "s3.port.lance": 0,
+        }
+        self.port = ports["s3.port"]
         return [*command, "-s3", *(f"-{name}={port}" for name, port in ports.items())], {}
 
 
