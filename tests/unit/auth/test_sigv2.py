@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import pytest
-from botocore.auth import HmacV1QueryAuth
+from botocore.auth import HmacV1Auth, HmacV1QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
@@ -100,3 +101,42 @@ def test_it_ends_in_time() -> None:
     bad = Request("GET", "/b/k", "AWSAccessKeyId=a&Signature=b&Expires=soon", {}, Body.of(b""))
     with pytest.raises(AwsError, match="Invalid date"):
         sigv2.verify(bad, lookup(Key()), now_ms)
+
+
+def in_header(path: str, **changes: str) -> Request:
+    """As botocore signs it in headers, with some of these changed afterwards."""
+    request = AWSRequest("PUT", f"http://127.0.0.1{path}", headers={}, auth_path=path)
+    HmacV1Auth(Credentials("AKIAEXAMPLE", "secret")).add_auth(request)
+    headers = {name.lower(): str(value) for name, value in request.headers.items()}
+    return Request("PUT", path.rstrip("/"), "", {**headers, **changes}, Body.of(b""))
+
+
+def now_of(request: Request) -> int:
+    return int(parsedate_to_datetime(request.headers["date"]).timestamp() * 1000)
+
+
+@pytest.mark.parametrize("path", ["/bucket/key", "/bucket/"])
+def test_headers_of_version_2(path: str) -> None:
+    request = in_header(path)
+    assert sigv2.is_signed(request)
+    assert sigv2.verify_header(request, lookup(Key()), now_of(request)).caller is CALLER
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"authorization": "AWS HAHAHA"}, "InvalidArgument"),
+        ({"authorization": "AWS NOBODY:xyz"}, "InvalidAccessKeyId"),
+        ({"content-type": "text/other"}, "SignatureDoesNotMatch"),
+        ({"x-amz-date": "Bad Date"}, "AccessDenied"),
+        ({"x-amz-date": "Tue, 07 Jul 1950 21:53:04 GMT"}, "AccessDenied"),
+        ({"x-amz-date": "Tue, 07 Jul 9999 21:53:04 GMT"}, "RequestTimeTooSkewed"),
+    ],
+)
+def test_bad_headers_of_version_2(changes: dict[str, str], code: str) -> None:
+    request = in_header("/bucket/key")
+    now_ms = now_of(request)
+    request.headers.update(changes)
+    with pytest.raises(AwsError) as caught:
+        sigv2.verify_header(request, lookup(Key()), now_ms)
+    assert caught.value.code == code
