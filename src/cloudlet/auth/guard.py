@@ -35,7 +35,7 @@ def authorize(call: Call, service: Service, view: View) -> None:
     for requirement in requirements:
         context = Context(call.config, caller, call.request, requirement)
         decision = evaluation.evaluate(caller, requirement, context, documents)
-        if not decision.is_allowed:
+        if not decision.is_allowed and not service.waives(call, view, requirement):
             raise _refusal(service.name, caller, requirement, decision)
 
 

@@ -1,8 +1,8 @@
-"""Who outside may come in: bucket policies and the public access block that restrains them.
+"""Bucket policies: kept as they were sent, after a look whether they are well-formed.
 
-Policies are kept as they were sent; evaluating them is `auth`'s task. Here is what S3 itself
-says of a policy: whether it is well-formed for its bucket, and whether it is public.
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
+Evaluating them is `auth`'s task, with what `authority` gathers for a call. Here is also what S3
+says of a policy: whether it is public.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html
 """
 
 import ipaddress
@@ -11,9 +11,8 @@ from typing import Any
 
 from cloudlet.call import Call, Output, Result
 from cloudlet.errors import AwsError
-from cloudlet.s3 import faults
 from cloudlet.s3.bucket import Bucket, drop_setting, of_call, put_setting, setting
-from cloudlet.s3.settings import BLOCKS
+from cloudlet.s3.public_access import blocks, prevented
 from cloudlet.store.database import Transaction, View
 
 POLICY_BYTES_MAX = 20 << 10
@@ -50,13 +49,7 @@ def put_bucket_policy(call: Call, tx: Transaction) -> Result:
     text = text.decode() if isinstance(text, bytes) else text
     policy = _parsed(text, bucket)
     if blocks(tx, bucket)["BlockPublicPolicy"] and is_public(policy):
-        raise AwsError(
-            "AccessDenied",
-            "User is not authorized to perform: s3:PutBucketPolicy on resource: "
-            f'"arn:aws:s3:::{bucket.name}" because public policies are prevented by the '
-            "BlockPublicPolicy setting in S3 Block Public Access.",
-            403,
-        )
+        raise prevented(call, "PutBucketPolicy", bucket.name, "BlockPublicPolicy")
     put_setting(tx, bucket.id, "policy", text)
     return Result({}, 204)
 
@@ -207,35 +200,3 @@ def _is_narrow(network: str) -> bool:
     except ValueError:
         return False
     return parsed.prefixlen >= (8 if parsed.version == 4 else 32)
-
-
-def blocks(view: View, bucket: Bucket) -> dict[str, bool]:
-    """The public access block in force; all off where it was deleted."""
-    return setting(view, bucket.id, "public-access-block") or dict.fromkeys(BLOCKS, False)
-
-
-def put_public_access_block(call: Call, tx: Transaction) -> None:
-    bucket = of_call(call, tx)
-    wanted = call.params.get("PublicAccessBlockConfiguration")
-    if wanted is None:
-        raise faults.malformed_xml()
-    block = {name: bool(wanted.get(name, False)) for name in BLOCKS}
-    put_setting(tx, bucket.id, "public-access-block", block)
-
-
-def get_public_access_block(call: Call, view: View) -> Output:
-    bucket = of_call(call, view)
-    block = setting(view, bucket.id, "public-access-block")
-    if block is None:
-        raise AwsError(
-            "NoSuchPublicAccessBlockConfiguration",
-            "The public access block configuration was not found",
-            404,
-            BucketName=bucket.name,
-        )
-    return {"PublicAccessBlockConfiguration": block}
-
-
-def delete_public_access_block(call: Call, tx: Transaction) -> Result:
-    drop_setting(tx, of_call(call, tx).id, "public-access-block")
-    return Result({}, 204)

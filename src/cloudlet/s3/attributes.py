@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 from cloudlet.call import Call, Params
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
-from cloudlet.s3 import acl, faults, settings
+from cloudlet.s3 import faults, settings
 
 KEY_BYTES_MAX = 1024
 METADATA_BYTES_MAX = 2048
@@ -50,7 +50,6 @@ class Attributes:
 def of_call(call: Call) -> Attributes:
     """All that a write says, checked."""
     check_key(call.params["Key"])
-    acl.check(call.params)
     refuse_absent(call.params)
     return Attributes(_headers(call.params), _metadata(call.params), tags(call.params))
 

@@ -2,15 +2,18 @@
 
 import hashlib
 import json
+import re
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from cloudlet.call import Call
+from cloudlet.errors import AwsError
 from cloudlet.exchange import Request
 from cloudlet.s3 import faults
 from cloudlet.store.database import Transaction, View
 from cloudlet.wire.protocol import s3_bucket_of_host
 
+ACL = "acl"  # the setting that holds a bucket's list
 ENFORCED = "BucketOwnerEnforced"  # ACLs are off
 
 
@@ -51,6 +54,13 @@ def of_call(call: Call, view: View, owner: str = "ExpectedBucketOwner") -> Bucke
     if bucket is None:
         raise faults.no_such_bucket(name)
     expected = call.params.get(owner)
+    if expected and not re.fullmatch(r"\d{12}", expected):
+        raise AwsError(
+            "InvalidBucketOwnerAWSAccountID",
+            "The value of the expected bucket owner parameter must be an AWS Account ID... "
+            f"[{expected}]",
+            400,
+        )
     if expected and expected != call.config.account:
         raise faults.access_denied()
     return bucket

@@ -11,8 +11,8 @@ from typing import Any
 
 from cloudlet.call import Call, Output, Params, Result
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
-from cloudlet.s3 import acl, faults, locks, multipart, ownership, settings
-from cloudlet.s3.bucket import of_call, of_name, owner, put_setting
+from cloudlet.s3 import acl, faults, locks, multipart, ownership, public_access, settings
+from cloudlet.s3.bucket import ACL, of_call, of_name, owner, put_setting
 from cloudlet.s3.default_encryption import of_new_bucket
 from cloudlet.store.database import Row, Transaction, View
 
@@ -27,8 +27,8 @@ def create_bucket(call: Call, tx: Transaction) -> Output:
     params = call.params
     name = params["Bucket"]
     _check_name(name)
-    acl.check(params)
     owned = ownership.of_new(call.config, params.get("ObjectOwnership"))
+    listed = acl.of_new_bucket(call, owned)
     _check_options(params)
     _check_location(call)
     location = (
@@ -55,7 +55,9 @@ def create_bucket(call: Call, tx: Transaction) -> Output:
     )
     assert row.lastrowid is not None
     if not call.config.classic_buckets:
-        put_setting(tx, row.lastrowid, "public-access-block", dict.fromkeys(settings.BLOCKS, True))
+        public_access.block_all(tx, row.lastrowid)
+    if listed is not None:
+        put_setting(tx, row.lastrowid, ACL, listed)
     if params.get("ObjectLockEnabledForBucket"):
         locks.enable(tx, row.lastrowid)
     tags = (params.get("CreateBucketConfiguration") or {}).get("Tags")

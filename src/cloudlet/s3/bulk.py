@@ -3,11 +3,18 @@
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 """
 
-from typing import Any
-
 from cloudlet.call import Call, Output, Params
 from cloudlet.errors import AwsError
-from cloudlet.s3 import attributes, conditions, faults, locks, objects, permissions, versions
+from cloudlet.s3 import (
+    attributes,
+    authority,
+    conditions,
+    faults,
+    locks,
+    objects,
+    permissions,
+    versions,
+)
 from cloudlet.s3.bucket import Bucket, of_call
 from cloudlet.store.database import Transaction
 
@@ -23,12 +30,11 @@ def delete_objects(call: Call, tx: Transaction) -> Output:
     named = wanted.get("Objects") or []
     if not 1 <= len(named) <= _DELETES_MAX:
         raise faults.malformed_xml()
-    policies = permissions.resource_policies(call, tx)
     deleted, errors = [], []
     for each in named:
         known = {name: each[name] for name in ("Key", "VersionId") if each.get(name) is not None}
         try:
-            _check(call, tx, bucket, each, policies)
+            _check(call, tx, bucket, each)
             deleted.append({**known, **_told(objects.erase(call, tx, bucket, each))})
         except AwsError as error:
             errors.append({**known, "Code": error.code, "Message": error.message})
@@ -36,7 +42,8 @@ def delete_objects(call: Call, tx: Transaction) -> Output:
     return {**output, "Errors": errors} if errors else output
 
 
-def _check(call: Call, tx: Transaction, bucket: Bucket, named: Params, policies: list[Any]) -> None:
+def _check(call: Call, tx: Transaction, bucket: Bucket, named: Params) -> None:
+    policies = authority.of_bucket(call, tx, bucket, named)
     if not all(
         permissions.allows(call, each, policies) for each in permissions.deletion(call, named)
     ):

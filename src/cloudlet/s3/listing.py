@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import quote
 
 from cloudlet.call import Call, Output, Params
-from cloudlet.s3 import announce, conditions, faults, traits
-from cloudlet.s3.bucket import of_call, owner
+from cloudlet.s3 import acl, announce, conditions, faults, traits
+from cloudlet.s3.bucket import of_call
 from cloudlet.s3.records import object_of
 from cloudlet.store.database import Row, View
 
@@ -143,7 +143,8 @@ def list_objects(call: Call, view: View) -> Output:
     output.update(Marker=encode(marker), MaxKeys=limit)
     if page.is_truncated and params.get("Delimiter"):
         output["NextMarker"] = encode(page.last)
-    output["Contents"] = [_shown(call, row, encode, owner(call)) for row in page.rows]
+    owners = acl.owners(call, bucket)
+    output["Contents"] = [_shown(call, row, encode, owners(row["traits"])) for row in page.rows]
     return output
 
 
@@ -162,8 +163,8 @@ def list_objects_v2(call: Call, view: View) -> Output:
         output["ContinuationToken"] = token
     if page.is_truncated:
         output["NextContinuationToken"] = _to_token(page.last)
-    shown = owner(call) if params.get("FetchOwner") else None
-    output["Contents"] = [_shown(call, row, encode, shown) for row in page.rows]
+    owners = acl.owners(call, bucket) if params.get("FetchOwner") else lambda traits: None
+    output["Contents"] = [_shown(call, row, encode, owners(row["traits"])) for row in page.rows]
     return output
 
 

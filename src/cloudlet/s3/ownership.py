@@ -9,7 +9,7 @@ from cloudlet.call import Call, Output, Result
 from cloudlet.config import Config
 from cloudlet.errors import AwsError
 from cloudlet.s3 import faults
-from cloudlet.s3.bucket import ENFORCED, of_call
+from cloudlet.s3.bucket import ACL, ENFORCED, Bucket, of_call, owner_id, setting
 from cloudlet.store.database import Transaction, View
 
 PREFERRED = "BucketOwnerPreferred"
@@ -41,7 +41,15 @@ def put_bucket_ownership_controls(call: Call, tx: Transaction) -> None:
     wanted = rules[0].get("ObjectOwnership") if len(rules) == 1 else None
     if wanted not in _KNOWN:
         raise faults.malformed_xml()
+    if wanted == ENFORCED and not _is_private(call, tx, bucket):
+        raise invalid_with_acl()
     tx.run("UPDATE s3_bucket SET ownership = ? WHERE id = ?", (wanted, bucket.id))
+
+
+def _is_private(call: Call, view: View, bucket: Bucket) -> bool:
+    """Whether the bucket's list lets in nobody but the owner."""
+    listed = setting(view, bucket.id, ACL) or []
+    return all(grantee == owner_id(call.config.account) for grantee, _ in listed)
 
 
 def get_bucket_ownership_controls(call: Call, view: View) -> Output:

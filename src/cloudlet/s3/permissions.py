@@ -10,8 +10,7 @@ from typing import Any
 from cloudlet.call import Call, Output, Params, Requirement
 from cloudlet.policy.context import Context
 from cloudlet.policy.evaluation import evaluate
-from cloudlet.s3 import access, attributes, copying, locks, payment, replication
-from cloudlet.s3.bucket import of_name
+from cloudlet.s3 import attributes, authority, copying, locks, replication
 from cloudlet.store.database import View
 
 _SERVICE = "s3.amazonaws.com"
@@ -210,7 +209,7 @@ def allows(call: Call, requirement: Requirement, policies: list[Mapping[str, Any
 def lock_shown(call: Call, view: View, lock: Mapping[str, Any]) -> Output:
     """Of what locks an object, that which the caller may see."""
     resource = f"arn:aws:s3:::{call.params['Bucket']}/{call.params['Key']}"
-    policies = resource_policies(call, view)
+    policies = authority.resource_policies(call, view)
     asked = {"mode": "s3:GetObjectRetention", "hold": "s3:GetObjectLegalHold"}
     context = _version(call.params.get("VersionId"))
     hidden = [
@@ -249,26 +248,3 @@ def _context(params: Params, now_ms: int) -> dict[str, Any]:
         context.update({f"s3:RequestObjectTag/{key}": value for key, value in tags.items()})
         context["s3:RequestObjectTagKeys"] = list(tags)
     return context
-
-
-def resource_policies(call: Call, view: View) -> list[Mapping[str, Any]]:
-    """The policies of the buckets a call touches.
-
-    Where RestrictPublicBuckets holds, a public policy lets in nobody from outside the account.
-    """
-    names = [call.params.get("Bucket", "")]
-    if call.operation in ("CopyObject", "UploadPartCopy"):
-        names.append(copying.source_of(call)[0])
-    policies: list[Mapping[str, Any]] = []
-    for name in dict.fromkeys(names):
-        bucket = of_name(view, name)
-        policy = None if bucket is None else access.policy_of(view, bucket)
-        if bucket is not None:
-            payment.check(call, view, bucket.id)
-        if bucket is None or policy is None:
-            continue
-        stranger = call.caller.kind != "service" and call.caller.account != call.config.account
-        restricted = access.blocks(view, bucket)["RestrictPublicBuckets"]
-        if not (stranger and restricted and access.is_public(policy)):
-            policies.append(policy)
-    return policies

@@ -173,7 +173,7 @@ def _found(call: Call, view: View, known: Seal | None = None) -> Found | None:
 async def _missing(call: Call) -> AwsError:
     """Who may not list the bucket doesn't learn which keys it lacks: 403 instead of 404."""
     if call.caller.kind not in ("root", "service"):
-        probe = {"Bucket": call.params["Bucket"], "MaxKeys": 0}
+        probe = {"Bucket": call.params["Bucket"], "MaxKeys": 0, "Prefix": call.params["Key"]}
         try:
             await call.cloud.invoke("s3", "ListObjectsV2", probe, call.caller)
         except AwsError as error:

@@ -3,11 +3,9 @@
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html
 """
 
-import json
-
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError
-from cloudlet.s3 import faults, locks, versions
+from cloudlet.s3 import faults, locks, records, versions
 from cloudlet.s3.bucket import of_call
 from cloudlet.s3.locks import Lock
 from cloudlet.s3.records import Record
@@ -49,12 +47,8 @@ def _lockable(call: Call, view: View) -> Record:
 
 
 def _store(tx: Transaction, record: Record, lock: Lock) -> None:
-    traits = {**record.traits, "lock": lock}
-    for table in ("s3_object", "s3_version"):
-        tx.run(
-            f"UPDATE {table} SET traits = ? WHERE bucket = ? AND key = ? AND version = ?",
-            (json.dumps(traits), record.bucket, record.key, record.version),
-        )
+    record.traits["lock"] = lock
+    records.put_traits(tx, record)
 
 
 def _nothing() -> AwsError:

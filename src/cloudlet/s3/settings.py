@@ -9,7 +9,6 @@ from cloudlet.s3 import faults, locks
 from cloudlet.s3.bucket import drop_setting, of_call, put_setting, setting
 from cloudlet.store.database import Transaction, View
 
-BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 _RESERVED = (  # of buckets, of objects
     "System tags cannot be added/updated by requester",
     "Your TagKey cannot be prefixed with aws:",

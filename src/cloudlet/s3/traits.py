@@ -3,7 +3,8 @@
 Traits are settled when an object is written (put, copied, its upload begun) and shown by GET and
 HEAD. Most objects have none: `{}` costs nothing to keep or to read. Names: `class` (storage class),
 `replication` and `replicas` (see `replication`), `lock` (retention and legal hold, see `locks`),
-`restore` (of an archived one: {"until_ms": when the restored copy goes; 0 = being retrieved}).
+`restore` (of an archived one: {"until_ms": when the restored copy goes; 0 = being retrieved}),
+`owner` and `acl` (see `acl`).
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html
 """
 
@@ -12,7 +13,7 @@ from typing import Any
 
 from cloudlet.call import Call, Output, Params
 from cloudlet.errors import AwsError
-from cloudlet.s3 import locks, replication
+from cloudlet.s3 import acl, locks, replication
 from cloudlet.s3.bucket import Bucket
 from cloudlet.s3.conditions import http_date
 
@@ -33,6 +34,7 @@ def of_write(call: Call, bucket: Bucket) -> Traits:
     """Of the object that the call writes into the bucket; checks all that it says of them."""
     kept = _storage(call.params)
     lock = locks.of_write(call, call.cloud.database.view(), bucket)
+    kept.update(acl.of_write(call, call.cloud.database.view(), bucket))
     if lock:
         kept["lock"] = lock
     if call.params.get(replication.MARK):

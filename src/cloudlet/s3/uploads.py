@@ -7,8 +7,8 @@ import json
 from typing import Any
 
 from cloudlet.call import Call, Output
-from cloudlet.s3 import announce, checksums, conditions, lifecycle, multipart, traits
-from cloudlet.s3.bucket import of_call, owner, owner_id
+from cloudlet.s3 import acl, announce, checksums, conditions, lifecycle, multipart, traits
+from cloudlet.s3.bucket import of_call, owner_id
 from cloudlet.s3.listing import after_prefix, common_prefix, encoder, limit_of
 from cloudlet.store.database import Row, View
 
@@ -17,6 +17,7 @@ _Place = tuple[str, int, str]  # key, created_ms, id
 
 def list_parts(call: Call, view: View) -> Output:
     upload, params = multipart.of_id(call, view), call.params
+    owner = acl.owner(call, of_call(call, view), upload.traits)
     limit = limit_of(params.get("MaxParts"), "max-parts")
     marker = int(params.get("PartNumberMarker") or 0)
     rows = view.all(
@@ -35,7 +36,7 @@ def list_parts(call: Call, view: View) -> Output:
         "IsTruncated": len(rows) > limit > 0,
         "Parts": [_part(upload, row) for row in page],
         "Initiator": _initiator(upload.initiator),
-        "Owner": owner(call),
+        "Owner": owner,
         "StorageClass": traits.storage_class(upload.traits),
     }
     if upload.algorithm:
@@ -79,6 +80,7 @@ def list_multipart_uploads(call: Call, view: View) -> Output:
             place = None if following is None else (following, -1, "")
     if not is_truncated:  # s3-063: the last upload is named nevertheless
         last = (uploads[-1]["key"], 0, uploads[-1]["id"]) if uploads else ("", 0, "")
+    owners = acl.owners(call, bucket)
     output: Output = {
         "Bucket": bucket.name,
         "KeyMarker": encode(params.get("KeyMarker") or ""),
@@ -87,7 +89,7 @@ def list_multipart_uploads(call: Call, view: View) -> Output:
         "NextUploadIdMarker": last[2],
         "MaxUploads": limit,
         "IsTruncated": is_truncated,
-        "Uploads": [_upload(call, row, encode(row["key"])) for row in uploads],
+        "Uploads": [_upload(row, encode(row["key"]), owners(row["traits"])) for row in uploads],
         "CommonPrefixes": [{"Prefix": encode(each)} for each in prefixes],
     }
     if prefix:
@@ -134,13 +136,13 @@ def _initiator(arn: str) -> dict[str, str]:
     return {"ID": arn, "DisplayName": name.rpartition("/")[2]}
 
 
-def _upload(call: Call, row: Row, key: str) -> dict[str, Any]:
+def _upload(row: Row, key: str, owner: dict[str, str]) -> dict[str, Any]:
     upload: dict[str, Any] = {
         "UploadId": row["id"],
         "Key": key,
         "Initiated": announce.second(row["created_ms"]),
         "StorageClass": traits.storage_class(json.loads(row["traits"])),
-        "Owner": owner(call),
+        "Owner": owner,
         "Initiator": _initiator(row["initiator"]),
     }
     if row["algorithm"]:

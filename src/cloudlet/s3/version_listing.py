@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from cloudlet.call import Call, Output, Params
-from cloudlet.s3 import announce, faults, listing, versions
-from cloudlet.s3.bucket import of_call, owner
+from cloudlet.s3 import acl, announce, faults, listing, versions
+from cloudlet.s3.bucket import of_call
 from cloudlet.s3.listing import Rows, Start
 from cloudlet.store.database import Row, View
 
@@ -46,7 +46,8 @@ def list_object_versions(call: Call, view: View) -> Output:
         output["NextKeyMarker"] = encode(page.last)
         if page.rows and page.rows[-1]["key"] == page.last:
             output["NextVersionIdMarker"] = page.rows[-1]["version_id"] or "null"
-    shown = [(bool(row["etag"]), _listed(call, row, encode)) for row in page.rows]
+    owners = acl.owners(call, bucket)
+    shown = [(bool(row["etag"]), _listed(row, encode, owners(row["traits"]))) for row in page.rows]
     output["_order"] = [_KINDS[is_object] for is_object, _ in shown]
     output["Versions"] = [each for is_object, each in shown if is_object]
     output["DeleteMarkers"] = [each for is_object, each in shown if not is_object]
@@ -76,12 +77,12 @@ def _starts(view: View, bucket: int, params: Params) -> list[Start | None]:
     return [("key = ? AND version < ?", (key, place)), following]
 
 
-def _listed(call: Call, row: Row, encode: Callable[[str], str]) -> dict[str, Any]:
+def _listed(row: Row, encode: Callable[[str], str], owner: dict[str, str]) -> dict[str, Any]:
     named = {
         "VersionId": row["version_id"] or "null",
         "IsLatest": row["noncurrent_ms"] == 0,
     }
     if row["etag"]:
-        return {**listing.listed(row, encode, owner(call)), **named}
+        return {**listing.listed(row, encode, owner), **named}
     modified = announce.second(row["modified_ms"])
-    return {"Key": encode(row["key"]), **named, "LastModified": modified, "Owner": owner(call)}
+    return {"Key": encode(row["key"]), **named, "LastModified": modified, "Owner": owner}

@@ -85,10 +85,22 @@ def chosen(call: Call, view: View, bucket: Bucket) -> Record | None:
     return record
 
 
-def existing(call: Call, view: View) -> tuple[Bucket, Record]:
-    """The same, where an answer needs one."""
+def named(view: View, bucket: Bucket, key: str, version_id: str | None) -> Record | None:
+    """The object, or the version of it, that is named, if it is there and no delete marker."""
+    if version_id in (None, ""):
+        return records.load(view, bucket.id, key)
+    is_one = version_id == "null" or _ID.fullmatch(version_id)
+    record = find(view, bucket.id, key, version_id) if is_one else None
+    return None if record is None or record.is_marker else record
+
+
+def existing(call: Call, view: View, *, is_change: bool = False) -> tuple[Bucket, Record]:
+    """The same, where an answer needs one. A change of what is deleted is no method."""
     bucket = of_call(call, view)
     record = chosen(call, view, bucket)
+    newest = _newest(view, bucket.id, call.params["Key"]) if record is None and is_change else None
+    if newest is not None and newest.is_marker:
+        raise _not_of_markers(call, newest)
     if record is None:
         newest = _newest(view, bucket.id, call.params["Key"]) if bucket.versioning else None
         # s3-047: who asks for tags or locks of a marker hears what it is; who reads its ACL, not

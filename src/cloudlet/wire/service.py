@@ -26,6 +26,7 @@ from cloudlet.store.database import Transaction, View
 Function = TypeVar("Function", bound=Callable[..., Any])
 Requirements = Callable[[Call], list[Requirement]]
 ResourcePolicies = Callable[[Call, View], list[Mapping[str, Any]]]
+Waives = Callable[[Call, View, Requirement], bool]
 Observe = Callable[[Call, Output | AwsError, float], None]  # the outcome, after milliseconds
 
 
@@ -54,6 +55,7 @@ class Service:
     resource_policies: ResourcePolicies = field(default=lambda call, view: [])
     state: Any = None
     observe: Observe | None = None  # measures each call
+    waives: Waives = field(default=lambda call, view, requirement: False)  # what was refused
     own_checks: frozenset[str] = frozenset()
     unsigned: frozenset[str] = frozenset()  # operations that anybody may try
 

@@ -7,7 +7,7 @@ import pytest
 
 from cloudlet.call import ANONYMOUS
 from cloudlet.errors import AwsError
-from cloudlet.s3 import access, buckets, permissions
+from cloudlet.s3 import access, authority, buckets, permissions, public_access
 from tests.harness import ROOT
 from tests.unit.s3.conftest import Shelf
 
@@ -34,7 +34,7 @@ def put(shelf: Shelf, document: Any) -> None:
 
 def block(shelf: Shelf, **settings: bool) -> None:
     shelf.call(
-        access.put_public_access_block,
+        public_access.put_public_access_block,
         Bucket="shelf",
         PublicAccessBlockConfiguration={**OPEN, **settings},
     )
@@ -101,7 +101,7 @@ def test_what_is_public(changes: dict[str, Any], public: bool) -> None:
 
 
 def test_new_buckets_refuse_public_policies(shelf: Shelf) -> None:
-    answer = shelf.call(access.get_public_access_block, Bucket="shelf")
+    answer = shelf.call(public_access.get_public_access_block, Bucket="shelf")
     assert set(answer["PublicAccessBlockConfiguration"].values()) == {True}
     with pytest.raises(AwsError, match="BlockPublicPolicy") as caught:
         put(shelf, policy(EVERYBODY))
@@ -113,9 +113,9 @@ def test_new_buckets_refuse_public_policies(shelf: Shelf) -> None:
 
 
 def test_without_a_block_nothing_is_blocked(shelf: Shelf) -> None:
-    shelf.call(access.delete_public_access_block, Bucket="shelf")
+    shelf.call(public_access.delete_public_access_block, Bucket="shelf")
     with pytest.raises(AwsError, match="NoSuchPublicAccessBlockConfiguration"):
-        shelf.call(access.get_public_access_block, Bucket="shelf")
+        shelf.call(public_access.get_public_access_block, Bucket="shelf")
     put(shelf, policy(EVERYBODY))
 
 
@@ -125,7 +125,7 @@ def test_restricted_buckets_keep_strangers_out(shelf: Shelf) -> None:
 
     def policies(caller: Any) -> int:
         call = shelf.made(caller, "GetObject", Bucket="shelf", Key="k")
-        return len(permissions.resource_policies(call, shelf.database.view()))
+        return len(authority.resource_policies(call, shelf.database.view()))
 
     assert (policies(ANONYMOUS), policies(ROOT)) == (1, 1)
     block(shelf, RestrictPublicBuckets=True)

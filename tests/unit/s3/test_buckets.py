@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cloudlet.errors import AwsError
-from cloudlet.s3 import acl, buckets, objects, settings
+from cloudlet.s3 import buckets, objects, settings
 from tests.unit.s3.conftest import Shelf
 
 
@@ -60,8 +60,8 @@ def test_location(shelf: Shelf) -> None:
 @pytest.mark.parametrize(
     ("params", "code"),
     [
-        ({"ACL": "public-read"}, "AccessControlListNotSupported"),
-        ({"GrantRead": "id=1"}, "AccessControlListNotSupported"),
+        ({"ACL": "public-read"}, "InvalidBucketAclWithObjectOwnership"),
+        ({"GrantRead": "id=1"}, "InvalidArgument"),
         ({"ACL": "nonsense"}, "InvalidArgument"),
         ({"ObjectOwnership": "Nobody"}, "InvalidArgument"),
     ],
@@ -111,20 +111,6 @@ def test_tags(shelf: Shelf) -> None:
     with pytest.raises(AwsError, match="InvalidTag"):
         shelf.call(settings.put_bucket_tagging, Bucket="shelf", Tagging={"TagSet": tags * 2})
     shelf.call(settings.delete_bucket_tagging, Bucket="shelf")
-
-
-def test_acls_say_that_the_owner_controls_all(shelf: Shelf) -> None:
-    shelf.put("a")
-    for answer in (
-        shelf.call(acl.get_bucket_acl, Bucket="shelf"),
-        shelf.call(acl.get_object_acl, Bucket="shelf", Key="a"),
-    ):
-        assert [grant["Permission"] for grant in answer["Grants"]] == ["FULL_CONTROL"]
-    shelf.call(acl.put_bucket_acl, Bucket="shelf", ACL="private")
-    with pytest.raises(AwsError, match="AccessControlListNotSupported"):
-        shelf.call(acl.put_object_acl, Bucket="shelf", Key="a", ACL="public-read")
-    with pytest.raises(AwsError, match="NoSuchKey"):
-        shelf.call(acl.get_object_acl, Bucket="shelf", Key="missing")
 
 
 def test_settings_survive_reopening(shelf: Shelf, tmp_path: Path) -> None:

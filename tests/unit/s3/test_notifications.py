@@ -8,7 +8,7 @@ import pytest
 
 from cloudlet.call import Caller
 from cloudlet.errors import AwsError
-from cloudlet.s3 import acl, bulk, copying, notifications, objects, settings, tagging
+from cloudlet.s3 import acl, bulk, copying, notifications, objects, ownership, settings, tagging
 from tests.unit.s3.conftest import Shelf, policy_of
 
 LAMBDA = "arn:aws:lambda:us-east-1:000000000000:function:hasher"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from cloudlet.errors import AwsError
-from cloudlet.s3 import access, buckets, ownership
+from cloudlet.s3 import buckets, ownership, public_access
 from tests.unit.s3.conftest import Shelf
 
 
@@ -49,4 +49,4 @@ def test_classic_buckets_have_acls_and_block_nothing(shelf: Shelf) -> None:
     with pytest.raises(AwsError, match="OwnershipControlsNotFoundError"):
         owned(shelf, "classic")
     with pytest.raises(AwsError, match="NoSuchPublicAccessBlockConfiguration"):
-        shelf.call(access.get_public_access_block, Bucket="classic")
+        shelf.call(public_access.get_public_access_block, Bucket="classic")
