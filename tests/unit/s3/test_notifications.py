@@ -105,6 +105,8 @@ def test_access_control_lists_tell(shelf: Shelf) -> None:
     put = {"LambdaFunctionArn": LAMBDA, "Events": ["s3:ObjectAcl:Put"]}
     configure(shelf, LambdaFunctionConfigurations=[put], EventBridgeConfiguration={})
     shelf.put("a", b"1")
+    owned = {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+    shelf.call(ownership.put_bucket_ownership_controls, Bucket="shelf", OwnershipControls=owned)
     shelf.call(acl.put_object_acl, Bucket="shelf", Key="a", ACL="private")
     _, record, bridged = told(shelf)
     assert record["Records"][0]["eventVersion"] == "2.3"
