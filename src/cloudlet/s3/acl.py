@@ -20,6 +20,7 @@ from cloudlet.s3.grants import FULL, Grants
 from cloudlet.s3.public_access import blocks, prevented
 from cloudlet.store.database import Transaction, View
 
+_WRITES = ("PutObject", "PostObject", "CopyObject", "CreateMultipartUpload")
 _FOR_OBJECTS = ("bucket-owner-read", "bucket-owner-full-control")
 
 
@@ -67,7 +68,7 @@ def of_write(call: Call, view: View, bucket: Bucket) -> Params:
     listed = grants.wanted(params, grants.canonical(writer), owner_id(home))
     traits: Params = {} if writer == home else {"owner": writer}
     if listed is not None and listed != [[grants.canonical(writer), FULL]]:
-        _check_public(call, view, bucket, listed)
+        _check_public(call, view, bucket, listed, "PutObject")
         traits["acl"] = listed
     return traits
 
@@ -109,11 +110,8 @@ def _for_bucket(params: Params, owner: str) -> Grants | None:
     return grants.wanted(params, owner, owner)
 
 
-def _check_public(call: Call, view: View, bucket: Bucket, listed: Grants) -> None:
+def _check_public(call: Call, view: View, bucket: Bucket, listed: Grants, action: str) -> None:
     if grants.is_public(listed) and blocks(view, bucket)["BlockPublicAcls"]:
-        action = {"PutBucketAcl": "PutBucketAcl", "PutObjectAcl": "PutObjectAcl"}.get(
-            call.operation, "PutObject"
-        )
         key = "" if action == "PutBucketAcl" else f"/{call.params['Key']}"
         raise prevented(call, action, f"{bucket.name}{key}", "BlockPublicAcls")
 
@@ -128,7 +126,7 @@ def put_bucket_acl(call: Call, tx: Transaction) -> None:
     listed = _for_bucket(call.params, owner_id(call.config.account))
     _check_put(bucket, listed)
     assert listed is not None
-    _check_public(call, tx, bucket, listed)
+    _check_public(call, tx, bucket, listed, "PutBucketAcl")
     put_setting(tx, bucket.id, ACL, listed)
 
 
@@ -156,7 +154,7 @@ def put_object_acl(call: Call, tx: Transaction) -> None:
     listed = grants.wanted(call.params, me, owner_id(call.config.account))
     _check_put(bucket, listed)
     assert listed is not None
-    _check_public(call, tx, bucket, listed)
+    _check_public(call, tx, bucket, listed, "PutObjectAcl")
     record.traits["acl"] = listed
     records.put_traits(tx, record)
     event = replace(Event.about("ObjectAcl:Put", "", record), version=records.next_version(tx))
@@ -170,9 +168,11 @@ def statements(call: Call, view: View, bucket: Bucket, named: Params) -> list[di
     record = versions.named(view, bucket, key, named.get("VersionId")) if key else None
     mine = grants.account_of(call.caller)
     is_own = record is not None and owner_of(call, bucket, record.traits) == mine
+    more = grants.OF_WRITES if call.operation in _WRITES else ()
+    more += grants.OF_OWNERS if is_own else ()
     key = literal(key)  # a name, no pattern
     lists = of_bucket(call, view, bucket)
-    found = grants.on_bucket(_effective(lists, ignores), call.caller, arn, key, is_own)
+    found = grants.on_bucket(_effective(lists, ignores), call.caller, arn, key, more)
     if record is None:
         return found
     lists = of_object(call, bucket, record.traits)

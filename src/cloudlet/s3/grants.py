@@ -56,10 +56,10 @@ _ON_OBJECT: Mapping[str, tuple[str, ...]] = {
     "READ_ACP": ("GetObjectAcl", "GetObjectVersionAcl"),
     "WRITE_ACP": ("PutObjectAcl", "PutObjectVersionAcl"),
 }
-# Who may write into a bucket owns what comes of it, and says all that there is to say of it.
-_OF_WRITER = ("PutObject", "PutObjectAcl", "PutObjectTagging")
-_OF_OWNER = ("DeleteObject", "DeleteObjectVersion")
-_OF_UPLOADER = ("AbortMultipartUpload", "ListMultipartUploadParts")
+_OF_WRITER = ("PutObject", "AbortMultipartUpload", "ListMultipartUploadParts")
+# Who writes an object owns it, and says all that there is to say of it.
+OF_WRITES = ("PutObjectAcl", "PutObjectTagging")
+OF_OWNERS = ("DeleteObject", "DeleteObjectVersion")
 
 
 def canonical(account: str) -> str:
@@ -221,9 +221,11 @@ def _statement(who: Any, actions: tuple[str, ...], resource: str) -> Params:
     return {"Effect": "Allow", "Principal": who, "Action": named, "Resource": resource}
 
 
-def on_bucket(grants: Grants, caller: Caller, arn: str, key: str, is_own: bool) -> list[Params]:
+def on_bucket(
+    grants: Grants, caller: Caller, arn: str, key: str, more: tuple[str, ...]
+) -> list[Params]:
     """What a bucket's list allows the caller. `key`: of the object that the call is about, or "";
-    `is_own`: the caller's account owns it, and so may delete it where it may write."""
+    `more`: what is allowed with it to who may write."""
     statements = []
     for grantee, permission in grants:
         who = principal(grantee, caller)
@@ -232,8 +234,7 @@ def on_bucket(grants: Grants, caller: Caller, arn: str, key: str, is_own: bool) 
         if permission == FULL or permission in _ON_BUCKET:
             statements.append(_statement(who, _allowed(permission, _ON_BUCKET), arn))
         if permission in (FULL, "WRITE") and key:
-            actions = (*_OF_WRITER, *_OF_UPLOADER, *(_OF_OWNER if is_own else ()))
-            statements.append(_statement(who, actions, f"{arn}/{key}"))
+            statements.append(_statement(who, (*_OF_WRITER, *more), f"{arn}/{key}"))
     return statements
 
 

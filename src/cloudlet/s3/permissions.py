@@ -11,6 +11,7 @@ from cloudlet.call import Call, Output, Params, Requirement
 from cloudlet.policy.context import Context
 from cloudlet.policy.evaluation import evaluate
 from cloudlet.s3 import attributes, authority, copying, locks, replication
+from cloudlet.s3.bucket import of_name
 from cloudlet.store.database import View
 
 _SERVICE = "s3.amazonaws.com"

@@ -1,5 +1,6 @@
 """Access control lists: what is accepted and kept, and whom it lets do what."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from cloudlet.auth.guard import authorize
 from cloudlet.call import ANONYMOUS, Caller
 from cloudlet.errors import AwsError
-from cloudlet.s3 import acl, access, buckets, grants, listing, objects, ownership, public_access
+from cloudlet.s3 import access, acl, buckets, grants, listing, objects, ownership, public_access
 from cloudlet.s3.bucket import owner_id
 from cloudlet.s3.service import service
 from tests.harness import ROOT
@@ -34,7 +35,7 @@ def own(shelf: Shelf, wanted: str) -> None:
 
 
 def told(shelf: Shelf, key: str = "") -> list[tuple[str, str]]:
-    named = {"Bucket": "shelf", **({"Key": key} if key else {})}
+    named: Any = {"Bucket": "shelf", **({"Key": key} if key else {})}
     answer = shelf.call(acl.get_object_acl if key else acl.get_bucket_acl, **named)
     return [
         (each["Grantee"].get("ID") or each["Grantee"]["URI"], each["Permission"])
@@ -43,7 +44,7 @@ def told(shelf: Shelf, key: str = "") -> list[tuple[str, str]]:
 
 
 def may(shelf: Shelf, caller: Caller, operation: str, key: str = "", **params: Any) -> bool:
-    named = {"Bucket": "shelf", **({"Key": key} if key else {}), **params}
+    named: Any = {"Bucket": "shelf", **({"Key": key} if key else {}), **params}
     call = shelf.made(caller, operation, **named)
     try:
         authorize(call, service(), shelf.database.view())
@@ -106,7 +107,8 @@ def test_what_is_refused(
 ) -> None:
     """Also where ACLs are off: what is wrong in itself is told first."""
     shelf.put("a")
-    for operation, key in ((acl.put_bucket_acl, {}), (acl.put_object_acl, {"Key": "a"})):
+    both: Any = ((acl.put_bucket_acl, {}), (acl.put_object_acl, {"Key": "a"}))
+    for operation, key in both:
         with pytest.raises(AwsError) as caught:
             shelf.call(operation, Bucket="shelf", **key, **params)
         assert caught.value.code == code
@@ -223,7 +225,7 @@ def test_objects_belong_to_who_wrote_them(listed: Shelf) -> None:
 
 def test_who_prefers_ownership_gets_it_by_full_control(listed: Shelf) -> None:
     own(listed, "BucketOwnerPreferred")
-    full = {"ACL": "bucket-owner-full-control"}
+    full: Any = {"ACL": "bucket-owner-full-control"}
     listed.call(objects.put_object, Bucket="shelf", Key="given", caller=STRANGER, **full)
     listed.call(objects.put_object, Bucket="shelf", Key="kept", caller=STRANGER)
     own(listed, "ObjectWriter")
@@ -244,9 +246,13 @@ def test_s3_023_what_is_missing_is_kept_from_nobody(listed: Shelf) -> None:
 def test_canonical_users_in_policies(listed: Shelf) -> None:
     own(listed, "BucketOwnerEnforced")
     listed.put("a")
-    text = '{"Statement": {"Effect": "Allow", "Principal": {"CanonicalUser": "%s"},' % OTHER
-    text += ' "Action": "s3:GetObject", "Resource": "arn:aws:s3:::shelf/*"}}'
-    listed.call(access.put_bucket_policy, Bucket="shelf", Policy=text)
+    allow = {
+        "Effect": "Allow",
+        "Principal": {"CanonicalUser": OTHER},
+        "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::shelf/*",
+    }
+    listed.call(access.put_bucket_policy, Bucket="shelf", Policy=json.dumps({"Statement": allow}))
     assert may(listed, STRANGER, "GetObject", "a")
     third = replace(STRANGER, account="222222222222", arn="arn:aws:iam::222222222222:root")
     assert not may(listed, third, "GetObject", "a")
