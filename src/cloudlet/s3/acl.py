@@ -168,7 +168,7 @@ def statements(call: Call, view: View, bucket: Bucket, named: Params) -> list[di
     record = versions.named(view, bucket, key, named.get("VersionId")) if key else None
     mine = grants.account_of(call.caller)
     is_own = record is not None and owner_of(call, bucket, record.traits) == mine
-    more = grants.OF_WRITES if call.operation in _WRITES else ()
+    more: tuple[str, ...] = grants.OF_WRITES if call.operation in _WRITES else ()
     more += grants.OF_OWNERS if is_own else ()
     key = literal(key)  # a name, no pattern
     lists = of_bucket(call, view, bucket)
