@@ -94,7 +94,10 @@ def _prepare(call: Call, tx: Transaction, name: str, request: dict[str, Any]) ->
             " datatypes"
         )
     if put is not None:
-        return writes.prepare_put(tx, call.config, {"TableName": name, "Item": put["Item"]})
+        try:
+            return writes.prepare_put(tx, call.config, {"TableName": name, "Item": put["Item"]})
+        except keys.KeyMismatch:  # dynamodb-051: said of items as of keys
+            raise keys.KeyMismatch(keys.MISMATCH) from None
     assert delete is not None
     params = {"TableName": name, "Key": delete["Key"]}
     return writes.prepare_keyed(tx, call.config, params, "delete")

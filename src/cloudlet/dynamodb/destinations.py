@@ -90,9 +90,18 @@ def disable_kinesis_streaming_destination(call: Call, tx: Transaction) -> Output
 def update_kinesis_streaming_destination(call: Call, tx: Transaction) -> Output:
     known, name = _enabled(call, tx, "update"), "UpdateKinesisStreamingConfiguration"
     config = call.params.get(name) or {}
-    if not config.get(_PRECISION):
-        raise invalid("Streaming destination cannot be updated with given parameters.")
-    changed = known | {call.params["StreamArn"]: config[_PRECISION]}
+    arn, wanted = call.params["StreamArn"], config.get(_PRECISION)
+    if not wanted:
+        raise invalid(
+            f"Streaming destination cannot be updated with given parameters: {name} cannot be null"
+            " or contain only null values"
+        )
+    if known[arn] == wanted:
+        raise invalid(
+            f"Invalid Request: Precision is already set to the desired value of {wanted} for"
+            f" tableId: {_table(call, tx).document['TableId']}, kdsArn: {arn}"
+        )
+    changed = known | {arn: wanted}
     return _save(call, tx, changed, "UPDATING") | {name: config}
 
 

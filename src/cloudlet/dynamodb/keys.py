@@ -15,7 +15,7 @@ from cloudlet.errors import AwsError
 
 _WRONG = "One or more parameter values were invalid: "
 _NOT_VALID = "One or more parameter values are not valid. "
-_MISMATCH = "The provided key element does not match the schema"
+MISMATCH = "The provided key element does not match the schema"
 _HASH_MAX_BYTES = 2048
 _RANGE_MAX_BYTES = 1024
 HASH_SPACE = 1 << 16
@@ -62,7 +62,7 @@ def of_key(table: Table, given: dict[str, Any]) -> tuple[Key, Item]:
     if len(item) != len(names) or any(
         name not in item or type_of(item[name]) != table.types[name] for name in names
     ):
-        raise KeyMismatch(_MISMATCH)
+        raise KeyMismatch(MISMATCH)
     return _key(table, item), item
 
 

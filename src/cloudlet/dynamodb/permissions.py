@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cloudlet.call import Call, Params, Requirement
-from cloudlet.dynamodb import definitions, expressions, streams
+from cloudlet.dynamodb import definitions, expressions, iterators
 from cloudlet.dynamodb.grammar import Comparison, Logic, Path, Placeholder
 from cloudlet.errors import AwsError
 
@@ -42,7 +42,7 @@ def requirements(call: Call) -> list[Requirement]:
     if operation in ("GetShardIterator", "DescribeStream"):
         return [_require(operation, params.get("StreamArn", "*"))]
     if operation == "GetRecords":
-        return [_require(operation, streams.stream_of(params["ShardIterator"]))]
+        return [_require(operation, iterators.stream_of(params["ShardIterator"]))]
     if operation in ("BatchGetItem", "BatchWriteItem"):
         return list(_of_batch(call))
     if operation in ("TransactWriteItems", "TransactGetItems"):

@@ -44,9 +44,24 @@ CREATE TABLE IF NOT EXISTS dynamodb_streams (
 );
 CREATE TABLE IF NOT EXISTS dynamodb_records (
     stream_id  INTEGER NOT NULL,
-    number     INTEGER NOT NULL,           -- 1, 2, 3, … without gaps
+    number     INTEGER NOT NULL,           -- 1, 2, 3, …; shards without records use one up
     created_ms INTEGER NOT NULL,
     document   BLOB NOT NULL,              -- JSON, as Lambda gets it
     PRIMARY KEY (stream_id, number)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dynamodb_shards (
+    stream_id  INTEGER NOT NULL,
+    opened_ms  INTEGER NOT NULL,
+    parent_ms  INTEGER,                    -- when the parent was opened
+    first      INTEGER NOT NULL,           -- number of a record
+    last       INTEGER,                    -- NULL while open
+    closed_ms  INTEGER,
+    PRIMARY KEY (stream_id, opened_ms)
+) WITHOUT ROWID;
+-- streams from before there were rows for shards have one
+INSERT INTO dynamodb_shards (stream_id, opened_ms, first, last, closed_ms)
+    SELECT s.id, s.created_ms, 1, CASE WHEN s.closed_ms IS NOT NULL THEN max(1, s.trimmed, coalesce(
+        (SELECT max(number) FROM dynamodb_records r WHERE r.stream_id = s.id), 0)) END, s.closed_ms
+    FROM dynamodb_streams s
+    WHERE NOT EXISTS (SELECT 1 FROM dynamodb_shards d WHERE d.stream_id = s.id);
 """

@@ -4,11 +4,11 @@ from cloudlet.dynamodb import (
     batches,
     destinations,
     items,
+    iterators,
     metrics,
     permissions,
     search,
     settings,
-    streams,
     tables,
     transactions,
 )
@@ -30,7 +30,7 @@ def service() -> list[Service]:
         ),
         Service(
             "dynamodbstreams",
-            operations(operation_names("dynamodbstreams"), streams),
+            operations(operation_names("dynamodbstreams"), iterators),
             permissions.requirements,
         ),
     ]

@@ -10,7 +10,7 @@ from functools import partial
 import orjson
 
 from cloudlet.call import Cloud
-from cloudlet.dynamodb import definitions, keys, storage, streams
+from cloudlet.dynamodb import definitions, keys, shards, storage, streams
 from cloudlet.dynamodb.definitions import Table
 from cloudlet.dynamodb.keys import Key
 from cloudlet.dynamodb.storage import Stored
@@ -57,7 +57,8 @@ def expire(tx: Transaction, cloud: Cloud, name: str) -> int:
 
 
 async def trim_streams(cloud: Cloud) -> int:
-    """Deletes stream records older than 24 hours, streams closed so long ago, and old tokens."""
+    """Deletes stream records older than 24 hours, shards and streams closed so long ago, and old
+    tokens; opens shards that are due."""
     total = 0
     while count := await cloud.database.write(lambda tx: trim(tx, cloud.config.now_ms())):
         total += count
@@ -69,6 +70,7 @@ def trim(tx: Transaction, now_ms: int) -> int:
     oldest_ms = now_ms - streams.RETENTION_MS
     total = 0
     for stream in tx.all("SELECT id, arn, closed_ms FROM dynamodb_streams"):
+        shards.roll(tx, stream, now_ms)
         rows = tx.all(
             "SELECT number, created_ms FROM dynamodb_records WHERE stream_id = ?"
             " ORDER BY number LIMIT ?",
@@ -83,7 +85,8 @@ def trim(tx: Transaction, now_ms: int) -> int:
                 (stream["id"], last),
             )
             total += len(old)
-        elif not rows and stream["closed_ms"] is not None and stream["closed_ms"] < oldest_ms:
+        shards.trim(tx, stream, oldest_ms)
+        if stream["closed_ms"] is not None and not shards.of(tx, stream):
             tx.run("DELETE FROM dynamodb_streams WHERE id = ?", (stream["id"],))
     tx.run("DELETE FROM dynamodb_tokens WHERE created_ms <= ?", (now_ms - TOKEN_LIFE_MS,))
     return total

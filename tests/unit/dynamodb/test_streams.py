@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from cloudlet.call import Call, Caller
-from cloudlet.dynamodb import items, permissions, settings, streams, sweep, tables
+from cloudlet.dynamodb import items, iterators, permissions, settings, streams, sweep, tables
+from cloudlet.dynamodb.schema import SCHEMA
 from cloudlet.dynamodb.source import Source
 from cloudlet.exchange import Body, Request
 from tests.harness import Bench
@@ -20,18 +21,18 @@ def arn_of(db: Bench, name: str = "tab") -> str:
     return arn
 
 
-def shard_of(db: Bench, arn: str) -> str:
-    described = db.call(streams.describe_stream, StreamArn=arn)["StreamDescription"]
-    shard: str = described["Shards"][0]["ShardId"]
+def shard_of(db: Bench, arn: str, number: int = -1) -> str:
+    described = db.call(iterators.describe_stream, StreamArn=arn)["StreamDescription"]
+    shard: str = described["Shards"][number]["ShardId"]
     return shard
 
 
-def iterator(db: Bench, kind: str = "TRIM_HORIZON", **params: Any) -> str:
+def iterator(db: Bench, kind: str = "TRIM_HORIZON", shard: int = -1, **params: Any) -> str:
     arn = arn_of(db)
     output = db.call(
-        streams.get_shard_iterator,
+        iterators.get_shard_iterator,
         StreamArn=arn,
-        ShardId=shard_of(db, arn),
+        ShardId=shard_of(db, arn, shard),
         ShardIteratorType=kind,
         **params,
     )
@@ -40,7 +41,7 @@ def iterator(db: Bench, kind: str = "TRIM_HORIZON", **params: Any) -> str:
 
 
 def read(db: Bench, at: str, **params: Any) -> tuple[list[Any], str | None]:
-    output = db.call(streams.get_records, ShardIterator=at, **params)
+    output = db.call(iterators.get_records, ShardIterator=at, **params)
     return output["Records"], output.get("NextShardIterator")
 
 
@@ -154,7 +155,7 @@ def test_disabled_streams_close_and_new_ones_begin(db: Bench) -> None:
         return db.call(tables.update_table, TableName="tab", StreamSpecification=stream)
 
     switch(False)
-    described = db.call(streams.describe_stream, StreamArn=old)["StreamDescription"]
+    described = db.call(iterators.describe_stream, StreamArn=old)["StreamDescription"]
     assert described["StreamStatus"] == "DISABLED"
     assert described["Shards"][0]["SequenceNumberRange"] == {
         "StartingSequenceNumber": streams.sequence(1),
@@ -166,11 +167,11 @@ def test_disabled_streams_close_and_new_ones_begin(db: Bench) -> None:
     switch(True)
     assert arn_of(db) != old
     assert "already has an enabled stream" in refused(switch, True).message
-    listed = db.call(streams.list_streams, TableName="tab")["Streams"]
+    listed = db.call(iterators.list_streams, TableName="tab")["Streams"]
     assert {each["StreamArn"] for each in listed} == {old, arn_of(db)}
-    page = db.call(streams.list_streams, Limit=1)
+    page = db.call(iterators.list_streams, Limit=1)
     start = page["LastEvaluatedStreamArn"]
-    assert len(db.call(streams.list_streams, ExclusiveStartStreamArn=start)["Streams"]) == 1
+    assert len(db.call(iterators.list_streams, ExclusiveStartStreamArn=start)["Streams"]) == 1
 
 
 def test_records_are_trimmed_after_a_day(db: Bench) -> None:
@@ -178,17 +179,20 @@ def test_records_are_trimmed_after_a_day(db: Bench) -> None:
     old = iterator(db)
     db.clock.advance(24 * 3600 + 1)
     db.call(items.put_item, TableName="tab", Item=KEY)
+    same_shard = iterator(db)
     assert asyncio.run(sweep.trim_streams(db.cloud)) == 3
-    found, _ = read(db, iterator(db))
+    assert refused(read, db, same_shard).code == "TrimmedDataAccessException"
+    found, _ = read(db, iterator(db, shard=0))
     assert [record["dynamodb"]["SequenceNumber"] for record in found] == [streams.sequence(4)]
     assert refused(read, db, old).code in ("TrimmedDataAccessException", "ExpiredIteratorException")
     first = {"SequenceNumber": streams.sequence(1)}
-    error = refused(iterator, db, "AT_SEQUENCE_NUMBER", **first)
+    error = refused(iterator, db, "AT_SEQUENCE_NUMBER", shard=0, **first)
     assert error.code == "TrimmedDataAccessException"
     db.clock.advance(24 * 3600 + 1)
     asyncio.run(sweep.trim_streams(db.cloud))
     db.call(items.delete_item, TableName="tab", Key=KEY)
-    assert read(db, iterator(db))[0][0]["dynamodb"]["SequenceNumber"] == streams.sequence(5)
+    (gone,) = read(db, iterator(db))[0]  # the shard between had none, and used up number 5
+    assert gone["dynamodb"]["SequenceNumber"] == streams.sequence(6)
 
 
 def test_expiry(db: Bench) -> None:
@@ -273,3 +277,115 @@ def test_permissions_of_many(db: Bench) -> None:
         ("dynamodb:GetRecords", stream, {})
     ]
     assert needed(db, "ListTables") == [("dynamodb:ListTables", "*", {})]
+
+
+def hours(db: Bench, count: float) -> None:
+    db.clock.advance(count * 3600)
+    asyncio.run(sweep.trim_streams(db.cloud))
+
+
+def put(db: Bench, name: str) -> None:
+    db.call(items.put_item, TableName="tab", Item={"pk": {"S": name}, "sk": {"N": "1"}})
+
+
+def described(db: Bench, **params: Any) -> dict[str, Any]:
+    output = db.call(iterators.describe_stream, StreamArn=arn_of(db), **params)
+    description: dict[str, Any] = output["StreamDescription"]
+    return description
+
+
+def test_a_shard_closes_after_four_hours_and_a_child_goes_on(db: Bench) -> None:
+    put(db, "a")
+    put(db, "b")
+    behind = iterator(db, "LATEST")
+    hours(db, 3.9)
+    assert len(described(db)["Shards"]) == 1
+    hours(db, 0.2)
+    put(db, "c")
+    parent, child = described(db)["Shards"]
+    assert parent["SequenceNumberRange"] == {
+        "StartingSequenceNumber": streams.sequence(1),
+        "EndingSequenceNumber": streams.sequence(2),
+    }
+    assert child["SequenceNumberRange"] == {"StartingSequenceNumber": streams.sequence(3)}
+    assert "ParentShardId" not in parent and child["ParentShardId"] == parent["ShardId"]
+    assert refused(read, db, behind).code == "ExpiredIteratorException"
+    names = [[each["dynamodb"]["Keys"]["pk"]["S"] for each in read(db, at)[0]] for at in both(db)]
+    assert names == [["a", "b"], ["c"]]
+    assert read(db, both(db)[0])[1] is None and read(db, both(db)[1])[1] is not None
+    assert read(db, iterator(db, "LATEST", shard=0)) == ([], None)
+    after = iterator(db, "AFTER_SEQUENCE_NUMBER", shard=0, SequenceNumber=streams.sequence(2))
+    assert read(db, after) == ([], None)
+    far = {"SequenceNumber": streams.sequence(3)}
+    error = refused(iterator, db, "AT_SEQUENCE_NUMBER", shard=0, **far)
+    assert error.code == "ValidationException"
+
+
+def both(db: Bench) -> list[str]:
+    return [iterator(db, shard=shard) for shard in (0, 1)]
+
+
+def test_shards_come_in_pages_and_by_their_parent(db: Bench) -> None:
+    hours(db, 4)
+    hours(db, 4)
+    ids = [shard["ShardId"] for shard in described(db)["Shards"]]
+    assert ids == sorted(ids) and len(ids) == 3 and all(len(each) <= 65 for each in ids)
+    page = described(db, Limit=2)
+    assert page["LastEvaluatedShardId"] == ids[1]
+    rest = described(db, ExclusiveStartShardId=ids[1])
+    assert "LastEvaluatedShardId" not in rest
+    assert [shard["ShardId"] for shard in page["Shards"] + rest["Shards"]] == ids
+    children = [
+        [
+            shard["ShardId"]
+            for shard in described(db, ShardFilter={"Type": "CHILD_SHARDS", "ShardId": each})[
+                "Shards"
+            ]
+        ]
+        for each in ids
+    ]
+    assert children == [[ids[1]], [ids[2]], []]
+    ranges = [shard["SequenceNumberRange"] for shard in described(db)["Shards"]]
+    assert ranges[0]["EndingSequenceNumber"] < ranges[1]["StartingSequenceNumber"]
+
+
+def test_shards_go_a_day_after_they_closed(db: Bench) -> None:
+    put(db, "a")
+    first = shard_of(db, arn_of(db))
+    for _ in range(6):
+        hours(db, 4)
+    assert [shard["ShardId"] for shard in described(db)["Shards"]].index(first) == 0
+    hours(db, 4)
+    hours(db, 0.1)
+    shards = described(db)["Shards"]
+    assert len(shards) == 7 and shards[0]["ParentShardId"] == first
+    known = {"StreamArn": arn_of(db), "ShardId": first, "ShardIteratorType": "LATEST"}
+    assert refused(db.call, iterators.get_shard_iterator, **known).code == (
+        "ResourceNotFoundException"
+    )
+    found = Source().shards(db.database.view(), arn_of(db))
+    assert [each.parents for each in found[1:]] == [(each.id,) for each in found[:-1]]
+    stream = {"StreamEnabled": False}
+    old = arn_of(db)
+    db.call(tables.update_table, TableName="tab", StreamSpecification=stream)
+    hours(db, 25)
+    assert refused(db.call, iterators.describe_stream, StreamArn=old).code == (
+        "ResourceNotFoundException"
+    )
+
+
+def test_surprises_of_iterators(db: Bench) -> None:
+    """dynamodb-050."""
+    assert iterator(db).startswith(f"{arn_of(db)}|1|")
+    error = refused(iterator, db, "LATEST", SequenceNumber=streams.sequence(1))
+    assert error.code == "ValidationException"
+    error = refused(db.call, iterators.list_streams, ExclusiveStartStreamArn="nonsense")
+    assert error.message.startswith("Invalid StreamArn")
+
+
+def test_streams_of_older_stores_get_their_shard(db: Bench) -> None:
+    put(db, "a")
+    before = described(db)["Shards"]
+    db.database.write_now(lambda tx: tx.run("DELETE FROM dynamodb_shards"))
+    db.database.prepare(SCHEMA)
+    assert described(db)["Shards"] == before
