@@ -11,6 +11,7 @@ from typing import Any
 
 from cloudlet.call import Call, Output, Result
 from cloudlet.errors import AwsError
+from cloudlet.policy.patterns import glob
 from cloudlet.s3.bucket import Bucket, drop_setting, of_call, put_setting, setting
 from cloudlet.s3.public_access import blocks, prevented
 from cloudlet.store.database import Transaction, View
@@ -124,14 +125,16 @@ def _check_statement(statement: Any, bucket: Bucket) -> None:
     for name in ("Principal", "Action", "Resource"):
         if (name in statement) == (f"Not{name}" in statement):
             raise _malformed(f"Missing required field {name}")
+    if "NotPrincipal" in statement and statement["Effect"] == "Allow":
+        raise _malformed("Allow with NotPrincipal is not allowed.")
     _check_principal(statement.get("Principal", statement.get("NotPrincipal")))
     for action in listed(statement.get("Action", statement.get("NotAction"))):
         if not isinstance(action, str) or not (action == "*" or action.lower().startswith("s3:")):
             raise _malformed("Policy has invalid action")
-    own = f"arn:aws:s3:::{bucket.name}"
     for resource in listed(statement.get("Resource", statement.get("NotResource"))):
         if not isinstance(resource, str) or not (
-            resource in (own, f"{own}*") or resource.startswith(f"{own}/")
+            resource.startswith("arn:aws:s3:::")
+            and glob(resource.removeprefix("arn:aws:s3:::").partition("/")[0])(bucket.name)
         ):
             raise _malformed("Policy has invalid resource")
     if not isinstance(statement.get("Condition", {}), dict):

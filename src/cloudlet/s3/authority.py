@@ -125,8 +125,11 @@ def _known(call: Call, named: Mapping[str, Any]) -> dict[str, Any]:
 def waives(call: Call, view: View, requirement: Requirement) -> bool:
     """s3-023: of what isn't there nothing is kept from anybody. Whether the answer is 404 or 403
     is up to the operation, which asks who may list the bucket."""
+    name = call.params.get("Bucket", "")
+    bucket = of_name(view, name)
+    if bucket is None and name and call.operation != "CreateBucket":
+        raise faults.no_such_bucket(name)  # told to everybody
     if call.operation not in _READS or not requirement.action.startswith("s3:GetObject"):
         return False
-    bucket = of_name(view, call.params["Bucket"])
     named = call.params["Key"], call.params.get("VersionId")
     return bucket is not None and named[1] is None and versions.named(view, bucket, *named) is None

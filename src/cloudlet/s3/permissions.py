@@ -6,12 +6,14 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from cloudlet.call import Call, Output, Params, Requirement
 from cloudlet.policy.context import Context
 from cloudlet.policy.evaluation import evaluate
-from cloudlet.s3 import attributes, authority, copying, locks, replication
+from cloudlet.s3 import attributes, authority, copying, grants, locks, replication
 from cloudlet.s3.bucket import of_name
+from cloudlet.s3.request_keys import Keys
 from cloudlet.store.database import View
 
 _SERVICE = "s3.amazonaws.com"
@@ -110,7 +112,7 @@ _MORE: dict[str, Mapping[str, tuple[str, ...]]] = {
 }
 _WRITING = {
     "Tagging": ("PutObjectTagging",),
-    "ACL": ("PutObjectAcl",),
+    **dict.fromkeys(("ACL", *grants.HEADERS), ("PutObjectAcl",)),
     "ObjectLockMode": ("PutObjectRetention",),
     "ObjectLockLegalHoldStatus": ("PutObjectLegalHold",),
 }
@@ -154,7 +156,8 @@ def requirements(call: Call) -> list[Requirement]:
     name, params = call.operation, call.params
     if name == "ListBuckets":
         return [Requirement("s3:ListAllMyBuckets", "*")]
-    arn, context = f"arn:aws:s3:::{params.get('Bucket', '')}", _context(params, call.now_ms)
+    arn = f"arn:aws:s3:::{params.get('Bucket', '')}"
+    context = Keys(_context(params, call.now_ms), call, params)
     more = [
         action
         for param, actions in _MORE.get(name, {}).items()
@@ -182,7 +185,9 @@ def requirements(call: Call) -> list[Requirement]:
         if of_name(call.cloud.database.view(), bucket) is None:
             return needed  # asked for where it is
         action = _action("GetObject", version_id)
-        needed.append(Requirement(action, f"arn:aws:s3:::{bucket}/{key}", _version(version_id)))
+        named = {"Bucket": bucket, "Key": key, "VersionId": version_id}
+        keys = Keys(_version(version_id), call, named)
+        needed.append(Requirement(action, f"arn:aws:s3:::{bucket}/{key}", keys))
     return needed
 
 
@@ -196,7 +201,8 @@ def deletion(call: Call, named: Params) -> list[Requirement]:
         actions.append("s3:BypassGovernanceRetention")
     if etag not in (None, "*"):
         actions.append(_action("GetObject", version_id))
-    return [Requirement(action, resource, context) for action in actions]
+    keys = Keys(context, call, {**named, "Bucket": call.params["Bucket"]})
+    return [Requirement(action, resource, keys) for action in actions]
 
 
 def allows(call: Call, requirement: Requirement, policies: list[Mapping[str, Any]]) -> bool:
@@ -239,7 +245,7 @@ def _context(params: Params, now_ms: int) -> dict[str, Any]:
         if value is not None and name in _KEYS
     }
     if isinstance(params.get("CopySource"), str):
-        context["s3:x-amz-copy-source"] = params["CopySource"]
+        context["s3:x-amz-copy-source"] = unquote(params["CopySource"]).removeprefix("/")
     context.update(locks.condition_keys(params, now_ms))
     place = (params.get("CreateBucketConfiguration") or {}).get("LocationConstraint")
     if place:

@@ -172,7 +172,8 @@ def _found(call: Call, view: View, known: Seal | None = None) -> Found | None:
 
 async def _missing(call: Call) -> AwsError:
     """Who may not list the bucket doesn't learn which keys it lacks: 403 instead of 404."""
-    if call.caller.kind not in ("root", "service"):
+    is_own = call.caller.kind == "root" and call.caller.account == call.config.account
+    if not is_own and call.caller.kind != "service":
         probe = {"Bucket": call.params["Bucket"], "MaxKeys": 0, "Prefix": call.params["Key"]}
         try:
             await call.cloud.invoke("s3", "ListObjectsV2", probe, call.caller)

@@ -261,3 +261,42 @@ def test_canonical_users_in_policies(listed: Shelf) -> None:
 def test_expected_owners_are_account_ids(shelf: Shelf) -> None:
     with pytest.raises(AwsError, match="InvalidBucketOwnerAWSAccountID"):
         shelf.call(buckets.head_bucket, Bucket="shelf", ExpectedBucketOwner="abcd")
+
+
+def test_tags_of_objects_in_conditions(listed: Shelf) -> None:
+    own(listed, "BucketOwnerEnforced")
+    listed.put("open", Tagging="security=public")
+    listed.put("shut", Tagging="security=private")
+    allow = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::shelf/*",
+        "Condition": {"StringEquals": {"s3:ExistingObjectTag/security": "public"}},
+    }
+    listed.call(access.put_bucket_policy, Bucket="shelf", Policy=json.dumps({"Statement": allow}))
+    assert may(listed, STRANGER, "GetObject", "open")
+    assert not may(listed, STRANGER, "GetObject", "shut")
+
+
+def test_signatures_in_conditions(shelf: Shelf) -> None:
+    signed = "20261118T110640Z"  # the clock of tests, a minute before
+    for headers, query, expected in (
+        ({"authorization": "AWS4-HMAC-SHA256 x"}, "", ("REST-HEADER", "AWS4-HMAC-SHA256")),
+        ({"authorization": "AWS x:y"}, "", ("REST-HEADER", "AWS")),
+        ({}, f"X-Amz-Date={signed}&X-Amz-Signature=1", ("REST-QUERY-STRING", "AWS4-HMAC-SHA256")),
+    ):
+        call = shelf.made(ROOT, "GetObject", Bucket="shelf", Key="a")
+        call.request = replace(call.request, headers=headers, query=query)
+        keys = service().requirements(call)[0].context
+        assert (keys["s3:authType"], keys["s3:signatureversion"]) == expected
+        assert ("s3:signatureAge" in keys) == bool(query)
+
+
+def test_missing_buckets_are_told_of(shelf: Shelf) -> None:
+    call = shelf.made(ANONYMOUS, "GetObject", Bucket="nowhere", Key="a")
+    with pytest.raises(AwsError, match="NoSuchBucket"):
+        authorize(call, service(), shelf.database.view())
+    call = shelf.made(ANONYMOUS, "CreateBucket", Bucket="nowhere")
+    with pytest.raises(AwsError, match="AccessDenied"):
+        authorize(call, service(), shelf.database.view())

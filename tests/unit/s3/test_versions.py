@@ -364,6 +364,7 @@ def test_permissions(
     named = {"Bucket": "shelf", "Key": "k", "VersionId": "null"}
     if operation == "CopyObject":
         del named["VersionId"]
+        params = {"CopySource": "shelf/b?versionId=null"}
     needed = requirements(shelf.made(operation=operation, **named, **params))
     assert [each.action for each in needed] == actions
 
