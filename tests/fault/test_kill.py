@@ -102,21 +102,21 @@ def test_items_indexes_and_streams(tmp_path: Path) -> None:
         truth |= writers.acknowledged
         server.start()
         client = server.client("dynamodb")
-        scanned = _pages(client, "scan", TableName="kill")
+        scanned = pages(client, "scan", TableName="kill")
         table = {item["pk"]["S"]: item for item in scanned}
         assert all(table.get(name) == item for name, item in truth.items())
         for name in table:  # a transaction is there as a whole or not at all
             assert name.removesuffix("-twin") in table
             assert name.removesuffix("-twin") + "-twin" in table
-        index = _pages(client, "scan", TableName="kill", IndexName="by-group")
+        index = pages(client, "scan", TableName="kill", IndexName="by-group")
         assert {item["pk"]["S"]: item for item in index} == table
         assert _replayed(server) == table
     server.stop()
 
 
-def _pages(client: Any, operation: str, **params: Any) -> list[dict[str, Any]]:
-    pages = client.get_paginator(operation).paginate(**params)
-    return [item for page in pages for item in page["Items"]]
+def pages(client: Any, operation: str, **params: Any) -> list[dict[str, Any]]:
+    found = client.get_paginator(operation).paginate(**params)
+    return [item for page in found for item in page["Items"]]
 
 
 def _replayed(server: Server) -> dict[str, Any]:

@@ -74,7 +74,10 @@ def query(call: Call, view: View) -> Output:
     if params.get("ExclusiveStartKey") is not None:
         _start_query(search, key_range, ">" if is_forward else "<")
     columns = ["i.ir", "i.pk", "i.sk"] if search.index else ["m.sk"]
-    return _page(view, search, columns, is_forward)
+    output = _page(view, search, columns, is_forward)
+    if _is_single(search):
+        output.pop("LastEvaluatedKey", None)
+    return output
 
 
 @in_thread
@@ -215,8 +218,19 @@ def _start(search: Search) -> tuple[bytes, ...]:
     return (*place, *key)
 
 
+def _is_single(search: Search) -> bool:
+    return search.index is None and search.table.range_key is None
+
+
 def _start_query(search: Search, key_range: KeyRange, operator: str) -> None:
     pk, *rest = _start(search)
+    if _is_single(search):  # dynamodb-052: the only item has nothing behind it
+        ((name, value),) = search.params["ExclusiveStartKey"].items()
+        ((kind, content),) = value.items()
+        raise invalid(
+            "The provided exclusive start key is invalid: ExclusiveStartKey:"
+            f" {{{name}=AttributeValue: {{{kind}:{content}}}}}"
+        )
     if pk != key_range.pk:
         raise invalid(
             "The provided starting key is outside query boundaries based on provided conditions"

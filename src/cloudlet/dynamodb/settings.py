@@ -12,7 +12,7 @@ import orjson
 from cloudlet.call import Call, Output
 from cloudlet.dynamodb import definitions, sweep
 from cloudlet.dynamodb.numerics import invalid
-from cloudlet.errors import AwsError
+from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.store.database import Transaction, View
 
 _TAGS_MAX = 50
@@ -82,13 +82,18 @@ def tag(tx: Transaction, arn: str, tags: list[dict[str, str]]) -> None:
 
 def tag_resource(call: Call, tx: Transaction) -> None:
     """Adds tags, or changes their values."""
-    tag(tx, _tagged(call, tx), call.params["Tags"])
+    arn, tags = _tagged(call, tx), call.params["Tags"]
+    if not tags:
+        raise invalid("Atleast one Tag needs to be provided as Input.")
+    tag(tx, arn, tags)
 
 
 def untag_resource(call: Call, tx: Transaction) -> None:
     """Removes tags; those that aren't there are fine."""
     arn = _tagged(call, tx)
     keys = [(arn, key) for key in call.params["TagKeys"]]
+    if not keys:
+        raise invalid("Atleast one Tag Key needs to be provided as Input.")
     tx.run_many("DELETE FROM dynamodb_tags WHERE arn = ? AND key = ?", keys)
 
 
@@ -132,9 +137,16 @@ def describe_endpoints(call: Call, view: View) -> Output:
     return {"Endpoints": [{"Address": address, "CachePeriodInMinutes": 1440}]}
 
 
+def update_continuous_backups(call: Call, view: View) -> Output:
+    """They can be off only."""
+    if call.params["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]:
+        raise NotImplementedByCloudlet("Point-in-time recovery")
+    return describe_continuous_backups(call, view)
+
+
 def describe_continuous_backups(call: Call, view: View) -> Output:
     """There are none: cloudlet keeps no history to restore a table from."""
-    name = call.params["TableName"]
+    name = definitions.name_of(call.config, call.params["TableName"])
     if definitions.find(view, call.config, name) is None:
         raise AwsError("TableNotFoundException", f"Table not found: {name}")
     off: dict[str, Any] = {"PointInTimeRecoveryStatus": "DISABLED"}

@@ -57,7 +57,9 @@ def test_what_is_on(db: Bench) -> None:
     assert on(db) == {"s": "MICROSECOND"}
     assert refused(db.call, enable, **stream()).code == "ValidationException"
     assert refused(db.call, update, **stream()).code == "ValidationException"
-    db.call(update, **stream(), UpdateKinesisStreamingConfiguration=precision("MILLISECOND"))
+    changed = {**stream(), "UpdateKinesisStreamingConfiguration": precision("MILLISECOND")}
+    db.call(update, **changed)
+    assert "already set" in refused(db.call, update, **changed).message
     db.call(enable, **stream("second"))
     assert on(db) == {"s": "MILLISECOND", "second": "MILLISECOND"}
     assert refused(db.call, enable, **stream("third")).code == "LimitExceededException"

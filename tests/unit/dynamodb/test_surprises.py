@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cloudlet.dynamodb import items, tables, transactions
+from cloudlet.dynamodb import batches, items, search, tables, transactions
 from tests.harness import Bench
 from tests.unit.dynamodb.conftest import PLAIN, keys, refused, types
 
@@ -124,3 +124,25 @@ def test_old_items_with_keys_too_long_for_a_new_index(db: Bench) -> None:
         GlobalSecondaryIndexUpdates=[{"Create": other}],
     )
     assert "Existing schema: Schema:[SchemaElement: key{x:S:HASH}]" in error.message
+
+
+def test_a_batch_speaks_of_keys_where_items_do_not_fit(db: Bench) -> None:
+    """dynamodb-051"""
+    put = {"plain": [{"PutRequest": {"Item": {"other": {"S": "x"}}}}]}
+    error = refused(db.call, batches.batch_write_item, RequestItems=put)
+    assert error.message == "The provided key element does not match the schema"
+
+
+def test_nothing_comes_behind_the_only_item(db: Bench) -> None:
+    """dynamodb-052"""
+    db.call(items.put_item, TableName="plain", Item=KEY)
+    question = {
+        "TableName": "plain",
+        "KeyConditionExpression": "id = :id",
+        "ExpressionAttributeValues": {":id": {"S": "i"}},
+    }
+    assert "LastEvaluatedKey" not in db.call(search.query, Limit=1, **question)
+    error = refused(db.call, search.query, ExclusiveStartKey=KEY, **question)
+    assert error.message == (
+        "The provided exclusive start key is invalid: ExclusiveStartKey: {id=AttributeValue: {S:i}}"
+    )

@@ -213,6 +213,12 @@ def test_tags(db: Bench) -> None:
     db.call(settings.tag_resource, ResourceArn=arn, Tags=tags)
     db.call(settings.untag_resource, ResourceArn=arn, TagKeys=["a", "zz"])
     assert db.call(settings.list_tags_of_resource, ResourceArn=arn)["Tags"] == tags[1:]
+    for change, none in (
+        (settings.tag_resource, {"Tags": []}),
+        (settings.untag_resource, {"TagKeys": []}),
+    ):
+        error = refused(db.call, change, ResourceArn=arn, **none)
+        assert error.message.startswith("Atleast one Tag")
     error = refused(db.call, settings.list_tags_of_resource, ResourceArn=arn + "x")
     assert error.code == "ResourceNotFoundException"
 
@@ -224,3 +230,14 @@ def test_what_dynamodb_says_of_itself(db: Bench) -> None:
     assert shown["ContinuousBackupsDescription"]["ContinuousBackupsStatus"] == "DISABLED"
     error = refused(db.call, settings.describe_continuous_backups, TableName="nope")
     assert error.code == "TableNotFoundException"
+
+    def recovery(is_on: bool) -> Any:
+        wanted = {"PointInTimeRecoveryEnabled": is_on}
+        return db.call(
+            settings.update_continuous_backups,
+            TableName="tab",
+            PointInTimeRecoverySpecification=wanted,
+        )
+
+    assert recovery(False) == shown
+    assert refused(recovery, True).code == "NotImplemented"
