@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from cloudlet.call import Call, Output, Params, Requirement
 from cloudlet.policy.context import Context
 from cloudlet.policy.evaluation import evaluate
-from cloudlet.s3 import attributes, authority, copying, grants, locks, replication
+from cloudlet.s3 import attributes, authority, copying, locks, replication
 from cloudlet.s3.bucket import of_name
 from cloudlet.s3.request_keys import Keys
 from cloudlet.store.database import View
@@ -112,7 +112,7 @@ _MORE: dict[str, Mapping[str, tuple[str, ...]]] = {
 }
 _WRITING = {
     "Tagging": ("PutObjectTagging",),
-    **dict.fromkeys(("ACL", *grants.HEADERS), ("PutObjectAcl",)),
+    "ACL": ("PutObjectAcl",),
     "ObjectLockMode": ("PutObjectRetention",),
     "ObjectLockLegalHoldStatus": ("PutObjectLegalHold",),
 }
