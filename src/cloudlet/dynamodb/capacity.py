@@ -3,7 +3,9 @@
 See https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
 """
 
+from collections import Counter
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Any
 
 from cloudlet.call import Call, Meter, Output
@@ -21,20 +23,33 @@ def read_units(size_bytes: int, is_consistent: bool, is_transaction: bool = Fals
     return float(whole) if is_consistent else whole / 2
 
 
-def page_units(size_bytes: int, is_consistent: bool) -> float:
-    """Of a query or scan, which rounds up the sum; an empty page costs half a unit at least."""
-    return read_units(size_bytes, is_consistent)
-
-
 def write_units(size_bytes: int, is_transaction: bool = False) -> float:
     return max(1.0, float(-(-size_bytes // _WRITE_BYTES))) * (2 if is_transaction else 1)
 
 
-class Consumed:
-    """Adds up the units of one request for one table."""
+@dataclass(slots=True)
+class PageRead:
+    """What a query or scan has read. It is rounded up as a whole, or, where partitions count, for
+    each of those; even where nothing is found that costs."""
 
-    def __init__(self, table: Table) -> None:
+    total_bytes: int = 0
+    partitions: range | None = None
+    by_partition: Counter[int] = field(default_factory=Counter)
+    fetched: list[int] = field(default_factory=list)  # sizes of items that an index lacked
+
+    def units(self, is_consistent: bool) -> float:
+        if self.partitions is None:
+            return read_units(self.total_bytes, is_consistent)
+        return sum(read_units(self.by_partition[each], is_consistent) for each in self.partitions)
+
+
+class Consumed:
+    """Adds up the units of one request for one table. `kind`, of transactions alone:
+    "ReadCapacityUnits" or "WriteCapacityUnits"; dynamodb-055: only those tell it."""
+
+    def __init__(self, table: Table, kind: str | None = None) -> None:
         self.table = table
+        self.kind = kind
         self.units = 0.0
         self.global_units: dict[str, float] = {}
         self.local_units: dict[str, float] = {}
@@ -51,8 +66,9 @@ class Consumed:
         for name, (is_global, size_bytes) in change.index_bytes.items():
             self.add_index(name, is_global, write_units(size_bytes, is_transaction))
 
-    def add_page(self, index: Index | None, size_bytes: int, is_consistent: bool) -> None:
-        units = page_units(size_bytes, is_consistent)
+    def add_page(self, index: Index | None, read: PageRead, is_consistent: bool) -> None:
+        self.add(sum(read_units(size_bytes, is_consistent) for size_bytes in read.fetched))
+        units = read.units(is_consistent)
         if index is None:
             self.add(units)
         else:
@@ -69,21 +85,20 @@ class Consumed:
 
     def shown(self, mode: str) -> dict[str, Any]:
         indexes = (*self.global_units.values(), *self.local_units.values())
-        document: dict[str, Any] = {
-            "TableName": self.table.name,
-            "CapacityUnits": self.units + sum(indexes),
-        }
+        document = {"TableName": self.table.name, **self._told(self.units + sum(indexes))}
         if mode == "INDEXES":
-            document["Table"] = {"CapacityUnits": self.units}
+            document["Table"] = self._told(self.units)
             for member, by_name in (
                 ("GlobalSecondaryIndexes", self.global_units),
                 ("LocalSecondaryIndexes", self.local_units),
             ):
                 if by_name:
-                    document[member] = {
-                        name: {"CapacityUnits": units} for name, units in by_name.items()
-                    }
+                    document[member] = {name: self._told(units) for name, units in by_name.items()}
         return document
+
+    def _told(self, units: float) -> dict[str, Any]:
+        told = {"CapacityUnits": units}
+        return told if self.kind is None else {**told, self.kind: units}
 
 
 def settle(call: Call, kind: str, output: Output, consumed: Consumed) -> None:

@@ -1,7 +1,7 @@
 """Query and Scan, on tables and indexes, page by page.
 
-A page ends at `Limit` items or 1 MB, counted before the filter; LastEvaluatedKey then names the
-last item seen. Order is the order of key bytes in SQLite's clustered tables.
+A page ends at `Limit` items or past 1 MB, counted before the filter; LastEvaluatedKey then names
+the last item seen. Order is the order of key bytes in SQLite's clustered tables.
 See https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.html
 """
 
@@ -13,7 +13,7 @@ import orjson
 
 from cloudlet.call import Call, Output, Params
 from cloudlet.dynamodb import definitions, expressions, keys, ranges, values
-from cloudlet.dynamodb.capacity import Consumed, settle
+from cloudlet.dynamodb.capacity import Consumed, PageRead, settle
 from cloudlet.dynamodb.definitions import Index, Table
 from cloudlet.dynamodb.expressions import Expressions
 from cloudlet.dynamodb.numerics import invalid
@@ -39,6 +39,7 @@ class Search:
     found: Expressions
     where: list[str] = field(default_factory=list)
     arguments: list[Any] = field(default_factory=list)
+    partitions: range | None = None  # that a scan goes through, where they count
 
     @property
     def params(self) -> Params:
@@ -93,8 +94,10 @@ def scan(call: Call, view: View) -> Output:
     if high is not None:
         search.restrict(f"{column} < ?", high)
     columns = ["i.ik", "i.ir", "i.pk", "i.sk"] if search.index else ["m.pk", "m.sk"]
+    first = low
     if params.get("ExclusiveStartKey") is not None:
         start = _start(search)
+        first = start[0]
         if (low is not None and start[0] < low) or (high is not None and start[0] >= high):
             raise invalid(
                 f"{_BAD_START}: Invalid ExclusiveStartKey. Please use ExclusiveStartKey with"
@@ -102,6 +105,8 @@ def scan(call: Call, view: View) -> Output:
                 f" {params['Segment']}"
             )
         search.restrict(f"({', '.join(columns)}) > ({_marks(start)})", *start)
+    if search.table.document["BillingMode"] == "PAY_PER_REQUEST":
+        search.partitions = _partitions(first, high)
     return _page(view, search, columns, True)
 
 
@@ -190,6 +195,12 @@ def _segment(params: Params) -> tuple[bytes | None, bytes | None]:
     return first.to_bytes(2, "big") if first < keys.HASH_SPACE else b"\xff\xff\xff", high
 
 
+def _partitions(first: bytes | None, end: bytes | None) -> range:
+    """dynamodb-054: a table on demand begins with four partitions, each measured by itself."""
+    last = int.from_bytes(end, "big") - 1 if end else keys.HASH_SPACE - 1
+    return range(first[0] >> 6 if first else 0, (last >> 14) + 1)
+
+
 def _marks(arguments: tuple[Any, ...]) -> str:
     return ", ".join("?" * len(arguments))
 
@@ -251,58 +262,65 @@ def _rows(view: View, search: Search, columns: list[str], is_forward: bool) -> I
     order = ", ".join(column + direction for column in columns)
     where = f" WHERE {' AND '.join(search.where)}" if search.where else ""
     return view.connection.execute(
-        f"SELECT m.item, m.size FROM {source}{where} ORDER BY {order}", search.arguments
+        f"SELECT m.item, m.size, {columns[0]} FROM {source}{where} ORDER BY {order}",
+        search.arguments,
     )
+
+
+def _fetches(search: Search) -> bool:
+    """Does a local index need the table's items, for what it does not project?"""
+    index, select = search.index, search.params.get("Select")
+    if index is None or index.is_global or index.projection == "ALL":
+        return False
+    wanted = search.found.projection or ()
+    return select == "ALL_ATTRIBUTES" or any(path[0] not in index.included for path in wanted)
 
 
 def _page(view: View, search: Search, columns: list[str], is_forward: bool) -> Output:
+    """dynamodb-053: the item that passes the limit of 1 MB is on the page."""
     limit = search.params.get("Limit") or 0
-    index, found = search.index, search.found
-    narrows = (
-        index is not None
-        and index.projection != "ALL"
-        and (
-            index.is_global
-            or search.params.get("Select") == "ALL_PROJECTED_ATTRIBUTES"
-            or (search.params.get("Select") is None and found.projection is None)
-        )
-    )
+    index, found, fetches = search.index, search.found, _fetches(search)
+    narrows = index if index is not None and index.projection != "ALL" else None
     has_filter = "FilterExpression" in found.by_kind
     kept: list[Item] = []
-    scanned = total_bytes = 0
+    scanned, page_bytes, is_cut, place = 0, 0, False, b""
     last: Item | None = None
-    is_cut = False
-    rows = _rows(view, search, columns, is_forward)
-    for raw, size_bytes in rows:
-        item = orjson.loads(raw)
-        if narrows and index is not None:
-            item = index.entry(item)
-            size_bytes = values.canonical_item(item)[1]
-        if scanned and total_bytes + size_bytes > _PAGE_BYTES:
-            is_cut = True
-            break
+    read = PageRead()
+    for raw, size_bytes, place in _rows(view, search, columns, is_forward):
+        last = item = orjson.loads(raw)
+        if fetches:
+            page_bytes += size_bytes
+            read.fetched.append(size_bytes)
+        if narrows is not None:
+            entry = narrows.entry(item)
+            size_bytes = values.canonical_item(entry)[1]
+            item = item if fetches else entry
         scanned += 1
-        total_bytes += size_bytes
-        last = item
+        page_bytes += size_bytes
+        read.total_bytes += size_bytes
+        if search.partitions is not None:
+            read.by_partition[place[0] >> 6] += size_bytes
         if not has_filter or found.holds("FilterExpression", item):
             kept.append(item)
-        if scanned == limit:
+        if scanned == limit or page_bytes > _PAGE_BYTES:
             is_cut = True
             break
-    del rows
-    output = _output(search, kept, scanned, total_bytes)
+    if search.partitions is not None:
+        end = (place[0] >> 6) + 1 if is_cut else search.partitions.stop
+        read.partitions = range(search.partitions.start, end)
+    output = _output(search, kept, scanned, read)
     if is_cut and last is not None:
         output["LastEvaluatedKey"] = {name: last[name] for name in search.key_names()}
     return output
 
 
-def _output(search: Search, kept: list[Item], scanned: int, total_bytes: int) -> Output:
+def _output(search: Search, kept: list[Item], scanned: int, read: PageRead) -> Output:
     params = search.params
     output: Output = {"Count": len(kept), "ScannedCount": scanned}
     if params.get("Select") != "COUNT":
         wanted = search.found.projection
         output["Items"] = kept if wanted is None else [search.found.project(each) for each in kept]
     consumed = Consumed(search.table)
-    consumed.add_page(search.index, total_bytes, params.get("ConsistentRead") is True)
+    consumed.add_page(search.index, read, params.get("ConsistentRead") is True)
     settle(search.call, "Read", output, consumed)
     return output

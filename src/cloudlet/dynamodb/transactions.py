@@ -22,6 +22,7 @@ from cloudlet.store.database import Transaction, View
 
 TOKEN_LIFE_MS = 10 * 60 * 1000
 _REQUEST_BYTES = 4 << 20
+_READ, _WRITTEN = "ReadCapacityUnits", "WriteCapacityUnits"
 _KINDS = {"Put": "put", "Update": "update", "Delete": "delete", "ConditionCheck": "check"}
 
 
@@ -29,7 +30,7 @@ def transact_write_items(call: Call, tx: Transaction) -> Output:
     """Up to 100 writes and checks, all or none."""
     token = call.params.get("ClientRequestToken")
     if token is not None and _is_repeated(call, tx, token):
-        return _answer(call, [], is_repeated=True)
+        return _repeated(call, tx)
     prepared = _prepare_all(call, tx)
     if len({(write.table.id, write.key) for write in prepared}) < len(prepared):
         raise invalid("Transaction request cannot include multiple operations on one item")
@@ -40,7 +41,7 @@ def transact_write_items(call: Call, tx: Transaction) -> Output:
         else (write, writes.perform(tx, call.config, write))
         for write in prepared
     ]
-    return _answer(call, changes, is_repeated=False)
+    return _answer(call, changes)
 
 
 def _is_repeated(call: Call, tx: Transaction, token: str) -> bool:
@@ -117,14 +118,13 @@ def _cancelled(reasons: list[dict[str, Any]]) -> AwsError:
     )
 
 
-def _answer(call: Call, changes: list[tuple[Write, storage.Change]], is_repeated: bool) -> Output:
+def _answer(call: Call, changes: list[tuple[Write, storage.Change]]) -> Output:
     output: Output = {}
-    if not is_repeated:
-        by_table: dict[int, Consumed] = {}
-        for write, change in changes:
-            consumed = by_table.setdefault(write.table.id, Consumed(write.table))
-            consumed.add_write(change, is_transaction=True)
-        settle_all(call, "Write", output, by_table.values())
+    by_table: dict[int, Consumed] = {}
+    for write, change in changes:
+        consumed = by_table.setdefault(write.table.id, Consumed(write.table, _WRITTEN))
+        consumed.add_write(change, is_transaction=True)
+    settle_all(call, "Write", output, by_table.values())
     metrics: dict[str, list[dict[str, Any]]] = {}
     for write, _ in changes:
         collection = writes.collection(write, call.params)
@@ -132,6 +132,18 @@ def _answer(call: Call, changes: list[tuple[Write, storage.Change]], is_repeated
             metrics[write.table.name].append(collection)
     if metrics:
         output["ItemCollectionMetrics"] = metrics
+    return output
+
+
+def _repeated(call: Call, tx: Transaction) -> Output:
+    """dynamodb-056: nothing is done again, but the items are read."""
+    output: Output = {}
+    by_table: dict[int, Consumed] = {}
+    for write in _prepare_all(call, tx):
+        stored = storage.get(tx, write.table, write.key)
+        consumed = by_table.setdefault(write.table.id, Consumed(write.table, _READ))
+        consumed.add(read_units(stored.size_bytes if stored else 0, True, is_transaction=True))
+    settle_all(call, "Read", output, by_table.values())
     return output
 
 
@@ -152,7 +164,7 @@ def transact_get_items(call: Call, view: View) -> Output:
         stored = storage.get(view, table, key)
         size_bytes = stored.size_bytes if stored else 0
         total_bytes += size_bytes
-        consumed = by_table.setdefault(table.id, Consumed(table))
+        consumed = by_table.setdefault(table.id, Consumed(table, _READ))
         consumed.add(read_units(size_bytes, True, is_transaction=True))
         responses.append({"Item": found.project(stored.item)} if stored else {})
     if total_bytes > _REQUEST_BYTES:

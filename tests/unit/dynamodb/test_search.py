@@ -56,12 +56,77 @@ def test_filter_counts_what_it_scans(db: Bench) -> None:
 
 
 def test_pages_of_a_megabyte(db: Bench) -> None:
-    fill(db, 4, 300_000)
+    """dynamodb-053: the item that passes the limit is on the page."""
+    fill(db, 6, 300_000)
     page = query(db, ReturnConsumedCapacity="TOTAL")
-    assert numbers(page) == [0, 1, 2]
+    assert numbers(page) == [0, 1, 2, 3]
     size = sum(values.canonical_item(item)[1] for item in page["Items"])
     assert page["ConsumedCapacity"]["CapacityUnits"] == -(-size // 4096) / 2
-    assert numbers(query(db, ExclusiveStartKey=page["LastEvaluatedKey"])) == [3]
+    rest = query(db, ExclusiveStartKey=page["LastEvaluatedKey"])
+    assert numbers(rest) == [4, 5] and "LastEvaluatedKey" not in rest
+
+
+def test_a_page_that_ends_just_past_its_limit_names_its_last_item(db: Bench) -> None:
+    fill(db, 4, 300_000)
+    page = query(db)
+    assert numbers(page) == [0, 1, 2, 3] and page["LastEvaluatedKey"]["sk"] == {"N": "3"}
+    assert query(db, ExclusiveStartKey=page["LastEvaluatedKey"])["Items"] == []
+
+
+def consumed(output: Any) -> Any:
+    shown = output["ConsumedCapacity"]
+    shown.pop("TableName")
+    return shown
+
+
+def test_what_a_local_index_has_to_fetch_is_read_item_by_item(db: Bench) -> None:
+    for number in range(3):
+        item = {"pk": {"S": "p"}, "sk": {"N": str(number)}, "h": {"S": "h"}, "v": {"S": "x" * 5000}}
+        db.call(items.put_item, TableName="tab", Item=item)
+    asked = {"IndexName": "by_h", "ReturnConsumedCapacity": "INDEXES"}
+
+    def of(table: float, index: float) -> dict[str, Any]:
+        return {
+            "CapacityUnits": table + index,
+            "Table": {"CapacityUnits": table},
+            "LocalSecondaryIndexes": {"by_h": {"CapacityUnits": index}},
+        }
+
+    assert consumed(query(db, **asked)) == of(0, 0.5)
+    assert consumed(query(db, Select="COUNT", **asked)) == of(0, 0.5)
+    assert consumed(query(db, ProjectionExpression="h, sk", **asked)) == of(0, 0.5)
+    whole = query(db, Select="ALL_ATTRIBUTES", **asked)
+    assert len(whole["Items"][0]["v"]["S"]) == 5000
+    assert consumed(whole) == of(3.0, 0.5)
+    assert consumed(query(db, ProjectionExpression="v", ConsistentRead=True, **asked)) == of(6, 1)
+
+
+def scan_units(db: Bench, **params: Any) -> float:
+    output = db.call(search.scan, TableName="tab", ReturnConsumedCapacity="TOTAL", **params)
+    units: float = consumed(output)["CapacityUnits"]
+    return units
+
+
+def test_scans_go_through_four_partitions(db: Bench) -> None:
+    """dynamodb-054: of tables on demand."""
+    assert scan_units(db) == 2.0 and scan_units(db, ConsistentRead=True) == 4.0
+    assert scan_units(db, TotalSegments=4, Segment=3) == 0.5
+    fill(db, 3, 3000)  # all in one partition: 9 KB
+    assert scan_units(db) == 3.0
+    whole, start = [], None
+    while True:
+        page = db.call(
+            search.scan,
+            TableName="tab",
+            Limit=1,
+            ExclusiveStartKey=start,
+            ReturnConsumedCapacity="TOTAL",
+        )
+        whole.append(page["ConsumedCapacity"]["CapacityUnits"])
+        start = page.get("LastEvaluatedKey")
+        if start is None:
+            break
+    assert len(whole) == 4 and sum(whole) >= 2.0
 
 
 def test_prefixes(db: Bench) -> None:

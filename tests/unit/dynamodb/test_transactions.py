@@ -113,7 +113,9 @@ def test_transact_get(db: Bench) -> None:
         transactions.transact_get_items, TransactItems=gets, ReturnConsumedCapacity="TOTAL"
     )
     assert output["Responses"] == [{"Item": {"n": {"N": "1"}}}, {}]
-    assert output["ConsumedCapacity"] == [{"TableName": "plain", "CapacityUnits": 4.0}]
+    assert output["ConsumedCapacity"] == [
+        {"TableName": "plain", "CapacityUnits": 4.0, "ReadCapacityUnits": 4.0}
+    ]
 
 
 def test_batches(db: Bench) -> None:
@@ -157,3 +159,41 @@ def test_big_batches_come_in_parts(db: Bench) -> None:
     left = output["UnprocessedKeys"]["plain"]["Keys"]
     assert len(output["Responses"]["plain"]) + len(left) == 45
     assert 0 < len(left) < 10
+
+
+def test_transactions_tell_kinds_of_capacity(db: Bench) -> None:
+    """dynamodb-055, dynamodb-056"""
+    item = {"pk": {"S": "p"}, "sk": {"N": "1"}, "g": {"S": "g"}}
+    check = {"TableName": "plain", "Key": {"id": {"S": "a"}}}
+    actions = [
+        {"Put": {"TableName": "tab", "Item": item}},
+        {"ConditionCheck": {**check, "ConditionExpression": "attribute_not_exists(id)"}},
+    ]
+
+    def ask() -> list[Any]:
+        output = db.call(
+            transactions.transact_write_items,
+            TransactItems=actions,
+            ClientRequestToken="once",
+            ReturnConsumedCapacity="INDEXES",
+        )
+        shown: list[Any] = output["ConsumedCapacity"]
+        return shown
+
+    def units(kind: str, count: float) -> dict[str, float]:
+        return {"CapacityUnits": count, f"{kind}CapacityUnits": count}
+
+    assert ask() == [
+        {
+            "TableName": "tab",
+            **units("Write", 4.0),
+            "Table": units("Write", 2.0),
+            "GlobalSecondaryIndexes": {"by_g": units("Write", 2.0)},
+        },
+        {"TableName": "plain", **units("Write", 2.0), "Table": units("Write", 2.0)},
+    ]
+    db.call(items.put_item, TableName="plain", Item={"id": {"S": "a"}})
+    assert ask() == [
+        {"TableName": name, **units("Read", 2.0), "Table": units("Read", 2.0)}
+        for name in ("tab", "plain")
+    ]
