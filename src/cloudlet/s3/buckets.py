@@ -7,7 +7,10 @@ import base64
 import binascii
 import ipaddress
 import re
+from functools import cache
 from typing import Any
+
+from botocore.loaders import Loader
 
 from cloudlet.call import Call, Output, Params, Result
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
@@ -35,8 +38,9 @@ def create_bucket(call: Call, tx: Transaction) -> Output:
         f"/{name}" if call.config.region == "us-east-1" else f"http://{name}.s3.amazonaws.com/"
     )
     output = {"Location": location, "BucketArn": f"arn:aws:s3:::{name}"}
+    tags = (params.get("CreateBucketConfiguration") or {}).get("Tags")
     if of_name(tx, name) is not None:
-        if call.config.region == "us-east-1":
+        if call.config.region == "us-east-1" and not tags:
             return output  # s3-012: in us-east-1 creating one's own bucket again succeeds
         raise AwsError(
             "BucketAlreadyOwnedByYou",
@@ -60,10 +64,21 @@ def create_bucket(call: Call, tx: Transaction) -> Output:
         put_setting(tx, row.lastrowid, ACL, listed)
     if params.get("ObjectLockEnabledForBucket"):
         locks.enable(tx, row.lastrowid)
-    tags = (params.get("CreateBucketConfiguration") or {}).get("Tags")
     if tags:
-        put_setting(tx, row.lastrowid, "tagging", settings.checked_tags(tags, 50))
+        put_setting(tx, row.lastrowid, "tagging", _checked(tags))
     return output
+
+
+def _checked(tags: list[dict[str, str]]) -> dict[str, str]:
+    """s3-092: of reserved keys new buckets tell in other words than PutBucketTagging."""
+    if any((tag.get("Key") or "").startswith("aws:") for tag in tags):
+        raise AwsError(
+            "InvalidTag",
+            'User-defined tag keys can\'t start with "aws:". This prefix is reserved for system '
+            'tags. Remove "aws:" from your tag keys and try again.',
+            400,
+        )
+    return settings.checked_tags(tags, 50)
 
 
 def _check_name(name: str) -> None:
@@ -143,6 +158,10 @@ def list_buckets(call: Call, view: View) -> Output:
             limit,
         )
     region = params.get("BucketRegion", call.config.region)
+    if region not in {call.config.region, *_regions()}:
+        raise faults.invalid_argument(
+            f"Argument value {region} is not a valid AWS Region", "bucket-region"
+        )
     prefix = params.get("Prefix", "")
     rows = view.all(
         "SELECT id, name, region, created_ms FROM s3_bucket WHERE name > ? AND region = ?"
@@ -159,6 +178,12 @@ def list_buckets(call: Call, view: View) -> Output:
         last = rows[limit - 1]["name"]
         output["ContinuationToken"] = base64.urlsafe_b64encode(last.encode()).decode()
     return output
+
+
+@cache
+def _regions() -> frozenset[str]:
+    partitions = Loader().load_data("partitions")["partitions"]
+    return frozenset(name for each in partitions for name in each["regions"])
 
 
 _PAGING = {"MaxBuckets", "ContinuationToken", "Prefix", "BucketRegion"}

@@ -1,6 +1,7 @@
-"""Settings that a bucket has many of, each with an id: request metrics and inventories.
+"""Settings that a bucket has many of, each with an id: request metrics, inventories and more.
 
-What they do is in `request_metrics` and `inventory`; here they are kept, answered and listed.
+What they do is in `request_metrics`, `inventory` and `declared`; here they are kept, answered and
+listed.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/metrics-configurations.html
 """
 
@@ -25,15 +26,20 @@ Document = dict[str, Any]
 class Kind(NamedTuple):
     setting: str
     member: str  # in requests and answers; its list's name has "List" behind
+    is_named: bool = True  # s3-090: whether another id in the document has an error of its own
 
 
 METRICS = Kind("metrics", "MetricsConfiguration")
+ANALYTICS = Kind("analytics", "AnalyticsConfiguration", False)
+TIERING = Kind("tiering", "IntelligentTieringConfiguration", False)
 INVENTORY = Kind("inventory", "InventoryConfiguration")
 
 
 def put(call: Call, tx: Transaction, kind: Kind, check: Callable[[Document], None]) -> Result:
     bucket, wanted = of_call(call, tx), call.params.get(kind.member) or {}
     if wanted.get("Id") != call.params["Id"]:
+        if not kind.is_named:
+            raise faults.malformed_xml()
         text = "Document ID does not match the specified configuration ID."
         raise AwsError("IdMismatch", text, 400)
     check(wanted)
@@ -48,6 +54,11 @@ def put(call: Call, tx: Transaction, kind: Kind, check: Callable[[Document], Non
     put_setting(tx, bucket.id, kind.setting, {**kept, wanted["Id"]: wanted})
     tx.touch(TOPIC)
     return Result({}, 204)
+
+
+def check_destination(arn: str | None) -> None:
+    if not (arn or "").startswith("arn:aws:s3:::"):
+        raise AwsError("InvalidS3DestinationBucket", "Invalid bucket ARN.", 400)
 
 
 def get(call: Call, view: View, kind: Kind) -> Output:

@@ -83,8 +83,7 @@ def _check(wanted: Document) -> None:
     )
     if not fits:
         raise faults.malformed_xml()
-    if not (to.get("Bucket") or "").startswith("arn:aws:s3:::"):
-        raise AwsError("InvalidS3DestinationBucket", "Invalid bucket ARN.", 400)
+    configurations.check_destination(to.get("Bucket"))
     if to["Format"] != "CSV":
         raise NotImplementedByCloudlet(f"S3 inventories in {to['Format']}")
     if to.get("Encryption"):

@@ -152,15 +152,15 @@ def list_objects_v2(call: Call, view: View) -> Output:
     bucket, params = of_call(call, view), call.params
     limit, encode = limit_of(params.get("MaxKeys"), "max-keys"), encoder(params)
     token, start = params.get("ContinuationToken"), params.get("StartAfter") or ""
-    after = _from_token(token) if token else start  # an empty token is none
-    began = start_after(params, after, is_key=not token)
+    after = start if token is None else _from_token(token)
+    began = start_after(params, after, is_key=token is None)
     page = fill(current(view, bucket.id), params, [began], limit)
     output = output_of(call, page, encode)
     output.update(MaxKeys=limit, KeyCount=len(page))
-    if start:
-        output["StartAfter"] = encode(start)
-    if token is not None:
+    if token is not None:  # s3-091: it is told instead of the key to start after
         output["ContinuationToken"] = token
+    elif start:
+        output["StartAfter"] = encode(start)
     if page.is_truncated:
         output["NextContinuationToken"] = _to_token(page.last)
     owners = acl.owners(call, bucket) if params.get("FetchOwner") else lambda traits: None
@@ -220,6 +220,6 @@ def _from_token(token: str) -> str:
         text = ""
     if not text.startswith("1"):
         raise faults.invalid_argument(
-            "The continuation token provided is incorrect", "continuation-token", token
+            "The continuation token provided is incorrect", "continuation-token", token or None
         )
     return text[1:]

@@ -7,13 +7,19 @@ import json
 from dataclasses import replace
 
 from cloudlet.call import Call, Output, Result
+from cloudlet.errors import AwsError
 from cloudlet.s3 import records, replication, settings, versions
 from cloudlet.s3.announce import Actor, Event, announce
 from cloudlet.store.database import Transaction, View
 
 
 def get_object_tagging(call: Call, view: View) -> Output:
-    bucket, record = versions.existing(call, view)
+    try:
+        bucket, record = versions.existing(call, view)
+    except AwsError as error:
+        if error.code == "NoSuchKey":  # s3-093: the key is told with its bucket, here alone
+            error.fields["Key"] = f"{call.params['Bucket']}/{call.params['Key']}"
+        raise
     tags = dict(sorted(record.tags.items()))
     return {"TagSet": settings.tag_set(tags), **bucket.version(record.version_id)}
 

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from cloudlet.call import Call, Output
-from cloudlet.s3 import acl, announce, checksums, conditions, lifecycle, multipart, traits
+from cloudlet.s3 import acl, announce, checksums, conditions, faults, lifecycle, multipart, traits
 from cloudlet.s3.bucket import of_call, owner_id
 from cloudlet.s3.listing import after_prefix, common_prefix, encoder, limit_of
 from cloudlet.store.database import Row, View
@@ -63,7 +63,6 @@ def list_multipart_uploads(call: Call, view: View) -> Output:
     prefix, delimiter = params.get("Prefix") or "", params.get("Delimiter") or ""
     uploads: list[Row] = []
     prefixes: list[str] = []
-    last: _Place = ("", 0, "")
     place: _Place | None = _start(call, view, bucket.id, prefix, delimiter)
     is_truncated = False
     while limit and place is not None and (row := _next(view, bucket.id, prefix, place)):
@@ -73,20 +72,20 @@ def list_multipart_uploads(call: Call, view: View) -> Output:
         common = common_prefix(row["key"], prefix, delimiter)
         if common is None:
             uploads.append(row)
-            place = last = (row["key"], row["created_ms"], row["id"])
+            place = (row["key"], row["created_ms"], row["id"])
         else:
             prefixes.append(common)
-            following, last = after_prefix(common), (common, 0, "")
+            following = after_prefix(common)
             place = None if following is None else (following, -1, "")
-    if not is_truncated:  # s3-063: the last upload is named nevertheless
-        last = (uploads[-1]["key"], 0, uploads[-1]["id"]) if uploads else ("", 0, "")
+    # s3-063: the last upload is named on the last page, too, and prefixes never are
+    last = (uploads[-1]["key"], uploads[-1]["id"]) if uploads else ("", "")
     owners = acl.owners(call, bucket)
     output: Output = {
         "Bucket": bucket.name,
         "KeyMarker": encode(params.get("KeyMarker") or ""),
         "UploadIdMarker": (params.get("KeyMarker") and params.get("UploadIdMarker")) or "",
         "NextKeyMarker": encode(last[0]),
-        "NextUploadIdMarker": last[2],
+        "NextUploadIdMarker": last[1],
         "MaxUploads": limit,
         "IsTruncated": is_truncated,
         "Uploads": [_upload(row, encode(row["key"]), owners(row["traits"])) for row in uploads],
@@ -111,10 +110,12 @@ def _start(call: Call, view: View, bucket: int, prefix: str, delimiter: str) -> 
         return None if following is None else (following, -1, "")
     if not upload_id:
         return (marker, 1 << 62, "") if marker else ("", -1, "")
-    created_ms = view.value(
-        "SELECT created_ms FROM s3_upload WHERE id = ? AND bucket = ?", (upload_id, bucket)
+    row = view.one(
+        "SELECT key, created_ms FROM s3_upload WHERE id = ? AND bucket = ?", (upload_id, bucket)
     )
-    return marker, 0 if created_ms is None else created_ms, upload_id
+    if row is not None and row["key"] != marker:
+        raise faults.invalid_argument("Invalid uploadId marker", "upload-id-marker", upload_id)
+    return marker, 0 if row is None else row["created_ms"], upload_id
 
 
 def _next(view: View, bucket: int, prefix: str, place: _Place) -> Row | None:
