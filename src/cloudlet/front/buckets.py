@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from cloudlet.call import Cloud
 from cloudlet.exchange import Request, Response
-from cloudlet.s3 import cors, website
+from cloudlet.s3 import cors, visits
 from cloudlet.wire import models
 from cloudlet.wire.protocol import s3_bucket_of_host
 
@@ -28,7 +28,7 @@ class Buckets:
         if site is None:
             return None
         bucket = site.group(1)
-        return await website.answer(self._cloud_of(bucket), request, bucket)
+        return await visits.answer(self._cloud_of(bucket), request, bucket)
 
     async def preflight(self, request: Request) -> Response | None:
         if request.method != "OPTIONS":

@@ -8,7 +8,7 @@ import pytest
 
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Request, Response
-from cloudlet.s3 import reading, website
+from cloudlet.s3 import reading, visits, website
 from tests.unit.s3.conftest import Shelf, drained
 
 SITE = {"IndexDocument": {"Suffix": "index.html"}, "ErrorDocument": {"Key": "oops.html"}}
@@ -43,7 +43,7 @@ def visit(shelf: Shelf, path: str, method: str = "GET", **headers: str) -> Respo
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     raw, _, query = path.partition("?")
     request = Request(method, raw, query, {"host": "site.test", **named}, Body.of(b""), id="r-1")
-    return asyncio.run(website.answer(shelf.cloud, request, "shelf"))
+    return asyncio.run(visits.answer(shelf.cloud, request, "shelf"))
 
 
 def header(response: Response, name: str) -> str | None:
@@ -88,6 +88,10 @@ def test_errors_show_the_error_document(site: Shelf) -> None:
     assert b"Code: NoSuchKey" in answer.body and b"<b>" not in answer.body
     assert b"Custom Error Document" in answer.body
     assert header(answer, "x-amz-error-code") == "NoSuchKey"
+    assert header(answer, "x-amz-error-detail-Key") == "<b>"
+    assert header(answer, "x-amz-request-id") == "r-1"
+    ids = f"<li>RequestId: r-1</li>\n<li>HostId: {header(answer, 'x-amz-id-2')}</li>\n</ul>\n<h3>"
+    assert ids.encode() in answer.body and b"<li>Key: none.html</li>" in answer.body
 
 
 def test_private_buckets_answer_403(site: Shelf) -> None:
@@ -125,7 +129,9 @@ def test_routing_rules(site: Shelf) -> None:
 
 
 def test_what_is_no_site(site: Shelf) -> None:
-    assert visit(site, "/", "POST").status == 405
+    refused = visit(site, "/", "POST")
+    assert refused.status == 405 and isinstance(refused.body, bytes)
+    assert b"<li>Method: POST</li>\n<li>ResourceType: OBJECT</li>\n" in refused.body
     site.call(website.delete_bucket_website, Bucket="shelf")
     answer = visit(site, "/")
     assert (answer.status, header(answer, "x-amz-error-code")) == (
@@ -146,6 +152,12 @@ def test_configuration_is_answered(site: Shelf) -> None:
         ({}, "InvalidArgument"),
         ({"IndexDocument": {"Suffix": "a/b"}}, "InvalidArgument"),
         ({**SITE, "ErrorDocument": {}}, "InvalidArgument"),
+        ({"RedirectAllRequestsTo": {}}, "MalformedXML"),
+        ({**SITE, "RoutingRules": []}, "MalformedXML"),
+        (
+            {**SITE, "RoutingRules": [{"Redirect": {"HostName": "x"}, "Condition": {}}]},
+            "InvalidRequest",
+        ),
         ({**SITE, "RedirectAllRequestsTo": {"HostName": "x"}}, "InvalidArgument"),
         ({**SITE, "RoutingRules": [{"Condition": {"KeyPrefixEquals": "a"}}]}, "MalformedXML"),
         ({**SITE, "RoutingRules": [{"Redirect": {"HttpRedirectCode": "200"}}]}, "InvalidRequest"),
