@@ -2,10 +2,11 @@
 
 from base64 import b64decode
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from cloudlet.dynamodb import paths, values
 from cloudlet.dynamodb.grammar import (
+    Arithmetic,
     Between,
     Comparison,
     Condition,
@@ -63,9 +64,11 @@ def compile_read(operand: Operand) -> Read:
         return lambda b, item: b.values[name]
     if isinstance(operand, Path):
         return _read_path(operand)
-    assert isinstance(operand, Function) and operand.name == "size"
-    read = compile_read(operand.operands[0])
-    return lambda b, item: _size(read(b, item))
+    if isinstance(operand, Function) and operand.name == "size":
+        read = compile_read(operand.operands[0])
+        return lambda b, item: _size(read(b, item))
+    test = compile_test(cast(Condition, operand))  # in PartiQL a condition is a value, too
+    return lambda b, item: {"BOOL": test(b, item)}
 
 
 def _read_path(path: Path) -> Read:
@@ -195,6 +198,8 @@ def check(condition: Condition, b: Bindings) -> None:
 def _check_operand(operand: Operand, b: Bindings) -> None:
     if isinstance(operand, Function):
         _check_function(operand, b)
+    elif not isinstance(operand, Path | Placeholder | Arithmetic):
+        check(operand, b)
 
 
 def _check_comparison(condition: Comparison, b: Bindings) -> None:

@@ -40,10 +40,10 @@ def compiled(kind: str, text: str) -> Compiled:
         tree = grammar.parse(kind, text)
     except AwsError as error:
         raise invalid(f"Invalid {kind}: {error.message}") from None
-    return _compiled(kind, tree)
+    return of_tree(kind, tree)
 
 
-def _compiled(kind: str, tree: grammar.Tree) -> Compiled:
+def of_tree(kind: str, tree: grammar.Tree) -> Compiled:
     names: dict[str, None] = {}
     found_values: dict[str, None] = {}
     for node in _leaves(tree):
@@ -127,7 +127,7 @@ def of(params: dict[str, Any], *kinds: str) -> Expressions:
 def _with_legacy(params: dict[str, Any], kinds: tuple[str, ...]) -> Expressions:
     trees, old = legacy.translated(params)
     new = _of_texts(params, kinds)
-    by_kind = {**new.by_kind, **{kind: _compiled(kind, trees[kind]) for kind in trees}}
+    by_kind = {**new.by_kind, **{kind: of_tree(kind, trees[kind]) for kind in trees}}
     names, given = {**new.bindings.names, **old.names}, {**new.bindings.values, **old.values}
     return Expressions(by_kind, Bindings(names, given), is_legacy=True)
 

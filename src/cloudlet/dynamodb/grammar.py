@@ -20,7 +20,7 @@ _SPACE = re.compile(r"\s*")
 EXPRESSION_MAX_BYTES = 4096
 _INDEX_MAX = (1 << 31) - 1
 _COMPARATORS = ("=", "<>", "<", "<=", ">", ">=")
-_OPERANDS = {
+OPERANDS = {
     "attribute_exists": 1,
     "attribute_not_exists": 1,
     "attribute_type": 2,
@@ -233,12 +233,12 @@ class _Parser:
 
     def function(self) -> Function:
         name = self.take()
-        if name not in _OPERANDS:
+        if name not in OPERANDS:
             raise invalid(f"Invalid function name; function: {name}")
         self.expect("(")
         operands = self.some(self.operand)
         self.expect(")")
-        if len(operands) != _OPERANDS[name]:
+        if len(operands) != OPERANDS[name]:
             raise invalid(
                 "Incorrect number of operands for operator or function; operator or function:"
                 f" {name}, number of operands: {len(operands)}"

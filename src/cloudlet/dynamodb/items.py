@@ -51,7 +51,7 @@ def update_item(call: Call, tx: Transaction) -> Output:
 def _perform(call: Call, tx: Transaction, write: Write) -> Output:
     writes.read_and_check(tx, write)
     change = writes.perform(tx, call.config, write)
-    output = _returned(write, call.params.get("ReturnValues", "NONE"))
+    output = returned(write, call.params.get("ReturnValues", "NONE"))
     consumed = Consumed(write.table)
     consumed.add_write(change)
     settle(call, "Write", output, consumed)
@@ -59,7 +59,7 @@ def _perform(call: Call, tx: Transaction, write: Write) -> Output:
     return output
 
 
-def _returned(write: Write, mode: str) -> Output:
+def returned(write: Write, mode: str) -> Output:
     """The `Attributes` that ReturnValues asks for."""
     stored = write.new if mode.endswith("_NEW") else write.old
     if mode == "NONE" or stored is None:

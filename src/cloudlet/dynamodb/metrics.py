@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensi
 """
 
 from cloudlet.call import Call, Output
+from cloudlet.dynamodb import partiql_grammar
 from cloudlet.errors import AwsError
 
 _NAMESPACE = "AWS/DynamoDB"
@@ -39,4 +40,9 @@ def _tables(call: Call) -> list[str]:
     name, requests = call.params.get("TableName"), call.params.get("RequestItems")
     if isinstance(name, str):
         return [name]
+    if call.operation == "ExecuteStatement":
+        try:
+            return [partiql_grammar.parse(call.params["Statement"]).table]
+        except AwsError:
+            return []
     return list(requests) if isinstance(requests, dict) else []

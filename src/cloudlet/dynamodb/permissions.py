@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cloudlet.call import Call, Params, Requirement
-from cloudlet.dynamodb import definitions, expressions, iterators
+from cloudlet.dynamodb import definitions, expressions, iterators, partiql_reads
 from cloudlet.dynamodb.grammar import Comparison, Logic, Path, Placeholder
 from cloudlet.errors import AwsError
 
@@ -22,6 +22,11 @@ _TRANSACT = {
 }
 
 
+_PARTIQL = {  # operation → the member with its statements, where it takes several
+    "ExecuteStatement": "",
+    "BatchExecuteStatement": "Statements",
+    "ExecuteTransaction": "TransactStatements",
+}
 _EXPRESSIONS = (
     "ConditionExpression",
     "FilterExpression",
@@ -47,6 +52,8 @@ def requirements(call: Call) -> list[Requirement]:
         return list(_of_batch(call))
     if operation in ("TransactWriteItems", "TransactGetItems"):
         return list(_of_transaction(call))
+    if operation in _PARTIQL:
+        return list(_of_statements(call))
     return [_require(operation, _resource(call, params), _context(call, params))]
 
 
@@ -67,6 +74,40 @@ def _of_transaction(call: Call) -> Iterator[Requirement]:
             if kind in _TRANSACT and params is not None:
                 context = _context(call, params)
                 yield _require(_TRANSACT[kind], _resource(call, params), context)
+
+
+def _of_statements(call: Call) -> Iterator[Requirement]:
+    for params in call.params.get(_PARTIQL[call.operation]) or [call.params]:
+        try:
+            each = partiql_reads.bound(params)
+        except AwsError:
+            continue  # the operation refuses it
+        statement = each.statement
+        verb = "Select" if statement.verb == "EXISTS" else statement.verb.capitalize()
+        names = {"TableName": statement.table, "IndexName": statement.index_name}
+        context = {} if call.caller.kind in _TRUSTED else _of_statement(call, each)
+        yield _require(f"PartiQL{verb}", _resource(call, names), context)
+
+
+def _of_statement(call: Call, each: partiql_reads.Bound) -> dict[str, Any]:
+    statement = each.statement
+    named = [*statement.names.values(), *statement.item]
+    context: dict[str, Any] = {"dynamodb:Attributes": sorted(set(named))} if named else {}
+    if statement.verb == "UPDATE" and statement.returning != "NONE":
+        context["dynamodb:ReturnValues"] = statement.returning
+    if statement.verb == "SELECT":
+        chosen = "SPECIFIC_ATTRIBUTES" if statement.columns else "ALL_ATTRIBUTES"
+        context["dynamodb:Select"] = chosen
+    try:
+        table, index = partiql_reads.source(call.cloud.database.view(), call, statement)
+        if statement.verb == "SELECT":
+            context["dynamodb:FullTableScan"] = partiql_reads.queries(each, table, index) is None
+        leading = partiql_reads.leading(each, table, index)
+    except AwsError:
+        return context
+    if leading:
+        context["dynamodb:LeadingKeys"] = [str(next(iter(each.values()))) for each in leading]
+    return context
 
 
 def _require(action: str, resource: str, context: dict[str, Any] | None = None) -> Requirement:

@@ -58,7 +58,6 @@ class Search:
 
 def query(call: Call, view: View) -> Output:
     """Items of one partition in the order of their sort keys."""
-    params = call.params
     search = _search(call, view, "KeyConditionExpression")
     if search.found.tree("KeyConditionExpression") is None:
         raise invalid(
@@ -67,6 +66,11 @@ def query(call: Call, view: View) -> Output:
         )
     key_range = ranges.of(search.found, search.table, search.index)
     _check_filter(search)
+    return query_page(search, view, key_range)
+
+
+def query_page(search: Search, view: View, key_range: KeyRange) -> Output:
+    params = search.params
     partition, sort = ("i.ik", "i.ir") if search.index else ("m.pk", "m.sk")
     search.restrict(f"{partition} = ?", key_range.pk)
     for bound in key_range.bounds:
@@ -84,9 +88,12 @@ def query(call: Call, view: View) -> Output:
 @in_thread
 def scan(call: Call, view: View) -> Output:
     """All items, or one segment of them, in the order of their partitions' hashes."""
-    params = call.params
-    _check_segment(params)
-    search = _search(call, view)
+    _check_segment(call.params)
+    return scan_page(_search(call, view), view)
+
+
+def scan_page(search: Search, view: View) -> Output:
+    params = search.params
     column = "i.ik" if search.index else "m.pk"
     low, high = _segment(params)
     if low is not None:
@@ -115,10 +122,13 @@ def _search(call: Call, view: View, *kinds: str) -> Search:
     _check_select(params)
     found = expressions.of(params, "FilterExpression", "ProjectionExpression", *kinds)
     table = definitions.get(view, call.config, params["TableName"])
-    name = params.get("IndexName")
-    index = table.index(name) if name is not None else None
+    return of(call, table, params.get("IndexName"), found)
+
+
+def of(call: Call, table: Table, index_name: str | None, found: Expressions) -> Search:
+    index = table.index(index_name) if index_name is not None else None
     if index is not None and index.is_global:
-        _check_global(params, index, found)
+        _check_global(call.params, index, found)
     return Search(call, table, index, found)
 
 

@@ -6,6 +6,7 @@ from cloudlet.dynamodb import (
     items,
     iterators,
     metrics,
+    partiql,
     permissions,
     search,
     settings,
@@ -14,7 +15,7 @@ from cloudlet.dynamodb import (
 )
 from cloudlet.wire.service import Service, operations
 
-_MODULES = (items, search, batches, transactions, tables, settings, destinations)
+_MODULES = (items, search, batches, transactions, partiql, tables, settings, destinations)
 
 
 def service() -> list[Service]:

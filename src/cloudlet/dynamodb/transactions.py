@@ -22,16 +22,26 @@ from cloudlet.store.database import Transaction, View
 
 TOKEN_LIFE_MS = 10 * 60 * 1000
 _REQUEST_BYTES = 4 << 20
-_READ, _WRITTEN = "ReadCapacityUnits", "WriteCapacityUnits"
+READ, _WRITTEN = "ReadCapacityUnits", "WriteCapacityUnits"
+REASONS = {  # error → how a cancellation, or a batch, calls it
+    "ConditionalCheckFailedException": "ConditionalCheckFailed",
+    "DuplicateItemException": "DuplicateItem",
+    "ResourceNotFoundException": "ResourceNotFound",
+}
+_ASKED = ("TransactItems", "TransactStatements")
 _KINDS = {"Put": "put", "Update": "update", "Delete": "delete", "ConditionCheck": "check"}
 
 
 def transact_write_items(call: Call, tx: Transaction) -> Output:
     """Up to 100 writes and checks, all or none."""
     token = call.params.get("ClientRequestToken")
-    if token is not None and _is_repeated(call, tx, token):
-        return _repeated(call, tx)
-    prepared = _prepare_all(call, tx)
+    if token is not None and is_repeated(call, tx, token):
+        return repeated(call, tx, _prepare_all(call, tx))
+    return commit(call, tx, _prepare_all(call, tx))
+
+
+def commit(call: Call, tx: Transaction, prepared: list[Write]) -> Output:
+    """All of these, or none and the reasons."""
     if len({(write.table.id, write.key) for write in prepared}) < len(prepared):
         raise invalid("Transaction request cannot include multiple operations on one item")
     _check_all(tx, prepared)
@@ -44,10 +54,10 @@ def transact_write_items(call: Call, tx: Transaction) -> Output:
     return _answer(call, changes)
 
 
-def _is_repeated(call: Call, tx: Transaction, token: str) -> bool:
+def is_repeated(call: Call, tx: Transaction, token: str) -> bool:
     """Has this request been done? Remembers it if not."""
     owned = f"{call.caller.account}/{token}"
-    asked = {"TransactItems": call.params["TransactItems"]}
+    asked = {name: call.params[name] for name in _ASKED if name in call.params}
     digest = hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).digest()
     row = tx.one("SELECT digest, created_ms FROM dynamodb_tokens WHERE token = ?", (owned,))
     if row is not None and row[1] > call.now_ms - TOKEN_LIFE_MS:
@@ -76,7 +86,7 @@ def _prepare_all(call: Call, tx: Transaction) -> list[Write]:
         except KeyMismatch as error:
             reasons: list[dict[str, Any]] = [{"Code": "None"} for _ in actions]
             reasons[number] = {"Code": "ValidationError", "Message": error.message}
-            raise _cancelled(reasons) from None
+            raise cancelled(reasons) from None
     return prepared
 
 
@@ -100,16 +110,15 @@ def _check_all(tx: Transaction, prepared: list[Write]) -> None:
             writes.read_and_check(tx, write)
             reasons.append({"Code": "None"})
         except AwsError as error:
-            codes = {"ConditionalCheckFailedException": "ConditionalCheckFailed"}
-            code = codes.get(error.code, "ValidationError")
+            code = REASONS.get(error.code, "ValidationError")
             reasons.append({"Code": code, "Message": error.message, **error.fields})
     if any(reason["Code"] != "None" for reason in reasons):
-        raise _cancelled(reasons)
+        raise cancelled(reasons)
     if sum(write.new.size_bytes for write in prepared if write.new) > _REQUEST_BYTES:
         raise invalid("Transaction request size cannot exceed 4 MB")
 
 
-def _cancelled(reasons: list[dict[str, Any]]) -> AwsError:
+def cancelled(reasons: list[dict[str, Any]]) -> AwsError:
     codes = ", ".join(reason["Code"] for reason in reasons)
     return AwsError(
         "TransactionCanceledException",
@@ -135,13 +144,13 @@ def _answer(call: Call, changes: list[tuple[Write, storage.Change]]) -> Output:
     return output
 
 
-def _repeated(call: Call, tx: Transaction) -> Output:
+def repeated(call: Call, view: View, prepared: list[Write]) -> Output:
     """dynamodb-056: nothing is done again, but the items are read."""
     output: Output = {}
     by_table: dict[int, Consumed] = {}
-    for write in _prepare_all(call, tx):
-        stored = storage.get(tx, write.table, write.key)
-        consumed = by_table.setdefault(write.table.id, Consumed(write.table, _READ))
+    for write in prepared:
+        stored = storage.get(view, write.table, write.key)
+        consumed = by_table.setdefault(write.table.id, Consumed(write.table, READ))
         consumed.add(read_units(stored.size_bytes if stored else 0, True, is_transaction=True))
     settle_all(call, "Read", output, by_table.values())
     return output
@@ -164,7 +173,7 @@ def transact_get_items(call: Call, view: View) -> Output:
         stored = storage.get(view, table, key)
         size_bytes = stored.size_bytes if stored else 0
         total_bytes += size_bytes
-        consumed = by_table.setdefault(table.id, Consumed(table, _READ))
+        consumed = by_table.setdefault(table.id, Consumed(table, READ))
         consumed.add(read_units(size_bytes, True, is_transaction=True))
         responses.append({"Item": found.project(stored.item)} if stored else {})
     if total_bytes > _REQUEST_BYTES:

@@ -32,6 +32,7 @@ class Write:
     item: Item  # the whole item of a put, else the key attributes
     size_bytes: int = 0
     returns_old_on_failure: bool = False
+    is_insert: bool = False  # a put that only an existing item can be in the way of
     old: Stored | None = field(default=None)
     new: Stored | None = field(default=None)
 
@@ -42,31 +43,38 @@ def prepare_put(view: View, config: Config, params: Params) -> Write:
     if size_bytes > values.ITEM_MAX_BYTES:
         raise invalid("Item size has exceeded the maximum allowed size")
     table = definitions.get(view, config, params["TableName"])
-    write = _write("put", table, (keys.of_item(table, item), item), found, params)
-    write.size_bytes = size_bytes
+    return put_of(table, Stored(item, size_bytes), found, params)
+
+
+def put_of(table: Table, new: Stored, found: Expressions, params: Params) -> Write:
+    write = keyed_of("put", table, (keys.of_item(table, new.item), new.item), found, params)
+    write.size_bytes = new.size_bytes
     return write
 
 
 def prepare_update(view: View, config: Config, params: Params) -> Write:
     found = expressions.of(params, "UpdateExpression", "ConditionExpression")
     table = definitions.get(view, config, params["TableName"])
-    key = keys.of_key(table, params["Key"])
+    return update_of(table, keys.of_key(table, params["Key"]), found, params)
+
+
+def update_of(table: Table, key: tuple[Key, Item], found: Expressions, params: Params) -> Write:
     for path in updates.touched(found.actions, found.bindings):
         if path[0] in table.key_names():
             raise invalid(
                 f"{_WRONG}Cannot update attribute {path[0]}. This attribute is part of the key"
             )
-    return _write("update", table, key, found, params)
+    return keyed_of("update", table, key, found, params)
 
 
 def prepare_keyed(view: View, config: Config, params: Params, kind: str) -> Write:
     """A delete, or a check."""
     found = expressions.of(params, "ConditionExpression")
     table = definitions.get(view, config, params["TableName"])
-    return _write(kind, table, keys.of_key(table, params["Key"]), found, params)
+    return keyed_of(kind, table, keys.of_key(table, params["Key"]), found, params)
 
 
-def _write(
+def keyed_of(
     kind: str, table: Table, keyed: tuple[Key, Item], found: Expressions, params: Params
 ) -> Write:
     returns_old = params.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
@@ -78,6 +86,8 @@ def read_and_check(view: View, write: Write) -> None:
     write.old = storage.get(view, write.table, write.key)
     old_item = write.old.item if write.old else {}
     if not write.expressions.holds("ConditionExpression", old_item):
+        if write.is_insert:
+            raise AwsError("DuplicateItemException", "Duplicate primary key exists in table")
         fields: dict[str, Any] = {}
         if write.returns_old_on_failure and write.old:
             fields["Item"] = old_item
