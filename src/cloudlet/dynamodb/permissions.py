@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cloudlet.call import Call, Params, Requirement
-from cloudlet.dynamodb import definitions, expressions, iterators, partiql_reads
+from cloudlet.dynamodb import definitions, expressions, iterators, partiql_reads, values
 from cloudlet.dynamodb.grammar import Comparison, Logic, Path, Placeholder
 from cloudlet.errors import AwsError
 
@@ -73,6 +73,8 @@ def _of_transaction(call: Call) -> Iterator[Requirement]:
         for kind, params in action.items():
             if kind in _TRANSACT and params is not None:
                 context = _context(call, params)
+                if call.caller.kind not in _TRUSTED:
+                    context["dynamodb:EnclosingOperation"] = call.operation
                 yield _require(_TRANSACT[kind], _resource(call, params), context)
 
 
@@ -144,7 +146,7 @@ def _of_items(params: Params, hash_key: str) -> dict[str, Any]:
     found = expressions.of(params, *(kind for kind in _EXPRESSIONS if kind in params))
     items = [params[name] for name in ("Item", "Key") if params.get(name)]
     items += params.get("Keys") or []
-    leading = [item[hash_key] for item in items if hash_key in item]
+    leading = [values.canonical(item[hash_key])[0] for item in items if hash_key in item]
     leading += _equal_to(found, hash_key)
     attributes = {name for item in items for name in item}
     for kind in found.by_kind:
@@ -160,7 +162,7 @@ def _of_items(params: Params, hash_key: str) -> dict[str, Any]:
 def _equal_to(found: expressions.Expressions, hash_key: str) -> list[dict[str, Any]]:
     """The value of the partition key in a key condition."""
     waiting = [found.tree("KeyConditionExpression")]
-    values = []
+    equals = []
     while waiting:
         node = waiting.pop()
         if isinstance(node, Logic):
@@ -168,8 +170,8 @@ def _equal_to(found: expressions.Expressions, hash_key: str) -> list[dict[str, A
         elif isinstance(node, Comparison) and isinstance(node.right, Placeholder):
             is_path = isinstance(node.left, Path)
             if is_path and _name(found, node.left) == hash_key:
-                values.append(found.bindings.values[node.right.name])
-    return values
+                equals.append(found.bindings.values[node.right.name])
+    return equals
 
 
 def _name(found: expressions.Expressions, path: Any) -> str:

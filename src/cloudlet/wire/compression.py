@@ -70,7 +70,7 @@ def chosen(request: Request) -> str:
 def _quality(parameter: str) -> float:
     name, _, value = parameter.partition("=")
     try:
-        return min(1.0, float(value.partition(";")[0])) if name.strip() == "q" else 1.0
+        return min(1.0, float(value.partition(";")[0])) if name == "q" else 1.0
     except ValueError:
         return 1.0
 

@@ -140,7 +140,8 @@ def _json(model: Model, error: AwsError, request_id: str) -> Response:
         code = sqs_query.CODES.get(error.code, error.code)
         who = "Sender" if error.status < 500 else "Receiver"
         headers.append(("x-amzn-query-error", f"{code};{who}"))
-    if error.message or model.name != "kms":  # kms-002: some of its errors say no word
+    is_silent = model.name == "kms" or error.code == "SerializationException"  # kms-002
+    if error.message or not is_silent:
         document[_message_name(model, error.code)] = error.message
     document.update(error.fields)
     if "retryAfterSeconds" in document:  # Lambda's, which travels as a header

@@ -11,8 +11,9 @@ from cloudlet.dynamodb.schema import SCHEMA
 from cloudlet.dynamodb.source import Source
 from cloudlet.exchange import Body, Request
 from tests.harness import Bench
-from tests.unit.dynamodb.conftest import PLAIN, refused
+from tests.unit.dynamodb.conftest import PLAIN, refused, types
 
+NUMBERED = {"AttributeDefinitions": types(id="N")}
 KEY = {"pk": {"S": "p"}, "sk": {"N": "1"}}
 
 
@@ -254,6 +255,25 @@ def test_permissions(db: Bench) -> None:
     assert context["dynamodb:Select"] == "COUNT"
 
 
+def test_permissions_see_through_other_spellings(db: Bench) -> None:
+    old = {
+        "AttributesToGet": ["secret"],
+        "KeyConditions": {
+            "pk": {"ComparisonOperator": "EQ", "AttributeValueList": [{"S": "mine"}]}
+        },
+        "QueryFilter": {"v": {"ComparisonOperator": "NULL"}},
+    }
+    ((_, _, context),) = needed(db, "Query", TableName="tab", **old)
+    assert context["dynamodb:LeadingKeys"] == ["mine"]
+    assert context["dynamodb:Attributes"] == ["pk", "secret", "v"]
+    db.call(tables.create_table, **{**PLAIN, **NUMBERED, "TableName": "numbered"})
+    ((_, _, context),) = needed(db, "GetItem", TableName="numbered", Key={"id": {"N": "1.0e1"}})
+    assert context["dynamodb:LeadingKeys"] == ["10"]
+    for broken in ({}, {"N": "x"}, 5):
+        ((_, _, context),) = needed(db, "GetItem", TableName="numbered", Key={"id": broken})
+        assert context == {}
+
+
 def test_permissions_of_many(db: Bench) -> None:
     arn = "arn:aws:dynamodb:us-east-1:000000000000:table/"
     key = {"id": {"S": "i"}}
@@ -268,7 +288,9 @@ def test_permissions_of_many(db: Bench) -> None:
         {"Put": {"TableName": "tab", "Item": KEY}},
         {"ConditionCheck": {"TableName": "plain", "Key": key, "ConditionExpression": "bad ("}},
     ]
-    assert [each[:2] for each in needed(db, "TransactWriteItems", TransactItems=actions)] == [
+    found = needed(db, "TransactWriteItems", TransactItems=actions)
+    assert found[0][2]["dynamodb:EnclosingOperation"] == "TransactWriteItems"
+    assert [each[:2] for each in found] == [
         ("dynamodb:PutItem", arn + "tab"),
         ("dynamodb:ConditionCheckItem", arn + "plain"),
     ]
