@@ -8,6 +8,7 @@ import pytest
 
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Request
+from cloudlet.wire import faults, models
 from cloudlet.wire.protocol import Parsed, protocol
 
 
@@ -30,3 +31,11 @@ def test_others_refuse_bodies_that_no_operation_of_theirs_has() -> None:
     with pytest.raises(AwsError) as refused:
         _parsed("dynamodb", "POST", "/", bytes((16 << 20) + 1), "DynamoDB_20120810.PutItem")
     assert refused.value.status == 413
+
+
+def test_broken_json_is_refused_without_a_word() -> None:
+    """dynamodb-057"""
+    with pytest.raises(AwsError) as refused:
+        _parsed("dynamodb", "POST", "/", b"{broken", "DynamoDB_20120810.PutItem")
+    answer = faults.response(models.load("dynamodb"), refused.value, "id", "/")
+    assert answer.body == b'{"__type":"com.amazon.coral.service#SerializationException"}'
