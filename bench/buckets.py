@@ -5,7 +5,7 @@ import hashlib
 import http.client
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -32,12 +32,8 @@ def s3(seconds: float) -> Table:
             contender.start()
         for contender in contenders:
             contender.client("s3").create_bucket(Bucket="bench")
-        table.rows += _small([*contenders, machine], seconds)
-        table.rows += _large(contenders)
-        memory = {c.name: c.memory_mib() for c in contenders}
-        table.rows.append(Row("memory afterwards", "MiB", memory, more_is_better=False))
-        machine.stop()
-        table.rows += listings.rows(contenders, seconds)
+        for row in _rows(contenders, machine, seconds):
+            table.add(row)
     finally:
         for contender in (*contenders, machine):
             contender.stop()
@@ -52,14 +48,21 @@ def s3(seconds: float) -> Table:
     return table
 
 
-def _small(contenders: list[Contender], seconds: float) -> list[Row]:
-    put = {c.name: [_small_put(c, number) for number in range(3000)] for c in contenders}
+def _rows(contenders: list[Contender], machine: Contender, seconds: float) -> Iterator[Row]:
+    yield from _small([*contenders, machine], seconds)
+    yield from _large(contenders)
+    memory = {c.name: c.memory_mib() for c in contenders}
+    yield Row("memory afterwards", "MiB", memory, more_is_better=False)
+    yield from listings.rows(contenders, seconds)
+
+
+def _small(contenders: list[Contender], seconds: float) -> Iterator[Row]:
+    put = {c.name: [_small_put(c, number) for number in range(1000)] for c in contenders}
     get = {c.name: [_small_get(c, number) for number in range(100)] for c in contenders}
-    return [
-        rates(f"{method} 1 KiB, {_clients(count)}", contenders, requests, seconds, count)
-        for method, requests in (("PUT", put), ("GET", get))
-        for count in (1, 16)
-    ]
+    for method, requests in (("PUT", put), ("GET", get)):
+        for count in (1, 16):
+            what = f"{method} 1 KiB, {_clients(count)}"
+            yield rates(what, contenders, requests, seconds * (1 if count > 1 else 0.5), count)
 
 
 def _clients(count: int) -> str:

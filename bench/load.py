@@ -10,7 +10,9 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from math import nan
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -20,7 +22,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 Request = bytes
-_PATIENCE_S = 60
+_PATIENCE_S = 15
+_LONGEST_S = 60
 _PAYLOAD = "x-amz-content-sha256"
 
 
@@ -85,45 +88,43 @@ def run(endpoint: str, requests: list[Request], *, connections: int, seconds: fl
     return uvloop.run(_run(endpoint, requests, connections, seconds))
 
 
-def send(endpoint: str, requests: list[Request], *, connections: int) -> None:
-    """Each request once."""
-    uvloop.run(_send_all(endpoint, requests, connections))
-
-
-async def _send_all(endpoint: str, requests: list[Request], connections: int) -> None:
-    address = urlsplit(endpoint)
-    source = _Source(requests, float("inf"), iter)
-    loop = asyncio.get_running_loop()
-    while waiting := [None] * connections if not source.is_empty else []:
-        clients = [_Client(source) for _ in waiting]
-        for client in clients:
-            client.ended = loop.create_future()
-            await loop.create_connection(client.connect, address.hostname or "", address.port or 80)
-        await asyncio.gather(*(client.ended for client in clients))
+def send(
+    endpoint: str, requests: list[Request], *, connections: int, until: float = float("inf")
+) -> bool:
+    """Each request once; whether all were sent by then (of `time.perf_counter`)."""
+    source = _Source(requests, until, iter)
+    uvloop.run(_send(endpoint, source, connections, until - time.perf_counter()))
     if source.failed:
         raise SystemExit(f"{source.failed} requests failed")
+    return source.is_empty
 
 
-async def _run(endpoint: str, requests: list[Request], connections: int, seconds: float) -> Window:
+async def _send(endpoint: str, source: "_Source", connections: int, seconds: float) -> None:
+    """Until all clients are done: some servers close now and then, those clients come back."""
     address = urlsplit(endpoint)
     host, port = address.hostname or "", address.port or 80
     loop = asyncio.get_running_loop()
+    clients = [_Client(source) for _ in range(connections)]
+    with suppress(TimeoutError):
+        async with asyncio.timeout(min(seconds, _LONGEST_S) + _PATIENCE_S):
+            while waiting := [client for client in clients if not client.is_done]:
+                for client in waiting:
+                    client.ended = loop.create_future()
+                    await loop.create_connection(client.connect, host, port)
+                await asyncio.gather(*(client.ended for client in waiting))
+
+
+async def _run(endpoint: str, requests: list[Request], connections: int, seconds: float) -> Window:
     started = time.perf_counter()
     source = _Source(requests, started + seconds)
-    clients = [_Client(source) for _ in range(connections)]
-    while waiting := [client for client in clients if not client.is_done]:
-        for client in waiting:
-            client.ended = loop.create_future()
-            await loop.create_connection(client.connect, host, port)
-        # some servers close now and then: those clients come back
-        await asyncio.wait_for(asyncio.gather(*(c.ended for c in waiting)), seconds + _PATIENCE_S)
+    await _send(endpoint, source, connections, seconds)
     spent = time.perf_counter() - started
-    latencies = sorted(source.latencies)
+    latencies = sorted(source.latencies) or [nan]
 
     def at(share: float) -> float:
         return latencies[int(share * (len(latencies) - 1))] * 1000
 
-    return Window(len(latencies) / spent, at(0.5), at(0.99), source.failed)
+    return Window(len(source.latencies) / spent, at(0.5), at(0.99), source.failed)
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,9 @@ class _Client(asyncio.Protocol):
         self._send()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.is_done = self.is_done or time.perf_counter() >= self._source.until
+        self.is_done = (
+            self.is_done or self._source.is_empty or time.perf_counter() >= self._source.until
+        )
         if not self.ended.done():
             self.ended.set_result(None)
 
@@ -211,9 +214,10 @@ class _Client(asyncio.Protocol):
 
     def _send(self) -> None:
         self._sent = time.perf_counter()
-        request = next(self._source.requests, None)
-        self._source.is_empty = request is None
-        if request is None or self._sent >= self._source.until:
+        is_late = self._sent >= self._source.until
+        request = None if is_late else next(self._source.requests, None)
+        if request is None:
+            self._source.is_empty = self._source.is_empty or not is_late
             self.is_done = True
             self._transport.close()
             return

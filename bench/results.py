@@ -2,7 +2,9 @@
 
 import platform
 import subprocess
+import sys
 from dataclasses import dataclass, field
+from math import isnan
 from pathlib import Path
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -28,7 +30,7 @@ class Row:
     def ratio(self, peer: str) -> float | None:
         """How many times better cloudlet is than the peer."""
         ours, theirs = self.values.get("cloudlet"), self.values.get(peer)
-        if not ours or not theirs:
+        if not ours or not theirs or isnan(ours) or isnan(theirs):
             return None
         return ours / theirs if self.more_is_better else theirs / ours
 
@@ -40,13 +42,20 @@ class Table:
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def add(self, row: Row) -> None:
+        """Shows it at once: a long run that breaks off has told something."""
+        self.rows.append(row)
+        print(self._row(row), file=sys.stderr, flush=True)
+
+    def _row(self, row: Row) -> str:
+        figures = [_figure(row.values.get(name)) for name in ("cloudlet", *self.peers)]
+        ratios = [_ratio(row.ratio(peer)) for peer in self.peers]
+        return _line([row.what, row.unit, *figures, *ratios])
+
     def text(self) -> str:
         head = ["what", "unit", "cloudlet", *self.peers, *[f"cloudlet ÷ {p}" for p in self.peers]]
         lines = [f"## {self.title}", "", _line(head), _line(["---"] * len(head))]
-        for row in self.rows:
-            figures = [_figure(row.values.get(name)) for name in ("cloudlet", *self.peers)]
-            ratios = [_ratio(row.ratio(peer)) for peer in self.peers]
-            lines.append(_line([row.what, row.unit, *figures, *ratios]))
+        lines += map(self._row, self.rows)
         return "\n".join([*lines, "", *[f"{note}\n" for note in self.notes]])
 
 
@@ -55,7 +64,7 @@ def _line(cells: list[str]) -> str:
 
 
 def _figure(value: float | None) -> str:
-    if value is None:
+    if value is None or isnan(value):
         return "–"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 

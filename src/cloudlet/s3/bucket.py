@@ -83,14 +83,9 @@ def owner(call: Call) -> dict[str, str]:
 
 
 def setting(view: View, bucket: int, name: str) -> Any:
-    """The document of one setting, or None where the bucket has none. Not to be changed."""
-    return view.remembered((bucket, name), lambda: _read_setting(view, bucket, name))
-
-
-def _read_setting(view: View, bucket: int, name: str) -> Any:
-    text = view.value(
-        "SELECT document FROM s3_setting WHERE bucket = ? AND name = ?", (bucket, name)
-    )
+    """The document of one setting, or None where the bucket has none."""
+    query = "SELECT document FROM s3_setting WHERE bucket = ? AND name = ?"
+    text = view.remembered((bucket, name), lambda: view.value(query, (bucket, name)))
     return None if text is None else json.loads(text)
 
 

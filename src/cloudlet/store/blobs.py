@@ -27,7 +27,6 @@ from cloudlet.store import integrity, sealing
 from cloudlet.store.integrity import Damaged
 from cloudlet.store.replica import Replica
 from cloudlet.store.sealing import DataKey, Master, Wrapper
-from cloudlet.store.writeback import Writeback
 
 READ_BYTES = 1 << 20
 _log = logging.getLogger(__name__)
@@ -146,7 +145,6 @@ class BlobWriter:
         self._waiting = bytearray()  # for the rest of a chunk
         self._blobs = blobs
         self._file = os.open(blobs.temporary(draft), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        self._writeback = Writeback(self._file)
         self._twin = blobs.replica.twin(draft) if blobs.replica is not None else None
 
     @property
@@ -182,7 +180,6 @@ class BlobWriter:
         self._sum = crc64nvme(data, self._sum)
         try:
             integrity.write(self._file, data)
-            self._writeback.note(len(data))
         except OSError as error:
             raise AwsError("ServiceUnavailable", f"The store is full: {error}.", 503) from error
         if self._twin is not None:

@@ -42,7 +42,7 @@ class View:
         self.memory = memory
 
     def remembered(self, key: Hashable, read: Callable[[], T]) -> T:
-        """What `read` makes of watched tables (see `memory`). Shared: never to be changed."""
+        """What `read` makes of watched tables (see `memory`). Shared: text or a tuple."""
         self.memory.refresh()
         return self.memory.of(key, read)
 
@@ -96,14 +96,17 @@ class Snapshot(View):
     def __enter__(self) -> "Snapshot":
         if self._depth == 0:
             self.memory.refresh()
+            self.memory.is_held = True
         self._depth += 1  # nested: the outer one serves
         return self
 
     def __exit__(self, *_: object) -> None:
         self._depth -= 1
-        if self._depth == 0 and self._is_begun:
-            self._is_begun = False
-            self._real.execute("COMMIT")
+        if self._depth == 0:
+            self.memory.is_held = False
+            if self._is_begun:
+                self._is_begun = False
+                self._real.execute("COMMIT")
 
 
 class Transaction(View):

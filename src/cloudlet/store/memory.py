@@ -2,7 +2,8 @@
 
 A schema has such a table *watched*: triggers tell the writer of each change, and with the commit
 the generation rises. A connection's `Memory` holds for one generation. Unlike `remembered`, it
-outlives commits that change other tables, so it serves busy writers, transactions too.
+outlives commits that change other tables, so it serves busy writers, transactions too. Values are
+shared: remember what nobody can change, texts and tuples.
 """
 
 from collections.abc import Callable, Hashable
@@ -30,9 +31,11 @@ class Memory:
         self._of = -1
         self._known: dict[Hashable, Any] = {}
         self.was_changed = False
+        self.is_held = False  # by a snapshot: its state may be older than the generation
 
     def refresh(self) -> None:
-        """Not within a snapshot: it may be older than the generation."""
+        if self.is_held:
+            return
         generation = self._generation()
         if generation != self._of:
             self._known.clear()
