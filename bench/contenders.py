@@ -187,7 +187,8 @@ class SeaweedFS(Contender):
             "s3.port.lance": 0,
         }
         self.port = ports["s3.port"]
-        return [*command, "-s3", *(f"-{name}={port}" for name, port in ports.items())], {}
+        options = {"volume.max": 100, **ports}  # each bucket takes seven
+        return [*command, "-s3", *(f"-{name}={value}" for name, value in options.items())], {}
 
 
 class Loopback(Contender):

@@ -16,10 +16,11 @@ from bench.contenders import Contender
 from bench.results import Row
 from bench.storage import windows
 from cloudlet.s3.bucket import of_name
-from cloudlet.s3.records import Record, next_version, store
+from cloudlet.s3.records import COLUMNS, Record, next_version, store
 from cloudlet.store.database import Database, Transaction
 
 _FEW, _MORE, _MANY = 10**3, 10**5, 10**6
+_PREFIXES = 1000
 _BATCH = 20_000
 _FILLERS = 16  # connections
 _FILL_S = 40.0  # of one peer, at most
@@ -32,9 +33,8 @@ NOTE = (
 
 def rows(contenders: list[Contender], seconds: float) -> Iterator[Row]:
     own, *peers = contenders
-    for contender in contenders:
-        _fill(contender, "few", _FEW)
-    yield from _listed("10³", "few", contenders, seconds)
+    few = [contender for contender in contenders if _fill(contender, "few", _FEW)]
+    yield from _listed("10³", "few", few, seconds)
     yield from _singles("10³", "few", own, seconds)
     full = _filled({"more": _MORE, "many": _MANY})
     try:
@@ -47,7 +47,7 @@ def rows(contenders: list[Contender], seconds: float) -> Iterator[Row]:
 
 
 def _key(number: int) -> str:
-    return f"{number % 1000:03}/{number // 1000:04}"
+    return f"{number % _PREFIXES:03}/{number // _PREFIXES:04}"
 
 
 def _fill(contender: Contender, bucket: str, count: int) -> bool:
@@ -81,22 +81,28 @@ def _filled(counts: dict[str, int]) -> Contender:
     contender.pause()
     database = Database(contender.folder)
     for bucket, count in counts.items():
-        keys = sorted(map(_key, range(count)))
-        for number in range(0, count, _BATCH):
-            database.write_now(partial(_store, bucket, keys[number : number + _BATCH]))
+        for number in range(0, count, _MORE):
+            database.write_now(partial(_store, bucket, count // _PREFIXES, number))
     database.close()
     return contender.start()
 
 
-def _store(name: str, keys: list[str], tx: Transaction) -> None:
-    """Rows as PutObject makes them."""
+def _store(name: str, in_prefix: int, first: int, tx: Transaction) -> None:
+    """Rows as PutObject makes them: one, then its likes, in order."""
     bucket = of_name(tx, name)
     assert bucket is not None
-    for key in keys:
-        checksum = ("CRC64NVME", "FULL_OBJECT", "AAAAAAAAAAA=")
-        record = Record(bucket.id, key, 0, "0" * 32, 1_700_000_000_000, checksum)
-        record.version = next_version(tx)
-        store(tx, record, None)
+    checksum = ("CRC64NVME", "FULL_OBJECT", "AAAAAAAAAAA=")
+    record = Record(bucket.id, "~", 0, "0" * 32, 1_700_000_000_000, checksum)
+    record.version = next_version(tx)
+    store(tx, record, None)
+    columns = COLUMNS.replace(" key,", " printf('%03d/%04d', n / :each, n % :each),")
+    numbers = "WITH RECURSIVE number (n) AS (SELECT :first UNION ALL SELECT n + 1 FROM number"
+    tx.run(
+        f"{numbers} WHERE n + 1 < :end) INSERT INTO s3_object ({COLUMNS}) SELECT {columns}"
+        " FROM number, s3_object WHERE bucket = :bucket AND key = '~'",
+        {"each": in_prefix, "first": first, "end": first + _MORE, "bucket": bucket.id},
+    )
+    tx.run("DELETE FROM s3_object WHERE bucket = ? AND key = '~'", (bucket.id,))
 
 
 def _listed(count: str, bucket: str, contenders: list[Contender], seconds: float) -> Iterator[Row]:
