@@ -15,6 +15,7 @@ from cloudlet.call import ANONYMOUS, Call, Caller
 from cloudlet.config import Config
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Request, Response
+from cloudlet.front import heads
 from cloudlet.front.access_lines import Watch
 from cloudlet.front.accounts import Accounts
 from cloudlet.front.connection import ClientGone
@@ -68,6 +69,8 @@ class AwsDoor:
                 if target := models.unknown_target(request, service):
                     return faults.of_unknown_service(request, target)
                 spoken = protocol(service, models.dialect(request, service))
+            if spoken.model.name == "s3":
+                heads.check_s3(request)
             if spoken.model.name == "s3" and is_form(request):
                 return self.decorate(request, await self._forms.post(request))
             return self.decorate(request, await self._operation(request, spoken))

@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from cloudlet.errors import AwsError
+from cloudlet.exchange import Request
 
 HEADERS_BYTES_MAX = 64 << 10
+S3_BYTES_MAX = 8 << 10
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -27,6 +29,15 @@ def read(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     if size_bytes > HEADERS_BYTES_MAX:
         raise AwsError("RequestHeaderSectionTooLarge", "The headers are too large.", 431)
     return headers
+
+
+def check_s3(request: Request) -> None:
+    """S3 takes 8 KB of headers and query."""
+    headers = request.headers
+    size_bytes = sum(map(len, headers)) + sum(map(len, headers.values())) + len(request.query)
+    if size_bytes > S3_BYTES_MAX:
+        message = "Your request header section exceeds the maximum allowed size."
+        raise AwsError("RequestHeaderSectionTooLarge", message, 400, MaxSizeAllowed=S3_BYTES_MAX)
 
 
 @lru_cache(maxsize=2048)

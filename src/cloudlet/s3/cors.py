@@ -104,13 +104,18 @@ def preflight(cloud: Cloud, request: Request, bucket: str) -> Response:
 
 
 def headers(cloud: Cloud, request: Request, bucket: str) -> Headers:
-    """What an answer to a request with an Origin carries besides; [] where no rule fits."""
+    """What an answer to a request with an Origin carries besides; [] where no rule fits.
+
+    s3-034: a method or names that it says it would send, as a preflight does, count here, too.
+    """
     origin = request.headers.get("origin")
     if not origin:
         return []
+    method = request.headers.get("access-control-request-method", request.method)
+    asked = _names(request.headers.get("access-control-request-headers", ""))
     for rule in _rules(cloud, bucket) or []:
-        if _fits(rule, origin, request.method):
-            return _granted(rule, origin, [])
+        if _fits(rule, origin, method) and all(_allows(rule, name) for name in asked):
+            return _granted(rule, origin, asked)
     return []
 
 

@@ -35,7 +35,7 @@ async def post_object(call: Call) -> Output:
 
 async def _take(call: Call, how: str) -> Output:
     """Takes the body in a stream; the object appears, whole, when all of it is on the disk."""
-    said = attributes.of_call(call)
+    said = attributes.of_call(call, is_form=how == "Post")
     conditions.check_write_header(call.params)
     bucket = of_call(call, call.cloud.database.view())  # refuse before the body is taken
     kept = traits.of_write(call, bucket)

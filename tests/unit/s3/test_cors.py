@@ -117,4 +117,9 @@ def test_headers_of_answers(shelf: Shelf) -> None:
     assert "Access-Control-Allow-Credentials" not in anybody
     assert cors.headers(shelf.cloud, request("PUT", origin="https://x"), "shelf") == []
     assert cors.headers(shelf.cloud, request("GET"), "shelf") == []
+    for change in ({"headers": "x-other"}, {"method": "DELETE"}):  # s3-034
+        would = {f"access-control-request-{name}": value for name, value in change.items()}
+        origin = {"origin": "https://a.example.com"}
+        put_too = request("PUT", **origin, **would)
+        assert cors.headers(shelf.cloud, put_too, "shelf") == []
     assert cors.headers(shelf.cloud, request("GET", origin="https://x"), "nowhere") == []

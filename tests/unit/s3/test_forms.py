@@ -145,13 +145,15 @@ def form_with(contents: bytes, **fields: str) -> Form:
 def test_fields_become_the_object(shelf: Shelf) -> None:
     tagging = "<Tagging><TagSet><Tag><Key>a</Key><Value>b c</Value></Tag></TagSet></Tagging>"
     form = form_with(
-        b"hello", key="in/${filename}", x_amz_meta_note="n ", content_type="text/x", tagging=tagging
-    )
+        b"hello", key="in/${filename}", content_type="text/x", tagging=tagging,
+        x_amz_meta_note="n ", x_amz_meta_word="=?UTF-8?B?YWJj?=",
+    )  # fmt: skip
     params = forms.complete(form, BUCKET, NOW_MS)
     shelf.call(objects.post_object, **params)
     got = shelf.get("in/f.txt")
     assert (got["Body"], got["ContentType"]) == (b"hello", "text/x")
-    assert (got["Metadata"], got["TagCount"]) == ({"note": "n "}, 1)
+    metadata = {"note": "n ", "word": "=?UTF-8?B?YWJj?="}  # s3-035
+    assert (got["Metadata"], got["TagCount"]) == (metadata, 1)
 
 
 @pytest.mark.parametrize(("size", "code"), [(1, "EntityTooSmall"), (11, "EntityTooLarge")])
