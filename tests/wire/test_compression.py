@@ -70,6 +70,7 @@ def test_other_services_say_what_is_wrong() -> None:
         ("gzip;q=0. x", "gzip"),
         ("gzip;q= 0;q=1", ""),
         ("gzip;q =0;q=1", "gzip"),
+        ("gzip;nq=0;q=1", ""),
     ],
 )
 def test_what_a_client_likes_best(accepted: str, encoding: str) -> None:

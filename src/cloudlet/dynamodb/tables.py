@@ -226,6 +226,7 @@ def update_table(call: Call, tx: Transaction) -> Output:
     params = call.params
     _refuse_absent(params)
     table = definitions.get_described(tx, call.config, params["TableName"])
+    leaving = _leaving(tx, table, params)
     document = copy.deepcopy(table.document)
     changes = [
         _update_billing(params, document, call.now_ms),
@@ -239,9 +240,19 @@ def update_table(call: Call, tx: Transaction) -> Output:
             " GlobalSecondaryIndexUpdates or SSESpecification or ReplicaUpdates is required"
         )
     table = save(tx, table, document)
-    output = {"TableDescription": describe(tx, table, "UPDATING")}
+    shown = describe(tx, table, "UPDATING")
+    if leaving:
+        shown.setdefault("GlobalSecondaryIndexes", []).extend(leaving)
     sweep.start_backfills(tx, table)
-    return output
+    return {"TableDescription": shown}
+
+
+def _leaving(view: View, table: Table, params: Params) -> list[dict[str, Any]]:
+    """The indexes that go, as they were; the answer still has them."""
+    updates = params.get("GlobalSecondaryIndexUpdates") or ()
+    names = [each["Delete"]["IndexName"] for each in updates if each.get("Delete")]
+    known = describe(view, table, "UPDATING").get("GlobalSecondaryIndexes", ()) if names else ()
+    return [each | {"IndexStatus": "DELETING"} for each in known if each["IndexName"] in names]
 
 
 def save(tx: Transaction, table: Table, document: dict[str, Any]) -> Table:

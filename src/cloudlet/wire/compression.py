@@ -68,9 +68,10 @@ def chosen(request: Request) -> str:
 
 
 def _quality(parameter: str) -> float:
-    name, _, value = parameter.partition("=")
+    """Of the first "q=" that there is, whatever stands before it."""
+    _, named, value = parameter.partition("q=")
     try:
-        return min(1.0, float(value.partition(";")[0])) if name == "q" else 1.0
+        return min(1.0, float(value.partition(";")[0])) if named else 1.0
     except ValueError:
         return 1.0
 

@@ -207,7 +207,10 @@ def test_expiry(db: Bench) -> None:
         db.call(items.put_item, TableName="tab", Item=item)
     wanted = {"AttributeName": "until", "Enabled": True}
     db.call(settings.update_time_to_live, TableName="tab", TimeToLiveSpecification=wanted)
+    past = {"pk": {"S": "past"}, "sk": {"N": "0"}}
+    assert "Item" in db.call(items.get_item, TableName="tab", Key=past)  # until it is deleted
     assert asyncio.run(sweep.sweep_ttl(db.cloud)) == 1
+    assert "Item" not in db.call(items.get_item, TableName="tab", Key=past)
     last = read(db, iterator(db))[0][-1]
     assert last["dynamodb"]["Keys"]["pk"] == {"S": "past"}
     assert last["userIdentity"] == {"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"}

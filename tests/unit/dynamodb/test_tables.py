@@ -139,7 +139,9 @@ def test_an_index_is_added_to_a_live_table_and_removed(db: Bench) -> None:
     assert (shown["IndexStatus"], shown["ItemCount"]) == ("ACTIVE", 30)
     assert by_g(db, "g1") == 10
     updates = [{"Delete": {"IndexName": "by_g"}}]
-    db.call(tables.update_table, TableName="plain", GlobalSecondaryIndexUpdates=updates)
+    left = db.call(tables.update_table, TableName="plain", GlobalSecondaryIndexUpdates=updates)
+    (index,) = left["TableDescription"]["GlobalSecondaryIndexes"]
+    assert (index["IndexName"], index["IndexStatus"]) == ("by_g", "DELETING")
     assert "GlobalSecondaryIndexes" not in describe(db)
     assert describe(db)["AttributeDefinitions"] == types(id="S")
     error = refused(by_g, db, "g1")
