@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -38,6 +39,8 @@ from cloudlet.s3.records import Record
 from cloudlet.s3.seals import Seal, rewrapped, shown
 from cloudlet.store.blobs import Blobs, BlobWriter, Segment
 from cloudlet.store.database import Transaction, View
+
+_RANGE = re.compile(r"bytes=([0-9]{1,20})-([0-9]{1,20})")
 
 
 class _Source(NamedTuple):
@@ -183,30 +186,30 @@ def _range(wanted: str | None, size_bytes: int) -> ranges.Range:
                 f"source: {BODY_BYTES_MAX}"
             )
         return 0, size_bytes
-    first, _, last = wanted.removeprefix("bytes=").partition("-")
-    well_formed = wanted.startswith("bytes=") and first.isdigit() and last.isdigit()
-    if not well_formed or int(first) > int(last):
+    match = _RANGE.fullmatch(wanted)
+    first, last = map(int, match.groups()) if match else (1, 0)
+    if first > last:
         raise faults.invalid_argument(
             "The x-amz-copy-source-range value must be of the form bytes=first-last where first "
             "and last are the zero-based offsets of the first and last bytes to copy",
             "x-amz-copy-source-range",
             wanted,
         )
-    if int(first) >= size_bytes:
+    if first >= size_bytes:
         raise faults.invalid_request(
             "The specified copy range is invalid for the source object size"
         )
-    if int(last) >= size_bytes:
+    if last >= size_bytes:
         raise faults.invalid_argument(
             f"Range specified is not valid for source object of size: {size_bytes}",
             "x-amz-copy-source-range",
             wanted,
         )
-    if int(last) - int(first) >= BODY_BYTES_MAX:
+    if last - first >= BODY_BYTES_MAX:
         raise AwsError(
             "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size", 400
         )
-    return int(first), int(last) + 1
+    return first, last + 1
 
 
 async def _copy(call: Call, said: Attributes, source: _Source) -> Output:

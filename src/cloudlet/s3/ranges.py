@@ -19,7 +19,7 @@ def parse(header: str | None, size_bytes: int) -> Range | None:
     match = _RANGE.fullmatch(header.strip()) if header else None
     if match is None or match.groups() == ("", ""):
         return None
-    first, last = match.groups()
+    first, last = (_bounded(text) for text in match.groups())
     if not first:
         start, end = max(0, size_bytes - int(last)), size_bytes
         if int(last) == 0 or size_bytes == 0:
@@ -30,6 +30,11 @@ def parse(header: str | None, size_bytes: int) -> Range | None:
     if int(first) >= size_bytes:
         raise _unsatisfiable(header, size_bytes)
     return int(first), min(int(last) + 1, size_bytes) if last else size_bytes
+
+
+def _bounded(digits: str) -> str:
+    """s3-037: numbers beyond all sizes are numbers, however many digits they have."""
+    return digits.lstrip("0")[:20] or digits[:1]
 
 
 def _unsatisfiable(header: str | None, size_bytes: int) -> AwsError:

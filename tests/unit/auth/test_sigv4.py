@@ -116,6 +116,9 @@ def test_mismatch_shows_what_was_signed() -> None:
     assert fields["StringToSign"].startswith("AWS4-HMAC-SHA256\n")
     assert fields["CanonicalRequest"].startswith("GET\n/b/k\n")
     assert fields["SignatureProvided"].endswith("beef")
+    request = signed(f"{S3}/%2Fb/k")  # s3-036
+    request.headers["authorization"] = request.headers["authorization"][:-4] + "beef"
+    assert refused(request).fields["CanonicalRequest"].startswith("GET\n//b/k\n")
 
 
 def test_headers_not_signed() -> None:

@@ -252,7 +252,7 @@ def test_parts_from_copies(shelf: Shelf) -> None:
     span = f"bytes=1-{len(FIRST) + 1}"
     first = copy(1, "/shelf/big", CopySourceRange=span)
     second = copy(2, "shelf/small", CopySourceRange="bytes=2-4")
-    for bad in ("bytes=0-10", "bytes=-3", "0-1", "bytes=3-2"):
+    for bad in ("bytes=0-10", "bytes=-3", "0-1", "bytes=3-2", "bytes=0-²"):
         with pytest.raises(AwsError, match="InvalidArgument"):
             copy(3, "shelf/small", CopySourceRange=bad)
     parts = [{"PartNumber": 1, "ETag": first["ETag"]}, {"PartNumber": 2, "ETag": second["ETag"]}]
