@@ -27,6 +27,8 @@ from cloudlet.call import Caller, Cloud
 from cloudlet.config import Config
 from cloudlet.dynamodb import service as dynamodb_service
 from cloudlet.dynamodb import sweep as dynamodb_sweep
+from cloudlet.dynamodb import transfer_runs as dynamodb_transfer_runs
+from cloudlet.dynamodb import transfers as dynamodb_transfers
 from cloudlet.dynamodb.schema import SCHEMA as DYNAMODB_SCHEMA
 from cloudlet.dynamodb.source import Source
 from cloudlet.events.delivery import Delivery
@@ -138,6 +140,7 @@ class App:
         self.delivery = Delivery(config, self.database)
         self.delivery.pass_on = self.accounts.pass_on
         self.timers = Timers(config)
+        self._transferring = asyncio.Lock()  # one run at a time
         self.credentials = Credentials(config, self.database)
         self.cloud.caller_of = self._caller_of
         self.scrubber = Scrubber(self.cloud)
@@ -229,6 +232,7 @@ class App:
         self.timers.every(_SWEEP_S, self.credentials.collect)
         self.timers.every(_SWEEP_S, lambda: kms_rotation.sweep(self.cloud))
         self._when_asked(dynamodb_sweep.BACKFILL_TOPIC, self._backfill)
+        self._when_asked(dynamodb_transfers.TOPIC, self._transfer)
         self._when_asked(s3_archive.TOPIC, self._restore)
         self.scrubber.start()
         self.timers.start()
@@ -249,6 +253,10 @@ class App:
         due_ms = await s3_archive.progress(self.cloud)
         if due_ms is not None and due_ms < self.config.now_ms() + _SWEEP_S * 1000:
             self.timers.at(due_ms, self._restore)  # what is later, a sweep comes across
+
+    async def _transfer(self) -> None:
+        async with self._transferring:
+            await dynamodb_transfer_runs.progress(self.cloud)
 
     async def _backfill(self) -> None:
         await dynamodb_sweep.backfill(self.cloud)

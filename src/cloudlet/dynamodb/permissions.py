@@ -11,7 +11,19 @@ from cloudlet.dynamodb import definitions, expressions, iterators, partiql_reads
 from cloudlet.dynamodb.grammar import Comparison, Logic, Path, Placeholder
 from cloudlet.errors import AwsError
 
-_ON_EVERYTHING = ("ListTables", "ListStreams", "DescribeLimits", "DescribeEndpoints")
+_ON_EVERYTHING = (
+    "ListTables",
+    "ListStreams",
+    "ListExports",
+    "ListImports",
+    "DescribeLimits",
+    "DescribeEndpoints",
+)
+_BY_ARN = {
+    "DescribeExport": "ExportArn",
+    "DescribeImport": "ImportArn",
+    "ExportTableToPointInTime": "TableArn",
+}
 _TAGS = ("TagResource", "UntagResource", "ListTagsOfResource")
 _TRANSACT = {
     "Put": "PutItem",
@@ -52,6 +64,10 @@ def requirements(call: Call) -> list[Requirement]:
         return list(_of_batch(call))
     if operation in ("TransactWriteItems", "TransactGetItems"):
         return list(_of_transaction(call))
+    if operation in _BY_ARN:
+        return [_require(operation, params.get(_BY_ARN[operation], "*"))]
+    if operation == "ImportTable":
+        return [_require(operation, _resource(call, params["TableCreationParameters"]))]
     if operation in _PARTIQL:
         return list(_of_statements(call))
     return [_require(operation, _resource(call, params), _context(call, params))]

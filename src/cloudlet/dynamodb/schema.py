@@ -31,6 +31,14 @@ CREATE TABLE IF NOT EXISTS dynamodb_tokens (
     digest     BLOB NOT NULL,
     created_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dynamodb_transfers (
+    arn        TEXT PRIMARY KEY,           -- of an export or import
+    kind       TEXT NOT NULL,              -- "Export" or "Import"
+    table_arn  TEXT NOT NULL,
+    token      TEXT,                       -- the client's
+    status     TEXT NOT NULL,
+    document   BLOB NOT NULL               -- JSON, see transfers.Job
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dynamodb_streams (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     arn        TEXT NOT NULL UNIQUE,

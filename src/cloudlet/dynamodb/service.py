@@ -3,6 +3,8 @@
 from cloudlet.dynamodb import (
     batches,
     destinations,
+    exports,
+    imports,
     items,
     iterators,
     metrics,
@@ -15,7 +17,18 @@ from cloudlet.dynamodb import (
 )
 from cloudlet.wire.service import Service, operations
 
-_MODULES = (items, search, batches, transactions, partiql, tables, settings, destinations)
+_MODULES = (
+    items,
+    search,
+    batches,
+    transactions,
+    partiql,
+    exports,
+    imports,
+    tables,
+    settings,
+    destinations,
+)
 
 
 def service() -> list[Service]:
