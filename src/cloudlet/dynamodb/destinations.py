@@ -36,7 +36,8 @@ def tell(
     for arn, precision in of(table).items():
         moment = context.now_ms * (1000 if precision == "MICROSECOND" else 1)
         document = streams.change(table, images, context, "NEW_AND_OLD_IMAGES")
-        told = document["dynamodb"] | {"ApproximateCreationDateTime": moment, _PRECISION: precision}
+        told = document["dynamodb"] | {"ApproximateCreationDateTime": moment}
+        told[_PRECISION] = precision or "MILLISECOND"
         del document["eventVersion"], told["StreamViewType"]
         document |= {
             "dynamodb": told,
@@ -63,8 +64,9 @@ async def enable_kinesis_streaming_destination(call: Call) -> Output:
     if not params["StreamArn"].startswith(call.config.arn("kinesis", "stream/")):
         raise invalid("The stream and the table must be in the same account and region.")
     await call.cloud.invoke("kinesis", "DescribeStreamSummary", stream, call.caller)
-    precision = config.get(_PRECISION, "MILLISECOND")
-    return await call.cloud.database.write(lambda tx: _enable(call, tx, precision))
+    precision = config.get(_PRECISION) or ""
+    output = await call.cloud.database.write(lambda tx: _enable(call, tx, precision))
+    return output | {"EnableKinesisStreamingConfiguration": config}
 
 
 def _enable(call: Call, tx: Transaction, precision: str) -> Output:
@@ -108,7 +110,8 @@ def update_kinesis_streaming_destination(call: Call, tx: Transaction) -> Output:
 def describe_kinesis_streaming_destination(call: Call, view: View) -> Output:
     table = _table(call, view)
     described = [
-        {"StreamArn": arn, "DestinationStatus": "ACTIVE", _PRECISION: precision}
+        {"StreamArn": arn, "DestinationStatus": "ACTIVE"}
+        | ({_PRECISION: precision} if precision else {})
         for arn, precision in of(table).items()
     ]
     return {"TableName": table.name, "KinesisDataStreamDestinations": described}
@@ -119,14 +122,19 @@ def _table(call: Call, view: View) -> Table:
 
 
 def _enabled(call: Call, view: View, verb: str) -> dict[str, str]:
-    known = of(_table(call, view))
-    if call.params["StreamArn"] not in known:
-        raise invalid(
-            f"Table is not in a valid state to {verb} Kinesis Streaming Destination:"
-            " KinesisStreamingDestination must be ACTIVE to perform"
-            f" {verb.upper()} operation."
-        )
-    return known
+    """dynamodb-058: both refusals are about enabling or disabling, whatever was asked."""
+    table, arn = _table(call, view), call.params["StreamArn"]
+    known = of(table)
+    if arn in known:
+        return known
+    what = (
+        "disable Kinesis Streaming Destination: KinesisStreamingDestination must be ACTIVE to"
+        " perform DISABLE operation."
+        if verb == "disable"
+        else "enable Kinesis Streaming Destination: No streaming destination with streamArn:"
+        f" {arn} found for table with tableName: {table.name}"
+    )
+    raise invalid(f"Table is not in a valid state to {what}")
 
 
 def _save(call: Call, tx: Transaction, wanted: dict[str, str], status: str) -> Output:
