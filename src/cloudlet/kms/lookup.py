@@ -58,7 +58,8 @@ def find(call: Call, view: View, given: str, *, aliases: bool = False) -> Key:
     elif not _ID.fullmatch(name):
         raise not_found(f"Invalid keyId '{given}'")
     key = view.one("SELECT * FROM kms_key WHERE id = ?", (name,))
-    if key is None or (key["deletion_ms"] or call.now_ms + 1) <= call.now_ms:
+    due_ms = key["deletion_ms"] if key else None
+    if key is None or (due_ms is not None and due_ms <= call.now_ms):
         raise not_found(f"Key '{call.config.arn('kms', f'key/{name}')}' does not exist")
     return dict(key)
 

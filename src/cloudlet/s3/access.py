@@ -12,7 +12,8 @@ from typing import Any
 from cloudlet.call import Call, Output, Result
 from cloudlet.errors import AwsError
 from cloudlet.policy.patterns import glob
-from cloudlet.s3.bucket import Bucket, drop_setting, of_call, put_setting, setting
+from cloudlet.s3 import grants
+from cloudlet.s3.bucket import ACL, Bucket, drop_setting, of_call, put_setting, setting
 from cloudlet.s3.public_access import blocks, prevented
 from cloudlet.store.database import Transaction, View
 
@@ -65,7 +66,14 @@ def delete_bucket_policy(call: Call, tx: Transaction) -> Result:
 
 
 def get_bucket_policy_status(call: Call, view: View) -> Output:
-    return {"PolicyStatus": {"IsPublic": is_public(json.loads(_policy_text(call, view)))}}
+    """s3-025: NoSuchBucketPolicy without a policy, but where access lists have a say, they tell."""
+    bucket = of_call(call, view)
+    if not bucket.has_acls:
+        return {"PolicyStatus": {"IsPublic": is_public(json.loads(_policy_text(call, view)))}}
+    policy = policy_of(view, bucket)
+    listed = setting(view, bucket.id, ACL) or []
+    is_open = grants.is_public(listed) or (policy is not None and is_public(policy))
+    return {"PolicyStatus": {"IsPublic": is_open}}
 
 
 def _policy_text(call: Call, view: View) -> str:

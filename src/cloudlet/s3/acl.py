@@ -15,7 +15,16 @@ from cloudlet.errors import AwsError
 from cloudlet.policy.patterns import literal
 from cloudlet.s3 import grants, ownership, records, versions
 from cloudlet.s3.announce import Actor, Event, announce
-from cloudlet.s3.bucket import ACL, ENFORCED, Bucket, of_call, owner_id, put_setting, setting
+from cloudlet.s3.bucket import (
+    ACL,
+    ENFORCED,
+    Bucket,
+    of_call,
+    owner_id,
+    person,
+    put_setting,
+    setting,
+)
 from cloudlet.s3.grants import FULL, Grants
 from cloudlet.s3.public_access import blocks, prevented
 from cloudlet.store.database import Transaction, View
@@ -31,12 +40,12 @@ def owner_of(call: Call, bucket: Bucket, traits: Params) -> str:
 
 
 def owner(call: Call, bucket: Bucket, traits: Params) -> dict[str, str]:
-    return {"ID": grants.canonical(owner_of(call, bucket, traits))}
+    return person(call, grants.canonical(owner_of(call, bucket, traits)))
 
 
 def owners(call: Call, bucket: Bucket) -> Callable[[str], dict[str, str]]:
     """For listings: stored traits → the owner."""
-    home = {"ID": owner_id(call.config.account)}
+    home = person(call, owner_id(call.config.account))
     if not bucket.has_acls:
         return lambda traits: home
     return lambda traits: owner(call, bucket, records.object_of(traits))
@@ -118,7 +127,7 @@ def _check_public(call: Call, view: View, bucket: Bucket, listed: Grants, action
 
 def get_bucket_acl(call: Call, view: View) -> Output:
     bucket = of_call(call, view)
-    return grants.shown(of_bucket(call, view, bucket), owner_id(call.config.account))
+    return grants.shown(call, of_bucket(call, view, bucket), owner_id(call.config.account))
 
 
 def put_bucket_acl(call: Call, tx: Transaction) -> None:
@@ -145,7 +154,7 @@ def _check_put(bucket: Bucket, listed: Grants | None) -> None:
 def get_object_acl(call: Call, view: View) -> Output:
     bucket, record = versions.existing(call, view)
     owner = grants.canonical(owner_of(call, bucket, record.traits))
-    return grants.shown(of_object(call, bucket, record.traits), owner)
+    return grants.shown(call, of_object(call, bucket, record.traits), owner)
 
 
 def put_object_acl(call: Call, tx: Transaction) -> None:

@@ -38,7 +38,15 @@ def check_method(method: str, argument: str) -> None:
 
 
 def get_bucket_encryption(call: Call, view: View) -> Output:
-    kept = {"SSEAlgorithm": "AES256", **of_bucket(of_call(call, view))}
+    bucket = of_call(call, view)
+    if call.config.classic_buckets and not bucket.encryption:  # none by default before 2023
+        raise AwsError(
+            "ServerSideEncryptionConfigurationNotFoundError",
+            "The server side encryption configuration was not found",
+            404,
+            BucketName=bucket.name,
+        )
+    kept = {"SSEAlgorithm": "AES256", **of_bucket(bucket)}
     rule: dict[str, Any] = {"BucketKeyEnabled": kept.pop("BucketKeyEnabled", False)}
     blocked = kept.pop("Blocked", None)
     rule["ApplyServerSideEncryptionByDefault"] = kept

@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from cloudlet.call import Caller, Params
+from cloudlet.call import Call, Caller, Params
 from cloudlet.errors import AwsError
 from cloudlet.s3 import faults
-from cloudlet.s3.bucket import owner_id
+from cloudlet.s3.bucket import owner_id, person
 
 Grants = list[list[str]]
 GRANTS_MAX = 100
@@ -183,14 +183,25 @@ def _of_element(element: Params) -> list[str]:
 # What a list says
 
 
-def shown(grants: Grants, owner: str) -> Params:
-    return {"Owner": {"ID": owner}, "Grants": [_shown(*grant) for grant in grants]}
+def shown(call: Call, grants: Grants, owner: str) -> Params:
+    listed = [
+        {"Grantee": _grantee(call, grantee), "Permission": permission}
+        for grantee, permission in (
+            _in_old_order(grants) if call.config.classic_buckets else grants
+        )
+    ]
+    return {"Owner": person(call, owner), "Grants": listed}
 
 
-def _shown(grantee: str, permission: str) -> dict[str, Any]:
+def _in_old_order(grants: Grants) -> Grants:
+    """Groups first: who sorts by name must not meet one that has none behind those that do."""
+    return sorted(grants, key=lambda grant: grant[0] not in _GROUPS)
+
+
+def _grantee(call: Call, grantee: str) -> dict[str, str]:
     if grantee in _GROUPS:
-        return {"Grantee": {"Type": "Group", "URI": grantee}, "Permission": permission}
-    return {"Grantee": {"Type": "CanonicalUser", "ID": grantee}, "Permission": permission}
+        return {"Type": "Group", "URI": grantee}
+    return {"Type": "CanonicalUser", **person(call, grantee)}
 
 
 def is_public(grants: Grants) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from cloudlet.call import Call, Output
 from cloudlet.s3 import acl, announce, checksums, conditions, faults, lifecycle, multipart, traits
-from cloudlet.s3.bucket import of_call, owner_id
+from cloudlet.s3.bucket import of_call, owner_id, person
 from cloudlet.s3.listing import after_prefix, common_prefix, encoder, limit_of
 from cloudlet.store.database import Row, View
 
@@ -35,7 +35,7 @@ def list_parts(call: Call, view: View) -> Output:
         "MaxParts": limit,
         "IsTruncated": len(rows) > limit > 0,
         "Parts": [_part(upload, row) for row in page],
-        "Initiator": _initiator(upload.initiator),
+        "Initiator": _initiator(call, upload.initiator),
         "Owner": owner,
         "StorageClass": traits.storage_class(upload.traits),
     }
@@ -88,7 +88,9 @@ def list_multipart_uploads(call: Call, view: View) -> Output:
         "NextUploadIdMarker": last[1],
         "MaxUploads": limit,
         "IsTruncated": is_truncated,
-        "Uploads": [_upload(row, encode(row["key"]), owners(row["traits"])) for row in uploads],
+        "Uploads": [
+            _upload(call, row, encode(row["key"]), owners(row["traits"])) for row in uploads
+        ],
         "CommonPrefixes": [{"Prefix": encode(each)} for each in prefixes],
     }
     if prefix:
@@ -129,22 +131,22 @@ def _next(view: View, bucket: int, prefix: str, place: _Place) -> Row | None:
     )
 
 
-def _initiator(arn: str) -> dict[str, str]:
+def _initiator(call: Call, arn: str) -> dict[str, str]:
     """s3-061: an account's canonical id or a principal's ARN, with a name, unlike owners today."""
     *_, account, name = ["", *arn.split(":")]
     if name == "root":
-        return {"ID": owner_id(account), "DisplayName": account}
+        return {"DisplayName": account, **person(call, owner_id(account))}
     return {"ID": arn, "DisplayName": name.rpartition("/")[2]}
 
 
-def _upload(row: Row, key: str, owner: dict[str, str]) -> dict[str, Any]:
+def _upload(call: Call, row: Row, key: str, owner: dict[str, str]) -> dict[str, Any]:
     upload: dict[str, Any] = {
         "UploadId": row["id"],
         "Key": key,
         "Initiated": announce.second(row["created_ms"]),
         "StorageClass": traits.storage_class(json.loads(row["traits"])),
         "Owner": owner,
-        "Initiator": _initiator(row["initiator"]),
+        "Initiator": _initiator(call, row["initiator"]),
     }
     if row["algorithm"]:
         upload.update(ChecksumAlgorithm=row["algorithm"], ChecksumType=row["type"])
