@@ -60,7 +60,9 @@ def test_statements_over_http(server: Server, names: Iterator[str]) -> None:
         ]
     )
     answer = client.batch_execute_statement(
-        Statements=[{"Statement": f"SELECT n FROM \"{name}\" WHERE id = '{id}'"} for id in "abc"]
+        Statements=[
+            {"Statement": f"SELECT n FROM \"{name}\" WHERE id = '{each}'"} for each in "abc"
+        ]
     )
     assert [each.get("Item") for each in answer["Responses"]] == [
         {"n": {"N": "2"}}, {"n": {"N": "1"}}, None,
