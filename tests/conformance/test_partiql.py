@@ -59,10 +59,9 @@ def test_statements_over_http(server: Server, names: Iterator[str]) -> None:
             {"Statement": insert, "Parameters": [{"S": "b"}]},
         ]
     )
+    select = f'SELECT n FROM "{name}" WHERE id = '
     answer = client.batch_execute_statement(
-        Statements=[
-            {"Statement": f"SELECT n FROM \"{name}\" WHERE id = '{each}'"} for each in "abc"
-        ]
+        Statements=[{"Statement": f"{select}'{each}'"} for each in "abc"]
     )
     assert [each.get("Item") for each in answer["Responses"]] == [
         {"n": {"N": "2"}}, {"n": {"N": "1"}}, None,

@@ -156,10 +156,3 @@ def describe_continuous_backups(call: Call, view: View) -> Output:
             "PointInTimeRecoveryDescription": off,
         }
     }
-
-
-def update_continuous_backups(call: Call, view: View) -> Output:
-    """They are off, and may be told so; on they cannot be."""
-    if call.params["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]:
-        raise NotImplementedByCloudlet("Point-in-time recovery")
-    return describe_continuous_backups(call, view)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cloudlet.call import Caller
-from cloudlet.dynamodb import exports, imports, items, search, settings, tables, transfer_runs
+from cloudlet.dynamodb import exports, imports, items, search, tables, transfer_runs
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body
 from tests.harness import Bench
@@ -331,17 +331,3 @@ def test_a_table_deleted_meanwhile(db: Bench, shelf: Shelf) -> None:
         db.call(tables.delete_table, TableName=name)
     run(db)
     assert taken(db, told)["ImportStatus"] == described(db, out)["ExportStatus"] == "FAILED"
-
-
-def test_continuous_backups_stay_off(db: Bench) -> None:
-    def update(is_on: bool) -> Any:
-        wanted = {"PointInTimeRecoveryEnabled": is_on}
-        return db.call(
-            settings.update_continuous_backups,
-            TableName="tab",
-            PointInTimeRecoverySpecification=wanted,
-        )
-
-    told = update(False)["ContinuousBackupsDescription"]
-    assert told["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "DISABLED"
-    assert refused(update, True).code == "NotImplemented"
