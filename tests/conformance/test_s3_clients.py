@@ -68,10 +68,11 @@ def test_nobody_reads_without_a_signature(server: Server, bucket: str) -> None:
 
 
 def test_what_is_not_there_says_so(server: Server, bucket: str) -> None:
+    """s3-038: Amazon S3 took torrents out of service in April 2022, and we never had them."""
     with pytest.raises(ClientError) as refused:
-        server.client("s3").get_bucket_replication(Bucket=bucket)
+        server.client("s3").get_object_torrent(Bucket=bucket, Key="k")
     assert refused.value.response["Error"]["Code"] == "NotImplemented"
-    assert "GetBucketReplication" in refused.value.response["Error"]["Message"]
+    assert "GetObjectTorrent" in refused.value.response["Error"]["Message"]
 
 
 def test_versions_over_the_network(server: Server, bucket: str) -> None:
@@ -113,6 +114,8 @@ def test_a_clients_own_key(server: Server, bucket: str, tmp_path: Path) -> None:
     """SSE-C through boto3's transfer manager: parts, ranges and copies need the key."""
     s3, file, back = server.client("s3"), tmp_path / "file", tmp_path / "back"
     file.write_bytes(os.urandom(LARGE_BYTES))
+    rule = {"BlockedEncryptionTypes": {"EncryptionType": ["NONE"]}}  # new buckets refuse SSE-C
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
     keys = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
     s3.upload_file(str(file), bucket, "k", ExtraArgs=keys)
     s3.download_file(bucket, "k", str(back), ExtraArgs=keys)
