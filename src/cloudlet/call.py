@@ -126,7 +126,8 @@ class Call:
     """One operation call. `params` has AWS's member names; a streaming member holds a `Body`.
 
     `state` is the called service's own live state (worker pool, open connections), made by
-    `app.py`; stateless services have None.
+    `app.py`; stateless services have None. `takes_json`: the output is only ever spelled as JSON,
+    so that `orjson.Fragment` may stand for what is stored in that spelling.
     """
 
     cloud: Cloud
@@ -136,6 +137,7 @@ class Call:
     caller: Caller
     request: Request
     state: Any = None
+    takes_json: bool = False
 
     @property
     def config(self) -> Config:

@@ -1,7 +1,7 @@
 """What a table is: keys, indexes, stream, expiry; read from its stored definition.
 
 A definition is JSON in AWS's member names with a few of our own (index ids, statuses). `load` keeps
-parsed definitions by their bytes, so the hot path parses nothing and can never be stale.
+parsed definitions by their bytes; views remember them by name, the SQL table being watched.
 """
 
 import re
@@ -162,10 +162,12 @@ def name_of(config: Config, name_or_arn: str) -> str:
 
 
 def find(view: View, config: Config, name_or_arn: str) -> Table | None:
-    row = view.one(
-        "SELECT id, definition FROM dynamodb_tables WHERE name = ?",
-        (name_of(config, name_or_arn),),
-    )
+    name = name_of(config, name_or_arn)
+    return view.remembered(("dynamodb_tables", name), lambda: _read(view, name))
+
+
+def _read(view: View, name: str) -> Table | None:
+    row = view.one("SELECT id, definition FROM dynamodb_tables WHERE name = ?", (name,))
     return None if row is None else load(row[0], row[1])
 
 

@@ -6,7 +6,7 @@ See https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operation
 import orjson
 
 from cloudlet.call import Call, Output
-from cloudlet.dynamodb import definitions, expressions, keys, paths, updates, writes
+from cloudlet.dynamodb import definitions, expressions, keys, paths, storage, updates, writes
 from cloudlet.dynamodb.capacity import Consumed, read_units, settle
 from cloudlet.dynamodb.numerics import invalid
 from cloudlet.dynamodb.writes import Write
@@ -19,10 +19,11 @@ def get_item(call: Call, view: View) -> Output:
     found = expressions.of(params, "ProjectionExpression")
     table = definitions.get(view, call.config, params["TableName"])
     key, _ = keys.of_key(table, params["Key"])
-    row = view.one(f"SELECT item, size FROM {table.sql_table} WHERE pk = ? AND sk = ?", key)
+    row = storage.raw(view, table, key)
     output: Output = {}
     if row is not None:
-        output["Item"] = found.project(orjson.loads(row[0]))
+        passes = call.takes_json and found.projection is None
+        output["Item"] = orjson.Fragment(row[0]) if passes else found.project(orjson.loads(row[0]))
     consumed = Consumed(table)
     consumed.add(read_units(row[1] if row else 0, params.get("ConsistentRead") is True))
     settle(call, "Read", output, consumed)

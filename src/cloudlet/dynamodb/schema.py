@@ -1,6 +1,8 @@
 """The SQL tables that all DynamoDB tables share; each of those also has its own (see `storage`)."""
 
-SCHEMA = """
+from cloudlet.store.memory import watched
+
+_TABLES = """
 CREATE TABLE IF NOT EXISTS dynamodb_tables (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     name       TEXT NOT NULL UNIQUE,
@@ -73,3 +75,4 @@ INSERT INTO dynamodb_shards (stream_id, opened_ms, first, last, closed_ms)
     FROM dynamodb_streams s
     WHERE NOT EXISTS (SELECT 1 FROM dynamodb_shards d WHERE d.stream_id = s.id);
 """
+SCHEMA = _TABLES + watched("dynamodb_tables")

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from cloudlet.call import Call, Output, Params
-from cloudlet.dynamodb import definitions, expressions, keys, ranges, values
+from cloudlet.dynamodb import definitions, expressions, keys, ranges, storage, values
 from cloudlet.dynamodb.capacity import Consumed, PageRead, settle
 from cloudlet.dynamodb.definitions import Index, Table
 from cloudlet.dynamodb.expressions import Expressions
@@ -40,6 +40,7 @@ class Search:
     where: list[str] = field(default_factory=list)
     arguments: list[Any] = field(default_factory=list)
     partitions: range | None = None  # that a scan goes through, where they count
+    takes_json: bool = False  # whole items may stay in the spelling that they are stored in
 
     @property
     def params(self) -> Params:
@@ -122,7 +123,9 @@ def _search(call: Call, view: View, *kinds: str) -> Search:
     _check_select(params)
     found = expressions.of(params, "FilterExpression", "ProjectionExpression", *kinds)
     table = definitions.get(view, call.config, params["TableName"])
-    return of(call, table, params.get("IndexName"), found)
+    search = of(call, table, params.get("IndexName"), found)
+    search.takes_json = call.takes_json
+    return search
 
 
 def of(call: Call, table: Table, index_name: str | None, found: Expressions) -> Search:
@@ -271,7 +274,8 @@ def _rows(view: View, search: Search, columns: list[str], is_forward: bool) -> I
     direction = "" if is_forward else " DESC"
     order = ", ".join(column + direction for column in columns)
     where = f" WHERE {' AND '.join(search.where)}" if search.where else ""
-    return view.connection.execute(
+    return storage.read(
+        view,
         f"SELECT m.item, m.size, {columns[0]} FROM {source}{where} ORDER BY {order}",
         search.arguments,
     )
@@ -286,18 +290,25 @@ def _fetches(search: Search) -> bool:
     return select == "ALL_ATTRIBUTES" or any(path[0] not in index.included for path in wanted)
 
 
+def _passes(search: Search, has_filter: bool, narrows: Index | None) -> bool:
+    """Are items counted and passed on, and nothing is looked for in them?"""
+    is_whole = search.takes_json and search.found.projection is None
+    is_counted = search.params.get("Select") == "COUNT"
+    return (is_whole or is_counted) and not has_filter and narrows is None
+
+
 def _page(view: View, search: Search, columns: list[str], is_forward: bool) -> Output:
     """dynamodb-053: the item that passes the limit of 1 MB is on the page."""
     limit = search.params.get("Limit") or 0
     index, found, fetches = search.index, search.found, _fetches(search)
     narrows = index if index is not None and index.projection != "ALL" else None
     has_filter = "FilterExpression" in found.by_kind
-    kept: list[Item] = []
-    scanned, page_bytes, is_cut, place = 0, 0, False, b""
-    last: Item | None = None
+    passes = _passes(search, has_filter, narrows)
+    kept: list[Any] = []
+    scanned, page_bytes, is_cut, place, raw = 0, 0, False, b"", b""
     read = PageRead()
     for raw, size_bytes, place in _rows(view, search, columns, is_forward):
-        last = item = orjson.loads(raw)
+        item = raw if passes else orjson.loads(raw)
         if fetches:
             page_bytes += size_bytes
             read.fetched.append(size_bytes)
@@ -319,7 +330,10 @@ def _page(view: View, search: Search, columns: list[str], is_forward: bool) -> O
         end = (place[0] >> 6) + 1 if is_cut else search.partitions.stop
         read.partitions = range(search.partitions.start, end)
     output = _output(search, kept, scanned, read)
-    if is_cut and last is not None:
+    if passes and "Items" in output:
+        output["Items"] = orjson.Fragment(b"[" + b",".join(kept) + b"]")
+    if is_cut:
+        last = orjson.loads(raw)
         output["LastEvaluatedKey"] = {name: last[name] for name in search.key_names()}
     return output
 

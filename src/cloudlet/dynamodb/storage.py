@@ -6,8 +6,10 @@ table about an item's contents. `change` is the only writer: row, entries, count
 go into the caller's transaction together.
 """
 
+import sqlite3
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -16,6 +18,7 @@ from cloudlet.dynamodb import destinations, keys, streams, values
 from cloudlet.dynamodb.definitions import Index, Table
 from cloudlet.dynamodb.keys import Key
 from cloudlet.dynamodb.values import Item
+from cloudlet.errors import AwsError
 from cloudlet.store.database import Transaction, View
 
 _FIVE_YEARS_S = 5 * 365 * 86400
@@ -71,8 +74,28 @@ def drop_table(tx: Transaction, table: Table) -> None:
 
 
 def get(view: View, table: Table, key: Key) -> Stored | None:
-    row = view.one(f"SELECT item, size FROM {table.sql_table} WHERE pk = ? AND sk = ?", key)
+    row = raw(view, table, key)
     return None if row is None else Stored(orjson.loads(row[0]), row[1])
+
+
+def raw(view: View, table: Table, key: Key) -> tuple[bytes, int] | None:
+    """The item's JSON and its size."""
+    sql = f"SELECT item, size FROM {table.sql_table} WHERE pk = ? AND sk = ?"
+    row: tuple[bytes, int] | None = read(view, sql, key).fetchone()
+    return row
+
+
+def read(view: View, sql: str, arguments: Sequence[Any]) -> sqlite3.Cursor:
+    """Rows as plain tuples. A remembered definition may be older than the state that is read: by
+    then its table may be gone."""
+    cursor = view.connection.cursor()
+    cursor.row_factory = None
+    try:
+        return cursor.execute(sql, arguments)
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            raise
+        raise AwsError("ResourceNotFoundException", "Requested resource not found") from None
 
 
 def expires_s(table: Table, item: Item) -> int | None:

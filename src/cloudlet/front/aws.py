@@ -95,6 +95,7 @@ class AwsDoor:
         parsed = await spoken.parse(request)
         home.credentials.note(caller, spoken.model.signing_name)
         call = Call(home.cloud, spoken.model.name, parsed.operation, parsed.params, caller, request)
+        call.takes_json = spoken.model.protocol == "json"
         result = await home.dispatcher.perform(call, trusted=self._config.open_access)
         encoding = compression.chosen(request) if spoken.model.name == "dynamodb" else ""
         return spoken.response(parsed.operation, result, request.id, encoding)
