@@ -104,7 +104,8 @@ def list_multipart_uploads(call: Call, view: View) -> Output:
 
 def _start(call: Call, view: View, bucket: int, prefix: str, delimiter: str) -> _Place | None:
     """Without an upload id all uploads of the marker's key are passed over."""
-    marker, upload_id = call.params.get("KeyMarker") or "", call.params.get("UploadIdMarker")
+    marker = call.params.get("KeyMarker") or ""
+    upload_id = call.params.get("UploadIdMarker") if marker else None
     if marker < prefix:
         return prefix, -1, ""
     if (common := common_prefix(marker, prefix, delimiter)) is not None:
