@@ -101,10 +101,10 @@ def _check_options(params: Params) -> None:
 
 def _check_location(call: Call) -> None:
     configuration = call.params.get("CreateBucketConfiguration") or {}
-    wanted, here = configuration.get("LocationConstraint"), call.config.region
-    if wanted == "EU":
-        wanted = "eu-west-1"
-    if wanted == "us-east-1":  # s3-013: us-east-1 is asked for by saying nothing
+    said, here = configuration.get("LocationConstraint"), call.config.region
+    wanted = "eu-west-1" if said == "EU" else said
+    is_unknown = wanted and here == "us-east-1" and wanted not in _regions()
+    if wanted == "us-east-1" or is_unknown:  # s3-013: us-east-1 is asked for by saying nothing
         raise AwsError(
             "InvalidLocationConstraint",
             "The specified location-constraint is not valid",
@@ -114,7 +114,7 @@ def _check_location(call: Call) -> None:
     if (wanted or "us-east-1") != here:
         raise AwsError(
             "IllegalLocationConstraintException",
-            f"The {wanted or 'unspecified'} location constraint is incompatible for the region "
+            f"The {said or 'unspecified'} location constraint is incompatible for the region "
             "specific endpoint this request was sent to.",
             400,
         )
@@ -183,7 +183,8 @@ def list_buckets(call: Call, view: View) -> Output:
 @cache
 def _regions() -> frozenset[str]:
     partitions = Loader().load_data("partitions")["partitions"]
-    return frozenset(name for each in partitions for name in each["regions"])
+    names = {name for each in partitions for name in each["regions"]}
+    return frozenset(name for name in names if not name.endswith("-global"))
 
 
 _PAGING = {"MaxBuckets", "ContinuationToken", "Prefix", "BucketRegion"}

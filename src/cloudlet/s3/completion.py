@@ -207,5 +207,10 @@ def _check_whole(call: Call, upload: Upload, record: Record) -> None:
         )
     said = checksums.given(params)
     algorithm, _, value = record.checksum
-    if said is not None and (said[0], said[1].split("-")[0]) != (algorithm, value.split("-")[0]):
+    if said is None or (not upload.algorithm and said[0] != algorithm):
+        return  # s3-096: nothing is made of another algorithm's where the uploader named none
+    # s3-097: a checksum without its type is taken for one of parts, unless nothing else can be
+    is_amiss = upload.algorithm not in ("", checksums.DEFAULT) and kind != upload.type
+    is_amiss = is_amiss and upload.type == checksums.FULL
+    if is_amiss or (said[0], said[1].split("-")[0]) != (algorithm, value.split("-")[0]):
         raise mismatch(algorithm.lower())

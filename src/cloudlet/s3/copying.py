@@ -53,6 +53,9 @@ class _Source(NamedTuple):
     seal: Seal
 
 
+_HOST = re.compile(r"https?://[^/]+")
+
+
 class _Changed(Exception):
     """The source was overwritten while it was read; the copy starts again."""
 
@@ -62,7 +65,7 @@ def source_of(call: Call) -> tuple[str, str, str | None]:
     given = call.params["CopySource"]
     if isinstance(given, dict):
         return given["Bucket"], given["Key"], given.get("VersionId")
-    path, _, query = str(given).partition("?")
+    path, _, query = _HOST.sub("", str(given)).partition("?")  # s3-098: whole URLs are taken, too
     bucket, _, key = unquote_plus(path).removeprefix("/").partition("/")
     if not bucket or not key or bucket.startswith("arn:"):
         name = "x-amz-copy-source"

@@ -124,7 +124,7 @@ def _verify(
             "You did not provide the number of bytes specified by the Content-Length HTTP header",
             400,
         )
-    bodies.check_md5(wanted_md5, contents.md5)
+    bodies.check_md5(wanted_md5, contents.md5, of_part=call.operation == "UploadPart")
     if brought:
         digest = checksums.expected(call, getattr(body, "trailers", {}), brought)
         if digest is not None and digest != contents.checksums[brought]:

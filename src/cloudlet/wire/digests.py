@@ -79,13 +79,14 @@ def of_content_md5(text: str | None) -> bytes | None:
     raise AwsError("InvalidDigest", message, 400, **{"Content-MD5": text})
 
 
-def check_md5(wanted: bytes | None, digest: bytes) -> None:
+def check_md5(wanted: bytes | None, digest: bytes, *, of_part: bool = False) -> None:
+    """s3-095: parts are told in Base64 what was expected, all else in hexadecimal digits."""
     if wanted is not None and wanted != digest:
         raise AwsError(
             "BadDigest",
             "The Content-MD5 you specified did not match what we received.",
             400,
-            ExpectedDigest=wanted.hex(),
+            ExpectedDigest=encode(wanted) if of_part else wanted.hex(),
             CalculatedDigest=encode(digest),
         )
 

@@ -325,8 +325,8 @@ class Protocol:
         attribute = f' xmlns="{namespace}"' if namespace else ""
         if name == "GetBucketLocation":  # s3-001: bare text, empty for us-east-1
             text = escape(value.get("LocationConstraint") or "")
-            body = f"{DECLARATION}<LocationConstraint{attribute}>{text}</LocationConstraint>"
-            return "application/xml", body.encode()
+            rest = f">{text}</LocationConstraint>" if text else "/>"
+            return "application/xml", f"{DECLARATION}<LocationConstraint{attribute}{rest}".encode()
         assert isinstance(shape, StructureShape)
         if "_order" in value:
             content = self._xml_out.mixed(shape)(value)

@@ -194,6 +194,8 @@ class Writer:
             if "location" not in serialization(member)
             and not serialization(member).get("xmlAttribute")
         ]
+        # s3-094: lists come last, for clients that give each element what was told before it
+        members.sort(key=lambda each: isinstance(shape.members[each[0]], ListShape))
 
         def write(value: Any) -> str:
             return "".join(

@@ -159,7 +159,6 @@ def test_part_numbers(shelf: Shelf, number: int) -> None:
         ({"MpuObjectSize": 1}, "InvalidRequest"),
         ({"ChecksumType": "COMPOSITE"}, "InvalidRequest"),
         ({"ChecksumCRC64NVME": b64(b"12345678")}, "BadDigest"),
-        ({"ChecksumSHA256": "x"}, "BadDigest"),
         ({"IfMatch": '"x"'}, "NoSuchKey"),
     ],
 )
@@ -168,6 +167,26 @@ def test_claims_about_the_whole(shelf: Shelf, params: dict[str, Any], code: str)
     with pytest.raises(AwsError, match=code):
         shelf.complete("k", upload, parts, **params)
     shelf.complete("k", upload, parts, MpuObjectSize=len(LAST), IfNoneMatch="*")
+
+
+def test_checksums_nobody_chose_and_ones_without_their_type(shelf: Shelf) -> None:
+    """s3-096, s3-097: the former say nothing, the latter are taken for those of parts."""
+    upload, parts = uploaded(shelf, "k", LAST)
+    shelf.complete("k", upload, parts, ChecksumSHA256="x")
+    chosen = {"ChecksumAlgorithm": "CRC32C", "ChecksumType": "FULL_OBJECT"}
+    upload, parts = uploaded(shelf, "k", LAST, **chosen)
+    said = {"ChecksumCRC32C": shelf.put("l", LAST, ChecksumAlgorithm="CRC32C")["ChecksumCRC32C"]}
+    with pytest.raises(AwsError, match="BadDigest"):
+        shelf.complete("k", upload, parts, **said)
+    shelf.complete("k", upload, parts, **said, ChecksumType="FULL_OBJECT")
+
+
+def test_upload_ids_mark_uploads_of_their_key(shelf: Shelf) -> None:
+    upload = shelf.start("a")
+    ask = {"Bucket": "shelf", "UploadIdMarker": upload}
+    assert len(shelf.call(uploads.list_multipart_uploads, **ask)["Uploads"]) == 1
+    with pytest.raises(AwsError, match="InvalidArgument"):
+        shelf.call(uploads.list_multipart_uploads, **ask, KeyMarker="b")
 
 
 @pytest.mark.parametrize("name", ["CRC32", "CRC32C", "CRC64NVME"])

@@ -1,0 +1,79 @@
+"""Small things that AWS was seen to do, other than one would think."""
+
+import base64
+import hashlib
+from typing import Any
+
+import pytest
+
+from cloudlet.call import Result
+from cloudlet.errors import AwsError
+from cloudlet.s3 import buckets, listing, tagging
+from cloudlet.s3.copying import source_of
+from cloudlet.wire.digests import check_md5
+from cloudlet.wire.protocol import protocol
+from tests.unit.s3.conftest import Shelf
+
+
+def test_tokens_are_told_instead_of_keys_to_start_after(shelf: Shelf) -> None:
+    """s3-091: and an empty one is none that was given."""
+    for key in "ab":
+        shelf.put(key)
+    first = shelf.call(listing.list_objects_v2, Bucket="shelf", MaxKeys=1, StartAfter="A")
+    assert first["StartAfter"] == "A"
+    token = {"ContinuationToken": first["NextContinuationToken"]}
+    second = shelf.call(listing.list_objects_v2, Bucket="shelf", StartAfter="A", **token)
+    assert "StartAfter" not in second and len(second["Contents"]) == 1
+    with pytest.raises(AwsError, match="InvalidArgument"):
+        shelf.call(listing.list_objects_v2, Bucket="shelf", ContinuationToken="")
+
+
+@pytest.mark.parametrize(
+    ("name", "configuration", "code"),
+    [
+        ("new", {"Tags": [{"Key": "aws:a", "Value": "b"}]}, "InvalidTag"),  # s3-092
+        ("shelf", {"Tags": [{"Key": "a", "Value": "b"}]}, "BucketAlreadyOwnedByYou"),
+        ("new", {"LocationConstraint": "nowhere"}, "InvalidLocationConstraint"),
+        ("new", {"LocationConstraint": "EU"}, "IllegalLocationConstraintException"),
+    ],
+)
+def test_new_buckets(shelf: Shelf, name: str, configuration: dict[str, Any], code: str) -> None:
+    with pytest.raises(AwsError, match=code) as refused:
+        shelf.call(buckets.create_bucket, Bucket=name, CreateBucketConfiguration=configuration)
+    assert "TagKey" not in refused.value.fields
+
+
+def test_regions_of_listings_are_checked(shelf: Shelf) -> None:
+    assert shelf.call(buckets.list_buckets, BucketRegion="eu-west-1")["Buckets"] == []
+    with pytest.raises(AwsError, match="not a valid AWS Region"):
+        shelf.call(buckets.list_buckets, BucketRegion="eu-east-1")
+
+
+def test_keys_without_tags_are_told_with_their_bucket(shelf: Shelf) -> None:
+    """s3-093"""
+    with pytest.raises(AwsError, match="NoSuchKey") as refused:
+        shelf.call(tagging.get_object_tagging, Bucket="shelf", Key="k")
+    assert refused.value.fields["Key"] == "shelf/k"
+
+
+def test_lists_are_written_last() -> None:
+    """s3-094"""
+    output = {"Buckets": [{"Name": "a"}], "Owner": {"ID": "b"}}
+    body = protocol("s3").response("ListBuckets", Result(output), "id").body
+    assert isinstance(body, bytes)
+    assert body.index(b"<Owner>") < body.index(b"<Buckets>")
+
+
+def test_digests_that_parts_should_have_had() -> None:
+    """s3-095"""
+    wanted = hashlib.md5(b"a", usedforsecurity=False).digest()
+    for of_part, told in ((True, base64.b64encode(wanted).decode()), (False, wanted.hex())):
+        with pytest.raises(AwsError, match="BadDigest") as refused:
+            check_md5(wanted, b"other", of_part=of_part)
+        assert refused.value.fields["ExpectedDigest"] == told
+
+
+def test_sources_of_copies_may_be_urls(shelf: Shelf) -> None:
+    """s3-098"""
+    call = shelf.made(CopySource="http://localhost:4566/shelf/a%20b")
+    assert source_of(call) == ("shelf", "a b", None)
