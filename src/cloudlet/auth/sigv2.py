@@ -3,7 +3,7 @@ headers, where buckets are classic ones; else `sigv4` refuses it, as AWS's newer
 
 What is signed: the verb, MD5 and type of the content, the date or the expiry, `x-amz-*` headers
 (SDKs move them into the query), and the resource with its sub-resources; HMAC-SHA1 with the secret
-itself, no scope.
+itself, no scope. What the signature doesn't tell apart is refused: a link is for one thing.
 https://docs.aws.amazon.com/AmazonS3/latest/API/RESTAuthentication.html
 """
 
@@ -33,6 +33,15 @@ _SUBRESOURCES = frozenset(
         "response-expires",
     )
 )  # fmt: skip
+# No client signs these; whoever has a link to an object must not reach them with it
+_NEVER_SIGNED = frozenset(
+    (
+        "abac", "annotation", "attributes", "encryption", "intelligent-tiering", "legal-hold",
+        "metadataAnnotationTable", "metadataConfiguration", "metadataInventoryTable",
+        "metadataJournalTable", "metadataTable", "ownershipControls", "policyStatus",
+        "publicAccessBlock", "renameObject", "retention", "session",
+    )
+)  # fmt: skip
 
 
 def is_presigned(request: Request) -> bool:
@@ -49,6 +58,10 @@ def verify(request: Request, lookup: Lookup, now_ms: int) -> Verified:
     if not {"Signature", "Expires"} <= found.keys():
         text = "Query-string authentication requires the Signature, Expires and AWSAccessKeyId "
         raise AwsError("AccessDenied", f"{text}parameters", 403)
+    unsigned = sorted(_NEVER_SIGNED & found.keys())
+    if unsigned:
+        text = f"Version 2 of query-string authentication does not sign {unsigned[0]}"
+        raise AwsError("AccessDenied", text, 403)
     access_key, signature = found["AWSAccessKeyId"], found["Signature"]
     expires_s = _expiry(found, now_ms)
     credential = lookup(access_key)
@@ -109,8 +122,11 @@ def _check(credential: Credential, signature: str, text: str) -> None:
 
 def string_to_sign(request: Request, date: str) -> str:
     """`date` is the expiry in queries."""
-    sent = {name.lower(): value for name, value in request.arguments()}
-    values = {**sent, **request.headers}
+    values = dict(request.headers)
+    for name, value in request.arguments():
+        name = name.lower()
+        if values.setdefault(name, value) != value and name.startswith("x-amz-"):
+            values[name] += f",{value}"  # said twice: all of it must have been signed
     amazon = sorted(name for name in values if name.startswith("x-amz-"))
     lines = [request.method, values.get("content-md5", ""), values.get("content-type", "")]
     lines += [date, *(f"{name}:{values[name].strip()}" for name in amazon)]
@@ -123,6 +139,7 @@ def _resource(request: Request) -> str:
     below = []
     for part in request.query.split("&"):
         name, equals, value = part.partition("=")
+        name = unquote_plus(name)  # as it will be understood
         if name in _SUBRESOURCES:
             below.append(f"{name}{equals}{unquote_plus(value)}")
     return f"{path}?{'&'.join(sorted(below))}" if below else path

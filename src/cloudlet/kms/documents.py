@@ -3,8 +3,9 @@
 https://docs.aws.amazon.com/kms/latest/developerguide/key-policies.html
 """
 
-import json
 from typing import Any
+
+import orjson
 
 from cloudlet.config import Config
 from cloudlet.errors import AwsError
@@ -62,7 +63,7 @@ def own(config: Config, service: str) -> Document:
 
 def checked(text: str) -> Document:
     try:
-        document = json.loads(text)
+        document = orjson.loads(text)
     except ValueError as error:
         raise _malformed("The policy is not valid JSON.") from error
     found = document.get("Statement") if isinstance(document, dict) else None
@@ -81,7 +82,7 @@ def checked(text: str) -> Document:
 
 def of_key(text: str, arn: str) -> Document:
     """A policy as it is evaluated: it is about its own key, whatever it calls it."""
-    document = json.loads(text)
+    document = orjson.loads(text)
     found = document["Statement"]
     statements = found if isinstance(found, list) else [found]
     named = [{**each, "Resource": arn} for each in statements if "NotResource" not in each]

@@ -6,8 +6,9 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html
 """
 
 import ipaddress
-import json
 from typing import Any
+
+import orjson
 
 from cloudlet.call import Call, Output, Result
 from cloudlet.errors import AwsError
@@ -69,7 +70,7 @@ def get_bucket_policy_status(call: Call, view: View) -> Output:
     """s3-025: NoSuchBucketPolicy without a policy, but where access lists have a say, they tell."""
     bucket = of_call(call, view)
     if not bucket.has_acls:
-        return {"PolicyStatus": {"IsPublic": is_public(json.loads(_policy_text(call, view)))}}
+        return {"PolicyStatus": {"IsPublic": is_public(orjson.loads(_policy_text(call, view)))}}
     policy = policy_of(view, bucket)
     listed = setting(view, bucket.id, ACL) or []
     is_open = grants.is_public(listed) or (policy is not None and is_public(policy))
@@ -88,7 +89,7 @@ def _policy_text(call: Call, view: View) -> str:
 
 def policy_of(view: View, bucket: Bucket) -> dict[str, Any] | None:
     text = setting(view, bucket.id, "policy")
-    return None if text is None else json.loads(text)
+    return None if text is None else orjson.loads(text)
 
 
 def listed(value: Any) -> list[Any]:
@@ -104,7 +105,7 @@ def _parsed(text: str, bucket: Bucket) -> dict[str, Any]:
     if len(text.encode()) > POLICY_BYTES_MAX:
         raise _malformed("Policies must be less than 20 KB.")
     try:
-        policy = json.loads(text)
+        policy = orjson.loads(text)  # neither bottomless nor half of a character
     except ValueError as error:
         raise _malformed("Policies must be valid JSON and the first byte must be '{'") from error
     if not isinstance(policy, dict):
@@ -145,7 +146,8 @@ def _check_statement(statement: Any, bucket: Bucket) -> None:
             and glob(resource.removeprefix("arn:aws:s3:::").partition("/")[0])(bucket.name)
         ):
             raise _malformed("Policy has invalid resource")
-    if not isinstance(statement.get("Condition", {}), dict):
+    block = statement.get("Condition", {})
+    if not isinstance(block, dict) or not all(isinstance(each, dict) for each in block.values()):
         raise _malformed("Conditions must be an object")
 
 

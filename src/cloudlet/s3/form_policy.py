@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
 from cloudlet.errors import AwsError
 
 _RANGE = "content-length-range"
@@ -49,7 +51,7 @@ def check(text: str, fields: Fields, now_ms: int) -> Limits | None:
 
 def _document(text: str) -> tuple[datetime, list[Any]]:
     try:
-        document = json.loads(base64.b64decode(text, validate=True))
+        document = orjson.loads(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError) as error:
         raise _invalid("Invalid JSON.") from error
     if not isinstance(document, dict):

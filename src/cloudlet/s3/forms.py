@@ -5,6 +5,7 @@ Reading the form is `wire.multipart_form`'s part, whose signature it has `auth.f
 https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html
 """
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from urllib.parse import quote, urlencode, urlsplit
@@ -41,6 +42,7 @@ _NO_HEADERS = (
     "x-amz-security-token",
 )
 _META = "x-amz-meta-"
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _STATUSES = ("200", "201", "204")
 
 
@@ -78,6 +80,9 @@ def _params(fields: Mapping[str, str]) -> Params:
     except AwsError as error:
         raise faults.invalid_argument(error.message) from error
     metadata = {n.removeprefix(_META): v for n, v in fields.items() if n.startswith(_META)}
+    for name in metadata:
+        if not _TOKEN.fullmatch(name):  # it could never be answered as a header
+            raise faults.invalid_argument("Metadata names must be tokens", f"{_META}{name}")
     if metadata:
         params["Metadata"] = metadata
     if "tagging" in fields:

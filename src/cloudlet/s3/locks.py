@@ -141,6 +141,8 @@ def _told(moment: datetime) -> str:
     """s3-041: AWS repeats a date as its servers would print it, in Seattle's time."""
     try:
         moment = moment.astimezone(ZoneInfo("America/Los_Angeles"))
+    except OverflowError:  # at the beginning of time, as it was said
+        pass
     except ZoneInfoNotFoundError:
         moment = moment.astimezone(UTC)
     return moment.strftime("%a %b %d %H:%M:%S %Z %Y")
@@ -198,9 +200,16 @@ def condition_keys(params: Params, now_ms: int) -> dict[str, Any]:
     }
     if isinstance(until, datetime):
         days = -(-(until.timestamp() * 1000 - now_ms) // _DAY_MS)
-        keys["s3:object-lock-retain-until-date"] = until.astimezone(UTC).isoformat()
+        keys["s3:object-lock-retain-until-date"] = _in_utc(until).isoformat()
         keys["s3:object-lock-remaining-retention-days"] = str(int(days))
     return {name: value for name, value in keys.items() if value}
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # at the end of time: no hours matter
+        return moment.replace(tzinfo=UTC)
 
 
 def protected() -> AwsError:

@@ -101,7 +101,7 @@ def _s3(error: AwsError, request_id: str, resource: str) -> Response:
     if error.status >= 500 and "Header" not in fields:  # AWS's own 501 names a header instead
         parts.append(f"<Resource>{escape(resource)}</Resource>")
     parts.append(f"<RequestId>{request_id}</RequestId><HostId>{host_id(request_id)}</HostId>")
-    body = f"{DECLARATION}<Error>{''.join(parts)}</Error>".encode()
+    body = f"{DECLARATION}<Error>{''.join(parts)}</Error>".encode(errors="replace")
     headers += [("Content-Type", "application/xml"), *signs(request_id)]
     return Response(error.status, headers, body)
 

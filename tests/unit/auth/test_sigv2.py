@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from botocore.auth import HmacV1Auth, HmacV1QueryAuth
@@ -14,6 +14,7 @@ from cloudlet.auth import sigv2
 from cloudlet.call import Caller
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Request
+from cloudlet.wire import models
 
 CALLER = Caller("root", "arn:aws:iam::000000000000:root", "000000000000")
 
@@ -28,12 +29,17 @@ class Key:
 
 
 def presigned(
-    path: str = "/bucket/a%20key", query: str = "", *, key: Key | None = None, method: str = "GET"
+    path: str = "/bucket/a%20key",
+    query: str = "",
+    *,
+    key: Key | None = None,
+    method: str = "GET",
+    headers: dict[str, str] | None = None,
 ) -> tuple[Request, int]:
     """A request as botocore presigns it, and a moment at which it is valid."""
     key = key or Key()
     url = f"http://127.0.0.1:4566{path}{'?' + query if query else ''}"
-    request = AWSRequest(method, url, headers={}, auth_path=path)
+    request = AWSRequest(method, url, headers=headers or {}, auth_path=path)
     credentials = Credentials(key.access_key, key.secret, key.session_token)
     HmacV1QueryAuth(credentials, expires=60).add_auth(request)
     parts = urlsplit(request.url)
@@ -140,3 +146,42 @@ def test_bad_headers_of_version_2(changes: dict[str, str], code: str) -> None:
     with pytest.raises(AwsError) as caught:
         sigv2.verify_header(request, lookup(Key()), now_ms)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [
+        ("PUT", "retention"),
+        ("PUT", "legal-hold="),
+        ("DELETE", "public%41ccessBlock"),
+        ("PUT", "%61cl"),
+        ("DELETE", "version%49d=x"),
+        ("PUT", "x-amz-acl=public-read"),
+    ],
+)
+def test_a_link_is_for_one_thing(method: str, more: str) -> None:
+    """Nothing that changes what is asked for can be added, however it is spelt."""
+    request, now_ms = presigned(method=method)
+    request.query += f"&{more}"
+    with pytest.raises(AwsError) as caught:
+        sigv2.verify(request, lookup(Key()), now_ms)
+    assert caught.value.status == 403
+
+
+def test_what_is_said_twice_is_signed_twice() -> None:
+    request, now_ms = presigned(headers={"x-amz-acl": "private"}, method="PUT")
+    sigv2.verify(request, lookup(Key()), now_ms)
+    for query in (
+        f"x-amz-acl=public-read&{request.query}",
+        f"X-Amz-Acl=public-read&{request.query}",
+    ):
+        twice = Request("PUT", request.path, query, request.headers, Body.of(b""))
+        with pytest.raises(AwsError, match="SignatureDoesNotMatch"):
+            sigv2.verify(twice, lookup(Key()), now_ms)
+
+
+def test_all_sub_resources_are_known() -> None:
+    service = models.load("s3").service
+    paths = [service.operation_model(name).http["requestUri"] for name in service.operation_names]
+    named = {n for p in paths for n, _ in parse_qsl(urlsplit(p).query, keep_blank_values=True)}
+    assert named <= sigv2._SUBRESOURCES | sigv2._NEVER_SIGNED | {"list-type"}

@@ -259,3 +259,8 @@ def test_aws_own_keys_are_made_at_first_use_and_work_through_their_service(keys:
         keys.ask("DisableKey", KeyId=made["KeyId"])
     with pytest.raises(AwsError, match="is not found"):
         keys.ask("DescribeKey", KeyId="alias/aws/teapot")
+
+
+def test_a_bottomless_policy(keys: Keys) -> None:
+    with pytest.raises(AwsError, match="MalformedPolicyDocument"):
+        keys.ask("CreateKey", Policy="[" * 9000)

@@ -178,3 +178,19 @@ def test_every_operation_has_its_permission(shelf: Shelf) -> None:
     params = {"Bucket": "b", "Key": "k", "CopySource": "b/k"}
     for operation in service().operations.keys() - service().own_checks:
         assert required(shelf, operation, **params), operation
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 20_000,
+        '{"Statement":' + "[" * 19_000,
+        '{"\\ud800": 1}',
+        json.dumps(policy({**ONE, "Resource": "arn:aws:s3:::shelf/\ud800"})),
+        json.dumps(policy({**EVERYBODY, "Condition": {"StringEquals": "x"}})),
+    ],
+)
+def test_policies_that_nothing_could_evaluate(shelf: Shelf, text: str) -> None:
+    """Half a character in a policy would make its bucket answer nothing but 500."""
+    with pytest.raises(AwsError, match="MalformedPolicy"):
+        shelf.call(access.put_bucket_policy, Bucket="shelf", Policy=text)

@@ -200,3 +200,20 @@ def test_bodies_of_unknown_length(shelf: Shelf) -> None:
     with pytest.raises(AwsError) as caught:
         asyncio.run(objects.put_object(call))
     assert (caught.value.code, caught.value.status) == ("MissingContentLength", 411)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "[" * 14_000,
+        '{"expiration": "\\ud800", "conditions": []}',
+        f'{{"expiration": "{LATER}", "conditions": [["eq", "$key", "\\ud800"]]}}',
+    ],
+)
+def test_policies_that_cannot_be_read(document: str) -> None:
+    assert "Invalid JSON" in refused(base64.b64encode(document.encode()).decode()).message
+
+
+def test_metadata_that_no_header_could_carry() -> None:
+    with pytest.raises(AwsError, match="InvalidArgument"):
+        forms._params({"key": "a", "x-amz-meta-a b\té": "v"})

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -375,3 +375,12 @@ def test_permissions(safe: Shelf) -> None:
         "s3:PutBucketObjectLockConfiguration",
         "s3:PutBucketVersioning",
     ]
+
+
+def test_dates_at_the_ends_of_time(safe: Shelf) -> None:
+    first = datetime(1, 1, 1, tzinfo=UTC)
+    with pytest.raises(AwsError, match="must be in the future"):
+        safe.put("k", ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=first)
+    last = datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-12)))
+    keys = locks.condition_keys({"ObjectLockRetainUntilDate": last}, 0)
+    assert keys["s3:object-lock-retain-until-date"].startswith("9999-12-31")
