@@ -132,7 +132,7 @@ def operation(request: Request, key: str) -> str:
     if not known and key:
         return f"REST.{request.method}.OBJECT"
     prefix = "OBJECT_" if key and known in ("tagging",) else ""
-    return f"REST.{request.method}.{prefix}{_RESOURCES.get(known) or known.upper()}"
+    return f"REST.{request.method}.{prefix}{_RESOURCES.get(known) or quote(known.upper())}"
 
 
 def line(request: Request, response: Response, place: tuple[str, str, str], sent: int) -> str:
@@ -153,7 +153,7 @@ def line(request: Request, response: Response, place: tuple[str, str, str], sent
         request.id,
         operation(request, key),
         quote(key, safe="/") or "-",
-        f'"{request.method} {uri} HTTP/1.1"',
+        _quoted(f"{request.method} {uri} HTTP/1.1"),
         str(response.status),
         seen.code,
         str(sent if sent and request.method != "HEAD" else "-"),
@@ -162,7 +162,7 @@ def line(request: Request, response: Response, place: tuple[str, str, str], sent
         str(took_ms) if response.status < 400 else "-",
         _quoted(request.headers.get("referer")),
         _quoted(request.headers.get("user-agent")),
-        (query.get("versionId") or ["-"])[0],
+        quote((query.get("versionId") or ["-"])[0]),
         headers.get("x-amz-id-2") or request.id,
         *_signature(request),
         request.host or "-",
@@ -174,7 +174,8 @@ def line(request: Request, response: Response, place: tuple[str, str, str], sent
 
 
 def _quoted(text: str | None) -> str:
-    return f'"{text}"'.replace("\n", " ") if text else '"-"'
+    """Nobody ends the field, or the line, before its time."""
+    return f'"{text.replace(chr(34), "%22")}"'.replace("\n", " ") if text else '"-"'
 
 
 def _requester(caller: Caller) -> str:
