@@ -2,7 +2,7 @@
 
 import click
 
-from bench import buckets, events, functions, results, sharing, storage
+from bench import buckets, events, functions, items, results, sharing
 
 _TABLES = ("sharing", "functions", "events", "dynamodb", "s3")
 
@@ -23,7 +23,7 @@ def main(tables: tuple[str, ...], seconds: float, write: bool) -> None:
         elif name == "events":
             made.append(events.events(seconds))
         elif name == "dynamodb":
-            made.append(storage.dynamodb(seconds))
+            made.append(items.dynamodb(seconds))
         else:
             made.append(buckets.s3(seconds))
         click.echo(made[-1].text())
