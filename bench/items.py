@@ -73,6 +73,8 @@ def _rows(
     what = f"{operation}, {clients} client{'s' if clients > 1 else ''}"
     every = [*contenders, many]
     asked = {c.name: _requests(c, operation, make, _MANY if c is many else _FEW) for c in every}
+    for own in (contenders[0], many):  # what is asked for has been read once from the disk
+        load.send(own.endpoint, asked[own.name], connections=4)
     taken = windows(what, every, asked, connections=clients, seconds=seconds)
     rates = {name: nan if each.failed else each.rate for name, each in taken.items()}
     times = {size: taken[c.name].p50_ms for size, c in ((_FEW, contenders[0]), (_MANY, many))}
