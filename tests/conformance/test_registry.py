@@ -138,9 +138,9 @@ def test_permissions_name_the_parameter(server: Server) -> None:
 
 
 def test_services_that_nobody_has_say_so_as_json(server: Server) -> None:
-    steps, keys = server.client("stepfunctions"), server.client("kms")
+    steps, secrets = server.client("stepfunctions"), server.client("secretsmanager")
     for call, said in ((steps.list_activities, "states (AWSStepFunctions)"),
-                       (keys.list_keys, "kms (TrentService)")):  # fmt: skip
+                       (secrets.list_secrets, "secretsmanager")):  # fmt: skip
         with pytest.raises(ClientError, match=r"is not implemented by cloudlet\.") as caught:
             call()
         error = caught.value.response["Error"]
