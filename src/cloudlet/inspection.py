@@ -151,7 +151,7 @@ def _contents(pair: _Pair, connection: sqlite3.Connection, repair: bool, say: Sa
     from cloudlet.store.memory import Memory
     from cloudlet.store.scrub import Scrub
 
-    view = View(connection, Memory(lambda: 0))
+    view = View(connection, Memory(lambda: None))
     folders = [pair.data, *([pair.other] if pair.other is not None and pair.is_whole else [])]
     scrub = Scrub(*(folder / "blobs" for folder in folders), heals=repair, pace=lambda: None)
     count = small = bad = healed = 0

@@ -20,10 +20,10 @@ from cloudlet.errors import AwsError
 from cloudlet.s3 import (
     buckets,
     bulk,
+    completion,
     copying,
     listing,
     locks,
-    multipart,
     objects,
     reading,
     retention,
@@ -73,7 +73,7 @@ class Store(RuleBasedStateMachine):
         super().__init__()
         self._stack = ExitStack()
         self.shelf = self._stack.enter_context(shelves())
-        self._stack.enter_context(mock.patch.object(multipart, "PART_BYTES_MIN", 1))
+        self._stack.enter_context(mock.patch.object(completion, "PART_BYTES_MIN", 1))
         self.status = ""
         self.model: dict[str, list[Version]] = {}
 

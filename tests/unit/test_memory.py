@@ -140,3 +140,13 @@ def test_errors_are_not_kept(database: Database, colour: Asker) -> None:
     with pytest.raises(LookupError):
         view.remembered("colour", read)
     assert view.remembered("colour", lambda: "found") == "found"
+
+
+def test_nothing_is_remembered_where_nobody_watches(tmp_path: Path, colour: Asker) -> None:
+    database = Database(tmp_path)
+    database.prepare(TABLES)
+    database.write_now(put("blue"))
+    assert colour(database.view()) == "blue"
+    database.write_now(put("red"))
+    assert colour(database.view()) == "red"
+    database.close()

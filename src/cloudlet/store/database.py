@@ -156,7 +156,9 @@ class Database:
         self._lock = threading.Lock()
         self._subscribers: list[tuple[str, Callable[[str], None]]] = []
         self._generation = 0  # of the watched tables, as committed
-        self._memory = Memory(lambda: 0)  # the writer's: it forgets as it changes
+        self._is_watching = False
+        # The writer's own: it forgets as it changes.
+        self._memory = Memory(lambda: 0 if self._is_watching else None)
         self._connection = self._connect()
         self._connection.create_function("watched_change", 0, self._memory.forget)
         self._connection.execute("PRAGMA journal_mode=WAL")
@@ -168,6 +170,7 @@ class Database:
     def prepare(self, schema: str) -> None:
         """Creates a service's tables, or brings older ones up to date."""
         self.write_now(lambda tx: _prepare(tx, schema))
+        self._is_watching = self._is_watching or "watched_change" in schema
 
     def write(self, change: Callable[[Transaction], T]) -> "asyncio.Future[T]":
         """Runs the change in the writer thread; gives its value when it is on the disk."""
@@ -197,7 +200,7 @@ class Database:
             connection.execute("PRAGMA query_only=1")
             with self._lock:
                 self._readers.append(connection)
-            view = View(connection, Memory(lambda: self._generation))
+            view = View(connection, Memory(lambda: self._generation if self._is_watching else None))
             own = self._local.own = view, Snapshot(view)
         return own
 

@@ -24,11 +24,12 @@ def watched(*tables: str) -> str:
 
 
 class Memory:
-    """Of one connection, used by one thread at a time. Errors are not kept."""
+    """Of one connection, used by one thread at a time. Errors are not kept, and nothing at all
+    while the generation is None: nobody watches then."""
 
-    def __init__(self, generation: Callable[[], int]) -> None:
+    def __init__(self, generation: Callable[[], int | None]) -> None:
         self._generation = generation
-        self._of = -1
+        self._of: int | None = -1
         self._known: dict[Hashable, Any] = {}
         self.was_changed = False
         self.is_held = False  # by a snapshot: its state may be older than the generation
@@ -42,6 +43,8 @@ class Memory:
             self._of = generation
 
     def of(self, key: Hashable, read: Callable[[], T]) -> T:
+        if self._generation() is None:
+            return read()
         try:
             value: T = self._known[key]
         except KeyError:

@@ -43,7 +43,7 @@ def deliver(desk: Desk, number: int = -1, attempts: int = 0) -> Outcome:
     outcome = asyncio.run(Deliveries(desk.cloud).deliver(given))
     change = outcome.change if isinstance(outcome, Done) else None
     if change is not None:  # as delivery does, with the fact's removal
-        asyncio.run(desk.cloud.database.write(change))
+        desk.cloud.database.write_now(change)
     return outcome
 
 

@@ -63,14 +63,19 @@ export class Transfer {
     void this.#send();
   }
 
-  /** Takes the share back: nothing stays, neither here nor there. */
+  /** Takes the share back: nothing stays, neither here nor there; said when it is so. */
   async cancel(): Promise<void> {
-    this.state.value = "cancelled";
     this.#stop.abort(new DOMException("cancelled", "AbortError"));
     this.#gone.abort(new DOMException("cancelled", "AbortError"));
     this.#hasher?.stop();
     this.live.stop();
-    await api.deleteShare(this.id, this.token);
+    try {
+      await api.deleteShare(this.id, this.token);
+    } catch (error) {
+      this.state.value = "failed";
+      throw error;
+    }
+    this.state.value = "cancelled";
     await removeRecord(this.id);
   }
 
