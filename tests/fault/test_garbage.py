@@ -4,9 +4,7 @@ import base64
 import hashlib
 import os
 import random
-import shutil
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -205,17 +203,6 @@ def test_many_idle_connections(server: SharingServer, port: int) -> None:
     finally:
         for peer in peers:
             peer.close()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "none", str(folder)]
-    if os.geteuid() != 0 or not shutil.which("mount") or subprocess.run(mount).returncode:
-        pytest.skip("needs the right to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_full_disk(small_disk: Path) -> None:

@@ -6,7 +6,6 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -173,17 +172,6 @@ def test_functions_and_accounts_live_on_in_the_replica(tmp_path: Path) -> None:
     second = server.client("s3", **keys)
     assert second.get_object(Bucket="second", Key="k")["ContentLength"] == 100_000
     assert server.stop() == 0
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "none", str(folder)]
-    if os.geteuid() != 0 or not shutil.which("mount") or subprocess.run(mount).returncode:
-        pytest.skip("needs the right to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_a_full_replica_falls_behind_and_catches_up(tmp_path: Path, small_disk: Path) -> None:
