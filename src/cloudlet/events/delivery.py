@@ -16,6 +16,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from cloudlet.config import Config
@@ -87,25 +88,28 @@ class Delivery:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self) -> None:
+        due_ms: int | None = None
         while True:
             self._wake.clear()
-            self._dispatch()
-            due_ms = outbox.next_due_ms(self._database.view(), self._config.now_ms())
-            wait_s = None if due_ms is None else max(0.0, (due_ms - self._config.now_ms()) / 1000)
-            try:  # wait_for would swallow a `stop` that comes with a wake
+            # One look at the clock for both questions, or what becomes due in between is in
+            # neither answer; a wake may come just before the timer whose time it already is.
+            now_ms = self._config.now_ms()
+            self._is_stale |= due_ms is not None and due_ms <= now_ms
+            self._dispatch(now_ms)
+            due_ms = outbox.next_due_ms(self._database.view(), now_ms)
+            wait_s = None if due_ms is None else (due_ms - now_ms) / 1000
+            with suppress(TimeoutError):  # wait_for would swallow a `stop` that comes with a wake
                 async with asyncio.timeout(wait_s):
                     await self._wake.wait()
-            except TimeoutError:
-                self._is_stale = True
 
-    def _dispatch(self) -> None:
+    def _dispatch(self, now_ms: int) -> None:
         view = self._database.view()
         if self._is_stale:
             self._seen_id = 0
             self._full = {target for target in self._busy if not self._has_room(target)}
         self._is_stale = False
         while len(self._in_flight) < _IN_FLIGHT_MAX:
-            rows = outbox.due(view, self._config.now_ms(), self._seen_id, _BATCH, self._full)
+            rows = outbox.due(view, now_ms, self._seen_id, _BATCH, self._full)
             for row in rows:
                 self._seen_id = row["id"]
                 if row["id"] not in self._in_flight:
