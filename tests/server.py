@@ -9,7 +9,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
 import urllib3
@@ -28,6 +28,8 @@ def free_port() -> int:
 
 class Server:
     """`template=None`: the bare services. `log` holds what it printed."""
+
+    running: ClassVar[set["Server"]] = set()
 
     def __init__(self, data: Path, template: Path | None = None, *options: str) -> None:
         self.data = data
@@ -66,6 +68,7 @@ class Server:
             start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
         log.close()
+        self.running.add(self)
         try:
             self._wait()
         except BaseException:
@@ -91,6 +94,7 @@ class Server:
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
         self._process.wait(30)
+        self.running.discard(self)
 
     def stop(self) -> int:
         """Ctrl-C; returns the exit code."""
@@ -98,7 +102,9 @@ class Server:
             return self._process.returncode if self._process else 0
         self._process.send_signal(signal.SIGINT)
         try:
-            return self._process.wait(30)
+            code = self._process.wait(30)
+            self.running.discard(self)
+            return code
         except subprocess.TimeoutExpired:
             self.kill()
             raise

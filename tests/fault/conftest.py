@@ -1,4 +1,4 @@
-"""What several fault tests need: a disk so small that it can be filled."""
+"""What several fault tests need: a disk so small that it can be filled, an end of all servers."""
 
 import os
 import shutil
@@ -7,6 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.server import Server
+
+
+@pytest.fixture(autouse=True)
+def no_server_stays() -> Iterator[None]:
+    """A test that fails half-way takes its servers with it; those of whole modules stay."""
+    before = set(Server.running)
+    yield
+    for server in Server.running - before:
+        server.kill()
 
 
 @pytest.fixture
