@@ -24,6 +24,7 @@ from typing import Any, Protocol, TypeVar
 
 from cloudlet.errors import AwsError
 from cloudlet.store.memory import Memory
+from cloudlet.store.pulse import WATCHED, Pulse
 
 T = TypeVar("T")
 Row = sqlite3.Row
@@ -143,19 +144,68 @@ class Follower(Protocol):
     def closed(self) -> None: ...
 
 
-class Database:
-    """Opens (and creates) `directory/cloudlet.db`. Close it last."""
+class Reads:
+    """Each thread's reading of `directory/cloudlet.db`, which is there."""
 
-    def __init__(self, directory: Path, follower: Follower | None = None) -> None:
-        self._follower = follower
-        directory.mkdir(parents=True, exist_ok=True)
+    def __init__(self, directory: Path, pulse: Pulse) -> None:
         self.path = directory / "cloudlet.db"
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self.pulse = pulse
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         self._subscribers: list[tuple[str, Callable[[str], None]]] = []
-        self._generation = 0  # of the watched tables, as committed
+
+    def view(self) -> View:
+        """The calling thread's view; each statement sees the then last commit."""
+        return self._own()[0]
+
+    def snapshot(self) -> Snapshot:
+        """Several statements on one consistent state. Not to be held across an await."""
+        return self._own()[1]
+
+    def _own(self) -> tuple[View, Snapshot]:
+        own: tuple[View, Snapshot] | None = getattr(self._local, "own", None)
+        if own is None:
+            connection = self._connect()
+            connection.execute("PRAGMA query_only=1")
+            with self._lock:
+                self._readers.append(connection)
+            view = View(connection, Memory(self._generation))
+            own = self._local.own = view, Snapshot(view)
+        return own
+
+    def _generation(self) -> int | None:
+        return self.pulse.of(WATCHED)
+
+    def subscribe(self, prefix: str, wake: Callable[[str], None]) -> None:
+        """Calls `wake(topic)` in the writer thread after commits that touched such a topic."""
+        self._subscribers.append((prefix, wake))
+
+    def close(self) -> None:
+        with self._lock:
+            for connection in self._readers:
+                connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, isolation_level=None, check_same_thread=False, cached_statements=512
+        )
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA busy_timeout=10000")
+        connection.execute("PRAGMA foreign_keys=1")
+        connection.execute("PRAGMA cache_size=-16384")
+        connection.execute("PRAGMA temp_store=MEMORY")
+        return connection
+
+
+class Database(Reads):
+    """Opens (and creates) `directory/cloudlet.db`. Close it last."""
+
+    def __init__(self, directory: Path, follower: Follower | None = None) -> None:
+        super().__init__(directory, Pulse())
+        self._follower = follower
+        directory.mkdir(parents=True, exist_ok=True)
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._is_watching = False
         # The writer's own: it forgets as it changes.
         self._memory = Memory(lambda: 0 if self._is_watching else None)
@@ -185,49 +235,16 @@ class Database:
         self._queue.put(_Waiting(change, future))
         return future.result()
 
-    def view(self) -> View:
-        """The calling thread's view; each statement sees the then last commit."""
-        return self._own()[0]
-
-    def snapshot(self) -> Snapshot:
-        """Several statements on one consistent state. Not to be held across an await."""
-        return self._own()[1]
-
-    def _own(self) -> tuple[View, Snapshot]:
-        own: tuple[View, Snapshot] | None = getattr(self._local, "own", None)
-        if own is None:
-            connection = self._connect()
-            connection.execute("PRAGMA query_only=1")
-            with self._lock:
-                self._readers.append(connection)
-            view = View(connection, Memory(lambda: self._generation if self._is_watching else None))
-            own = self._local.own = view, Snapshot(view)
-        return own
-
-    def subscribe(self, prefix: str, wake: Callable[[str], None]) -> None:
-        """Calls `wake(topic)` in the writer thread after commits that touched such a topic."""
-        self._subscribers.append((prefix, wake))
+    def _generation(self) -> int | None:
+        return super()._generation() if self._is_watching else None
 
     def close(self) -> None:
         self._queue.put(None)
         self._thread.join()
-        with self._lock:
-            for connection in self._readers:
-                connection.close()
+        super().close()
         self._connection.close()
         if self._follower is not None:
             self._follower.closed()
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self.path, isolation_level=None, check_same_thread=False, cached_statements=512
-        )
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA busy_timeout=10000")
-        connection.execute("PRAGMA foreign_keys=1")
-        connection.execute("PRAGMA cache_size=-16384")
-        connection.execute("PRAGMA temp_store=MEMORY")
-        return connection
 
     def _write_groups(self) -> None:
         while (first := self._queue.get()) is not None:
@@ -274,7 +291,7 @@ class Database:
         """Before anybody is told of the commit: whoever asks afterwards reads anew."""
         if self._memory.was_changed:
             self._memory.was_changed = False
-            self._generation += 1
+            self.pulse.beat(WATCHED)
 
     def _apply(self, waiting: "_Waiting", done: list[Transaction]) -> None:
         tx = Transaction(self._connection, self._memory)
