@@ -127,7 +127,8 @@ class Call:
 
     `state` is the called service's own live state (worker pool, open connections), made by
     `app.py`; stateless services have None. `takes_json`: the output is only ever spelled as JSON,
-    so that `orjson.Fragment` may stand for what is stored in that spelling.
+    so that `orjson.Fragment` may stand for what is stored in that spelling; `takes_xml`: the same
+    of XML.
     """
 
     cloud: Cloud
@@ -138,6 +139,7 @@ class Call:
     request: Request
     state: Any = None
     takes_json: bool = False
+    takes_xml: bool = False
 
     @property
     def config(self) -> Config:

@@ -14,7 +14,7 @@ from cloudlet.s3 import buckets, listing
 from cloudlet.s3.schema import SCHEMA
 from tests.unit.s3.conftest import Shelf
 
-ALPHABET = "ab/-\u00e4\ud7ff\ue000\U0010ffff"
+ALPHABET = "\0ab/-\u00e4\ud7ff\ue000\U0010ffff"
 KEYS = st.text(ALPHABET, min_size=1, max_size=5)
 MIN_PART = 5 << 20
 
@@ -52,7 +52,7 @@ def items_of(page: Any) -> list[tuple[str, bool]]:
 @given(
     keys=st.sets(KEYS, max_size=30),
     prefix=st.text(ALPHABET, max_size=2),
-    delimiter=st.sampled_from(["", "/", "a", "-/"]),
+    delimiter=st.sampled_from(["", "/", "a", "-/", "\0", "\U0010ffff"]),
     size=st.integers(1, 7),
 )
 def test_listings_are_the_sorted_model(

@@ -96,6 +96,7 @@ class AwsDoor:
         home.credentials.note(caller, spoken.model.signing_name)
         call = Call(home.cloud, spoken.model.name, parsed.operation, parsed.params, caller, request)
         call.takes_json = spoken.model.protocol == "json"
+        call.takes_xml = spoken.model.protocol == "rest-xml"
         result = await home.dispatcher.perform(call, trusted=self._config.open_access)
         encoding = compression.chosen(request) if spoken.model.name == "dynamodb" else ""
         return spoken.response(parsed.operation, result, request.id, encoding)

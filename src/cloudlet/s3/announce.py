@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-struc
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -165,9 +166,10 @@ def iso(now_ms: int) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now_ms % 1000:03}Z"
 
 
-def second(at_ms: int) -> str:
+@lru_cache(4096)  # pages of a listing share many, and are often asked for again
+def second(at_s: int) -> str:
     """S3 lists times in whole seconds."""
-    return iso(at_ms - at_ms % 1000)
+    return iso(at_s * 1000)
 
 
 def _record(

@@ -1,7 +1,8 @@
 """Listing keys: range scans over the index that skip whole prefixes.
 
 Cost depends on what is listed, not on how much is stored: a page costs its rows, a common prefix
-one seek.
+one seek; a run of common prefixes is found by one statement. Answers that are only ever XML are
+spelled from the rows at once.
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 """
 
@@ -15,15 +16,29 @@ from urllib.parse import quote
 
 from cloudlet.call import Call, Output, Params
 from cloudlet.s3 import acl, announce, conditions, faults, traits
-from cloudlet.s3.bucket import of_call
+from cloudlet.s3.bucket import Bucket, of_call
 from cloudlet.s3.records import object_of
 from cloudlet.store.database import Row, View
+from cloudlet.wire.xml_codec import Fragment, escaped
 
 PAGE_MAX = 1000
 _LAST = "\U0010ffff"
 _COLUMNS = "key, size, etag, modified_ms, checksum, traits"
 Start = tuple[str, tuple[Any, ...]]  # a condition on where to begin, and its values
 Rows = Callable[[str, tuple[Any, ...], int], Iterator[Row]]  # condition, values, limit
+Encode = Callable[[str], str]
+Owners = Callable[[str], dict[str, str] | None]  # stored traits → the owner
+Leap = Callable[[str, tuple[str, str], int], list[str]]  # key, shape, limit → keys
+# From a key in a common prefix: the first key after it, and so on, while they are in prefixes.
+_LEAPS = """
+WITH RECURSIVE seen (key) AS (
+    VALUES (:key) UNION ALL
+    SELECT (SELECT o.key FROM s3_object AS o WHERE o.bucket = :bucket AND o.key >= :prefix
+            || substr(seen.key, :start, instr(substr(seen.key, :start), :delimiter) - 1) || :beyond
+            AND o.key < :end ORDER BY o.key LIMIT 1)
+    FROM seen WHERE instr(substr(seen.key, :start), :delimiter) LIMIT :limit)
+SELECT key FROM seen WHERE key IS NOT NULL
+"""
 
 
 @dataclass(slots=True)
@@ -68,13 +83,15 @@ def start_after(params: Params, after: str, *, is_key: bool = False) -> Start | 
     return ("key > ?", (after,)) if after and after >= prefix else ("key >= ?", (prefix,))
 
 
-def fill(rows: Rows, params: Params, starts: list[Start | None], limit: int) -> Page:
+def fill(
+    rows: Rows, params: Params, starts: list[Start | None], limit: int, leap: Leap | None = None
+) -> Page:
     """A page of rows and common prefixes, from one start after the other."""
-    prefix, delimiter = params.get("Prefix") or "", params.get("Delimiter") or ""
+    shape = params.get("Prefix") or "", params.get("Delimiter") or ""
     page = Page()
     for start in starts:
         while start is not None and limit and not page.is_truncated:
-            start = _run(rows, (prefix, delimiter), start, (page, limit))
+            start = _run(rows, leap, shape, start, (page, limit))
     return page
 
 
@@ -91,25 +108,61 @@ def _beyond(prefix: str) -> Start | None:
 
 
 def _run(
-    rows: Rows, shape: tuple[str, str], start: Start, filled: tuple[Page, int]
+    rows: Rows,
+    leap: Leap | None,
+    shape: tuple[str, str],
+    start: Start,
+    filled: tuple[Page, int],
 ) -> Start | None:
     """Takes rows until a common prefix appears; answers where to seek next, None at the end."""
     (prefix, delimiter), (condition, values), (page, limit) = shape, start, filled
     end = after_prefix(prefix)
     if end is not None:
         condition, values = f"{condition} AND key < ?", (*values, end)
-    for row in rows(condition, values, limit - len(page) + 1):
+    left = limit - len(page) + 1
+    for row in rows(condition, values, left):
+        key = row["key"]
+        if delimiter and common_prefix(key, prefix, delimiter) is not None:
+            return _roll_up([key] if leap is None else leap(key, shape, left), shape, filled)
+        if len(page.rows) + len(page.prefixes) == limit:
+            page.is_truncated = True
+            return None
+        page.rows.append(row)
+        page.last = key
+    return None
+
+
+def _roll_up(keys: list[str], shape: tuple[str, str], filled: tuple[Page, int]) -> Start | None:
+    """Takes the common prefixes of keys that follow each other, the first not in one ends them."""
+    page, limit = filled
+    for key in keys:
+        common = common_prefix(key, *shape)
+        if common is None:
+            return "key >= ?", (key,)
         if len(page) == limit:
             page.is_truncated = True
             return None
-        common = common_prefix(row["key"], prefix, delimiter)
-        if common is not None:
-            page.prefixes.append(common)
-            page.last = common
-            return _beyond(common)
-        page.rows.append(row)
-        page.last = row["key"]
-    return None
+        page.prefixes.append(common)
+        page.last = common
+        if "\0" in key:  # where text ends for SQLite's functions: what it leapt to is wrong
+            break
+    return _beyond(page.last)
+
+
+def _leaps(view: View, bucket: int) -> Leap:
+    """Over the prefixes of current versions."""
+
+    def leap(key: str, shape: tuple[str, str], limit: int) -> list[str]:
+        prefix, delimiter = shape
+        beyond, end = after_prefix(delimiter), after_prefix(prefix)
+        if beyond is None:
+            return [key]
+        place = {"bucket": bucket, "key": key, "prefix": prefix, "start": len(prefix) + 1}
+        ends = {"beyond": beyond, "end": b"" if end is None else end}  # a blob is above all text
+        found = view.all(_LEAPS, {**place, **ends, "delimiter": delimiter, "limit": limit})
+        return [row[0] for row in found]
+
+    return leap
 
 
 def limit_of(value: Any, name: str) -> int:
@@ -122,7 +175,7 @@ def limit_of(value: Any, name: str) -> int:
     return min(number, PAGE_MAX)
 
 
-def encoder(params: Params) -> Callable[[str], str]:
+def encoder(params: Params) -> Encode:
     """encoding-type=url lets keys through that XML can't hold."""
     kind = params.get("EncodingType")
     if kind is None:
@@ -136,27 +189,24 @@ def encoder(params: Params) -> Callable[[str], str]:
 
 def list_objects(call: Call, view: View) -> Output:
     bucket, params = of_call(call, view), call.params
-    limit, encode = limit_of(params.get("MaxKeys"), "max-keys"), encoder(params)
     marker = params.get("Marker") or ""
-    page = fill(current(view, bucket.id), params, [start_after(params, marker)], limit)
-    output = output_of(call, page, encode)
-    output.update(Marker=encode(marker), MaxKeys=limit)
+    encode = encoder(params)
+    page, output = _listed(call, view, bucket, start_after(params, marker))
+    output["Marker"] = encode(marker)
     if page.is_truncated and params.get("Delimiter"):
         output["NextMarker"] = encode(page.last)
-    owners = acl.owners(call, bucket)
-    output["Contents"] = [_shown(call, row, encode, owners(row["traits"])) for row in page.rows]
+    output["Contents"] = _contents(call, page.rows, encode, acl.owners(call, bucket))
     return output
 
 
 def list_objects_v2(call: Call, view: View) -> Output:
     bucket, params = of_call(call, view), call.params
-    limit, encode = limit_of(params.get("MaxKeys"), "max-keys"), encoder(params)
+    encode = encoder(params)
     token, start = params.get("ContinuationToken"), params.get("StartAfter") or ""
     after = start if token is None else _from_token(token)
     began = start_after(params, after, is_key=token is None)
-    page = fill(current(view, bucket.id), params, [began], limit)
-    output = output_of(call, page, encode)
-    output.update(MaxKeys=limit, KeyCount=len(page))
+    page, output = _listed(call, view, bucket, began)
+    output["KeyCount"] = len(page)
     if token is not None:  # s3-091: it is told instead of the key to start after
         output["ContinuationToken"] = token
     elif start:
@@ -164,42 +214,72 @@ def list_objects_v2(call: Call, view: View) -> Output:
     if page.is_truncated:
         output["NextContinuationToken"] = _to_token(page.last)
     owners = acl.owners(call, bucket) if params.get("FetchOwner") else lambda traits: None
-    output["Contents"] = [_shown(call, row, encode, owners(row["traits"])) for row in page.rows]
+    output["Contents"] = _contents(call, page.rows, encode, owners)
     return output
 
 
-def output_of(call: Call, page: Page, encode: Callable[[str], str]) -> Output:
+def _listed(call: Call, view: View, bucket: Bucket, start: Start | None) -> tuple[Page, Output]:
+    """A page of current versions, and what both listings tell of it."""
+    limit, leap = limit_of(call.params.get("MaxKeys"), "max-keys"), _leaps(view, bucket.id)
+    page = fill(current(view, bucket.id), call.params, [start], limit, leap)
+    return page, {**output_of(call, page, encoder(call.params)), "MaxKeys": limit}
+
+
+def output_of(call: Call, page: Page, encode: Encode) -> Output:
     params = call.params
+    prefixes: Any = [{"Prefix": encode(each)} for each in page.prefixes]
+    if call.takes_xml:
+        texts = [escaped(each["Prefix"]) for each in prefixes]
+        around = "<CommonPrefixes><Prefix>", "</Prefix></CommonPrefixes>"
+        prefixes = Fragment("".join([f"{around[0]}{text}{around[1]}" for text in texts]))
     output: Output = {
         "Name": params["Bucket"],
         "Prefix": encode(params.get("Prefix") or ""),
         "IsTruncated": page.is_truncated,
-        "CommonPrefixes": [{"Prefix": encode(each)} for each in page.prefixes],
+        "CommonPrefixes": prefixes,
     }
-    if params.get("Delimiter"):
-        output["Delimiter"] = encode(params["Delimiter"])
-    if params.get("EncodingType"):
-        output["EncodingType"] = params["EncodingType"]
+    for name in ("Delimiter", "EncodingType"):
+        if params.get(name):
+            output[name] = encode(params[name])
     return output
 
 
-def _shown(
-    call: Call, row: Row, encode: Callable[[str], str], owned_by: dict[str, str] | None
-) -> dict[str, Any]:
-    shown = listed(row, encode, owned_by)
-    if "RestoreStatus" in (call.params.get("OptionalObjectAttributes") or ()):
-        status = traits.restore_status(object_of(row["traits"]))
-        shown.update({"RestoreStatus": status} if status else {})
+def _contents(call: Call, rows: list[Row], encode: Encode, owners: Owners) -> Any:
+    with_status = "RestoreStatus" in (call.params.get("OptionalObjectAttributes") or ())
+    if call.takes_xml and not with_status:
+        return _spelled(rows, encode, owners)
+    shown = [listed(row, encode, owners(row["traits"])) for row in rows]
+    for row, each in zip(rows, shown, strict=True):
+        status = traits.restore_status(object_of(row["traits"])) if with_status else None
+        each.update({"RestoreStatus": status} if status else {})
     return shown
 
 
-def listed(
-    row: Row, encode: Callable[[str], str], owned_by: dict[str, str] | None
-) -> dict[str, Any]:
+def _spelled(rows: list[Row], encode: Encode, owners: Owners) -> Fragment:
+    """As the codec would spell what `listed` makes of the rows, in a tenth of its time."""
+    texts = []
+    ends: dict[str, str] = {}  # most rows have the same storage class, owner and algorithm
+    for key, size, etag, modified_ms, checksum, kept in rows:
+        _, algorithm, _, kind, _ = checksum.split('"', 4)
+        if (end := ends.get(algorithm + kept)) is None:
+            owner = "".join(f"<{n}>{text}</{n}>" for n, text in (owners(kept) or {}).items())
+            end = f"<StorageClass>{traits.storage_class(object_of(kept))}</StorageClass>"
+            end += f"<Owner>{owner}</Owner>" if owner else ""
+            end += f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm></Contents>"
+            ends[algorithm + kept] = end
+        texts.append(
+            f"<Contents><Key>{escaped(encode(key))}</Key><LastModified>"
+            f'{announce.second(modified_ms // 1000)}</LastModified><ETag>"{etag}"</ETag>'
+            f"<ChecksumType>{kind}</ChecksumType><Size>{size}</Size>{end}"
+        )
+    return Fragment("".join(texts))
+
+
+def listed(row: Row, encode: Encode, owned_by: dict[str, str] | None) -> dict[str, Any]:
     algorithm, kind, _ = json.loads(row["checksum"])
     listed = {
         "Key": encode(row["key"]),
-        "LastModified": announce.second(row["modified_ms"]),
+        "LastModified": announce.second(row["modified_ms"] // 1000),
         "ETag": conditions.quoted(row["etag"]),
         "ChecksumAlgorithm": [algorithm],
         "ChecksumType": kind,

@@ -47,7 +47,7 @@ def list_parts(call: Call, view: View) -> Output:
 def _part(upload: multipart.Upload, row: Row) -> dict[str, Any]:
     part = {
         "PartNumber": row["number"],
-        "LastModified": announce.second(row["modified_ms"]),
+        "LastModified": announce.second(row["modified_ms"] // 1000),
         "ETag": conditions.quoted(row["etag"]),
         "Size": row["size"],
     }
@@ -144,7 +144,7 @@ def _upload(call: Call, row: Row, key: str, owner: dict[str, str]) -> dict[str, 
     upload: dict[str, Any] = {
         "UploadId": row["id"],
         "Key": key,
-        "Initiated": announce.second(row["created_ms"]),
+        "Initiated": announce.second(row["created_ms"] // 1000),
         "StorageClass": traits.storage_class(json.loads(row["traits"])),
         "Owner": owner,
         "Initiator": _initiator(call, row["initiator"]),

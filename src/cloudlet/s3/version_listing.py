@@ -84,5 +84,5 @@ def _listed(row: Row, encode: Callable[[str], str], owner: dict[str, str]) -> di
     }
     if row["etag"]:
         return {**listing.listed(row, encode, owner), **named}
-    modified = announce.second(row["modified_ms"])
+    modified = announce.second(row["modified_ms"] // 1000)
     return {"Key": encode(row["key"]), **named, "LastModified": modified, "Owner": owner}

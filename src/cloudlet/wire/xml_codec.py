@@ -4,6 +4,7 @@ Parsed with the standard library's expat (which refuses entity bombs), written a
 listings of a thousand keys are hot.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
@@ -18,6 +19,7 @@ from cloudlet.wire.models import serialization
 Element = ElementTree.Element
 Read = Callable[[Element], Any]
 Write = Callable[[str, Any], str]  # element name, value → text
+_UNSAFE = re.compile("[&<>\r]")
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
@@ -50,6 +52,15 @@ def _member_name(member: Shape, name: str) -> str:
         own = serialization(member.member).get("name")
         return str(own or serialization(member).get("name", name))
     return str(serialization(member).get("name", name))
+
+
+class Fragment(str):
+    """The elements of a flattened list, spelled already."""
+
+
+def escaped(text: str) -> str:
+    """Clients read a bare carriage return as a line's end."""
+    return escape(text, {"\r": "&#13;"}) if _UNSAFE.search(text) else text
 
 
 class Reader:
@@ -145,15 +156,15 @@ class Writer:
             return self._map(shape)
         text = scalars.text_formatter(shape, "iso8601")
         if shape.type_name == "string":
-            # clients read a bare carriage return as a line's end
-            kept = {"\r": "&#13;"}
-            return lambda name, value: f"<{name}>{escape(str(value), kept)}</{name}>"
+            return lambda name, value: f"<{name}>{escaped(str(value))}</{name}>"
         return lambda name, value: f"<{name}>{text(value)}</{name}>"
 
     def _list(self, shape: ListShape) -> Write:
         item = self.of(shape.member)
         if serialization(shape).get("flattened"):
-            return lambda name, value: "".join([item(name, each) for each in value])
+            return lambda name, value: (
+                value if type(value) is Fragment else "".join([item(name, each) for each in value])
+            )
         item_name = _item_name(shape)
 
         def write(name: str, value: Any) -> str:

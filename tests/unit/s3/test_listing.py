@@ -4,8 +4,12 @@ from typing import Any
 
 import pytest
 
+from cloudlet.call import Call, Result
 from cloudlet.errors import AwsError
-from cloudlet.s3 import listing
+from cloudlet.exchange import Body, Request
+from cloudlet.s3 import listing, version_listing
+from cloudlet.wire.protocol import protocol
+from tests.harness import ROOT
 from tests.property.test_s3 import insert
 from tests.unit.s3.conftest import Shelf
 
@@ -142,3 +146,34 @@ def test_a_marker_within_a_common_prefix_passes_over_all_of_it(shelf: Shelf) -> 
     assert (first["CommonPrefixes"], keys(first)) == ([], ["b"])
     second = shelf.call(listing.list_objects_v2, **asked, StartAfter="a/1")
     assert (second["CommonPrefixes"], keys(second)) == ([{"Prefix": "a/"}], ["b"])
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"FetchOwner": True},
+        {"Delimiter": "/", "EncodingType": "url"},
+        {"OptionalObjectAttributes": ["RestoreStatus"], "Delimiter": "/"},
+    ],
+)
+def test_what_is_spelled_from_rows_is_what_the_codec_spells(
+    shelf: Shelf, asked: dict[str, Any]
+) -> None:
+    for key in ("a/1", "a/<&>\r", "<&>\"'", "b\r/1", "ü", "]]>"):
+        shelf.put(key)
+    shelf.put("cold", b"data", StorageClass="GLACIER", ChecksumAlgorithm="SHA256")
+    for operation, listed in (
+        ("ListObjectsV2", listing.list_objects_v2),
+        ("ListObjects", listing.list_objects),
+        ("ListObjectVersions", version_listing.list_object_versions),
+    ):
+        texts = []
+        for takes_xml in (False, True):
+            request = Request("GET", "/", "", {}, Body.of(b""))
+            params = {"Bucket": "shelf", **asked}
+            call = Call(shelf.cloud, "s3", operation, params, ROOT, request, takes_xml=takes_xml)
+            with shelf.database.snapshot() as view:
+                result = Result(listed(call, view))
+            texts.append(protocol("s3").response(operation, result, "id", "").body)
+        assert texts[0] == texts[1]
