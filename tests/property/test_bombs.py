@@ -1,17 +1,24 @@
 """What is short and costs much: patterns, numbers and texts that must be answered at once."""
 
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cloudlet.dynamodb import items, partiql, tables
+from cloudlet.dynamodb.schema import SCHEMA
 from cloudlet.errors import AwsError
 from cloudlet.events.patterns import InvalidPattern, compile_pattern
 from cloudlet.messaging import expressions, inputs, messages
+from cloudlet.policy import patterns
 from cloudlet.sns import filters, publishing
 from cloudlet.wire import models
 from cloudlet.wire.json_codec import Parser
 from cloudlet.wire.validate import Validator
+from tests.harness import Bench
+from tests.unit.dynamodb import statements
 
 QUICK_S = 5.0  # each took minutes, or all of the memory
 
@@ -64,6 +71,77 @@ def test_numbers_take_no_time(number: Any) -> None:
     began_s = time.monotonic()
     assert not number.fullmatch("1" * 250_000 + "x")
     assert all(number.fullmatch(text) for text in ("1", "-1.", "+.5", "1.5e-7"))
+    assert time.monotonic() - began_s < QUICK_S
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path, SCHEMA)
+    bench.call(tables.create_table, **statements.PLACE)
+    yield bench
+    bench.close()
+
+
+_IN = "IN (" + ",".join("?" * 31) + ")"
+_SETS = ", ".join(f"a{number:x} = 1" for number in range(950))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'SELECT * FROM "my-tab" WHERE pk {_IN} AND sk {_IN}' + " AND pk = 1" * 700,
+        f'SELECT * FROM "my-tab" WHERE pk {_IN} AND sk {_IN}' + " AND a = 1" * 700,
+        'SELECT * FROM "my-tab" WHERE ' + " OR ".join(["pk = ?"] * 800),
+    ],
+)
+def test_statements_with_too_many_reads_are_refused_at_once(db: Bench, text: str) -> None:
+    began_s = time.monotonic()
+    error = statements.refusal(db, text, *[{"S": "x"}] * text.count("?"))
+    assert "Too many decomposed read operations" in error.message
+    assert time.monotonic() - began_s < QUICK_S
+
+
+def test_updates_of_many_attributes_take_no_time(db: Bench) -> None:
+    statements.put(db, "a")
+    began_s = time.monotonic()
+    key = {"pk": {"S": "a"}, "sk": {"S": "1"}}
+    text = f"UPDATE \"my-tab\" SET {_SETS} WHERE pk = 'a' AND sk = '1'"
+    assert len(db.call(partiql.batch_execute_statement, Statements=[{"Statement": text}] * 25)) == 1
+    assert len(statements.got(db, "a")) == 952
+    wanted = [f"a{number:x}" for number in range(200_000)]
+    answer = db.call(items.get_item, TableName="my-tab", Key=key, AttributesToGet=wanted)
+    assert len(answer["Item"]) == 950
+    with pytest.raises(AwsError, match="Duplicate value in attribute name: a1"):
+        db.call(items.get_item, TableName="my-tab", Key=key, AttributesToGet=[*wanted, "a1"])
+    assert time.monotonic() - began_s < 4 * QUICK_S
+
+
+@pytest.mark.parametrize("digits", [10, 5000])
+def test_list_indexes_of_many_digits(db: Bench, digits: int) -> None:
+    error = statements.refusal(db, f'SELECT a[{"9" * digits}] FROM "my-tab"')
+    assert "not within the allowable range" in error.message
+
+
+@pytest.mark.parametrize(
+    "paths",
+    ["a, b, a", "a, a.b", "a.b, a", "a[0], a.b", "a.b, a[0].c", "a.b.c, a.b[1]", "a[1], a[1]"],
+)
+def test_paths_that_get_in_each_others_way(db: Bench, paths: str) -> None:
+    first, second = paths.split(", ")[0], paths.split(", ")[-1]
+    with pytest.raises(AwsError, match="Two document paths") as error:
+        db.call(
+            items.get_item, TableName="my-tab", Key={"pk": {"S": "a"}, "sk": {"S": "1"}},
+            ProjectionExpression=paths,
+        )  # fmt: skip
+    told = [part.replace("[", ", [") for part in (first, second)]
+    assert all(f"[{each.replace('.', ', ')}]" in error.value.message for each in told)
+
+
+def test_variables_that_never_end_take_no_time() -> None:
+    began_s = time.monotonic()
+    text = "${" * 60_000
+    assert patterns.substitute(text, {}) == text
+    assert patterns.substitute("${a}${" + text, {"a": "b*"}) == "b\ue000${" + text
     assert time.monotonic() - began_s < QUICK_S
 
 

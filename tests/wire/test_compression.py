@@ -1,7 +1,10 @@
 """Compressed requests and answers."""
 
+import asyncio
 import gzip
 import zlib
+from asyncio import run
+from typing import Any
 
 import pytest
 
@@ -28,7 +31,7 @@ def _request(**headers: str) -> Request:
 )
 def test_requests_are_inflated(encoding: str, body: bytes) -> None:
     request = _request(**TARGET, **{"content-encoding": encoding})
-    assert inflated(request, body, 1 << 20) == BODY
+    assert run(inflated(request, body, 1 << 20)) == BODY
 
 
 @pytest.mark.parametrize(
@@ -44,15 +47,40 @@ def test_requests_are_inflated(encoding: str, body: bytes) -> None:
 def test_what_cannot_be_inflated(encoding: str, body: bytes) -> None:
     """dynamodb-037: DynamoDB answers 500 to all of it."""
     with pytest.raises(AwsError) as error:
-        inflated(_request(**TARGET, **{"content-encoding": encoding}), body, 1 << 20)
+        run(inflated(_request(**TARGET, **{"content-encoding": encoding}), body, 1 << 20))
     assert error.value.status == 500
 
 
 def test_other_services_say_what_is_wrong() -> None:
     with pytest.raises(AwsError) as error:
-        inflated(_request(**{"content-encoding": "gzip"}), BODY, 1 << 20)
+        run(inflated(_request(**{"content-encoding": "gzip"}), BODY, 1 << 20))
     assert (error.value.code, error.value.status) == ("SerializationException", 400)
-    assert inflated(_request(**{"content-encoding": "aws-chunked"}), BODY, 1 << 20) == BODY
+    assert run(inflated(_request(**{"content-encoding": "aws-chunked"}), BODY, 1 << 20)) == BODY
+
+
+def test_bombs_are_inflated_beside_the_event_loop() -> None:
+    bomb = gzip.compress(b" " * (3 << 20))
+    loops = []
+
+    class Watched(bytes):
+        def __getitem__(self, place: Any) -> bytes:  # type: ignore[override]
+            loops.append(asyncio._get_running_loop())
+            return super().__getitem__(place)
+
+    request = _request(**{"content-encoding": "gzip"})
+    with pytest.raises(AwsError) as error:
+        run(inflated(request, Watched(bomb), 1 << 20))
+    assert error.value.code == "RequestEntityTooLarge"
+    assert set(loops) == {None}
+
+
+def test_members_are_counted() -> None:
+    request = _request(**{"content-encoding": "gzip"})
+    many = gzip.compress(b"x")
+    assert run(inflated(request, many * 9_999, 1 << 20)) == b"x" * 9_999
+    with pytest.raises(AwsError, match="too many members"):
+        run(inflated(request, many * 10_001, 1 << 20))
+    assert run(inflated(request, gzip.compress(bytes(100_000)), 1 << 20)) == bytes(100_000)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ own. So there is one evaluator; here are only the legacy rules of what may be sa
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/LegacyConditionalParameters.html
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any
@@ -128,8 +129,8 @@ class _Translation:
         return Placeholder(name)
 
     def projection(self, names: list[str]) -> tuple[Path, ...]:
-        for name in names:
-            if names.count(name) > 1:
+        for name, times in Counter(names).items():
+            if times > 1:
                 raise invalid(f"{_WRONG}Duplicate value in attribute name: {name}")
         return tuple(map(self._path, names))
 

@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-reference.ht
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -43,6 +44,7 @@ T = TypeVar("T")
 _MIXED = "{} API does not support both read and write operations in the same request."
 _READ_BY_KEY = "Select statements within {} must specify the primary key in the where clause."
 _NOT_KEYED = "Where clause does not contain a mandatory equality on all key attributes"
+_LONG = 16_000  # characters: all statements of a call
 _BATCH, _TRANSACTION = "BatchExecuteStatement", "ExecuteTransaction"
 
 
@@ -156,8 +158,7 @@ def _get(call: Call, view: View, each: Bound, operation: str) -> _Get:
 
 async def batch_execute_statement(call: Call) -> Output:
     """Up to 25 reads or writes of single items, each for itself."""
-    statements = call.params["Statements"]
-    verbs = {verb for each in statements if (verb := _verb(each))}
+    verbs = await _beside(call.params["Statements"], _verbs)
     if "SELECT" in verbs and len(verbs) > 1:
         raise invalid(_MIXED.format(_BATCH))
     if "SELECT" in verbs:
@@ -168,11 +169,20 @@ async def batch_execute_statement(call: Call) -> Output:
     )
 
 
-def _verb(params: Params) -> str:
-    try:
-        return partiql_grammar.parse(params["Statement"]).verb
-    except AwsError:
-        return ""
+async def _beside(statements: list[Params], read: Callable[[list[Params]], T]) -> T:
+    """Reads statements, not on the event loop if they are long."""
+    if sum(len(each["Statement"]) for each in statements) > _LONG:
+        return await asyncio.to_thread(read, statements)
+    return read(statements)
+
+
+def _verbs(statements: list[Params]) -> set[str]:
+    """Of those that can be read."""
+    verbs = set()
+    for each in statements:
+        with suppress(AwsError):
+            verbs.add(partiql_grammar.parse(each["Statement"]).verb)
+    return verbs
 
 
 def _batch(call: Call, view: View, run: Callable[..., Output]) -> Output:
@@ -217,13 +227,7 @@ def _batch_write(call: Call, tx: Transaction, each: Bound, consumed: Consumed) -
 
 async def execute_transaction(call: Call) -> Output:
     """Up to 100 reads, or writes and checks, of single items: all or none."""
-    statements = call.params["TransactStatements"]
-    for params in statements:
-        partiql_reads.parameters(params)  # refused before anything is read
-    bounds = [
-        _within(number, partial(partiql_reads.bound, params))
-        for number, params in enumerate(statements)
-    ]
+    bounds = await _beside(call.params["TransactStatements"], _bounds)
     verbs = {each.statement.verb for each in bounds}
     if "SELECT" in verbs and len(verbs) > 1:
         raise invalid(_MIXED.format(_TRANSACTION))
@@ -233,6 +237,15 @@ async def execute_transaction(call: Call) -> Output:
         with call.cloud.database.snapshot() as view:
             return _transact_get(call, view, bounds)
     return await call.cloud.database.write(lambda tx: _transact_write(call, tx, bounds))
+
+
+def _bounds(statements: list[Params]) -> list[Bound]:
+    for params in statements:
+        partiql_reads.parameters(params)  # refused before anything is read
+    return [
+        _within(number, partial(partiql_reads.bound, params))
+        for number, params in enumerate(statements)
+    ]
 
 
 def _within(number: int, run: Callable[[], T]) -> T:

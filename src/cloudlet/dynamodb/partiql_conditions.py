@@ -165,7 +165,8 @@ def _index(r: Reader) -> int:
     if r.token.kind != "number" or not text.isdigit():
         raise malformed("Invalid path component")
     r.take()
-    index = -int(text) if is_negative else int(text)
+    number = int(text[:4000])  # more digits than that Python refuses
+    index = -number if is_negative else number
     if not 0 <= index <= _INDEX_MAX:
         raise invalid(f"List index is not within the allowable range; index: [{index}]{where}")
     return index

@@ -8,7 +8,8 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-reference.se
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache, reduce
-from itertools import product
+from itertools import chain, product
+from math import prod
 from typing import Any, NamedTuple
 
 from cloudlet.dynamodb import expressions, partiql_grammar
@@ -29,6 +30,7 @@ from cloudlet.dynamodb.partiql_grammar import Statement
 Kinds = Mapping[str, Compiled]
 _READS_MAX = 50
 _BRANCHES_MAX = 1000
+_CONDITIONS_MAX = 10_000  # in all branches together
 _EXISTING = "#.key"  # the partition key, where only we speak of it
 
 
@@ -58,7 +60,7 @@ def reads(
     statement = partiql_grammar.parse(text)
     if statement.where is None:
         return None
-    found = []
+    found: list[dict[str, Any]] = []
     for branch in _branches(statement, statement.where, hash_keys + range_keys):
         used = _used(branch.keys, hash_keys, range_keys)
         if used is None:
@@ -67,10 +69,12 @@ def reads(
         by_kind = {"KeyConditionExpression": _and(*used)}
         if left or branch.rest:
             by_kind["FilterExpression"] = _and(*left, *branch.rest)
-        found.append({kind: expressions.of_tree(kind, tree) for kind, tree in by_kind.items()})
+        found.append(by_kind)
     if len(found) > _READS_MAX:
         raise invalid("Too many decomposed read operations for a given query.")
-    return tuple(found)
+    return tuple(
+        {kind: expressions.of_tree(kind, tree) for kind, tree in each.items()} for each in found
+    )
 
 
 @lru_cache(maxsize=2048)
@@ -142,17 +146,13 @@ def key_conditions(statement: Statement, node: Condition) -> Iterator[tuple[str,
 
 
 def _branches(statement: Statement, node: Condition, names: tuple[str, ...]) -> list[Branch]:
+    if isinstance(node, Logic) and node.operator == "AND":
+        return _joined([_branches(statement, each, names) for each in _conjuncts(node)])
     if isinstance(node, Logic):
-        left = _branches(statement, node.left, names)
-        right = _branches(statement, node.right, names)
-        if node.operator == "OR":
-            if not any(branch.keys for branch in (*left, *right)):
-                return [Branch((), (node,))]
-            found = left + right
-        else:
-            found = [Branch(a.keys + b.keys, a.rest + b.rest) for a, b in product(left, right)]
-        if len(found) > _BRANCHES_MAX:
-            raise invalid("Too many decomposed read operations for a given query.")
+        found = _branches(statement, node.left, names) + _branches(statement, node.right, names)
+        if not any(branch.keys for branch in found):
+            return [Branch((), (node,))]
+        _check_size(len(found))
         return found
     name = _spoken_of(statement, node)
     if name not in names:
@@ -160,6 +160,24 @@ def _branches(statement: Statement, node: Condition, names: tuple[str, ...]) -> 
     if isinstance(node, In):
         return [Branch(((name, Comparison("=", node.operand, v)),), ()) for v in node.choices]
     return [Branch(((name, node),), ())]
+
+
+def _joined(parts: list[list[Branch]]) -> list[Branch]:
+    """Each way of one part with each way of the others."""
+    longest = sum(max(len(each.keys) + len(each.rest) for each in part) for part in parts)
+    _check_size(prod(map(len, parts)), longest)
+    return [
+        Branch(
+            tuple(chain.from_iterable(each.keys for each in chosen)),
+            tuple(chain.from_iterable(each.rest for each in chosen)),
+        )
+        for chosen in product(*parts)
+    ]
+
+
+def _check_size(count: int, longest: int = 1) -> None:
+    if count > _BRANCHES_MAX or count * longest > _CONDITIONS_MAX:
+        raise invalid("Too many decomposed read operations for a given query.")
 
 
 def _spoken_of(statement: Statement, node: Condition) -> str:

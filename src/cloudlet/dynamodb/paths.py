@@ -71,14 +71,31 @@ def _pick(value: Value, tree: dict[Any, Any]) -> Value | None:
 
 def check_overlap(paths: Sequence[Parts]) -> None:
     """Refuses paths of which one contains the other, or that need both a list and a map."""
+    tree: dict[Any, Any] = {}
     for index, second in enumerate(paths):
-        for first in paths[:index]:
-            problem = _clash(first, second)
-            if problem:
-                raise invalid(
-                    f"Two document paths {problem} with each other; must remove or rewrite one of"
-                    f" these paths; path one: {shown(first)}, path two: {shown(second)}"
-                )
+        if _fits(tree, second):
+            continue
+        first = next(each for each in paths[:index] if _clash(each, second))
+        raise invalid(
+            f"Two document paths {_clash(first, second)} with each other; must remove or rewrite"
+            f" one of these paths; path one: {shown(first)}, path two: {shown(second)}"
+        )
+
+
+def _fits(tree: dict[Any, Any], parts: Parts) -> bool:
+    """Adds a path to those that are in the tree, unless it gets in the way of one of them."""
+    node, is_new = tree, False
+    for part in parts:
+        below = node.get(part)
+        if below is None:
+            if node and type(part) is not type(next(iter(node))):
+                return False
+            below, is_new = {}, True
+            node[part] = below
+        elif not below:
+            return False
+        node = below
+    return is_new
 
 
 def _clash(first: Parts, second: Parts) -> str:

@@ -3,6 +3,7 @@
 See https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html
 """
 
+from collections import Counter
 from typing import Any
 
 from cloudlet.call import Params
@@ -45,8 +46,8 @@ def check_table(params: Params) -> None:
 def _definitions(given: list[dict[str, str]]) -> dict[str, str]:
     definitions = {each["AttributeName"]: each["AttributeType"] for each in given}
     if len(definitions) < len(given):
-        names = [each["AttributeName"] for each in given]
-        twice = next(name for name in names if names.count(name) > 1)
+        names = Counter(each["AttributeName"] for each in given)
+        twice = next(name for name, count in names.items() if count > 1)
         raise invalid(f"{_WRONG}Duplicate AttributeName in AttributeDefinitions: {twice}")
     return definitions
 
@@ -156,7 +157,7 @@ def _check_projection(projection: dict[str, Any]) -> None:
         raise invalid(f"{_WRONG}Unknown ProjectionType: null")
     if kind == "INCLUDE" and not names:
         raise invalid(f"{_WRONG}ProjectionType is INCLUDE, but NonKeyAttributes is not specified")
-    twice = [name for name in names or () if names and names.count(name) > 1]
+    twice = [name for name, count in Counter(names or ()).items() if count > 1]
     if twice:
         raise invalid(f"{_WRONG}Duplicate value in attribute name: {twice[0]}")
     if kind != "INCLUDE" and names is not None:

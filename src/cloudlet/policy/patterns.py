@@ -85,7 +85,8 @@ def substitute(pattern: str, values: Values) -> str | None:
             return ""
         return literal(str(known))
 
-    text = _VARIABLE.sub(value, pattern)
+    end = pattern.rfind("}") + 1  # behind it no search for the end of a variable ends early
+    text = _VARIABLE.sub(value, pattern[:end]) + pattern[end:]
     return None if missing else text
 
 

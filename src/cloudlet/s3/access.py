@@ -6,12 +6,15 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html
 """
 
 import ipaddress
+import json
+from itertools import chain
 from typing import Any
 
 import orjson
 
 from cloudlet.call import Call, Output, Result
 from cloudlet.errors import AwsError
+from cloudlet.policy import conditions
 from cloudlet.policy.patterns import glob
 from cloudlet.s3 import grants
 from cloudlet.s3.bucket import ACL, Bucket, drop_setting, of_call, put_setting, setting
@@ -30,6 +33,7 @@ _STATEMENT = {
     "NotResource",
     "Condition",
 }
+_DENIAL = {"Statement": [{"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}]}
 # Conditions that tie a statement to someone known: it isn't public, as AWS defines the word.
 _FIXING = {
     "aws:principalarn",
@@ -70,7 +74,7 @@ def get_bucket_policy_status(call: Call, view: View) -> Output:
     """s3-025: NoSuchBucketPolicy without a policy, but where access lists have a say, they tell."""
     bucket = of_call(call, view)
     if not bucket.has_acls:
-        return {"PolicyStatus": {"IsPublic": is_public(orjson.loads(_policy_text(call, view)))}}
+        return {"PolicyStatus": {"IsPublic": is_public(_read(_policy_text(call, view)))}}
     policy = policy_of(view, bucket)
     listed = setting(view, bucket.id, ACL) or []
     is_open = grants.is_public(listed) or (policy is not None and is_public(policy))
@@ -89,7 +93,21 @@ def _policy_text(call: Call, view: View) -> str:
 
 def policy_of(view: View, bucket: Bucket) -> dict[str, Any] | None:
     text = setting(view, bucket.id, "policy")
-    return None if text is None else orjson.loads(text)
+    return None if text is None else _read(text)
+
+
+def _read(text: str) -> dict[str, Any]:
+    """What earlier versions let in may hold halves of characters, which nothing can match. What
+    can't be read at all denies everything, but to the root, who may replace it."""
+    try:
+        found: dict[str, Any] = orjson.loads(text)
+    except ValueError:
+        try:
+            whole = json.dumps(json.loads(text), ensure_ascii=False).encode(errors="replace")
+            found = orjson.loads(whole)
+        except (ValueError, RecursionError):
+            return _DENIAL
+    return found
 
 
 def listed(value: Any) -> list[Any]:
@@ -146,9 +164,19 @@ def _check_statement(statement: Any, bucket: Bucket) -> None:
             and glob(resource.removeprefix("arn:aws:s3:::").partition("/")[0])(bucket.name)
         ):
             raise _malformed("Policy has invalid resource")
-    block = statement.get("Condition", {})
+    _check_conditions(statement.get("Condition", {}))
+
+
+def _check_conditions(block: Any) -> None:
     if not isinstance(block, dict) or not all(isinstance(each, dict) for each in block.values()):
         raise _malformed("Conditions must be an object")
+    try:
+        conditions.tests(block)
+    except conditions.UnknownOperator as error:
+        raise _malformed(f"Invalid Condition type : {error}") from None
+    for value in chain.from_iterable(keys.values() for keys in block.values()):
+        if any(isinstance(each, dict | list | None) for each in listed(value)):
+            raise _malformed("Invalid value in condition")
 
 
 def _check_principal(principal: Any) -> None:
@@ -181,7 +209,8 @@ def _for_all(statement: dict[str, Any]) -> bool:
 
 def _is_fixed(statement: dict[str, Any]) -> bool:
     for operator, tests in statement.get("Condition", {}).items():
-        name = operator.lower().partition(":")[2] or operator.lower()
+        # ForAllValues also holds of who has no such key: it ties a statement to nobody
+        name = operator.lower().removeprefix("foranyvalue:")
         for key, values in tests.items():
             if name == "ipaddress" and key.lower() == "aws:sourceip":
                 if all(_is_narrow(str(value)) for value in listed(values)):

@@ -163,7 +163,7 @@ class Protocol:
 
     async def _read(self, request: Request) -> bytes:
         limit = self._body_bytes_max
-        return compression.inflated(request, await request.body.read(limit), limit)
+        return await compression.inflated(request, await request.body.read(limit), limit)
 
     async def _verified(self, request: Request, operation: OperationModel) -> bytes:
         """S3's documents bring digests of themselves."""

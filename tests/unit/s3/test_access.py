@@ -7,7 +7,9 @@ import pytest
 
 from cloudlet.call import ANONYMOUS
 from cloudlet.errors import AwsError
+from cloudlet.policy import evaluation
 from cloudlet.s3 import access, authority, buckets, permissions, public_access
+from cloudlet.s3.bucket import of_name, put_setting
 from tests.harness import ROOT
 from tests.unit.s3.conftest import Shelf
 
@@ -70,6 +72,11 @@ def test_a_policy_is_kept_as_it_was_sent(shelf: Shelf) -> None:
         policy({**ONE, "Principal": "somebody"}),
         policy({**ONE, "Principal": {"Colour": "red"}}),
         policy({**ONE, "Condition": []}),
+        policy({**ONE, "Condition": {"StringEqual": {"aws:username": "x"}}}),
+        policy({**ONE, "Condition": {"NullIfExists": {"aws:username": "true"}}}),
+        policy({**ONE, "Condition": {"ForSomeValues:StringEquals": {"aws:username": "x"}}}),
+        policy({**ONE, "Condition": {"StringEquals": {"aws:username": {"a": 1}}}}),
+        policy({**ONE, "Condition": {"StringEquals": {"aws:username": None}}}),
         policy({name: value for name, value in ONE.items() if name != "Principal"}),
         policy({**ONE, "NotAction": "s3:*"}),
         policy({**ONE, "Sid": "x" * (20 << 10)}),
@@ -90,6 +97,9 @@ def test_malformed_policies(shelf: Shelf, document: Any) -> None:
         ({"Condition": {"StringEquals": {"aws:SourceArn": "arn:aws:x:y:z:1:w"}}}, False),
         ({"Condition": {"ArnLike": {"aws:SourceArn": "arn:aws:cloudfront::1:*"}}}, False),
         ({"Condition": {"ArnLike": {"aws:SourceArn": "*"}}}, True),
+        ({"Condition": {"ForAnyValue:StringEquals": {"aws:SourceAccount": "1"}}}, False),
+        ({"Condition": {"ForAllValues:StringEquals": {"aws:SourceAccount": "1"}}}, True),
+        ({"Condition": {"StringEqualsIfExists": {"aws:SourceAccount": "1"}}}, True),
         ({"Condition": {"StringLike": {"aws:PrincipalAccount": "*"}}}, True),
         ({"Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}, False),
         ({"Condition": {"IpAddress": {"aws:SourceIp": "0.0.0.0/1"}}}, True),
@@ -194,3 +204,28 @@ def test_policies_that_nothing_could_evaluate(shelf: Shelf, text: str) -> None:
     """Half a character in a policy would make its bucket answer nothing but 500."""
     with pytest.raises(AwsError, match="MalformedPolicy"):
         shelf.call(access.put_bucket_policy, Bucket="shelf", Policy=text)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"Statement": [{"Effect": "Allow", "Sid": "\\ud800",', "[" * 9999]
+)
+def test_policies_from_before_that_cannot_be_read_deny(shelf: Shelf, text: str) -> None:
+    bucket = shelf.database.view().value("SELECT id FROM s3_bucket WHERE name = 'shelf'")
+    shelf.database.write_now(lambda tx: put_setting(tx, bucket, "policy", text))
+    with shelf.database.snapshot() as view:
+        found = access.policy_of(view, of_name(view, "shelf"))
+    assert found["Statement"][0]["Effect"] == "Deny"
+
+
+def test_policies_from_before_with_half_a_character_are_heard(shelf: Shelf) -> None:
+    bucket = shelf.database.view().value("SELECT id FROM s3_bucket WHERE name = 'shelf'")
+    text = json.dumps(policy(ONE, {**ONE, "Resource": "arn:aws:s3:::shelf/\ud800"}))
+    shelf.database.write_now(lambda tx: put_setting(tx, bucket, "policy", text))
+    assert shelf.call(access.get_bucket_policy_status, Bucket="shelf") == {
+        "PolicyStatus": {"IsPublic": False}
+    }
+    with shelf.database.snapshot() as view:
+        found = access.policy_of(view, of_name(view, "shelf"))
+    assert len(evaluation.statements(found)) == 2
+    assert shelf.call(access.get_bucket_policy, Bucket="shelf")["Policy"] == text
+    shelf.call(access.delete_bucket_policy, Bucket="shelf")
