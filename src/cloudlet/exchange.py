@@ -16,23 +16,28 @@ Receive = Callable[[], Awaitable[bytes]]  # the next chunk; b"" at the end
 
 
 class Body:
-    """A request body: `async for chunk in body`, or `await body.read(limit)` for a small one."""
+    """A request body: `async for chunk in body`, or `await body.read(limit)` for a small one, which
+    can be read again."""
+
+    _whole: bytes | None = None
 
     def __init__(self, receive: Receive, length: int | None) -> None:
         self.receive = receive
-        self.length = length  # bytes as announced; None when unknown
+        self.length = length  # bytes as announced; None while unknown
         self.trailers: dict[str, str] = {}  # headers that followed it; complete at its end
 
     @classmethod
     def of(cls, data: bytes) -> "Body":
-        chunks = iter((data,) if data else ())
+        chunks = [data]
 
         async def receive() -> bytes:
-            return next(chunks, b"")
+            return chunks.pop() if chunks else b""
 
         return cls(receive, len(data))
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._whole:
+            yield self._whole
         while chunk := await self.receive():
             yield chunk
 
@@ -40,14 +45,17 @@ class Body:
         """The whole body; a body over the limit is refused before it is kept."""
         if self.length is not None and self.length > limit_bytes:
             raise AwsError("RequestEntityTooLarge", "Request body is too large.", 413)
-        chunks: list[bytes] = []
-        size_bytes = 0
-        while chunk := await self.receive():
-            size_bytes += len(chunk)
-            if size_bytes > limit_bytes:
-                raise AwsError("RequestEntityTooLarge", "Request body is too large.", 413)
-            chunks.append(chunk)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if self._whole is None:
+            chunks: list[bytes] = []
+            size_bytes = 0
+            while chunk := await self.receive():
+                size_bytes += len(chunk)
+                if size_bytes > limit_bytes:
+                    raise AwsError("RequestEntityTooLarge", "Request body is too large.", 413)
+                chunks.append(chunk)
+            self._whole = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            self.length = size_bytes
+        return self._whole
 
     async def within(self, limit_bytes: int) -> bytes | None:
         """The whole body; None if it is over the limit."""

@@ -47,21 +47,24 @@ class Dialect:
         return AwsError(_JSON[code], message, status)
 
 
+_S3, _AS_JSON, _AS_REST, _AS_QUERY = map(Dialect, ("s3", "json", "rest-json", "query"))
+
+
 def dialect(service: str, request: Request) -> Dialect:
     """The dialect of a signing name, or, when a request names no service, of its looks."""
     if service == "s3":
-        return Dialect("s3")
+        return _S3
     if "x-amz-target" in request.headers:
-        return Dialect("json")
+        return _AS_JSON
     if service in ("sts", "iam", "sns", "cloudformation", "cloudfront", "monitoring"):
-        return Dialect("query")
+        return _AS_QUERY
     if service:
-        return Dialect("rest-json")
+        return _AS_REST
     content_type = request.headers.get("content-type", "")
     is_form = request.method == "POST" and content_type.startswith(
         "application/x-www-form-urlencoded"
     )
-    return Dialect("query" if is_form else "s3")
+    return _AS_QUERY if is_form else _S3
 
 
 def missing(how: Dialect) -> AwsError:

@@ -26,18 +26,18 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import parse_qsl, quote, unquote, unquote_plus
 
 from cloudlet.auth import refusals
 from cloudlet.auth.refusals import Dialect
 from cloudlet.call import Caller
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
-from cloudlet.exchange import Body, Request
+from cloudlet.exchange import Request
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 ASYMMETRIC = "AWS4-ECDSA-P256-SHA256"
@@ -81,8 +81,7 @@ class Credential(Protocol):
 Lookup = Callable[[str], Credential | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(NamedTuple):
     """A request whose signature is right.
 
     `payload` is the literal SHA-256, or one of the modes above. The rest is what chunk signatures
@@ -103,15 +102,23 @@ class Verified:
         return self.credential.caller
 
 
+class _Credential(NamedTuple):
+    """A `Credential` as a request writes it: an access key and its scope."""
+
+    access_key: str
+    date: str
+    region: str
+    service: str
+    terminal: str
+    scope: str
+
+
 @dataclass(slots=True)
 class _Claim:
     """What a request says of its signature."""
 
     how: Dialect
-    access_key: str
-    date: str
-    region: str
-    service: str
+    credential: _Credential
     signed_headers: list[str]
     signature: str
     token: str | None
@@ -119,11 +126,7 @@ class _Claim:
     timestamp: str = ""
     query: str = ""  # without the signature
     expires_s: int = 0
-    payload: str = field(default="")
-
-    @property
-    def scope(self) -> str:
-        return f"{self.date}/{self.region}/{self.service}/aws4_request"
+    payload: str = ""
 
 
 class Verifier:
@@ -143,7 +146,7 @@ class Verifier:
         """The verdict; None for a request without any signature, AwsError for a bad one.
 
         `service` is the signing name the request must have been made for; "" takes the scope's.
-        A body that had to be read for its hash is put back into `request.body`.
+        A body that had to be read for its hash can be read again.
         """
         claim = _claim(request, service)
         if claim is None:
@@ -151,26 +154,27 @@ class Verifier:
         _check_scope(claim, region, service)
         _check_time(claim, request, now_ms)
         claim.payload = _payload(claim, request)
-        credential = lookup(claim.access_key)
+        said = claim.credential
+        credential = lookup(said.access_key)
         is_known = credential is not None
         if credential is None and self._open_credential is not None:
-            credential = self._open_credential(claim.access_key)
+            credential = self._open_credential(said.access_key)
         if credential is None:
-            raise refusals.unknown_key(claim.how, claim.access_key)
+            raise refusals.unknown_key(claim.how, said.access_key)
         if not claim.payload:
             claim.payload = await _hash_body(request)
         key = b""
         if is_known:
             check_token(claim.how, credential, claim.token, now_ms)
-            key = self.signing_key(credential.secret, claim.date, claim.region, claim.service)
+            key = self.signing_key(credential.secret, said.date, said.region, said.service)
             _check_signature(claim, request, key)
         return Verified(
             credential,
-            claim.service,
+            said.service,
             _payload_mode(claim, request),
             claim.signature,
             key,
-            claim.scope,
+            said.scope,
             claim.timestamp,
             claim.is_presigned,
         )
@@ -223,7 +227,9 @@ def _header_claim(request: Request, header: str, service: str) -> _Claim:
         raise refusals.unsupported_mechanism(how)
     if algorithm != ALGORITHM:
         raise refusals.unknown_scheme(how, header)
-    parts = dict(part.strip().partition("=")[::2] for part in rest.split(","))
+    most, _, last = rest.rpartition(",")  # the signature; a client repeats all before it for a day
+    name, _, signature = last.strip().partition("=")
+    parts = {**_parts(most), name: signature}
     for name in ("Credential", "SignedHeaders", "Signature"):
         if not parts.get(name):
             detail = "the authorization header requires three components: Credential, "
@@ -235,6 +241,11 @@ def _header_claim(request: Request, header: str, service: str) -> _Claim:
     claim.timestamp = _header_time(claim.how, request)
     claim.query = request.query
     return claim
+
+
+@lru_cache(maxsize=128)
+def _parts(text: str) -> dict[str, str]:
+    return dict(part.strip().partition("=")[::2] for part in text.split(","))
 
 
 def _query_claim(request: Request, service: str) -> _Claim:
@@ -270,24 +281,31 @@ def _query_claim(request: Request, service: str) -> _Claim:
 def _parse(
     request: Request, parts: dict[str, str], service: str, token: str | None, in_query: bool
 ) -> _Claim:
-    scope = parts["Credential"].rsplit("/", 4)
-    how = refusals.dialect(service or (scope[3] if len(scope) == 5 else ""), request)
-    if len(scope) != 5 or not scope[0]:
+    said = _credential(parts["Credential"])
+    how = refusals.dialect(service or (said.service if said else ""), request)
+    if said is None or not said.access_key:
         detail = CREDENTIAL_FORM
         if in_query and how.is_s3:
             detail = f"Error parsing the X-Amz-Credential parameter; {detail}"
         raise refusals.malformed(how, in_query, detail)
-    access_key, date, region, scope_service, terminal = scope
-    if terminal != "aws4_request":
-        detail = f'incorrect terminal "{terminal}". This endpoint uses "aws4_request".'
+    if said.terminal != "aws4_request":
+        detail = f'incorrect terminal "{said.terminal}". This endpoint uses "aws4_request".'
         text = "Credential should be scoped with a valid terminator: 'aws4_request', "
-        raise refusals.wrong_scope(how, in_query, detail, f"{text}not '{terminal}'.")
-    if not (len(date) == 8 and date.isdecimal()):
-        detail = f'incorrect date format "{date}". This date in the credential must be in the '
+        raise refusals.wrong_scope(how, in_query, detail, f"{text}not '{said.terminal}'.")
+    if not (len(said.date) == 8 and said.date.isdecimal()):
+        detail = f'incorrect date format "{said.date}". This date in the credential must be in the '
         raise refusals.malformed(how, in_query, f'{detail}format "yyyyMMdd".')
     names = parts["SignedHeaders"].lower().split(";")
-    signature = parts["Signature"]
-    return _Claim(how, access_key, date, region, scope_service, names, signature, token, in_query)
+    return _Claim(how, said, names, parts["Signature"], token, in_query)
+
+
+@lru_cache(maxsize=128)
+def _credential(text: str) -> _Credential | None:
+    match text.rsplit("/", 4):
+        case [access_key, date, region, service, terminal]:
+            scope = f"{date}/{region}/{service}/{terminal}"
+            return _Credential(access_key, date, region, service, terminal, scope)
+    return None
 
 
 def _header_time(how: Dialect, request: Request) -> str:
@@ -301,6 +319,7 @@ def _header_time(how: Dialect, request: Request) -> str:
     return moment.strftime("%Y%m%dT%H%M%SZ")
 
 
+@lru_cache(maxsize=64)  # requests of one second share it
 def _is_time(text: str) -> bool:
     if _TIME.fullmatch(text) is None:
         return False
@@ -329,22 +348,22 @@ def _expires(how: Dialect, text: str) -> int:
 
 
 def _check_scope(claim: _Claim, region: str, service: str) -> None:
-    how, presigned = claim.how, claim.is_presigned
-    if service and claim.service != service:
-        detail = f'incorrect service "{claim.service}". This endpoint belongs to "{service}".'
+    how, presigned, said = claim.how, claim.is_presigned, claim.credential
+    if service and said.service != service:
+        detail = f'incorrect service "{said.service}". This endpoint belongs to "{service}".'
         common = f"Credential should be scoped to correct service: '{service}'. "
         raise refusals.wrong_scope(how, presigned, detail, common)
-    is_global = claim.service in _GLOBAL and claim.region == "us-east-1"
-    if claim.region != region and not is_global:
-        detail = f"the region '{claim.region}' is wrong; expecting '{region}'"
-        common = f"Credential should be scoped to a valid region, not '{claim.region}'. "
+    is_global = said.service in _GLOBAL and said.region == "us-east-1"
+    if said.region != region and not is_global:
+        detail = f"the region '{said.region}' is wrong; expecting '{region}'"
+        common = f"Credential should be scoped to a valid region, not '{said.region}'. "
         fields = {"Region": region} if how.is_s3 else {}
         raise refusals.wrong_scope(how, presigned, detail, common, **fields)
-    if not claim.timestamp.startswith(claim.date):
-        detail = f'Invalid credential date "{claim.date}". This date is not the same as '
+    if not claim.timestamp.startswith(said.date):
+        detail = f'Invalid credential date "{said.date}". This date is not the same as '
         detail += f'X-Amz-Date: "{claim.timestamp[:8]}".'
         common = "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date "
-        common += f"from HTTP: '{claim.date}' != '{claim.timestamp[:8]}', from "
+        common += f"from HTTP: '{said.date}' != '{claim.timestamp[:8]}', from "
         if how.is_s3:
             raise refusals.malformed(how, presigned, detail)
         raise refusals.wrong_scope(how, presigned, detail, f"{common}'{claim.timestamp}'.")
@@ -452,9 +471,7 @@ def _payload_mode(claim: _Claim, request: Request) -> str:
 
 
 async def _hash_body(request: Request) -> str:
-    data = await request.body.read(BODY_BYTES_MAX)
-    request.body = Body.of(data)
-    return hashlib.sha256(data).hexdigest()
+    return hashlib.sha256(await request.body.read(BODY_BYTES_MAX)).hexdigest()
 
 
 def _canonical(claim: _Claim, request: Request, path: str, query: str) -> bytes:
@@ -520,8 +537,9 @@ def _check_signature(claim: _Claim, request: Request, key: bytes) -> None:
         return
     if claim.how.is_s3:  # s3-036: what AWS calculated, and so tells, has the path decoded
         canonical = again
-    text = string_to_sign(claim.timestamp, claim.scope, canonical)
-    raise refusals.mismatch(claim.how, claim.access_key, claim.signature, text, canonical)
+    said = claim.credential
+    text = string_to_sign(claim.timestamp, said.scope, canonical)
+    raise refusals.mismatch(claim.how, said.access_key, claim.signature, text, canonical)
 
 
 def _check_signed_headers(claim: _Claim, request: Request) -> None:
@@ -537,12 +555,17 @@ def _check_signed_headers(claim: _Claim, request: Request) -> None:
 
 
 def _matches(claim: _Claim, key: bytes, canonical: bytes) -> bool:
-    text = string_to_sign(claim.timestamp, claim.scope, canonical)
-    wanted = hmac.digest(key, text.encode(), "sha256").hex()
-    return hmac.compare_digest(wanted.encode(), claim.signature.encode())
+    mac = _mac(key).copy()
+    mac.update(string_to_sign(claim.timestamp, claim.credential.scope, canonical).encode())
+    return hmac.compare_digest(mac.hexdigest().encode(), claim.signature.encode())
 
 
-@lru_cache(maxsize=64)  # requests of one second share it
+@lru_cache(maxsize=_KEYS_MAX)  # to have the key in it costs more than to sign a short text
+def _mac(key: bytes) -> hmac.HMAC:
+    return hmac.new(key, digestmod="sha256")
+
+
+@lru_cache(maxsize=64)
 def _epoch_ms(timestamp: str) -> int:
     return int(datetime.fromisoformat(timestamp).timestamp()) * 1000
 
