@@ -27,7 +27,7 @@ def not_found(what: str, identifier: str) -> AwsError:
 
 
 def bad_request(message: str) -> AwsError:
-    return AwsError("BadRequestException", message, 400)
+    return AwsError("BadRequestException", message)
 
 
 def conflict(message: str) -> AwsError:

@@ -86,7 +86,7 @@ def is_used(config: Config, account: str) -> bool:
 def mark_deleted(config: Config, account: str) -> None:
     key_of(config, account)  # it must be there
     if account == config.account:
-        raise AwsError("InvalidAccount", "the default account cannot be deleted", 400)
+        raise AwsError("InvalidAccount", "the default account cannot be deleted")
     (config_of(config, account).data / _DELETED).touch()
 
 

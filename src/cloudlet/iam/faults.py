@@ -30,7 +30,7 @@ def conflict(message: str) -> AwsError:
 
 
 def malformed_policy(message: str) -> AwsError:
-    return AwsError("MalformedPolicyDocument", message, 400)
+    return AwsError("MalformedPolicyDocument", message)
 
 
 def no_entity(message: str) -> AwsError:
@@ -42,7 +42,7 @@ def quota(name: str, limit_: int) -> AwsError:
 
 
 def invalid_input(message: str) -> AwsError:
-    return AwsError("InvalidInput", message, 400)
+    return AwsError("InvalidInput", message)
 
 
 def limit(message: str) -> AwsError:
@@ -50,4 +50,4 @@ def limit(message: str) -> AwsError:
 
 
 def invalid(message: str) -> AwsError:
-    return AwsError("ValidationError", message, 400)
+    return AwsError("ValidationError", message)

@@ -140,7 +140,6 @@ def _own(call: Call, tx: Transaction) -> Row:
             "UnmodifiableEntity",
             f"Cannot perform the operation on the protected role '{role['name']}' - this role is "
             "only modifiable by AWS",
-            400,
         )
     return role
 

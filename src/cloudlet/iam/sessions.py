@@ -98,7 +98,7 @@ def get_access_key_info(call: Call, view: View) -> Output:
 
 def decode_authorization_message(call: Call, view: View) -> Output:
     """Refusals here say all they have to say in clear: there is no encoded message to decode."""
-    raise AwsError("InvalidAuthorizationMessageException", "Message is not valid", 400)
+    raise AwsError("InvalidAuthorizationMessageException", "Message is not valid")
 
 
 def named_role(view: View, arn: str, account: str) -> Row | None:
@@ -212,7 +212,7 @@ def _packed(policies: str, tags: dict[str, str]) -> Output:
     size = max(1, used * 100 // _PACKED_BYTES)
     if size > 100:
         text = f"Packed policy consumes {size}% of allotted space, please use smaller policy."
-        raise AwsError("PackedPolicyTooLarge", text, 400)
+        raise AwsError("PackedPolicyTooLarge", text)
     return {"PackedPolicySize": size}
 
 

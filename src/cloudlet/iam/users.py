@@ -102,7 +102,7 @@ def caller_name(call: Call) -> str:
         name = call.caller.arn.rsplit("/", 1)[-1]
     if name is None:
         text = "Must specify userName when calling with non-User credentials"
-        raise AwsError("ValidationError", text, 400)
+        raise AwsError("ValidationError", text)
     return str(name)
 
 

@@ -27,7 +27,7 @@ def create_api_destination(call: Call, tx: Transaction) -> Output:
     name = call.params["Name"]
     if tx.value("SELECT 1 FROM api_destinations WHERE name = ?", (name,)):
         text = f"An api-destination '{name}' already exists."
-        raise AwsError("ResourceAlreadyExistsException", text, 400)
+        raise AwsError("ResourceAlreadyExistsException", text)
     arn = call.config.arn("events", f"api-destination/{name}/{call.config.new_id()}")
     known = {"Name": name, "ApiDestinationArn": arn, "CreationTime": call.now_ms / 1000}
     return _save(call, tx, {"InvocationRateLimitPerSecond": RATE_MAX, **known})

@@ -24,7 +24,7 @@ _DAY_MS = 86_400_000
 def create_archive(call: Call, tx: Transaction) -> Output:
     name, source = call.params["ArchiveName"], call.params["EventSourceArn"]
     if tx.value("SELECT 1 FROM event_archives WHERE name = ?", (name,)):
-        raise AwsError("ResourceAlreadyExistsException", f"Archive {name} already exists.", 400)
+        raise AwsError("ResourceAlreadyExistsException", f"Archive {name} already exists.")
     bus = source.rpartition("event-bus/")[2]
     if source != call.config.arn("events", f"event-bus/{bus}"):
         raise missing(f"Event bus {bus or source} does not exist.")

@@ -36,7 +36,7 @@ def create_event_bus(call: Call, tx: Transaction) -> Output:
     if not _NAME.fullmatch(name):
         raise invalid("Parameter Name is not valid.")
     if name == "default" or tx.value("SELECT 1 FROM event_buses WHERE name = ?", (name,)):
-        raise AwsError("ResourceAlreadyExistsException", f"Event bus {name} already exists.", 400)
+        raise AwsError("ResourceAlreadyExistsException", f"Event bus {name} already exists.")
     check_quota(tx.value("SELECT count(*) FROM event_buses WHERE name <> 'default'"), _BUSES_MAX)
     description = call.params.get("Description") or ""
     tags = tags_text(call.params.get("Tags") or [])
@@ -147,7 +147,6 @@ def _save_policy(call: Call, tx: Transaction, name: str, document: Document) -> 
         raise AwsError(
             "PolicyLengthExceededException",
             f"Policy length exceeds the limit of {_POLICY_BYTES_MAX} bytes.",
-            400,
         )
     _change(call, tx, name, "policy", text)
 

@@ -106,7 +106,7 @@ async def _bus(call: Invocation) -> None:
     output = await call.cloud.invoke("events", "PutEvents", {"Entries": [entry]}, caller)
     (result,) = output["Entries"]
     if "ErrorCode" in result:
-        raise AwsError(result["ErrorCode"], result["ErrorMessage"], 400)
+        raise AwsError(result["ErrorCode"], result["ErrorMessage"])
 
 
 async def _api_destination(call: Invocation) -> None:

@@ -31,7 +31,7 @@ _LISTED = ("ConnectionArn", "ConnectionState", "CreationTime", "LastModifiedTime
 def create_connection(call: Call, tx: Transaction) -> Output:
     name, now_s = call.params["Name"], call.now_ms / 1000
     if _row(tx, name) is not None:
-        raise AwsError("ResourceAlreadyExistsException", f"Connection {name} already exists.", 400)
+        raise AwsError("ResourceAlreadyExistsException", f"Connection {name} already exists.")
     arn = call.config.arn("events", f"connection/{name}/{call.config.new_id()}")
     document = {"ConnectionArn": arn, "Name": name, "CreationTime": now_s}
     return _save(call, tx, document, _checked(call.params))
@@ -79,7 +79,7 @@ def secrets(blobs: Blobs, view: View, arn: str) -> tuple[str, Document]:
     if row is None or document["ConnectionArn"] != arn:
         raise missing(f"Connection {arn} does not exist.")
     if row["secret"] is None:
-        raise AwsError("AccessDeniedException", f"Connection {arn} is not authorized.", 400)
+        raise AwsError("AccessDeniedException", f"Connection {arn} is not authorized.")
     return document["AuthorizationType"], _opened(blobs, row)
 
 

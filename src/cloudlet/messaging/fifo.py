@@ -50,7 +50,6 @@ def check(queue: Queue, entry: Entry) -> None:
                 "InvalidParameterValue",
                 f"Value {value} for parameter {name} is invalid. Reason: {name} can only include"
                 " alphanumeric and punctuation characters. 1 to 128 in length.",
-                400,
             )
     if queue.is_fifo:
         check_ids(queue, entry)
@@ -64,14 +63,13 @@ def check_ids(queue: Queue, entry: Entry, code: str = "MissingParameter") -> Non
     if not queue.is_fifo:
         return
     if not entry.get("MessageGroupId"):
-        raise AwsError(code, "The request must contain the parameter MessageGroupId.", 400)
+        raise AwsError(code, "The request must contain the parameter MessageGroupId.")
     by_content = queue.attributes.get("ContentBasedDeduplication") == "true"
     if not entry.get("MessageDeduplicationId") and not by_content:
         raise AwsError(
             "InvalidParameterValue",
             "The queue should either have ContentBasedDeduplication enabled or"
             " MessageDeduplicationId provided explicitly",
-            400,
         )
 
 
@@ -80,7 +78,6 @@ def _misplaced(name: str, entry: Entry) -> AwsError:
         "InvalidParameterValue",
         f"Value {entry[name]} for parameter {name} is invalid. Reason: The request include"
         " parameter that is not valid for this queue type.",
-        400,
     )
 
 

@@ -107,7 +107,7 @@ def _transformed(transformer: Document, event: Document, reserved: Document) -> 
         text = filled(match)
         left -= len(text)
         if left < 0:  # a template can name a big value a thousand times
-            raise AwsError("INVALID_PARAMETER", "The transformed input is too large.", 400)
+            raise AwsError("INVALID_PARAMETER", "The transformed input is too large.")
         return text
 
     def filled(match: re.Match[str]) -> str:
@@ -118,7 +118,7 @@ def _transformed(transformer: Document, event: Document, reserved: Document) -> 
             return ""
         if is_object and isinstance(found, dict | list):
             message = f"<{match.group(1)}> is no text: it must not be in quotes."
-            raise AwsError("INVALID_JSON", message, 400)
+            raise AwsError("INVALID_JSON", message)
         # messaging-002: text goes into quotes as it is, anything else without its own quotes
         return found if isinstance(found, str) else orjson.dumps(found).decode().replace('"', "")
 

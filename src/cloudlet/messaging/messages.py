@@ -42,7 +42,6 @@ def send_message_batch(call: Call, tx: Transaction) -> Output:
             "BatchRequestTooLong",
             f"Batch requests cannot be longer than {_BATCH_MAX_BYTES} bytes. You have sent {size}"
             " bytes.",
-            400,
         )
     for (
         entry
@@ -391,7 +390,6 @@ def _receipt(handle: str) -> tuple[int, str, str]:
         raise AwsError(
             "ReceiptHandleIsInvalid",
             f'The input receipt handle "{handle}" is not a valid receipt handle.',
-            400,
         )
     return int(match[2]), match[1], receipt
 
@@ -443,14 +441,11 @@ def _change(call: Call, tx: Transaction, queue: Queue, entry: Entry) -> None:
 def _entries(call: Call) -> list[Entry]:
     entries: list[Entry] = call.params.get("Entries") or []
     if not entries:
-        raise AwsError(
-            "EmptyBatchRequest", "There should be at least one entry in the request.", 400
-        )
+        raise AwsError("EmptyBatchRequest", "There should be at least one entry in the request.")
     if len(entries) > 10:
         raise AwsError(
             "TooManyEntriesInBatchRequest",
             f"Maximum number of entries per request are 10. You have sent {len(entries)}.",
-            400,
         )
     seen: set[str] = set()
     for entry in entries:
@@ -459,10 +454,9 @@ def _entries(call: Call) -> list[Entry]:
                 "InvalidBatchEntryId",
                 "A batch entry id can only contain alphanumeric characters, hyphens and "
                 "underscores. It can be at most 80 letters long.",
-                400,
             )
         if entry["Id"] in seen:
-            raise AwsError("BatchEntryIdsNotDistinct", f"Id {entry['Id']} repeated.", 400)
+            raise AwsError("BatchEntryIdsNotDistinct", f"Id {entry['Id']} repeated.")
         seen.add(entry["Id"])
     return entries
 
@@ -495,4 +489,4 @@ def _check_range(name: str, value: int, limits: tuple[int, int]) -> None:
 
 
 def _invalid(message: str, code: str = "InvalidParameterValue") -> AwsError:
-    return AwsError(code, message, 400)
+    return AwsError(code, message)

@@ -34,13 +34,10 @@ def put_events(call: Call, tx: Transaction) -> Output:
             "ValidationException",
             "1 validation error detected: Value at 'entries' failed to satisfy constraint: "
             f"Member must have length less than or equal to {_ENTRIES_MAX}",
-            400,
         )
     if sum(_size(entry) for entry in entries) >= _BYTES_MAX:
         raise AwsError(
-            "ValidationException",
-            "Total size of the entries in the request is over the limit.",
-            400,
+            "ValidationException", "Total size of the entries in the request is over the limit."
         )
     results = [_put(call, tx, entry) for entry in entries]
     failed = sum("ErrorCode" in result for result in results)

@@ -85,4 +85,4 @@ def _save(call: Call, tx: Transaction, queue: Queue, policy: dict[str, Any]) -> 
 
 
 def _invalid(message: str) -> AwsError:
-    return AwsError("InvalidParameterValue", message, 400)
+    return AwsError("InvalidParameterValue", message)

@@ -103,7 +103,7 @@ def of_call(call: Call, view: View) -> Queue:
 
 
 def missing() -> AwsError:
-    return AwsError("QueueDoesNotExist", "The specified queue does not exist.", 400)
+    return AwsError("QueueDoesNotExist", "The specified queue does not exist.")
 
 
 def create_queue(call: Call, tx: Transaction) -> Output:
@@ -120,7 +120,6 @@ def create_queue(call: Call, tx: Transaction) -> Output:
                     "QueueNameExists",
                     "A queue already exists with the same name and a different value for "
                     f"attribute {key}",
-                    400,
                 )
         return {"QueueUrl": url(call.config, name)}
     _check_throughput(attributes)
@@ -284,12 +283,12 @@ def _check(call: Call, view: View, attributes: dict[str, str], queue: str) -> No
 def _check_fifo(name: str, value: str, is_fifo: bool) -> None:
     if not is_fifo and name in ("DeduplicationScope", "FifoThroughputLimit"):
         text = f"You can specify the {name} only when FifoQueue is set to true."
-        raise AwsError("InvalidAttributeName", text, 400)
+        raise AwsError("InvalidAttributeName", text)
     if not is_fifo:
         raise _unknown(name)
     if (name, value) == ("FifoQueue", "false"):
         text = f"Invalid value for the parameter {name}. Reason: Modifying queue type is not"
-        raise AwsError("InvalidAttributeValue", f"{text} supported.", 400)
+        raise AwsError("InvalidAttributeValue", f"{text} supported.")
     if value not in _FIFO[name]:
         raise _invalid(f"Invalid value for the parameter {name}.")
 
@@ -303,7 +302,6 @@ def _encryption(attributes: dict[str, str]) -> dict[str, str]:
                 "InvalidAttributeName",
                 "You can use one type of server-side encryption (SSE) at one time. You can either"
                 " enable KMS SSE or SQS SSE.",
-                400,
             )
         return {"SqsManagedSseEnabled": "false"}
     return {"KmsMasterKeyId": ""} if is_managed else {}
@@ -396,11 +394,11 @@ def _save_tags(tx: Transaction, queue: Queue, tags: dict[str, Any]) -> None:
 
 
 def _unknown(name: str) -> AwsError:
-    return AwsError("InvalidAttributeName", f"Unknown Attribute {name}.", 400)
+    return AwsError("InvalidAttributeName", f"Unknown Attribute {name}.")
 
 
 def _invalid(message: str) -> AwsError:
-    return AwsError("InvalidParameterValue", message, 400)
+    return AwsError("InvalidParameterValue", message)
 
 
 def _text(value: dict[str, Any]) -> str:

@@ -73,7 +73,7 @@ def cancel_message_move_task(call: Call, tx: Transaction) -> Output:
     if row is None:
         raise AwsError("ResourceNotFoundException", "Task does not exist.", 404)
     if row["state"] != "RUNNING":
-        raise AwsError("UnsupportedOperation", "Only active tasks can be cancelled.", 400)
+        raise AwsError("UnsupportedOperation", "Only active tasks can be cancelled.")
     _end(tx, row, "CANCELLED")
     return {"ApproximateNumberOfMessagesMoved": row["moved"]}
 
@@ -159,4 +159,4 @@ def _name(arn: str) -> str:
 
 
 def _refused(message: str) -> AwsError:
-    return AwsError("InvalidParameterValue", message, 400)
+    return AwsError("InvalidParameterValue", message)

@@ -30,7 +30,7 @@ _LISTED = ("ReplayName", "EventSourceArn", "State", "EventStartTime", "EventEndT
 def start_replay(call: Call, tx: Transaction) -> Output:
     params, name = call.params, call.params["ReplayName"]
     if tx.value("SELECT 1 FROM event_replays WHERE name = ?", (name,)):
-        raise AwsError("ResourceAlreadyExistsException", f"Replay {name} already exists.", 400)
+        raise AwsError("ResourceAlreadyExistsException", f"Replay {name} already exists.")
     archive = _archive(call, tx, params["EventSourceArn"])
     destination = params["Destination"]
     if ":event-bus/" not in destination["Arn"]:
@@ -79,7 +79,7 @@ def cancel_replay(call: Call, tx: Transaction) -> Output:
     document = _find(tx, call.params["ReplayName"])
     if document["State"] not in _RUNNING:
         text = f"Replay {document['ReplayName']} is not in a valid state for this operation."
-        raise AwsError("IllegalStatusException", text, 400)
+        raise AwsError("IllegalStatusException", text)
     _save(tx, _ended(document, "CANCELLED", call.now_ms))
     return {"ReplayArn": document["ReplayArn"], "State": "CANCELLING"}
 

@@ -105,7 +105,7 @@ def check_quota(others: int, most: int) -> None:
     """Whether there is room for one more."""
     if others >= most:
         text = "The requested resource exceeds the maximum number allowed."
-        raise AwsError("LimitExceededException", text, 400)
+        raise AwsError("LimitExceededException", text)
 
 
 def describe_rule(call: Call, view: View) -> Output:
@@ -238,7 +238,7 @@ def with_role(rule: Document, target: Document) -> Document:
 
 
 def missing(message: str) -> AwsError:
-    return AwsError("ResourceNotFoundException", message, 400)
+    return AwsError("ResourceNotFoundException", message)
 
 
 def page(call: Call, member: str, found: list[Any], key: str = "Name") -> Output:
@@ -285,7 +285,7 @@ def check_pattern(pattern: str) -> Any:
         return compile_pattern(pattern)
     except InvalidPattern as error:
         raise AwsError(
-            "InvalidEventPatternException", f"Event pattern is not valid. Reason: {error}", 400
+            "InvalidEventPatternException", f"Event pattern is not valid. Reason: {error}"
         ) from None
 
 
@@ -348,7 +348,7 @@ def tags_text(tags: list[dict[str, str]] | None) -> str | None:
 
 
 def invalid(message: str) -> AwsError:
-    return AwsError("ValidationException", message, 400)
+    return AwsError("ValidationException", message)
 
 
 def _text(document: Document) -> str:

@@ -321,4 +321,4 @@ def _page(params: Document, member: str, found: list[Document]) -> Output:
 
 
 def _invalid(message: str) -> AwsError:
-    return AwsError("ValidationException", message, 400)
+    return AwsError("ValidationException", message)

@@ -85,4 +85,4 @@ def _converted(shape: Shape, value: Any) -> Any:
 
 
 def _invalid(message: str) -> AwsError:
-    return AwsError("ValidationException", message, 400)
+    return AwsError("ValidationException", message)

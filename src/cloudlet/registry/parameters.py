@@ -26,11 +26,11 @@ _LATEST = (
 
 
 def invalid(message: str) -> AwsError:
-    return AwsError("ValidationException", message, 400)
+    return AwsError("ValidationException", message)
 
 
 def _not_found(name: str) -> AwsError:
-    return AwsError("ParameterNotFound", f"Parameter {name} not found.", 400)
+    return AwsError("ParameterNotFound", f"Parameter {name} not found.")
 
 
 def put_parameter(call: Call, tx: Transaction) -> Output:
@@ -46,7 +46,6 @@ def put_parameter(call: Call, tx: Transaction) -> Output:
             "ParameterAlreadyExists",
             "The parameter already exists. To overwrite this value, set the overwrite option in the"
             " request to true.",
-            400,
         )
     if row and params.get("Tags"):
         raise invalid("Invalid request: tags and overwrite can't be used together.")
@@ -80,9 +79,7 @@ def _check_name(name: str) -> None:
         raise invalid("Parameter name must be a fully qualified name.")
     if name.count("/") > _LEVELS_MAX:
         raise AwsError(
-            "HierarchyLevelLimitExceededException",
-            "A hierarchy can have a maximum of 15 levels.",
-            400,
+            "HierarchyLevelLimitExceededException", "A hierarchy can have a maximum of 15 levels."
         )
 
 
@@ -91,7 +88,7 @@ def _is_allowed(pattern: str, value: str) -> bool:
         return regexes.matches(pattern, value, "search")
     except re.error as error:
         code = "InvalidAllowedPatternException"
-        raise AwsError(code, f"AllowedPattern {pattern} cannot be used: {error}", 400) from error
+        raise AwsError(code, f"AllowedPattern {pattern} cannot be used: {error}") from error
 
 
 def _document(call: Call, before: dict[str, Any]) -> dict[str, Any]:
@@ -104,9 +101,7 @@ def _document(call: Call, before: dict[str, Any]) -> dict[str, Any]:
         raise NotImplementedByCloudlet("SecureString parameters")
     if before and kind != before["Type"]:
         raise AwsError(
-            "HierarchyTypeMismatchException",
-            "The parameter type can't be changed with an update.",
-            400,
+            "HierarchyTypeMismatchException", "The parameter type can't be changed with an update."
         )
     if params.get("DataType", "text") != "text":
         raise NotImplementedByCloudlet(f"Parameters of the data type {params['DataType']}")
@@ -124,7 +119,6 @@ def _document(call: Call, before: dict[str, Any]) -> dict[str, Any]:
         raise AwsError(
             "ParameterPatternMismatchException",
             f"Parameter value, cannot be validated against allowedPattern: {pattern}",
-            400,
         )
     return {
         "Type": kind,
@@ -171,7 +165,7 @@ def _selected(call: Call, view: View, given: str) -> dict[str, Any]:
     )
     if row is None:
         code = "ParameterVersionNotFound"
-        raise AwsError(code, f"Systems Manager could not find version {version} of {name}.", 400)
+        raise AwsError(code, f"Systems Manager could not find version {version} of {name}.")
     return _shown(call, row) | {"Selector": f":{version}"}
 
 
@@ -215,7 +209,7 @@ def get_parameters_by_path(call: Call, view: View) -> Output:
 def _page(call: Call, rows: list[Row], default: int) -> tuple[list[Row], str | None]:
     start = call.params.get("NextToken") or "0"
     if not start.isdigit():
-        raise AwsError("InvalidNextToken", "The specified token isn't valid.", 400)
+        raise AwsError("InvalidNextToken", "The specified token isn't valid.")
     end = int(start) + int(call.params.get("MaxResults") or default)
     return rows[int(start) : end], str(end) if end < len(rows) else None
 
@@ -297,7 +291,7 @@ def _tagged(call: Call, view: View) -> tuple[str, dict[str, str]]:
     name = call.params["ResourceId"]
     text = view.value("SELECT tags FROM registry_parameters WHERE name = ?", (name,))
     if text is None:
-        raise AwsError("InvalidResourceId", "The resource ID is not valid.", 400)
+        raise AwsError("InvalidResourceId", "The resource ID is not valid.")
     return name, json.loads(text)
 
 
@@ -310,7 +304,7 @@ def add_tags_to_resource(call: Call, tx: Transaction) -> Output:
     name, tags = _tagged(call, tx)
     tags |= {tag["Key"]: tag["Value"] for tag in call.params["Tags"]}
     if len(tags) > 50:
-        raise AwsError("TooManyTagsError", "A resource can have at most 50 tags.", 400)
+        raise AwsError("TooManyTagsError", "A resource can have at most 50 tags.")
     _put_tags(tx, name, tags)
     return {}
 

@@ -30,7 +30,7 @@ def create_repository(call: Call, tx: Transaction) -> Output:
             f"The repository with name '{name}' already exists in the registry with id"
             f" '{call.config.account}'"
         )
-        raise AwsError("RepositoryAlreadyExistsException", text, 400)
+        raise AwsError("RepositoryAlreadyExistsException", text)
     document = {
         "imageTagMutability": params.get("imageTagMutability", "MUTABLE"),
         "imageScanningConfiguration": {
@@ -52,7 +52,7 @@ def _row(call: Call, view: View, name: str) -> Row:
             f"The repository with name '{name}' does not exist in the registry with id"
             f" '{call.config.account}'"
         )
-        raise AwsError("RepositoryNotFoundException", text, 400)
+        raise AwsError("RepositoryNotFoundException", text)
     return row
 
 
@@ -105,7 +105,7 @@ def _put(call: Call, tx: Transaction, column: str, text: str) -> Row:
             json.loads(text)
         except ValueError:
             message = "Invalid parameter: the policy text is not JSON"
-            raise AwsError("InvalidParameterException", message, 400) from None
+            raise AwsError("InvalidParameterException", message) from None
     elif not row[column]:
         raise AwsError(*_MISSING[column], 400)
     sql = f"UPDATE registry_repositories SET {column} = ? WHERE name = ?"
@@ -179,7 +179,7 @@ def describe_images(call: Call, view: View) -> Output:
     if call.params.get("imageIds"):
         text = f"The image with imageId {call.params['imageIds'][0]} does not exist within the"
         text += f" repository with name '{row['name']}'"
-        raise AwsError("ImageNotFoundException", text, 400)
+        raise AwsError("ImageNotFoundException", text)
     return {"imageDetails": []}
 
 

@@ -4,7 +4,7 @@ from cloudlet.errors import AwsError
 
 
 def invalid(what: str) -> AwsError:
-    return AwsError("InvalidParameter", f"Invalid parameter: {what}", 400)
+    return AwsError("InvalidParameter", f"Invalid parameter: {what}")
 
 
 def missing(what: str) -> AwsError:

@@ -66,7 +66,7 @@ def publish(call: Call, tx: Transaction) -> Output:
     if endpoint is None or arn.split(":")[3:5] != topics.own(call.config):
         raise invalid("TargetArn Reason: No endpoint found for the target arn specified")
     if orjson.loads(endpoint["attributes"]).get("Enabled") == "false":
-        raise AwsError("EndpointDisabled", "Endpoint is disabled", 400)
+        raise AwsError("EndpointDisabled", "Endpoint is disabled")
     return _direct(call, tx, arn)
 
 
@@ -216,7 +216,7 @@ def _is_array(text: str) -> bool:
 
 
 def _value(message: str) -> AwsError:
-    return AwsError("ParameterValueInvalid", message, 400)
+    return AwsError("ParameterValueInvalid", message)
 
 
 def _texts(entry: Entry) -> dict[str, str]:
@@ -350,13 +350,13 @@ def _check_batch(entries: list[Entry]) -> None:
     }
     for code, is_broken in broken.items():
         if is_broken:
-            raise AwsError(code, _BATCH_FAULTS[code], 400)
+            raise AwsError(code, _BATCH_FAULTS[code])
     for id_ in ids:
         wrong = "is too long" if len(id_) > _ENTRY_ID_MAX else ""
         wrong = wrong or ("" if _ENTRY_ID.fullmatch(id_) else "contains an impermissible character")
         if wrong:
             message = f"The Id of a batch entry in the batch request {wrong}: {id_}"
-            raise AwsError("InvalidBatchEntryId", message, 400)
+            raise AwsError("InvalidBatchEntryId", message)
 
 
 def _trace(call: Call) -> str:

@@ -32,7 +32,7 @@ _EXISTS = words(
 )
 _GONE = words(
     "AWS.SimpleQueueService.NonExistentQueue QueueDoesNotExist NoSuchBucket NoSuchEntity"
-    " NotFoundException ResourceNotFoundException"
+    " NotFoundException ParameterNotFound RepositoryNotFoundException ResourceNotFoundException"
 )
 
 

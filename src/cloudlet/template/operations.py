@@ -272,7 +272,7 @@ async def assumed(cloud: Cloud, role: str, stack: Stack) -> Caller:
         answer = await cloud.invoke("sts", "AssumeRole", params, service)
     except AwsError as error:
         text = f"Role {role} is invalid or cannot be assumed"
-        raise AwsError("ValidationError", text, 400) from error
+        raise AwsError("ValidationError", text) from error
     caller = cloud.caller_of(answer["Credentials"]["AccessKeyId"])
     assert caller is not None
     return caller

@@ -134,7 +134,7 @@ def _form(
     """(members of the output, parameters) of a query call."""
     if action not in spoken.model.operation_names:
         message = f"The action {action} is not valid for this web service."
-        raise AwsError("InvalidAction", message, 400)
+        raise AwsError("InvalidAction", message)
     operation = spoken.model.operation(action)
     shape = operation.input_shape
     params = form_codec.parse(fields, shape) if shape else {}

@@ -62,7 +62,7 @@ async def create_change_set(call: Call) -> Output:
         if tx.one(
             "SELECT 1 FROM template_change_sets WHERE stack_id = ? AND name = ?", (stack.id, name)
         ):
-            raise AwsError("AlreadyExistsException", f"ChangeSet {name} already exists", 400)
+            raise AwsError("AlreadyExistsException", f"ChangeSet {name} already exists")
         tx.run(
             "INSERT INTO template_change_sets (id, stack_id, name, status, at_ms, document)"
             " VALUES (?, ?, ?, ?, ?, ?)",
@@ -194,7 +194,6 @@ async def execute_change_set(call: Call) -> Output:
             raise AwsError(
                 "InvalidChangeSetStatus",
                 f"ChangeSet [{row['id']}] cannot be executed in its current status of [{state}]",
-                400,
             )
         if status != "REVIEW_IN_PROGRESS":
             check_updatable(stack, status)

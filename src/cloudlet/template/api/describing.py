@@ -31,7 +31,7 @@ def tokens(call: Call, items: Sequence[Item]) -> tuple[Sequence[Item], str | Non
     """A page of the items, and the token of the next."""
     given = call.params.get("NextToken") or "0"
     if not given.isdigit():
-        raise AwsError("ValidationError", "NextToken is invalid", 400)
+        raise AwsError("ValidationError", "NextToken is invalid")
     start = int(given)
     end = start + _PAGE
     return items[start:end], str(end) if end < len(items) else None
@@ -60,7 +60,7 @@ def _any_stack(view: View, name: str) -> Stack:
         row = view.one("SELECT name, id FROM template_details WHERE id = ?", (name,))
         found = None if row is None else Stack(row["name"], row["id"])
     if found is None:
-        raise AwsError("ValidationError", f"Stack with id {name} does not exist", 400)
+        raise AwsError("ValidationError", f"Stack with id {name} does not exist")
     return found
 
 
@@ -140,7 +140,7 @@ def list_stacks(call: Call, view: View) -> Output:
 
 def describe_stack_events(call: Call, view: View) -> Output:
     if not call.params.get("StackName"):
-        raise AwsError("ValidationError", "Stack name may not be empty", 400)
+        raise AwsError("ValidationError", "Stack name may not be empty")
     stack = _any_stack(view, call.params["StackName"])
     rows = view.all(
         "SELECT * FROM template_events WHERE stack_id = ? ORDER BY number DESC", (stack.id,)
@@ -208,11 +208,11 @@ def _resource(stack: Stack, row: "Row | dict[str, Any]") -> dict[str, Any]:
 def describe_stack_resources(call: Call, view: View) -> Output:
     name, physical = call.params.get("StackName"), call.params.get("PhysicalResourceId")
     if bool(name) == bool(physical):
-        raise AwsError("ValidationError", "Either StackName or PhysicalResourceId is required", 400)
+        raise AwsError("ValidationError", "Either StackName or PhysicalResourceId is required")
     if physical:
         name = view.value("SELECT stack FROM template_resources WHERE physical_id = ?", (physical,))
         if name is None:
-            raise AwsError("ValidationError", f"Stack for {physical} does not exist", 400)
+            raise AwsError("ValidationError", f"Stack for {physical} does not exist")
     wanted = call.params.get("LogicalResourceId")
     found = _resources(view, _any_stack(view, str(name)))
     chosen = [each for each in found if wanted in (None, each["LogicalResourceId"])]
@@ -230,7 +230,7 @@ def describe_stack_resource(call: Call, view: View) -> Output:
             metadata = _metadata(view, stack, wanted)
             return {"StackResourceDetail": {**_without(each, "Timestamp"), "Metadata": metadata}}
     text = f"Resource {wanted} does not exist for stack {stack.name}"
-    raise AwsError("ValidationError", text, 400)
+    raise AwsError("ValidationError", text)
 
 
 def _metadata(view: View, stack: Stack, logical_id: str) -> str | None:
@@ -263,7 +263,7 @@ def get_template(call: Call, view: View) -> Output:
     elif stack is not None:
         details = stacks.details(view, stack)
     else:
-        raise AwsError("ValidationError", "StackName or ChangeSetName is required", 400)
+        raise AwsError("ValidationError", "StackName or ChangeSetName is required")
     body = details.body
     if params.get("TemplateStage") == "Processed" and details.processed:
         body = details.processed

@@ -119,7 +119,7 @@ def _topics(call: Call, details: Details) -> list[str]:
     for arn in wanted:
         parts = arn.split(":")
         if parts[:3] != ["arn", "aws", "sns"] or len(parts) != 6:
-            raise AwsError("ValidationError", f"Invalid notification ARN: {arn}", 400)
+            raise AwsError("ValidationError", f"Invalid notification ARN: {arn}")
         need = Requirement("sns:Publish", arn)
         context = Context(call.config, call.caller, call.request, need)
         if not evaluate(call.caller, need, context).is_allowed:
@@ -166,7 +166,7 @@ def _check_iam(document: Document, acknowledged: list[str]) -> None:
 
 def _insufficient(needed: list[str]) -> AwsError:
     return AwsError(
-        "InsufficientCapabilitiesException", f"Requires capabilities : [{', '.join(needed)}]", 400
+        "InsufficientCapabilitiesException", f"Requires capabilities : [{', '.join(needed)}]"
     )
 
 
@@ -236,5 +236,5 @@ def existing(view: View, name: str) -> Stack:
     """The stack of that name or id; AWS's error for one that is not there."""
     found = stacks.find(view, name)
     if found is None:
-        raise AwsError("ValidationError", f"Stack [{name}] does not exist", 400)
+        raise AwsError("ValidationError", f"Stack [{name}] does not exist")
     return found

@@ -23,7 +23,7 @@ _UPDATABLE = frozenset(
 
 
 def refusal(message: str) -> AwsError:
-    return AwsError("ValidationError", message, 400)
+    return AwsError("ValidationError", message)
 
 
 def check_name(name: str) -> None:
@@ -44,7 +44,7 @@ async def create_stack(call: Call) -> Output:
     check_name(name)
     view = call.cloud.database.view()
     if stacks.find(view, name) is not None:
-        raise AwsError("AlreadyExistsException", f"Stack [{name}] already exists", 400)
+        raise AwsError("AlreadyExistsException", f"Stack [{name}] already exists")
     on_failure = call.params.get("OnFailure") or "ROLLBACK"
     if call.params.get("DisableRollback"):
         if call.params.get("OnFailure"):
@@ -56,7 +56,7 @@ async def create_stack(call: Call) -> Output:
 
     def change(tx: Transaction) -> None:
         if stacks.find(tx, name) is not None:
-            raise AwsError("AlreadyExistsException", f"Stack [{name}] already exists", 400)
+            raise AwsError("AlreadyExistsException", f"Stack [{name}] already exists")
         stacks.insert(tx, call.config, draft)
         proposal.begin(tx, call, draft, wanted, on_failure)
 

@@ -13,9 +13,10 @@ from cloudlet.template.intrinsics import Known
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.resources import shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties
-from cloudlet.template.resources.tags import tag_list
+from cloudlet.template.resources.tags import Tagging
 from cloudlet.template.words import words
 
+_TAGS = Tagging("cloudfront", arn="Resource", is_list=True, wrap="Items")
 _ALLOWED = ["HEAD", "GET"]  # CloudFormation's default
 
 
@@ -53,28 +54,21 @@ class Noun:
         found = await self._current(ctx, known.physical_id)
         reference = found[self.config].get("CallerReference", "")
         config = self.convert(new, reference)
-        await ctx.call(
-            "cloudfront",
-            f"Update{self.noun}",
-            **{"Id": known.physical_id, "IfMatch": found["ETag"], self.config: config},
-        )
+        target = {"Id": known.physical_id, "IfMatch": found["ETag"]}
+        await ctx.call("cloudfront", f"Update{self.noun}", **target, **{self.config: config})
         await _tag(ctx, known.physical_id, new, old)
         return known
 
     async def delete(self, ctx: Context, physical_id: str, properties: Properties) -> None:
         found = await self._current(ctx, physical_id)
-        etag = found["ETag"]
+        target = {"Id": physical_id, "IfMatch": found["ETag"]}
         if self.noun == "Distribution" and found[self.config].get("Enabled"):
             config = {**found[self.config], "Enabled": False}
             disabled = await ctx.call(
-                "cloudfront",
-                "UpdateDistribution",
-                Id=physical_id,
-                IfMatch=etag,
-                DistributionConfig=config,
+                "cloudfront", "UpdateDistribution", **target, DistributionConfig=config
             )
-            etag = disabled["ETag"]
-        await ctx.call("cloudfront", f"Delete{self.noun}", Id=physical_id, IfMatch=etag)
+            target["IfMatch"] = disabled["ETag"]
+        await ctx.call("cloudfront", f"Delete{self.noun}", **target)
 
     async def _current(self, ctx: Context, physical_id: str) -> dict[str, Any]:
         """The configuration as it is, under its name, and its ETag."""
@@ -98,22 +92,13 @@ class Noun:
 
 
 async def _tag(ctx: Context, physical_id: str, new: Properties, old: Properties) -> None:
-    """Tags of a distribution (nothing else has them); CloudFront wraps them in `Items`."""
-    tags, before = tag_list(new.get("Tags")), tag_list(old.get("Tags"))
+    """Tags of a distribution (nothing else has them)."""
     arn = f"arn:aws:cloudfront::{ctx.cloud.config.account}:distribution/{physical_id}"
-    if gone := sorted(before.keys() - tags.keys()):
-        await ctx.call("cloudfront", "UntagResource", Resource=arn, TagKeys={"Items": gone})
-    if tags and tags != before:
-        items = [{"Key": key, "Value": value} for key, value in tags.items()]
-        await ctx.call("cloudfront", "TagResource", Resource=arn, Tags={"Items": items})
+    await _TAGS.update(ctx, arn, new, old)
 
 
 def _distribution(value: Mapping[str, Any], reference: str) -> dict[str, Any]:
-    config: dict[str, Any] = {
-        "CallerReference": reference,
-        "Comment": "",
-        **value,
-    }
+    config: dict[str, Any] = {"CallerReference": reference, "Comment": "", **value}
     for name in ("CNAMEs", "S3Origin", "CustomOrigin"):
         if name in config:
             raise TemplateError(
@@ -127,11 +112,11 @@ def _distribution(value: Mapping[str, Any], reference: str) -> dict[str, Any]:
         config["CacheBehaviors"] = [_behavior(each) for each in config["CacheBehaviors"]]
     geo = (config.get("Restrictions") or {}).get("GeoRestriction")
     if geo is not None:
-        places = geo.get("Locations") or []
-        counted = {"Quantity": len(places), "Items": places}
-        config["Restrictions"] = {
-            "GeoRestriction": {"RestrictionType": geo["RestrictionType"], **counted}
+        counted = {
+            "RestrictionType": geo["RestrictionType"],
+            **_counted(geo.get("Locations") or []),
         }
+        config["Restrictions"] = {"GeoRestriction": counted}
     return config
 
 
@@ -143,11 +128,8 @@ def _origin(origin: Mapping[str, Any]) -> dict[str, Any]:
     if "S3OriginConfig" in result:
         result["S3OriginConfig"] = {"OriginAccessIdentity": "", **result["S3OriginConfig"]}
     if "CustomOriginConfig" in result:
-        result["CustomOriginConfig"] = {
-            "HTTPPort": 80,
-            "HTTPSPort": 443,
-            **result["CustomOriginConfig"],
-        }
+        ports = {"HTTPPort": 80, "HTTPSPort": 443}
+        result["CustomOriginConfig"] = ports | result["CustomOriginConfig"]
     return result
 
 
@@ -156,12 +138,12 @@ def _behavior(behavior: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(behavior)
     allowed = result.pop("AllowedMethods", _ALLOWED)
     cached = result.pop("CachedMethods", _ALLOWED)
-    result["AllowedMethods"] = {
-        "Quantity": len(allowed),
-        "Items": allowed,
-        "CachedMethods": {"Quantity": len(cached), "Items": cached},
-    }
+    result["AllowedMethods"] = {**_counted(allowed), "CachedMethods": _counted(cached)}
     return result
+
+
+def _counted(items: list[Any]) -> dict[str, Any]:
+    return {"Quantity": len(items), "Items": items}
 
 
 KINDS = tuple(

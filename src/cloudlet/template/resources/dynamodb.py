@@ -11,6 +11,7 @@ from cloudlet.template.intrinsics import Known
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.resources import shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties
+from cloudlet.template.resources.rows import deletes
 from cloudlet.template.resources.tags import Tagging
 from cloudlet.template.words import words
 
@@ -32,10 +33,6 @@ def _settings(properties: Properties) -> dict[str, Any]:
         specification["Enabled"] = specification.pop("SSEEnabled", True)
         settings["SSESpecification"] = specification
     return shapes.parameters("dynamodb", "CreateTable", settings)
-
-
-def _check_table(properties: Properties) -> None:
-    _settings(properties)
 
 
 async def _describe(ctx: Context, table: str) -> dict[str, Any]:
@@ -201,10 +198,6 @@ def _differs(wanted: dict[str, Any], there: dict[str, Any]) -> bool:
     ) != sorted(other.get("NonKeyAttributes") or [])
 
 
-async def _delete_table(ctx: Context, table: str, properties: Properties) -> None:
-    await ctx.call("dynamodb", "DeleteTable", TableName=table)
-
-
 async def _holds_items(ctx: Context, table: str) -> bool:
     found = await ctx.call("dynamodb", "Scan", TableName=table, Limit=1)
     return bool(found.get("Items"))
@@ -221,13 +214,13 @@ KINDS = (
             " TimeToLiveSpecification"
         ),
         _create_table,
-        _delete_table,
+        deletes("dynamodb", "DeleteTable", "TableName"),
         _update_table,
         fixed=words("KeySchema LocalSecondaryIndexes TableName"),
         name="TableName",
         required=words("KeySchema"),
         holds_data=_holds_items,
-        check=_check_table,
+        check=_settings,
         settles=True,
     ),
 )

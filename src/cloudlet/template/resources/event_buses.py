@@ -5,9 +5,11 @@ See https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_E
 
 from typing import Any
 
+from cloudlet.call import Output
 from cloudlet.template.intrinsics import Known
 from cloudlet.template.resources import shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties
+from cloudlet.template.resources.rows import Row, deletes
 from cloudlet.template.resources.tags import Tagging
 from cloudlet.template.words import words
 
@@ -18,10 +20,6 @@ def _bus(operation: str, properties: Properties) -> dict[str, Any]:
     elsewhere = ("Policy", "Tags")
     settings = {key: value for key, value in properties.items() if key not in elsewhere}
     return shapes.parameters("events", operation, settings)
-
-
-def _check_bus(properties: Properties) -> None:
-    _bus("CreateEventBus", properties)
 
 
 async def _create_bus(ctx: Context, properties: Properties) -> Known:
@@ -51,10 +49,6 @@ async def _update_bus(ctx: Context, known: Known, new: Properties, old: Properti
     return Known(known.physical_id, {**known.attributes, "Policy": new.get("Policy", "")})
 
 
-async def _delete_bus(ctx: Context, name: str, properties: Properties) -> None:
-    await ctx.call("events", "DeleteEventBus", Name=name)
-
-
 def _permission(properties: Properties) -> dict[str, Any]:
     settings = {key: value for key, value in properties.items() if key != "Statement"}
     converted = shapes.parameters("events", "PutPermission", settings)
@@ -78,83 +72,68 @@ async def _delete_policy(ctx: Context, physical_id: str, properties: Properties)
     await ctx.call("events", "RemovePermission", EventBusName=bus, StatementId=sid)
 
 
-def _archive(operation: str, name: str, properties: Properties) -> dict[str, Any]:
-    settings = {key: value for key, value in properties.items() if key != "SourceArn"}
-    if operation == "CreateArchive":
-        settings["EventSourceArn"] = properties["SourceArn"]
-    return shapes.parameters("events", operation, {**settings, "ArchiveName": name})
+def _arns(made: Output, name: str) -> dict[str, str]:
+    arn = made.get("ConnectionArn") or made["ApiDestinationArn"]
+    return {"Arn": arn, "ArnForPolicy": arn.rpartition("/")[0]}
 
 
-def _check_archive(properties: Properties) -> None:
-    _archive("CreateArchive", "", properties)
+def _archive(properties: Properties) -> Properties:
+    return {"EventSourceArn" if key == "SourceArn" else key: properties[key] for key in properties}
 
 
-async def _create_archive(ctx: Context, properties: Properties) -> Known:
-    name = ctx.name(properties.get("ArchiveName"), 48)
-    settings = _archive("CreateArchive", name, properties)
-    made = await ctx.call("events", "CreateArchive", **settings)
-    return Known(name, {"Arn": made["ArchiveArn"], "ArchiveName": name})
-
-
-async def _update_archive(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-    settings = _archive("UpdateArchive", known.physical_id, new)
-    settings.setdefault("EventPattern", "")
-    settings.setdefault("RetentionDays", 0)
-    await ctx.call("events", "UpdateArchive", **settings)
-    return known
-
-
-async def _delete_archive(ctx: Context, name: str, properties: Properties) -> None:
-    await ctx.call("events", "DeleteArchive", ArchiveName=name)
-
-
-def _named(noun: str, answer: str, *properties: str, required: str) -> Kind:
-    """A kind whose operations are named after it and take its properties as they are."""
-
-    def settings(operation: str, name: str, given: Properties) -> dict[str, Any]:
-        return shapes.parameters("events", f"{operation}{noun}", {**given, "Name": name})
-
-    def check(given: Properties) -> None:
-        settings("Create", "", given)
-
-    async def create(ctx: Context, given: Properties) -> Known:
-        name = ctx.name(given.get("Name"), 64)
-        made = await ctx.call("events", f"Create{noun}", **settings("Create", name, given))
-        arn = made[answer]
-        return Known(name, {"Arn": arn, "ArnForPolicy": arn.rpartition("/")[0]})
-
-    async def update(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-        wanted = settings("Update", known.physical_id, new)
-        await ctx.call("events", f"Update{noun}", **wanted)
-        return known
-
-    async def delete(ctx: Context, name: str, given: Properties) -> None:
-        await ctx.call("events", f"Delete{noun}", Name=name)
-
-    return Kind(
-        f"AWS::Events::{noun}",
-        frozenset(("Name", *properties)),
-        create,
-        delete,
-        update,
-        fixed=words("Name"),
-        name="Name",
-        required=words(required),
-        check=check,
-    )
-
-
+_ROWS = (
+    Row(
+        "AWS::Events::Archive",
+        "events",
+        "CreateArchive UpdateArchive DeleteArchive",
+        "ArchiveName Description EventPattern KmsKeyIdentifier RetentionDays SourceArn",
+        name="ArchiveName",
+        limit=48,
+        fixed="ArchiveName SourceArn",
+        required="SourceArn",
+        attributes=lambda made, name: {"Arn": made["ArchiveArn"], "ArchiveName": name},
+        prepare=_archive,
+        without={"EventPattern": "", "RetentionDays": 0},
+    ),
+    *(
+        Row(
+            f"AWS::Events::{noun}",
+            "events",
+            f"Create{noun} Update{noun} Delete{noun}",
+            f"Name {properties}",
+            name="Name",
+            limit=64,
+            fixed="Name",
+            required=required,
+            attributes=_arns,
+        )
+        for noun, properties, required in (
+            (
+                "Connection",
+                "AuthParameters AuthorizationType Description InvocationConnectivityParameters"
+                " KmsKeyIdentifier",
+                "AuthorizationType AuthParameters",
+            ),
+            (
+                "ApiDestination",
+                "ConnectionArn Description HttpMethod InvocationEndpoint"
+                " InvocationRateLimitPerSecond",
+                "ConnectionArn HttpMethod InvocationEndpoint",
+            ),
+        )
+    ),
+)
 KINDS = (
     Kind(
         "AWS::Events::EventBus",
         words("Description EventSourceName KmsKeyIdentifier Name Policy Tags"),
         _create_bus,
-        _delete_bus,
+        deletes("events", "DeleteEventBus", "Name"),
         _update_bus,
         fixed=words("Name"),
         name="Name",
         required=words("Name"),
-        check=_check_bus,
+        check=lambda properties: _bus("CreateEventBus", properties),
     ),
     Kind(
         "AWS::Events::EventBusPolicy",
@@ -165,29 +144,5 @@ KINDS = (
         fixed=words("EventBusName StatementId"),
         required=words("StatementId"),
     ),
-    Kind(
-        "AWS::Events::Archive",
-        words("ArchiveName Description EventPattern KmsKeyIdentifier RetentionDays SourceArn"),
-        _create_archive,
-        _delete_archive,
-        _update_archive,
-        fixed=words("ArchiveName SourceArn"),
-        name="ArchiveName",
-        required=words("SourceArn"),
-        check=_check_archive,
-    ),
-    _named(
-        "Connection",
-        "ConnectionArn",
-        *("AuthParameters", "AuthorizationType", "Description"),
-        *("InvocationConnectivityParameters", "KmsKeyIdentifier"),
-        required="AuthorizationType AuthParameters",
-    ),
-    _named(
-        "ApiDestination",
-        "ApiDestinationArn",
-        *("ConnectionArn", "Description", "HttpMethod"),
-        *("InvocationEndpoint", "InvocationRateLimitPerSecond"),
-        required="ConnectionArn HttpMethod InvocationEndpoint",
-    ),
+    *(row.kind() for row in _ROWS),
 )

@@ -15,6 +15,7 @@ from cloudlet.template.intrinsics import Known
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.resources import function_urls, shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties
+from cloudlet.template.resources.rows import Row, deletes
 from cloudlet.template.resources.tags import Tagging, tag_list
 from cloudlet.template.words import words
 
@@ -22,6 +23,7 @@ _TAGS = Tagging("lambda", arn="Resource")
 _ELSEWHERE = words(
     "Architectures Code FunctionName PackageType RecursiveLoop ReservedConcurrentExecutions Tags"
 )
+_ONCE = words("Architectures PackageType")
 _CFNRESPONSE = '''\
 """Answers CloudFormation from a custom resource's function."""
 
@@ -107,18 +109,11 @@ def _configuration(name: str, properties: Properties) -> dict[str, Any]:
     return {"FunctionName": name, **converted}
 
 
-def _check_function(properties: Properties) -> None:
-    _configuration("", properties)
-
-
 async def _create_function(ctx: Context, properties: Properties) -> Known:
     name = ctx.name(properties.get("FunctionName"), 64)
     settings = _configuration(name, properties) | {"Code": _code(properties)}
-    for key in ("PackageType", "Architectures"):
-        if key in properties:
-            settings[key] = properties[key]
-    if properties.get("Tags"):
-        settings["Tags"] = tag_list(properties["Tags"])
+    settings |= {key: properties[key] for key in _ONCE & properties.keys()}
+    settings |= _TAGS.initial(properties)
     made = await ctx.call("lambda", "CreateFunction", **settings)
     await ctx.begin(name)
     await ctx.until(lambda: _settled(ctx, name), f"Function {name}")
@@ -170,12 +165,8 @@ _DEFAULTS: dict[str, Any] = {
 async def _concurrency(ctx: Context, name: str, new: Properties, old: Properties) -> None:
     wanted = new.get("ReservedConcurrentExecutions")
     if wanted is not None:
-        await ctx.call(
-            "lambda",
-            "PutFunctionConcurrency",
-            FunctionName=name,
-            ReservedConcurrentExecutions=int(wanted),
-        )
+        settings = {"FunctionName": name, "ReservedConcurrentExecutions": int(wanted)}
+        await ctx.call("lambda", "PutFunctionConcurrency", **settings)
     elif "ReservedConcurrentExecutions" in old:
         await ctx.call("lambda", "DeleteFunctionConcurrency", FunctionName=name)
 
@@ -187,18 +178,12 @@ async def _recursion(ctx: Context, name: str, new: Properties, old: Properties) 
         await ctx.call("lambda", "PutFunctionRecursionConfig", **settings)
 
 
-async def _delete_function(ctx: Context, name: str, properties: Properties) -> None:
-    await ctx.call("lambda", "DeleteFunction", FunctionName=name)
-
-
 async def _create_version(ctx: Context, properties: Properties) -> Known:
     wanted = {k: v for k, v in properties.items() if k != "ProvisionedConcurrencyConfig"}
     settings = shapes.parameters("lambda", "PublishVersion", wanted)
     made = await ctx.call("lambda", "PublishVersion", **settings)
     await function_urls.provision(ctx, made["FunctionArn"], properties, {})
-    return Known(
-        made["FunctionArn"], {"Version": made["Version"], "FunctionArn": made["FunctionArn"]}
-    )
+    return Known(made["FunctionArn"], {key: made[key] for key in ("Version", "FunctionArn")})
 
 
 async def _delete_version(ctx: Context, arn: str, properties: Properties) -> None:
@@ -224,12 +209,6 @@ async def _update_alias(ctx: Context, known: Known, new: Properties, old: Proper
     await ctx.call("lambda", "UpdateAlias", **_alias(new))
     await function_urls.provision(ctx, known.physical_id, new, old)
     return known
-
-
-async def _delete_alias(ctx: Context, arn: str, properties: Properties) -> None:
-    await ctx.call(
-        "lambda", "DeleteAlias", FunctionName=properties["FunctionName"], Name=properties["Name"]
-    )
 
 
 async def _create_permission(ctx: Context, properties: Properties) -> Known:
@@ -310,31 +289,6 @@ async def _update_mapping(ctx: Context, known: Known, new: Properties, old: Prop
     return known
 
 
-async def _delete_mapping(ctx: Context, uuid: str, properties: Properties) -> None:
-    await ctx.call("lambda", "DeleteEventSourceMapping", UUID=uuid)
-
-
-def _invoke_config(properties: Properties) -> dict[str, Any]:
-    return shapes.parameters("lambda", "PutFunctionEventInvokeConfig", properties)
-
-
-async def _create_invoke_config(ctx: Context, properties: Properties) -> Known:
-    await ctx.call("lambda", "PutFunctionEventInvokeConfig", **_invoke_config(properties))
-    return Known(f"{properties['FunctionName']}|{properties['Qualifier']}")
-
-
-async def _update_invoke_config(
-    ctx: Context, known: Known, new: Properties, old: Properties
-) -> Known:
-    await ctx.call("lambda", "PutFunctionEventInvokeConfig", **_invoke_config(new))
-    return known
-
-
-async def _delete_invoke_config(ctx: Context, config: str, properties: Properties) -> None:
-    target = {key: properties[key] for key in ("FunctionName", "Qualifier")}
-    await ctx.call("lambda", "DeleteFunctionEventInvokeConfig", **target)
-
-
 async def _create_layer(ctx: Context, properties: Properties) -> Known:
     settings = dict(properties)
     settings["LayerName"] = properties.get("LayerName") or ctx.logical_id
@@ -359,12 +313,12 @@ KINDS = (
             " RecursiveLoop ReservedConcurrentExecutions Role Runtime Tags Timeout TracingConfig"
         ),
         _create_function,
-        _delete_function,
+        deletes("lambda", "DeleteFunction", "FunctionName"),
         _update_function,
         fixed=words("FunctionName PackageType"),
         name="FunctionName",
         required=words("Code Role"),
-        check=_check_function,
+        check=lambda properties: _configuration("", properties),
     ),
     Kind(
         "AWS::Lambda::Version",
@@ -380,7 +334,7 @@ KINDS = (
             " RoutingConfig"
         ),
         _create_alias,
-        _delete_alias,
+        deletes("lambda", "DeleteAlias", of="FunctionName Name"),
         _update_alias,
         fixed=words("FunctionName Name"),
         required=words("FunctionName Name FunctionVersion"),
@@ -404,22 +358,21 @@ KINDS = (
             " ScalingConfig StartingPosition StartingPositionTimestamp Tags TumblingWindowInSeconds"
         ),
         _create_mapping,
-        _delete_mapping,
+        deletes("lambda", "DeleteEventSourceMapping", "UUID"),
         _update_mapping,
         fixed=words("EventSourceArn StartingPosition StartingPositionTimestamp"),
         required=words("FunctionName"),
     ),
-    Kind(
+    Row(
         "AWS::Lambda::EventInvokeConfig",
-        words(
-            "FunctionName Qualifier DestinationConfig MaximumEventAgeInSeconds MaximumRetryAttempts"
-        ),
-        _create_invoke_config,
-        _delete_invoke_config,
-        _update_invoke_config,
-        fixed=words("FunctionName Qualifier"),
-        required=words("FunctionName Qualifier"),
-    ),
+        "lambda",
+        "PutFunctionEventInvokeConfig PutFunctionEventInvokeConfig DeleteFunctionEventInvokeConfig",
+        "FunctionName Qualifier DestinationConfig MaximumEventAgeInSeconds MaximumRetryAttempts",
+        of="FunctionName Qualifier",
+        ref="{FunctionName}|{Qualifier}",
+        fixed="FunctionName Qualifier",
+        required="FunctionName Qualifier",
+    ).kind(),
     Kind(
         "AWS::Lambda::LayerVersion",
         words(

@@ -13,6 +13,7 @@ from cloudlet.template.intrinsics import Known
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.resources import shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties
+from cloudlet.template.resources.rows import deletes
 from cloudlet.template.resources.tags import Tagging
 from cloudlet.template.words import words
 
@@ -95,10 +96,6 @@ async def _update_api(ctx: Context, known: Known, new: Properties, old: Properti
     return known
 
 
-async def _delete_api(ctx: Context, api: str, properties: Properties) -> None:
-    await ctx.call(_SERVICE, "DeleteApi", ApiId=api)
-
-
 def _check_api(properties: Properties) -> None:
     if "Body" not in properties and not {"Name", "ProtocolType"} <= properties.keys():
         raise TemplateError("Name and ProtocolType are required without a Body.")
@@ -113,12 +110,8 @@ class Part:
     id: str
     properties: frozenset[str]
     fixed: frozenset[str] = frozenset()
-    has_update: bool = True
-    parent: str = ""  # the member that names a part's own parent
-
-    @property
-    def type(self) -> str:
-        return f"AWS::ApiGatewayV2::{self.noun}"
+    required: frozenset[str] = frozenset()
+    parents: tuple[str, ...] = ("ApiId",)
 
     async def create(self, ctx: Context, properties: Properties) -> Known:
         settings = _settings(f"Create{self.noun}", properties)
@@ -148,9 +141,7 @@ class Part:
         return known
 
     async def delete(self, ctx: Context, physical_id: str, properties: Properties) -> None:
-        target = {"ApiId": properties["ApiId"], self.id: physical_id}
-        if self.parent:
-            target[self.parent] = properties[self.parent]
+        target = {parent: properties[parent] for parent in self.parents} | {self.id: physical_id}
         await ctx.call(_SERVICE, f"Delete{self.noun}", **target)
 
     def check(self, properties: Properties) -> None:
@@ -158,13 +149,13 @@ class Part:
 
     def kind(self) -> Kind:
         return Kind(
-            self.type,
-            self.properties | {"ApiId"},
+            f"AWS::ApiGatewayV2::{self.noun}",
+            self.properties | set(self.parents),
             self.create,
             self.delete,
-            self.update if self.has_update else None,
-            fixed=self.fixed | {"ApiId"},
-            required=frozenset({"ApiId"}),
+            self.update,
+            fixed=self.fixed | set(self.parents),
+            required=self.required | set(self.parents),
             check=self.check,
         )
 
@@ -202,21 +193,17 @@ _PARTS = (
     Part(
         "RouteResponse",
         "RouteResponseId",
-        words(
-            "ModelSelectionExpression ResponseModels ResponseParameters RouteId RouteResponseKey"
-        ),
-        fixed=words("RouteId"),
-        parent="RouteId",
+        words("ModelSelectionExpression ResponseModels ResponseParameters RouteResponseKey"),
+        parents=("ApiId", "RouteId"),
     ),
     Part(
         "IntegrationResponse",
         "IntegrationResponseId",
         words(
-            "ContentHandlingStrategy IntegrationId IntegrationResponseKey ResponseParameters"
-            " ResponseTemplates TemplateSelectionExpression"
+            "ContentHandlingStrategy IntegrationResponseKey ResponseParameters ResponseTemplates"
+            " TemplateSelectionExpression"
         ),
-        fixed=words("IntegrationId"),
-        parent="IntegrationId",
+        parents=("ApiId", "IntegrationId"),
     ),
     Part("Model", "ModelId", words("ContentType Description Name Schema")),
     Part("Deployment", "DeploymentId", words("Description StageName"), fixed=words("StageName")),
@@ -228,6 +215,13 @@ _PARTS = (
             " AuthorizerType AuthorizerUri EnableSimpleResponses IdentitySource"
             " IdentityValidationExpression JwtConfiguration Name"
         ),
+    ),
+    Part(
+        "ApiMapping",
+        "ApiMappingId",
+        words("ApiId ApiMappingKey Stage"),
+        required=words("ApiId Stage"),
+        parents=("DomainName",),
     ),
 )
 
@@ -257,47 +251,16 @@ async def _update_domain(ctx: Context, known: Known, new: Properties, old: Prope
     return _known_domain(made)
 
 
-async def _delete_domain(ctx: Context, name: str, properties: Properties) -> None:
-    await ctx.call(_SERVICE, "DeleteDomainName", DomainName=name)
-
-
-async def _create_mapping(ctx: Context, properties: Properties) -> Known:
-    settings = _settings("CreateApiMapping", properties)
-    made = await ctx.call(_SERVICE, "CreateApiMapping", **settings)
-    await ctx.begin(made["ApiMappingId"])
-    return Known(made["ApiMappingId"], {"ApiMappingId": made["ApiMappingId"]})
-
-
-async def _update_mapping(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-    wanted = {"ApiMappingKey": "", **new, "ApiMappingId": known.physical_id}
-    await ctx.call(_SERVICE, "UpdateApiMapping", **_settings("UpdateApiMapping", wanted))
-    return known
-
-
-async def _delete_mapping(ctx: Context, identifier: str, properties: Properties) -> None:
-    target = {"DomainName": properties["DomainName"], "ApiMappingId": identifier}
-    await ctx.call(_SERVICE, "DeleteApiMapping", **target)
-
-
 KINDS = (
     Kind(
         "AWS::ApiGatewayV2::DomainName",
         words("DomainName DomainNameConfigurations MutualTlsAuthentication RoutingMode Tags"),
         _create_domain,
-        _delete_domain,
+        deletes(_SERVICE, "DeleteDomainName", "DomainName"),
         _update_domain,
         fixed=words("DomainName"),
         name="DomainName",
         required=words("DomainName DomainNameConfigurations"),
-    ),
-    Kind(
-        "AWS::ApiGatewayV2::ApiMapping",
-        words("ApiId ApiMappingKey DomainName Stage"),
-        _create_mapping,
-        _delete_mapping,
-        _update_mapping,
-        fixed=words("DomainName"),
-        required=words("ApiId DomainName Stage"),
     ),
     Kind(
         "AWS::ApiGatewayV2::Api",
@@ -307,7 +270,7 @@ KINDS = (
             " ProtocolType RouteKey RouteSelectionExpression Tags Target Version"
         ),
         _create_api,
-        _delete_api,
+        deletes(_SERVICE, "DeleteApi", "ApiId"),
         _update_api,
         fixed=words("ProtocolType"),
         check=_check_api,

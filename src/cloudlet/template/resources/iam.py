@@ -4,17 +4,20 @@ The three differ in names alone ("RoleName", "PutRolePolicy"), which are built f
 See https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_IAM.html.
 """
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 from cloudlet.call import Output
 from cloudlet.template.intrinsics import Known
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.resources.kind import Context, Kind, Properties
+from cloudlet.template.resources.rows import Row, again, deletes
 from cloudlet.template.resources.shapes import text
-from cloudlet.template.resources.tags import tag_list
+from cloudlet.template.resources.tags import Tagging
 from cloudlet.template.words import words
 
 _VERSIONS_MAXIMUM = 5  # of one managed policy
+Item = TypeVar("Item")
 _OWNERS = {"Roles": "Role", "Users": "User", "Groups": "Group"}
 
 
@@ -117,22 +120,21 @@ async def _policies(
             await _iam(ctx, f"Put{title}Policy", **of, **put)
     for policy in before.keys() - inline.keys():
         await _iam(ctx, f"Delete{title}Policy", **of, PolicyName=policy)
-    managed, attached = (list(dict.fromkeys(p.get("ManagedPolicyArns") or [])) for p in change)
-    for arn in managed:
-        if arn not in attached:
-            await _iam(ctx, f"Attach{title}Policy", **of, PolicyArn=arn)
-    for arn in attached:
-        if arn not in managed:
-            await _iam(ctx, f"Detach{title}Policy", **of, PolicyArn=arn)
+    managed = [list(dict.fromkeys(each.get("ManagedPolicyArns") or [])) for each in change]
+    for verb, arn in _changes("Attach Detach", managed):
+        await _iam(ctx, f"{verb}{title}Policy", **of, PolicyArn=arn)
 
 
-async def _join(ctx: Context, user: str, groups: list[str], before: list[str]) -> None:
-    for group in groups:
-        if group not in before:
-            await _iam(ctx, "AddUserToGroup", GroupName=group, UserName=user)
-    for group in before:
-        if group not in groups:
-            await _iam(ctx, "RemoveUserFromGroup", GroupName=group, UserName=user)
+def _changes(verbs: str, change: Sequence[Sequence[Item]]) -> Iterator[tuple[str, Item]]:
+    """The first verb with what is new in the first list, the second with what has left it."""
+    (wanted, before), (add, remove) = change, verbs.split()
+    yield from ((add, each) for each in wanted if each not in before)
+    yield from ((remove, each) for each in before if each not in wanted)
+
+
+async def _join(ctx: Context, user: str, *change: list[str]) -> None:
+    for operation, group in _changes("AddUserToGroup RemoveUserFromGroup", change):
+        await _iam(ctx, operation, GroupName=group, UserName=user)
 
 
 async def _extras(
@@ -146,12 +148,10 @@ async def _extras(
         await _iam(ctx, f"Put{title}PermissionsBoundary", **of, **bound)
     elif before and not boundary:
         await _iam(ctx, f"Delete{title}PermissionsBoundary", **of)
-    tags, previous = tag_list(new.get("Tags")), tag_list(old.get("Tags"))
-    if gone := sorted(previous.keys() - tags.keys()):
-        await _iam(ctx, f"Untag{title}", **of, TagKeys=gone)
-    if tags and tags != previous:
-        given = [{"Key": key, "Value": value} for key, value in tags.items()]
-        await _iam(ctx, f"Tag{title}", **of, Tags=given)
+    tagging = Tagging(
+        "iam", f"{title}Name", is_list=True, operations=(f"Tag{title}", f"Untag{title}")
+    )
+    await tagging.update(ctx, name, new, old)
 
 
 # --- Policies for several owners
@@ -202,9 +202,6 @@ def _single_policy(title: str) -> Kind:
         await _create_policy(ctx, several(new))
         return Known(f"{new['PolicyName']}|{new[f'{title}Name']}", {})
 
-    async def update(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-        return await create(ctx, new)
-
     async def delete(ctx: Context, policy: str, old: Properties) -> None:
         await _delete_policy(ctx, policy.split("|")[0], several(old))
 
@@ -214,7 +211,7 @@ def _single_policy(title: str) -> Kind:
         both | {"PolicyDocument"},
         create,
         delete,
-        update,
+        again(create),
         fixed=both,
         required=both | {"PolicyDocument"},
     )
@@ -246,13 +243,8 @@ async def _update_managed(ctx: Context, known: Known, new: Properties, old: Prop
             await _iam(ctx, "DeletePolicyVersion", PolicyArn=arn, VersionId=oldest)
         version = {"PolicyDocument": text(new["PolicyDocument"]), "SetAsDefault": True}
         await _iam(ctx, "CreatePolicyVersion", PolicyArn=arn, **version)
-    owners, before = _owners(new), _owners(old)
-    for title, name in owners:
-        if (title, name) not in before:
-            await _iam(ctx, f"Attach{title}Policy", **{f"{title}Name": name}, PolicyArn=arn)
-    for title, name in before:
-        if (title, name) not in owners:
-            await _iam(ctx, f"Detach{title}Policy", **{f"{title}Name": name}, PolicyArn=arn)
+    for verb, (title, name) in _changes("Attach Detach", (_owners(new), _owners(old))):
+        await _iam(ctx, f"{verb}{title}Policy", **{f"{title}Name": name}, PolicyArn=arn)
     return known
 
 
@@ -334,26 +326,6 @@ async def _update_key(ctx: Context, known: Known, new: Properties, old: Properti
     return known
 
 
-async def _delete_key(ctx: Context, key: str, properties: Properties) -> None:
-    await _iam(ctx, "DeleteAccessKey", UserName=properties["UserName"], AccessKeyId=key)
-
-
-async def _create_linked(ctx: Context, properties: Properties) -> Known:
-    settings = _given(properties, "AWSServiceName", "CustomSuffix", "Description")
-    name = (await _iam(ctx, "CreateServiceLinkedRole", **settings))["Role"]["RoleName"]
-    return Known(name, {"RoleName": name})
-
-
-async def _update_linked(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-    described = {"RoleName": known.physical_id, "Description": new.get("Description") or ""}
-    await _iam(ctx, "UpdateRole", **described)
-    return known
-
-
-async def _delete_linked(ctx: Context, name: str, properties: Properties) -> None:
-    await _iam(ctx, "DeleteServiceLinkedRole", RoleName=name)
-
-
 KINDS = (
     _entity(
         "Role",
@@ -406,17 +378,20 @@ KINDS = (
         "AWS::IAM::AccessKey",
         words("UserName Status Serial"),
         _create_key,
-        _delete_key,
+        deletes("iam", "DeleteAccessKey", "AccessKeyId", of="UserName"),
         _update_key,
         fixed=words("UserName Serial"),
         required=words("UserName"),
     ),
-    Kind(
+    Row(
         "AWS::IAM::ServiceLinkedRole",
-        words("AWSServiceName CustomSuffix Description"),
-        _create_linked,
-        _delete_linked,
-        _update_linked,
-        fixed=words("AWSServiceName CustomSuffix"),
-    ),
+        "iam",
+        "CreateServiceLinkedRole UpdateRole DeleteServiceLinkedRole",
+        "AWSServiceName CustomSuffix Description",
+        id="RoleName",
+        ref="Role.RoleName",
+        fixed="AWSServiceName CustomSuffix",
+        attributes=lambda made, name: {"RoleName": name},
+        without={"Description": ""},
+    ).kind(),
 )

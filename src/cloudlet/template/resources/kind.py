@@ -73,7 +73,7 @@ Create = Callable[[Context, Properties], Awaitable[Known]]
 Update = Callable[[Context, Known, Properties, Properties], Awaitable[Known]]
 Delete = Callable[[Context, str, Properties], Awaitable[None]]
 HoldsData = Callable[[Context, str], Awaitable[bool]]
-Check = Callable[[Properties], None]
+Check = Callable[[Properties], object]  # raises TemplateError for what will not work
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Kind:
     name: str = ""  # the property that names it; "" if names never collide
     required: frozenset[str] = frozenset()
     holds_data: HoldsData | None = None
-    check: Check | None = None  # raises TemplateError for what will not work
+    check: Check | None = None
     is_open: bool = False  # any property is allowed (custom resources)
     settles: bool = False  # its attributes may change with an update
 

@@ -8,6 +8,7 @@ from typing import Any
 from cloudlet.template.intrinsics import Known
 from cloudlet.template.resources import shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties
+from cloudlet.template.resources.rows import Row
 from cloudlet.template.resources.tags import Tagging
 from cloudlet.template.words import words
 
@@ -19,10 +20,6 @@ _RETENTION_HOURS = 24
 def _settings(properties: Properties) -> dict[str, Any]:
     given = {key: value for key, value in properties.items() if key not in _LATER}
     return shapes.parameters("kinesis", "CreateStream", given)
-
-
-def _check_stream(properties: Properties) -> None:
-    _settings(properties)
 
 
 async def _create_stream(ctx: Context, properties: Properties) -> Known:
@@ -77,38 +74,34 @@ async def _delete_stream(ctx: Context, name: str, properties: Properties) -> Non
     await ctx.call("kinesis", "DeleteStream", StreamName=name, EnforceConsumerDeletion=True)
 
 
-async def _create_consumer(ctx: Context, properties: Properties) -> Known:
-    names = {key: properties[key] for key in ("ConsumerName", "StreamARN")}
-    made = (await ctx.call("kinesis", "RegisterStreamConsumer", **names))["Consumer"]
-    arn = made["ConsumerARN"]
-    await ctx.begin(arn)
-    await _TAGS.update(ctx, arn, properties, {})
-    return Known(arn, {key: str(value) for key, value in {**made, **names}.items()})
-
-
-async def _update_consumer(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-    await _TAGS.update(ctx, known.physical_id, new, old)
-    return known
-
-
-async def _delete_consumer(ctx: Context, arn: str, properties: Properties) -> None:
-    await ctx.call("kinesis", "DeregisterStreamConsumer", ConsumerARN=arn)
-
-
-async def _put_policy(ctx: Context, properties: Properties) -> Known:
-    arn, text = properties["ResourceArn"], shapes.text(properties["ResourcePolicy"])
-    await ctx.call("kinesis", "PutResourcePolicy", ResourceARN=arn, Policy=text)
-    return Known(arn)
-
-
-async def _update_policy(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-    return await _put_policy(ctx, new)
-
-
-async def _delete_policy(ctx: Context, arn: str, properties: Properties) -> None:
-    await ctx.call("kinesis", "DeleteResourcePolicy", ResourceARN=arn)
-
-
+_CONSUMER = Row(
+    "AWS::Kinesis::StreamConsumer",
+    "kinesis",
+    "RegisterStreamConsumer - DeregisterStreamConsumer",
+    "ConsumerName StreamARN Tags",
+    id="ConsumerARN",
+    ref="Consumer.ConsumerARN",
+    fixed="ConsumerName StreamARN",
+    required="ConsumerName StreamARN",
+    tags=_TAGS,
+    attributes=lambda made, arn: {
+        **{key: str(value) for key, value in made["Consumer"].items()},
+        "StreamARN": arn.rpartition("/consumer/")[0],
+    },
+)
+_POLICY = Row(
+    "AWS::Kinesis::ResourcePolicy",
+    "kinesis",
+    "PutResourcePolicy PutResourcePolicy DeleteResourcePolicy",
+    "ResourceArn ResourcePolicy",
+    of="ResourceArn",
+    ref="{ResourceArn}",
+    fixed="ResourceArn",
+    required="ResourceArn ResourcePolicy",
+    prepare=lambda given: {
+        "Policy" if key == "ResourcePolicy" else key: value for key, value in given.items()
+    },
+)
 KINDS = (
     Kind(
         "AWS::Kinesis::Stream",
@@ -118,24 +111,8 @@ KINDS = (
         _update_stream,
         fixed=words("Name"),
         name="Name",
-        check=_check_stream,
+        check=_settings,
     ),
-    Kind(
-        "AWS::Kinesis::StreamConsumer",
-        words("ConsumerName StreamARN Tags"),
-        _create_consumer,
-        _delete_consumer,
-        _update_consumer,
-        fixed=words("ConsumerName StreamARN"),
-        required=words("ConsumerName StreamARN"),
-    ),
-    Kind(
-        "AWS::Kinesis::ResourcePolicy",
-        words("ResourceArn ResourcePolicy"),
-        _put_policy,
-        _delete_policy,
-        _update_policy,
-        fixed=words("ResourceArn"),
-        required=words("ResourceArn ResourcePolicy"),
-    ),
+    _CONSUMER.kind(),
+    _POLICY.kind(),
 )

@@ -9,9 +9,11 @@ from typing import Any
 from cloudlet.template.intrinsics import Known
 from cloudlet.template.resources import shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties
-from cloudlet.template.resources.tags import tag_list
+from cloudlet.template.resources.rows import Row
+from cloudlet.template.resources.tags import Tagging
 from cloudlet.template.words import words
 
+_TAGS = Tagging("kms", arn="KeyId", is_list=True, pair=("TagKey", "TagValue"))
 _ROTATION = words("EnableKeyRotation RotationPeriodInDays")
 _LATER = _ROTATION | words("Enabled KeyPolicy PendingWindowInDays Tags")
 _CREATED = words("BypassPolicyLockoutSafetyCheck Description KeySpec KeyUsage MultiRegion Origin")
@@ -25,21 +27,12 @@ def _settings(properties: Properties) -> dict[str, Any]:
     return settings
 
 
-def _check(properties: Properties) -> None:
-    _settings(properties)
-
-
-def _tags(tags: dict[str, str]) -> list[dict[str, str]]:
-    return [{"TagKey": name, "TagValue": value} for name, value in tags.items()]
-
-
 def _is_on(properties: Properties, name: str, default: bool) -> bool:
     return str(properties.get(name, default)).lower() == "true"
 
 
 async def _create_key(ctx: Context, properties: Properties) -> Known:
-    tags = _tags(tag_list(properties.get("Tags")))
-    settings = {**_settings(properties), **({"Tags": tags} if tags else {})}
+    settings = {**_settings(properties), **_TAGS.initial(properties)}
     made = (await ctx.call("kms", "CreateKey", **settings))["KeyMetadata"]
     await ctx.begin(made["KeyId"])
     await _switch(ctx, made["KeyId"], properties, {})
@@ -71,11 +64,7 @@ async def _update_key(ctx: Context, known: Known, new: Properties, old: Properti
     if new.get("KeyPolicy") != old.get("KeyPolicy") and new.get("KeyPolicy"):
         policy = shapes.text(new["KeyPolicy"])
         await ctx.call("kms", "PutKeyPolicy", KeyId=key_id, Policy=policy)
-    wanted, before = tag_list(new.get("Tags")), tag_list(old.get("Tags"))
-    if gone := sorted(before.keys() - wanted.keys()):
-        await ctx.call("kms", "UntagResource", KeyId=key_id, TagKeys=gone)
-    if wanted and wanted != before:
-        await ctx.call("kms", "TagResource", KeyId=key_id, Tags=_tags(wanted))
+    await _TAGS.update(ctx, key_id, new, old)
     return known
 
 
@@ -86,24 +75,6 @@ async def _delete_key(ctx: Context, key_id: str, properties: Properties) -> None
         await ctx.call("kms", "ScheduleKeyDeletion", KeyId=key_id, PendingWindowInDays=days)
 
 
-async def _create_alias(ctx: Context, properties: Properties) -> Known:
-    given = {name: properties[name] for name in ("AliasName", "TargetKeyId")}
-    ctx.name(given["AliasName"], 256)
-    await ctx.call("kms", "CreateAlias", **given)
-    await ctx.begin(given["AliasName"])
-    return Known(given["AliasName"])
-
-
-async def _update_alias(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-    target = new["TargetKeyId"]
-    await ctx.call("kms", "UpdateAlias", AliasName=known.physical_id, TargetKeyId=target)
-    return known
-
-
-async def _delete_alias(ctx: Context, name: str, properties: Properties) -> None:
-    await ctx.call("kms", "DeleteAlias", AliasName=name)
-
-
 KINDS = (
     Kind(
         "AWS::KMS::Key",
@@ -112,16 +83,16 @@ KINDS = (
         _delete_key,
         _update_key,
         fixed=words("KeySpec KeyUsage MultiRegion Origin"),
-        check=_check,
+        check=_settings,
     ),
-    Kind(
+    Row(
         "AWS::KMS::Alias",
-        words("AliasName TargetKeyId"),
-        _create_alias,
-        _delete_alias,
-        _update_alias,
-        fixed=words("AliasName"),
+        "kms",
+        "CreateAlias UpdateAlias DeleteAlias",
+        "AliasName TargetKeyId",
         name="AliasName",
-        required=words("AliasName TargetKeyId"),
-    ),
+        limit=256,
+        fixed="AliasName",
+        required="AliasName TargetKeyId",
+    ).kind(),
 )

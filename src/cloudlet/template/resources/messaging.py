@@ -9,9 +9,11 @@ from typing import Any
 from cloudlet.template.intrinsics import Known
 from cloudlet.template.resources import shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties
-from cloudlet.template.resources.tags import Tagging, tag_list
+from cloudlet.template.resources.rows import Row, deletes
+from cloudlet.template.resources.tags import Tagging
 from cloudlet.template.words import words
 
+_QUEUE_TAGS = Tagging("sqs", arn="QueueUrl", operations=("TagQueue", "UntagQueue"))
 _RULE_TAGS = Tagging("events", arn="ResourceARN", is_list=True)
 _GROUP_TAGS = Tagging("scheduler", is_list=True)
 _QUEUE_ATTRIBUTES = words(
@@ -47,10 +49,9 @@ async def _create_queue(ctx: Context, properties: Properties) -> Known:
     name = properties.get("QueueName")
     if not name:
         name = ctx.name(None, 75 if is_fifo else 80) + (".fifo" if is_fifo else "")
-    settings: dict[str, Any] = {"Attributes": _queue_attributes(properties)}
-    if properties.get("Tags"):
-        settings["tags"] = tag_list(properties["Tags"])
-    made = await ctx.call("sqs", "CreateQueue", QueueName=name, **settings)
+    settings = {"Attributes": _queue_attributes(properties)}
+    tags = _QUEUE_TAGS.initial(properties, "tags")
+    made = await ctx.call("sqs", "CreateQueue", QueueName=name, **settings, **tags)
     url = made["QueueUrl"]
     await ctx.begin(url)
     arn = ctx.cloud.config.arn("sqs", name)
@@ -64,56 +65,37 @@ async def _update_queue(ctx: Context, known: Known, new: Properties, old: Proper
         wanted[name] = _QUEUE_DEFAULTS[name]
     if wanted:
         await ctx.call("sqs", "SetQueueAttributes", QueueUrl=known.physical_id, Attributes=wanted)
-    tags, previous = tag_list(new.get("Tags")), tag_list(old.get("Tags"))
-    if gone := sorted(previous.keys() - tags.keys()):
-        await ctx.call("sqs", "UntagQueue", QueueUrl=known.physical_id, TagKeys=gone)
-    if tags and tags != previous:
-        await ctx.call("sqs", "TagQueue", QueueUrl=known.physical_id, Tags=tags)
+    await _QUEUE_TAGS.update(ctx, known.physical_id, new, old)
     return known
 
 
-async def _delete_queue(ctx: Context, url: str, properties: Properties) -> None:
-    await ctx.call("sqs", "DeleteQueue", QueueUrl=url)
-
-
-async def _set_policy(ctx: Context, queues: list[str], policy: str) -> None:
+async def _set_policy(ctx: Context, queues: list[str], policy: Any) -> None:
+    text = shapes.text(policy)
     for url in queues:
-        await ctx.call("sqs", "SetQueueAttributes", QueueUrl=url, Attributes={"Policy": policy})
+        await ctx.call("sqs", "SetQueueAttributes", QueueUrl=url, Attributes={"Policy": text})
 
 
-async def _create_queue_policy(ctx: Context, properties: Properties) -> Known:
-    await _set_policy(ctx, properties["Queues"], shapes.text(properties["PolicyDocument"]))
+def _queues(properties: Properties) -> list[str]:
+    """Of either kind of policy."""
+    return list(properties.get("Queues") or [properties["Queue"]])
+
+
+async def _create_policy(ctx: Context, properties: Properties) -> Known:
+    await _set_policy(ctx, _queues(properties), properties["PolicyDocument"])
+    if "Queue" in properties:
+        return Known(properties["Queue"])
     name = ctx.name(None, 100)
     return Known(name, {"Id": name})
 
 
-async def _update_queue_policy(
-    ctx: Context, known: Known, new: Properties, old: Properties
-) -> Known:
-    gone = [url for url in old.get("Queues", []) if url not in new["Queues"]]
-    await _set_policy(ctx, gone, "")
-    await _set_policy(ctx, new["Queues"], shapes.text(new["PolicyDocument"]))
+async def _update_policy(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
+    await _set_policy(ctx, [url for url in _queues(old or new) if url not in _queues(new)], "")
+    await _set_policy(ctx, _queues(new), new["PolicyDocument"])
     return known
 
 
-async def _delete_queue_policy(ctx: Context, name: str, properties: Properties) -> None:
-    await _set_policy(ctx, properties["Queues"], "")
-
-
-async def _create_inline_policy(ctx: Context, properties: Properties) -> Known:
-    await _set_policy(ctx, [properties["Queue"]], shapes.text(properties["PolicyDocument"]))
-    return Known(properties["Queue"])
-
-
-async def _update_inline_policy(
-    ctx: Context, known: Known, new: Properties, old: Properties
-) -> Known:
-    await _set_policy(ctx, [known.physical_id], shapes.text(new["PolicyDocument"]))
-    return known
-
-
-async def _delete_inline_policy(ctx: Context, url: str, properties: Properties) -> None:
-    await _set_policy(ctx, [url], "")
+async def _delete_policy(ctx: Context, name: str, properties: Properties) -> None:
+    await _set_policy(ctx, _queues(properties), "")
 
 
 def _rule(name: str, properties: Properties) -> dict[str, Any]:
@@ -126,11 +108,6 @@ def _rule(name: str, properties: Properties) -> dict[str, Any]:
 def _targets(properties: Properties) -> list[dict[str, Any]]:
     targets = properties.get("Targets") or []
     return list(shapes.member("events", "PutTargets", "Targets", targets))
-
-
-def _check_rule(properties: Properties) -> None:
-    _rule("", properties)
-    _targets(properties)
 
 
 def _bus(properties: Properties) -> dict[str, str]:
@@ -177,56 +154,12 @@ async def _delete_rule(ctx: Context, physical_id: str, properties: Properties) -
     await ctx.call("events", "DeleteRule", Name=name, **bus)
 
 
-def _schedule(name: str, properties: Properties) -> dict[str, Any]:
-    return shapes.parameters("scheduler", "CreateSchedule", {**properties, "Name": name})
-
-
-def _check_schedule(properties: Properties) -> None:
-    _schedule("", properties)
-
-
-def _group(properties: Properties) -> dict[str, str]:
-    group = properties.get("GroupName")
-    return {"GroupName": group} if group else {}
-
-
-async def _create_schedule(ctx: Context, properties: Properties) -> Known:
-    name = ctx.name(properties.get("Name"), 64)
-    made = await ctx.call("scheduler", "CreateSchedule", **_schedule(name, properties))
-    return Known(name, {"Arn": made["ScheduleArn"]})
-
-
-async def _update_schedule(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-    await ctx.call("scheduler", "UpdateSchedule", **_schedule(known.physical_id, new))
-    return known
-
-
-async def _delete_schedule(ctx: Context, name: str, properties: Properties) -> None:
-    await ctx.call("scheduler", "DeleteSchedule", Name=name, **_group(properties))
-
-
-async def _create_group(ctx: Context, properties: Properties) -> Known:
-    name = ctx.name(properties.get("Name"), 64)
-    tags = {"Tags": properties["Tags"]} if properties.get("Tags") else {}
-    made = await ctx.call("scheduler", "CreateScheduleGroup", Name=name, **tags)
-    return Known(name, {"Arn": made["ScheduleGroupArn"]})
-
-
-async def _update_group(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-    await _GROUP_TAGS.update(ctx, str(known.attributes["Arn"]), new, old)
-    return known
-
-
-async def _delete_group(ctx: Context, name: str, properties: Properties) -> None:
-    await ctx.call("scheduler", "DeleteScheduleGroup", Name=name)
-
-
 KINDS = (
     Kind(
         "AWS::SQS::Queue",
         _QUEUE_ATTRIBUTES | words("QueueName Tags"),
         _create_queue,
-        _delete_queue,
+        deletes("sqs", "DeleteQueue", "QueueUrl"),
         _update_queue,
         fixed=words("QueueName FifoQueue"),
         name="QueueName",
@@ -234,17 +167,17 @@ KINDS = (
     Kind(
         "AWS::SQS::QueuePolicy",
         words("Queues PolicyDocument"),
-        _create_queue_policy,
-        _delete_queue_policy,
-        _update_queue_policy,
+        _create_policy,
+        _delete_policy,
+        _update_policy,
         required=words("Queues PolicyDocument"),
     ),
     Kind(
         "AWS::SQS::QueueInlinePolicy",
         words("Queue PolicyDocument"),
-        _create_inline_policy,
-        _delete_inline_policy,
-        _update_inline_policy,
+        _create_policy,
+        _delete_policy,
+        _update_policy,
         fixed=words("Queue"),
         required=words("Queue PolicyDocument"),
     ),
@@ -259,29 +192,30 @@ KINDS = (
         _update_rule,
         fixed=words("Name EventBusName"),
         name="Name",
-        check=_check_rule,
+        check=lambda properties: (_rule("", properties), _targets(properties)),
     ),
-    Kind(
+    Row(
         "AWS::Scheduler::Schedule",
-        words(
-            "Description EndDate FlexibleTimeWindow GroupName KmsKeyArn Name ScheduleExpression"
-            " ScheduleExpressionTimezone StartDate State Target"
-        ),
-        _create_schedule,
-        _delete_schedule,
-        _update_schedule,
-        fixed=words("Name GroupName"),
+        "scheduler",
+        "CreateSchedule UpdateSchedule DeleteSchedule",
+        "Description EndDate FlexibleTimeWindow GroupName KmsKeyArn Name ScheduleExpression"
+        " ScheduleExpressionTimezone StartDate State Target",
+        of="GroupName",
         name="Name",
-        required=words("FlexibleTimeWindow ScheduleExpression Target"),
-        check=_check_schedule,
-    ),
-    Kind(
+        limit=64,
+        fixed="Name GroupName",
+        required="FlexibleTimeWindow ScheduleExpression Target",
+        attributes=lambda made, name: {"Arn": made["ScheduleArn"]},
+    ).kind(),
+    Row(
         "AWS::Scheduler::ScheduleGroup",
-        words("Name Tags"),
-        _create_group,
-        _delete_group,
-        _update_group,
-        fixed=words("Name"),
+        "scheduler",
+        "CreateScheduleGroup - DeleteScheduleGroup",
+        "Name Tags",
         name="Name",
-    ),
+        limit=64,
+        fixed="Name",
+        tags=_GROUP_TAGS,
+        attributes=lambda made, name: {"Arn": made["ScheduleGroupArn"]},
+    ).kind(),
 )

@@ -5,26 +5,21 @@ See https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_L
 …/AWS_CloudWatch.html.
 """
 
-from typing import Any
-
 from cloudlet.template.intrinsics import Known
-from cloudlet.template.resources import shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties
-from cloudlet.template.resources.tags import Tagging, tag_list
+from cloudlet.template.resources.rows import Row, deletes
+from cloudlet.template.resources.tags import Tagging
 from cloudlet.template.words import words
 
 _LOG_TAGS = Tagging("logs", arn="resourceArn", tags="tags", keys="tagKeys")
 _ALARM_TAGS = Tagging("cloudwatch", arn="ResourceARN", is_list=True)
-_ACTIONS = "ActionsEnabled AlarmActions AlarmDescription InsufficientDataActions OKActions"
 
 
 async def _create_log_group(ctx: Context, properties: Properties) -> Known:
     name = ctx.name(properties.get("LogGroupName"), 512)
-    settings: dict[str, Any] = {}
+    settings = _LOG_TAGS.initial(properties, "tags")
     if "LogGroupClass" in properties:
         settings["logGroupClass"] = properties["LogGroupClass"]
-    if properties.get("Tags"):
-        settings["tags"] = tag_list(properties["Tags"])
     await ctx.call("logs", "CreateLogGroup", logGroupName=name, **settings)
     await ctx.begin(name)
     await _retention(ctx, name, properties, {})
@@ -45,155 +40,72 @@ async def _update_log_group(ctx: Context, known: Known, new: Properties, old: Pr
     return known
 
 
-async def _delete_log_group(ctx: Context, name: str, properties: Properties) -> None:
-    await ctx.call("logs", "DeleteLogGroup", logGroupName=name)
+def _filter(properties: Properties) -> Properties:
+    """A metric filter's dimensions are a map in the API."""
+    if "MetricTransformations" not in properties:
+        return properties
+    changed = []
+    for each in properties["MetricTransformations"]:
+        pairs = each.get("Dimensions") or []
+        changed.append({**each, "Dimensions": {pair["Key"]: pair["Value"] for pair in pairs}})
+    return {**properties, "MetricTransformations": changed}
 
 
-async def _create_log_stream(ctx: Context, properties: Properties) -> Known:
-    name = ctx.name(properties.get("LogStreamName"), 512)
-    group = properties["LogGroupName"]
-    await ctx.call("logs", "CreateLogStream", logGroupName=group, logStreamName=name)
-    return Known(name, {})
-
-
-async def _delete_log_stream(ctx: Context, name: str, properties: Properties) -> None:
-    group = properties["LogGroupName"]
-    await ctx.call("logs", "DeleteLogStream", logGroupName=group, logStreamName=name)
-
-
-async def _put_log_policy(ctx: Context, name: str, properties: Properties) -> Known:
-    document = shapes.text(properties["PolicyDocument"])
-    await ctx.call("logs", "PutResourcePolicy", policyName=name, policyDocument=document)
-    return Known(name, {})
-
-
-async def _create_log_policy(ctx: Context, properties: Properties) -> Known:
-    return await _put_log_policy(ctx, properties["PolicyName"], properties)
-
-
-async def _update_log_policy(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-    return await _put_log_policy(ctx, known.physical_id, new)
-
-
-async def _delete_log_policy(ctx: Context, name: str, properties: Properties) -> None:
-    await ctx.call("logs", "DeleteResourcePolicy", policyName=name)
-
-
-def _filter(kind: str, properties: str) -> Kind:
-    """MetricFilter and SubscriptionFilter: putting one states it whole."""
-
-    async def put(ctx: Context, name: str, properties: Properties) -> Known:
-        wanted = dict(properties)
-        transformations = wanted.pop("MetricTransformations", None)
-        if transformations is not None:
-            wanted["MetricTransformations"] = [_transformation(each) for each in transformations]
-        params = shapes.parameters("logs", f"Put{kind}", {**wanted, "FilterName": name})
-        await ctx.call("logs", f"Put{kind}", **params)
-        return Known(name, {})
-
-    async def create(ctx: Context, properties: Properties) -> Known:
-        return await put(ctx, ctx.name(properties.get("FilterName"), 512), properties)
-
-    async def update(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-        return await put(ctx, known.physical_id, new)
-
-    async def delete(ctx: Context, name: str, properties: Properties) -> None:
-        group = properties["LogGroupName"]
-        await ctx.call("logs", f"Delete{kind}", logGroupName=group, filterName=name)
-
-    return Kind(
-        f"AWS::Logs::{kind}",
-        words(f"FilterName FilterPattern LogGroupName {properties}"),
-        create,
-        delete,
-        update,
-        fixed=words("FilterName LogGroupName"),
-        name="FilterName",
-        required=words("FilterPattern LogGroupName"),
-    )
-
-
-def _transformation(given: Properties) -> Properties:
-    pairs = given.get("Dimensions") or []
-    return {**given, "Dimensions": {pair["Key"]: pair["Value"] for pair in pairs}}
-
-
-def _alarm(kind: str, operation: str, properties: str, required: str) -> Kind:
-    async def put(ctx: Context, name: str, properties: Properties) -> Known:
-        params = shapes.parameters("cloudwatch", operation, {**properties, "AlarmName": name})
-        await ctx.call("cloudwatch", operation, **params)
-        return Known(name, {"Arn": ctx.cloud.config.arn("cloudwatch", f"alarm:{name}")})
-
-    async def create(ctx: Context, properties: Properties) -> Known:
-        return await put(ctx, ctx.name(properties.get("AlarmName"), 255), properties)
-
-    async def update(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-        await _ALARM_TAGS.update(ctx, str(known.attributes["Arn"]), new, old)
-        return await put(ctx, known.physical_id, new)
-
-    async def delete(ctx: Context, name: str, properties: Properties) -> None:
-        await ctx.call("cloudwatch", "DeleteAlarms", AlarmNames=[name])
-
-    return Kind(
-        f"AWS::CloudWatch::{kind}",
-        words(f"AlarmName {_ACTIONS} Tags {properties}"),
-        create,
-        delete,
-        update,
-        fixed=words("AlarmName"),
+def _alarm(noun: str, operation: str, properties: str, required: str) -> Row:
+    return Row(
+        f"AWS::CloudWatch::{noun}",
+        "cloudwatch",
+        f"{operation} {operation} DeleteAlarms",
+        "ActionsEnabled AlarmActions AlarmDescription AlarmName InsufficientDataActions OKActions"
+        f" Tags {properties}",
+        id="[AlarmNames]",
         name="AlarmName",
-        required=words(required),
+        limit=255,
+        fixed="AlarmName",
+        required=required,
+        tags=_ALARM_TAGS,
+        arn="alarm:{}",
     )
 
 
-async def _put_dashboard(ctx: Context, name: str, properties: Properties) -> Known:
-    body = shapes.text(properties["DashboardBody"])
-    await ctx.call("cloudwatch", "PutDashboard", DashboardName=name, DashboardBody=body)
-    return Known(name, {})
-
-
-async def _create_dashboard(ctx: Context, properties: Properties) -> Known:
-    return await _put_dashboard(ctx, ctx.name(properties.get("DashboardName"), 255), properties)
-
-
-async def _update_dashboard(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-    return await _put_dashboard(ctx, known.physical_id, new)
-
-
-async def _delete_dashboard(ctx: Context, name: str, properties: Properties) -> None:
-    await ctx.call("cloudwatch", "DeleteDashboards", DashboardNames=[name])
-
-
-KINDS = (
-    Kind(
-        "AWS::Logs::LogGroup",
-        words("LogGroupClass LogGroupName RetentionInDays Tags"),
-        _create_log_group,
-        _delete_log_group,
-        _update_log_group,
-        fixed=words("LogGroupName LogGroupClass"),
-        name="LogGroupName",
-    ),
-    Kind(
+_ROWS = (
+    Row(
         "AWS::Logs::LogStream",
-        words("LogGroupName LogStreamName"),
-        _create_log_stream,
-        _delete_log_stream,
-        required=words("LogGroupName"),
+        "logs",
+        "CreateLogStream - DeleteLogStream",
+        "LogGroupName LogStreamName",
+        of="LogGroupName",
         name="LogStreamName",
+        limit=512,
+        required="LogGroupName",
     ),
-    Kind(
+    Row(
         "AWS::Logs::ResourcePolicy",
-        words("PolicyDocument PolicyName"),
-        _create_log_policy,
-        _delete_log_policy,
-        _update_log_policy,
-        fixed=words("PolicyName"),
+        "logs",
+        "PutResourcePolicy PutResourcePolicy DeleteResourcePolicy",
+        "PolicyDocument PolicyName",
         name="PolicyName",
-        required=words("PolicyDocument PolicyName"),
+        fixed="PolicyName",
+        required="PolicyDocument PolicyName",
     ),
-    _filter("MetricFilter", "MetricTransformations"),
-    _filter("SubscriptionFilter", "DestinationArn Distribution RoleArn"),
+    *(
+        Row(
+            f"AWS::Logs::{noun}",
+            "logs",
+            f"Put{noun} Put{noun} Delete{noun}",
+            f"FilterName FilterPattern LogGroupName {properties}",
+            of="LogGroupName",
+            name="FilterName",
+            limit=512,
+            fixed="FilterName LogGroupName",
+            required="FilterPattern LogGroupName",
+            prepare=_filter,
+        )
+        for noun, properties in (
+            ("MetricFilter", "MetricTransformations"),
+            ("SubscriptionFilter", "DestinationArn Distribution RoleArn"),
+        )
+    ),
     _alarm(
         "Alarm",
         "PutMetricAlarm",
@@ -203,14 +115,27 @@ KINDS = (
         "ComparisonOperator EvaluationPeriods",
     ),
     _alarm("CompositeAlarm", "PutCompositeAlarm", "AlarmRule", "AlarmRule"),
-    Kind(
+    Row(
         "AWS::CloudWatch::Dashboard",
-        words("DashboardBody DashboardName"),
-        _create_dashboard,
-        _delete_dashboard,
-        _update_dashboard,
-        fixed=words("DashboardName"),
+        "cloudwatch",
+        "PutDashboard PutDashboard DeleteDashboards",
+        "DashboardBody DashboardName",
+        id="[DashboardNames]",
         name="DashboardName",
-        required=words("DashboardBody"),
+        limit=255,
+        fixed="DashboardName",
+        required="DashboardBody",
     ),
+)
+KINDS = (
+    Kind(
+        "AWS::Logs::LogGroup",
+        words("LogGroupClass LogGroupName RetentionInDays Tags"),
+        _create_log_group,
+        deletes("logs", "DeleteLogGroup", "logGroupName"),
+        _update_log_group,
+        fixed=words("LogGroupName LogGroupClass"),
+        name="LogGroupName",
+    ),
+    *(row.kind() for row in _ROWS),
 )

@@ -5,14 +5,21 @@ See https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-r
 
 from typing import Any
 
-from cloudlet.errors import AwsError
 from cloudlet.template.intrinsics import Known
 from cloudlet.template.resources import shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties
+from cloudlet.template.resources.rows import deletes
 from cloudlet.template.resources.shapes import text
-from cloudlet.template.resources.tags import Tagging, tag_list
+from cloudlet.template.resources.tags import Tagging
 from cloudlet.template.words import words
 
+_PARAMETER_TAGS = Tagging(
+    "ssm",
+    "ResourceId",
+    is_list=True,
+    operations=("AddTagsToResource", "RemoveTagsFromResource"),
+    more={"ResourceType": "Parameter"},
+)
 _REPOSITORY_TAGS = Tagging("ecr", "resourceArn", "tags", "tagKeys", is_list=True)
 
 
@@ -27,37 +34,18 @@ def _known(name: str, properties: Properties) -> Known:
 
 async def _create_parameter(ctx: Context, properties: Properties) -> Known:
     name = ctx.name(properties.get("Name"), 1011)
-    tags = [{"Key": key, "Value": text(value)} for key, value in _tags(properties).items()]
-    settings = {**_settings(properties), "Name": name, **({"Tags": tags} if tags else {})}
-    await ctx.call("ssm", "PutParameter", **settings)
+    settings = {**_settings(properties), "Name": name}
+    await ctx.call("ssm", "PutParameter", **settings, **_PARAMETER_TAGS.initial(properties))
     await ctx.begin(name)
     return _known(name, properties)
-
-
-def _tags(properties: Properties) -> dict[str, str]:
-    return tag_list(properties.get("Tags"))
 
 
 async def _update_parameter(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
     name = known.physical_id
     described = {"Description": "", **_settings(new), "Name": name, "Overwrite": True}
     await ctx.call("ssm", "PutParameter", **described)
-    wanted, before = _tags(new), _tags(old)
-    target = {"ResourceType": "Parameter", "ResourceId": name}
-    if gone := sorted(before.keys() - wanted.keys()):
-        await ctx.call("ssm", "RemoveTagsFromResource", **target, TagKeys=gone)
-    if wanted and wanted != before:
-        tags = [{"Key": key, "Value": value} for key, value in wanted.items()]
-        await ctx.call("ssm", "AddTagsToResource", **target, Tags=tags)
+    await _PARAMETER_TAGS.update(ctx, name, new, old)
     return _known(name, new)
-
-
-async def _delete_parameter(ctx: Context, name: str, properties: Properties) -> None:
-    try:
-        await ctx.call("ssm", "DeleteParameter", Name=name)
-    except AwsError as error:
-        if error.code != "ParameterNotFound":
-            raise
 
 
 _POLICIES = {
@@ -104,20 +92,12 @@ async def _update_repository(ctx: Context, known: Known, new: Properties, old: P
     return known
 
 
-async def _delete_repository(ctx: Context, name: str, properties: Properties) -> None:
-    try:
-        await ctx.call("ecr", "DeleteRepository", repositoryName=name)
-    except AwsError as error:
-        if error.code != "RepositoryNotFoundException":
-            raise
-
-
 KINDS = (
     Kind(
         "AWS::SSM::Parameter",
         words("AllowedPattern DataType Description Name Policies Tags Tier Type Value"),
         _create_parameter,
-        _delete_parameter,
+        deletes("ssm", "DeleteParameter", "Name"),
         _update_parameter,
         fixed=words("Name DataType Type"),
         name="Name",
@@ -128,7 +108,7 @@ KINDS = (
         "AWS::ECR::Repository",
         _CREATED | words("LifecyclePolicy RepositoryName RepositoryPolicyText EmptyOnDelete"),
         _create_repository,
-        _delete_repository,
+        deletes("ecr", "DeleteRepository", "repositoryName"),
         _update_repository,
         fixed=words("RepositoryName EncryptionConfiguration"),
         name="RepositoryName",

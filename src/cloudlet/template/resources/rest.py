@@ -6,7 +6,6 @@ See https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_A
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +13,7 @@ from cloudlet.template.intrinsics import Known, promised
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.resources import shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties
+from cloudlet.template.resources.rows import Row, again, deletes
 from cloudlet.template.resources.tags import Tagging, tag_list
 from cloudlet.template.words import words
 
@@ -146,10 +146,6 @@ async def _update_api(ctx: Context, known: Known, new: Properties, old: Properti
     return known
 
 
-async def _delete_api(ctx: Context, api: str, properties: Properties) -> None:
-    await ctx.call(SERVICE, "DeleteRestApi", restApiId=api)
-
-
 def _check_api(properties: Properties) -> None:
     _created(properties)
     if not _has_body(properties) and "Name" not in properties and "CloneFrom" not in properties:
@@ -226,23 +222,6 @@ class Part:
         )
 
 
-async def _put_response(ctx: Context, properties: Properties) -> Known:
-    given = settings("PutGatewayResponse", properties)
-    await ctx.call(SERVICE, "PutGatewayResponse", **given)
-    name = f"{properties['RestApiId']}/{properties['ResponseType']}"
-    await ctx.begin(name)
-    return Known(name, {"Id": name})
-
-
-async def _update_response(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-    return await _put_response(ctx, new)
-
-
-async def _delete_response(ctx: Context, name: str, properties: Properties) -> None:
-    api, _, kind = name.partition("/")
-    await ctx.call(SERVICE, "DeleteGatewayResponse", restApiId=api, responseType=kind)
-
-
 async def _put_account(ctx: Context, properties: Properties) -> Known:
     role = properties.get("CloudWatchRoleArn") or ""
     operations = [patch("/cloudwatchRoleArn", role)]
@@ -250,11 +229,6 @@ async def _put_account(ctx: Context, properties: Properties) -> Known:
     name = ctx.name(None, 64)
     await ctx.begin(name)
     return Known(name, {"Id": name})
-
-
-async def _update_account(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-    await _put_account(ctx, new)
-    return known
 
 
 async def _keep_account(ctx: Context, name: str, properties: Properties) -> None:
@@ -267,11 +241,11 @@ async def _keep_account(ctx: Context, name: str, properties: Properties) -> None
 async def _create_domain(ctx: Context, properties: Properties) -> Known:
     made = await ctx.call(SERVICE, "CreateDomainName", **settings("CreateDomainName", properties))
     await ctx.begin(made["domainName"])
-    names: Iterable[str] = (
-        *("distributionDomainName", "distributionHostedZoneId", "domainNameArn"),
-        *("regionalDomainName", "regionalHostedZoneId"),
+    names = words(
+        "DistributionDomainName DistributionHostedZoneId DomainNameArn RegionalDomainName"
+        " RegionalHostedZoneId"
     )
-    attributes = {name[:1].upper() + name[1:]: made[name] for name in names if name in made}
+    attributes = {name: made[camel(name)] for name in names if camel(name) in made}
     return Known(made["domainName"], attributes)
 
 
@@ -288,10 +262,6 @@ async def _update_domain(ctx: Context, known: Known, new: Properties, old: Prope
     )
     await TAGS.update(ctx, arn(ctx, f"domainnames/{known.physical_id}"), new, old)
     return known
-
-
-async def _delete_domain(ctx: Context, name: str, properties: Properties) -> None:
-    await ctx.call(SERVICE, "DeleteDomainName", domainName=name)
 
 
 async def _create_mapping(ctx: Context, properties: Properties) -> Known:
@@ -382,27 +352,29 @@ KINDS = (
             " MinimumCompressionSize Mode Name Parameters Policy SecurityPolicy Tags"
         ),
         _create_api,
-        _delete_api,
+        deletes(SERVICE, "DeleteRestApi", "restApiId"),
         _update_api,
         fixed=words("CloneFrom"),
         check=_check_api,
     ),
     *(part.kind() for part in _PARTS),
-    Kind(
+    Row(
         "AWS::ApiGateway::GatewayResponse",
-        words("ResponseParameters ResponseTemplates ResponseType RestApiId StatusCode"),
-        _put_response,
-        _delete_response,
-        _update_response,
-        fixed=words("ResponseType RestApiId"),
-        required=words("ResponseType RestApiId"),
-    ),
+        SERVICE,
+        "PutGatewayResponse PutGatewayResponse DeleteGatewayResponse",
+        "ResponseParameters ResponseTemplates ResponseType RestApiId StatusCode",
+        of="RestApiId ResponseType",
+        ref="{RestApiId}/{ResponseType}",
+        fixed="ResponseType RestApiId",
+        required="ResponseType RestApiId",
+        attributes=lambda made, name: {"Id": name},
+    ).kind(),
     Kind(
         "AWS::ApiGateway::Account",
         words("CloudWatchRoleArn"),
         _put_account,
         _keep_account,
-        _update_account,
+        again(_put_account),
     ),
     Kind(
         "AWS::ApiGateway::DomainName",
@@ -411,7 +383,7 @@ KINDS = (
             " RegionalCertificateArn RoutingMode SecurityPolicy Tags"
         ),
         _create_domain,
-        _delete_domain,
+        deletes(SERVICE, "DeleteDomainName", "domainName"),
         _update_domain,
         fixed=words("DomainName OwnershipVerificationCertificateArn RoutingMode"),
         name="DomainName",

@@ -13,6 +13,7 @@ from cloudlet.template.problems import TemplateError
 from cloudlet.template.resources import shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties
 from cloudlet.template.resources.rest import SERVICE, TAGS, Patches, arn, camel, patch, settings
+from cloudlet.template.resources.rows import Row, deletes
 from cloudlet.template.words import words
 
 _METHOD_SETTINGS = {
@@ -34,6 +35,7 @@ _STAGE = {  # property → what it is without it
 }
 _PATCHED = words("AccessLogSetting CanarySetting MethodSettings")
 _STAGE_DESCRIPTION = _PATCHED | _STAGE.keys() | {"Variables"}
+_LAST = "PutIntegrationResponse"
 _PART_OF_METHOD = words("Integration MethodResponses")
 
 
@@ -66,10 +68,7 @@ def _responses(properties: Properties) -> list[tuple[str, dict[str, Any]]]:
     known = {shapes.text(each["StatusCode"]) for each in declared}
     statuses = dict.fromkeys(shapes.text(each["StatusCode"]) for each in answers)
     declared += [{"StatusCode": status} for status in statuses if status not in known]
-    groups = (
-        ("PutMethodResponse", declared),
-        ("PutIntegrationResponse", answers),
-    )
+    groups = (("PutMethodResponse", declared), (_LAST, answers))
     return [(name, settings(name, response)) for name, group in groups for response in group]
 
 
@@ -85,14 +84,10 @@ async def _create_method(ctx: Context, properties: Properties) -> Known:
     await ctx.call(SERVICE, "PutMethod", **given)
     await ctx.begin("|".join(address.values()))
     integration, responses = _integration(properties), _responses(properties)
-    for operation, response in responses:
-        if operation == "PutMethodResponse":
-            await ctx.call(SERVICE, operation, **address, **response)
-    if integration is not None:
-        await ctx.call(SERVICE, "PutIntegration", **address, **integration)
-    for operation, response in responses:
-        if operation == "PutIntegrationResponse":
-            await ctx.call(SERVICE, operation, **address, **response)
+    steps = [] if integration is None else [("PutIntegration", integration)]
+    at = next((n for n, (name, _) in enumerate(responses) if name == _LAST), len(responses))
+    for operation, params in (*responses[:at], *steps, *responses[at:]):
+        await ctx.call(SERVICE, operation, **address, **params)
     return Known("|".join(address.values()))
 
 
@@ -250,15 +245,7 @@ def _canary_patches(stage: dict[str, Any], wanted: Properties | None) -> Patches
     return patches + _map_patches("/canarySettings/stageVariableOverrides", before, overrides)
 
 
-async def _delete_stage(ctx: Context, name: str, properties: Properties) -> None:
-    await ctx.call(SERVICE, "DeleteStage", restApiId=properties["RestApiId"], stageName=name)
-
-
 # --- keys and usage plans ---
-
-
-def _check_key(properties: Properties) -> None:
-    settings("CreateApiKey", properties)
 
 
 async def _create_key(ctx: Context, properties: Properties) -> Known:
@@ -287,19 +274,11 @@ def _stage_keys(properties: Properties) -> set[str]:
     return {f"{stage['RestApiId']}/{stage['StageName']}" for stage in stages}
 
 
-async def _delete_key(ctx: Context, name: str, properties: Properties) -> None:
-    await ctx.call(SERVICE, "DeleteApiKey", apiKey=name)
-
-
 def _plan(properties: Properties) -> dict[str, Any]:
     given = {"Name": "", **properties}
     if "UsagePlanName" in given:
         given["Name"] = given.pop("UsagePlanName")
     return settings("CreateUsagePlan", given)
-
-
-def _check_plan(properties: Properties) -> None:
-    _plan(properties)
 
 
 async def _create_plan(ctx: Context, properties: Properties) -> Known:
@@ -345,19 +324,6 @@ async def _delete_plan(ctx: Context, name: str, properties: Properties) -> None:
     await ctx.call(SERVICE, "DeleteUsagePlan", usagePlanId=name)
 
 
-async def _create_plan_key(ctx: Context, properties: Properties) -> Known:
-    given = settings("CreateUsagePlanKey", properties)
-    await ctx.call(SERVICE, "CreateUsagePlanKey", **given)
-    name = f"{given['keyId']}:{given['usagePlanId']}"
-    await ctx.begin(name)
-    return Known(name, {"Id": name})
-
-
-async def _delete_plan_key(ctx: Context, name: str, properties: Properties) -> None:
-    key, _, plan = name.partition(":")
-    await ctx.call(SERVICE, "DeleteUsagePlanKey", keyId=key, usagePlanId=plan)
-
-
 KINDS = (
     Kind(
         "AWS::ApiGateway::Method",
@@ -391,7 +357,7 @@ KINDS = (
             " TracingEnabled Variables"
         ),
         _create_stage,
-        _delete_stage,
+        deletes(SERVICE, "DeleteStage", "stageName", of="RestApiId"),
         _update_stage,
         fixed=words("RestApiId StageName"),
         required=words("RestApiId"),
@@ -401,10 +367,10 @@ KINDS = (
         "AWS::ApiGateway::ApiKey",
         words("CustomerId Description Enabled GenerateDistinctId Name StageKeys Tags Value"),
         _create_key,
-        _delete_key,
+        deletes(SERVICE, "DeleteApiKey", "apiKey"),
         _update_key,
         fixed=words("GenerateDistinctId Name Value"),
-        check=_check_key,
+        check=lambda properties: settings("CreateApiKey", properties),
     ),
     Kind(
         "AWS::ApiGateway::UsagePlan",
@@ -412,14 +378,17 @@ KINDS = (
         _create_plan,
         _delete_plan,
         _update_plan,
-        check=_check_plan,
+        check=_plan,
     ),
-    Kind(
+    Row(
         "AWS::ApiGateway::UsagePlanKey",
-        words("KeyId KeyType UsagePlanId"),
-        _create_plan_key,
-        _delete_plan_key,
-        fixed=words("KeyId KeyType UsagePlanId"),
-        required=words("KeyId KeyType UsagePlanId"),
-    ),
+        SERVICE,
+        "CreateUsagePlanKey - DeleteUsagePlanKey",
+        "KeyId KeyType UsagePlanId",
+        of="KeyId UsagePlanId",
+        ref="{KeyId}:{UsagePlanId}",
+        fixed="KeyId KeyType UsagePlanId",
+        required="KeyId KeyType UsagePlanId",
+        attributes=lambda made, name: {"Id": name},
+    ).kind(),
 )

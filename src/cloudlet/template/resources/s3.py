@@ -13,6 +13,7 @@ from cloudlet.template.intrinsics import Known
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.resources import shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties
+from cloudlet.template.resources.rows import Row, deletes
 from cloudlet.template.words import words
 
 
@@ -75,14 +76,11 @@ def _notification(entry: Mapping[str, Any], target: str, arn: str) -> dict[str, 
         raise TemplateError(f"The property {min(unknown)} is not one of a notification.")
     result: dict[str, Any] = {arn: entry[target], "Events": [entry["Event"]]}
     if "Filter" in entry:
-        rules = _renamed(entry["Filter"]["S3Key"]["Rules"], {})
-        result["Filter"] = {
-            "Key": {
-                "FilterRules": [
-                    {"Name": str(rule["Name"]).lower(), "Value": rule["Value"]} for rule in rules
-                ]
-            }
-        }
+        rules = [
+            {"Name": str(rule["Name"]).lower(), "Value": rule["Value"]}
+            for rule in entry["Filter"]["S3Key"]["Rules"]
+        ]
+        result["Filter"] = {"Key": {"FilterRules": rules}}
     return result
 
 
@@ -92,11 +90,7 @@ _RULE_PARTS = {
     "ExpiredObjectDeleteMarker": ("Expiration", "ExpiredObjectDeleteMarker"),
     "NoncurrentVersionExpirationInDays": ("NoncurrentVersionExpiration", "NoncurrentDays"),
 }
-_RULE_FILTERS = {
-    "Prefix": "Prefix",
-    "ObjectSizeGreaterThan": "ObjectSizeGreaterThan",
-    "ObjectSizeLessThan": "ObjectSizeLessThan",
-}
+_RULE_FILTERS = words("Prefix ObjectSizeGreaterThan ObjectSizeLessThan")
 
 
 def _lifecycle(value: Any) -> Any:
@@ -116,7 +110,7 @@ def _lifecycle_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
             part, member = _RULE_PARTS[name]
             result.setdefault(part, {})[member] = item
         elif name in _RULE_FILTERS:
-            conditions[_RULE_FILTERS[name]] = item
+            conditions[name] = item
         elif name == "TagFilters":
             conditions["Tags"] = item
         else:
@@ -266,10 +260,6 @@ async def _update_bucket(ctx: Context, known: Known, new: Properties, old: Prope
     return known
 
 
-async def _delete_bucket(ctx: Context, bucket: str, properties: Properties) -> None:
-    await ctx.call("s3", "DeleteBucket", Bucket=bucket)
-
-
 async def _holds_objects(ctx: Context, bucket: str) -> bool:
     listed = await ctx.call("s3", "ListObjectVersions", Bucket=bucket, MaxKeys=1)
     return bool(listed.get("Versions") or listed.get("DeleteMarkers"))
@@ -284,41 +274,28 @@ def _check_bucket(properties: Properties) -> None:
         raise TemplateError("AccessControl: only Private is implemented by cloudlet.")
 
 
-async def _put_policy(ctx: Context, properties: Properties) -> Known:
-    bucket = properties["Bucket"]
-    document = shapes.text(properties["PolicyDocument"])
-    await ctx.call("s3", "PutBucketPolicy", Bucket=bucket, Policy=document)
-    return Known(bucket)
-
-
-async def _update_policy(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-    return await _put_policy(ctx, new)
-
-
-async def _delete_policy(ctx: Context, bucket: str, properties: Properties) -> None:
-    await ctx.call("s3", "DeleteBucketPolicy", Bucket=bucket)
-
-
 KINDS = (
     Kind(
         "AWS::S3::Bucket",
         frozenset(setting.property for setting in _SETTINGS)
         | words("BucketName AccessControl ObjectLockEnabled"),
         _create_bucket,
-        _delete_bucket,
+        deletes("s3", "DeleteBucket", "Bucket"),
         _update_bucket,
         fixed=words("BucketName"),
         name="BucketName",
         holds_data=_holds_objects,
         check=_check_bucket,
     ),
-    Kind(
+    Row(
         "AWS::S3::BucketPolicy",
-        words("Bucket PolicyDocument"),
-        _put_policy,
-        _delete_policy,
-        _update_policy,
-        fixed=words("Bucket"),
-        required=words("Bucket PolicyDocument"),
-    ),
+        "s3",
+        "PutBucketPolicy PutBucketPolicy DeleteBucketPolicy",
+        "Bucket PolicyDocument",
+        of="Bucket",
+        ref="{Bucket}",
+        fixed="Bucket",
+        required="Bucket PolicyDocument",
+        prepare=lambda given: {"Bucket": given["Bucket"], "Policy": given["PolicyDocument"]},
+    ).kind(),
 )

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
+from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from cloudlet.template.intrinsics import promised
 from cloudlet.template.problems import TemplateError
@@ -19,34 +19,37 @@ from cloudlet.template.problems import TemplateError
 
 def parameters(service: str, operation: str, properties: Mapping[str, Any]) -> dict[str, Any]:
     """The properties as the operation's parameters; names that it lacks are an error."""
-    shape = _operation(service, operation).input_shape
-    assert isinstance(shape, StructureShape)
-    return _structure(shape, properties, "")
+    return _structure(_input(service, operation), properties, "")
 
 
 def member(service: str, operation: str, path: str, value: Any) -> Any:
     """The value as the member that `path` names ("NotificationConfiguration")."""
-    shape: Shape | None = _operation(service, operation).input_shape
+    shape: Shape = _input(service, operation)
     for name in path.split("."):
         assert isinstance(shape, StructureShape)
         shape = shape.members[name]
-    assert shape is not None
     return _convert(shape, value, path)
+
+
+def has(service: str, operation: str, name: str) -> bool:
+    """Whether the operation has the parameter, however it is spelt."""
+    return name.lower() in {each.lower() for each in _input(service, operation).members}
 
 
 def nothing(service: str, operation: str, name: str) -> Any:
     """The empty value of a parameter; None if it has none or the operation lacks it."""
-    shape = _operation(service, operation).input_shape
-    assert isinstance(shape, StructureShape)
+    shape = _input(service, operation)
     empty = {"string": "", "boolean": False, "map": {}, "list": [], "structure": {}}
     return empty.get(shape.members[name].type_name) if name in shape.members else None
 
 
 @lru_cache(maxsize=128)
-def _operation(service: str, operation: str) -> OperationModel:
+def _input(service: str, operation: str) -> StructureShape:
     from cloudlet.wire import models
 
-    return models.load(service).operation(operation)
+    shape = models.load(service).operation(operation).input_shape
+    assert isinstance(shape, StructureShape)
+    return shape
 
 
 def _convert(shape: Shape, value: Any, path: str) -> Any:

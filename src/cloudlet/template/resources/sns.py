@@ -9,7 +9,8 @@ from cloudlet.template.intrinsics import Known
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.resources import shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties
-from cloudlet.template.resources.tags import Tagging, tag_list
+from cloudlet.template.resources.rows import deletes
+from cloudlet.template.resources.tags import Tagging
 from cloudlet.template.words import words
 
 _TAGS = Tagging("sns", is_list=True)
@@ -55,8 +56,8 @@ async def _create_topic(ctx: Context, properties: Properties) -> Known:
     name = properties.get("TopicName")
     if not name:
         name = ctx.name(None, 100) + (".fifo" if is_fifo else "")
-    tags = [{"Key": key, "Value": value} for key, value in tag_list(properties.get("Tags")).items()]
-    made = await ctx.call("sns", "CreateTopic", Name=name, Attributes=attributes, Tags=tags)
+    tags = _TAGS.initial(properties)
+    made = await ctx.call("sns", "CreateTopic", Name=name, Attributes=attributes, **tags)
     arn = made["TopicArn"]
     await ctx.begin(arn)
     await _subscribe(ctx, arn, properties.get("Subscription") or [])
@@ -83,10 +84,6 @@ async def _update_topic(ctx: Context, known: Known, new: Properties, old: Proper
 async def _subscribe(ctx: Context, arn: str, subscriptions: list[Any]) -> None:
     for each in subscriptions:
         await _subscription(ctx, arn, each, {})
-
-
-async def _delete_topic(ctx: Context, arn: str, properties: Properties) -> None:
-    await ctx.call("sns", "DeleteTopic", TopicArn=arn)
 
 
 async def _subscription(
@@ -169,7 +166,7 @@ KINDS = (
         _TOPIC_ATTRIBUTES
         | words("DataProtectionPolicy DeliveryStatusLogging Subscription Tags TopicName"),
         _create_topic,
-        _delete_topic,
+        deletes("sns", "DeleteTopic", "TopicArn"),
         _update_topic,
         fixed=words("FifoTopic TopicName"),
         name="TopicName",
