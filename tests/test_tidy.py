@@ -16,12 +16,12 @@ FUNCTION_LINES_MAX = 70
 FUNCTION_MEDIAN_MAX = 10
 CLASS_LINES_MAX = 250
 ARGUMENTS_MAX = 5
-CLOUDLET_LINES_MAX = 80_000
+CLOUDLET_LINES_MAX = 81_000
 
 # Higher may import lower. Packages on one shelf are siblings and never import each other.
 SHELVES: list[set[str]] = [
     {"__main__", "cli", "inspection", "remote"},
-    {"app"},
+    {"app", "reader"},
     {"front"},
     {"auth"},
     {
@@ -89,7 +89,7 @@ def test_imports_go_down_only() -> None:
     wrong = []
     for path in _python("src/cloudlet"):
         here = _part(path)
-        if here in ("__init__", "app", "__main__", "cli", "inspection", "remote"):
+        if here in ("__init__", "app", "reader", "__main__", "cli", "inspection", "remote"):
             continue
         for there in _imports(path):
             if there != here and _shelf(there) <= _shelf(here):

@@ -38,6 +38,7 @@ from cloudlet.front.aws import AwsDoor
 from cloudlet.front.buckets import Buckets
 from cloudlet.front.dispatcher import Dispatcher
 from cloudlet.front.doors import Doors
+from cloudlet.front.readers import Readers
 from cloudlet.front.server import Listener
 from cloudlet.functions import service as functions_service
 from cloudlet.functions.failures import Failures
@@ -63,6 +64,8 @@ from cloudlet.messaging import service as messaging_service
 from cloudlet.messaging.schema import SCHEMA as MESSAGING_SCHEMA
 from cloudlet.messaging.service import MessagingState
 from cloudlet.monitoring import service as monitoring_service
+from cloudlet.monitoring.distribution import Summary
+from cloudlet.monitoring.meter import Series
 from cloudlet.monitoring.state import Monitoring
 from cloudlet.registry import service as registry_service
 from cloudlet.registry.schema import SCHEMA as REGISTRY_SCHEMA
@@ -85,6 +88,7 @@ from cloudlet.store import lineage
 from cloudlet.store.blobs import Blobs
 from cloudlet.store.database import Database
 from cloudlet.store.holding import hold
+from cloudlet.store.pulse import CREDENTIALS
 from cloudlet.store.replica import Replica
 from cloudlet.template import service as template_service
 from cloudlet.template import watch
@@ -142,6 +146,7 @@ class App:
         self.timers = Timers(config)
         self._transferring = asyncio.Lock()  # one run at a time
         self.credentials = Credentials(config, self.database)
+        self.credentials.on_forget = partial(self.database.pulse.beat, CREDENTIALS)
         self.cloud.caller_of = self._caller_of
         self.scrubber = Scrubber(self.cloud)
         self.monitoring = Monitoring(self.cloud)
@@ -188,6 +193,14 @@ class App:
 
     def _neighbour(self, config: Config) -> "App":
         return App(config, self.accounts)
+
+    def reported(self, report: dict[str, Any]) -> None:
+        """What a reader has measured and noted."""
+        self.credentials.add_uses(report["uses"])
+        for key, text in report["metrics"]:
+            namespace, name, dimensions, *rest = key
+            series = Series(namespace, name, tuple(map(tuple, dimensions)), *rest)
+            self.monitoring.meter.put(series, Summary.loads(text))
 
     def _caller_of(self, access_key: str) -> Caller | None:
         found = self.credentials.find(access_key)
@@ -400,15 +413,20 @@ class _Ports:
         self.aws = Listener(config.host, config.aws_port)
         self.front = Listener(config.host, config.door_port)
         self.runtime = Listener("127.0.0.1", 0)
+        self.readers: Readers | None = None
         self.config = replace(config, aws_port=self.aws.port, door_port=self.front.port)
 
     async def listen(self, app: App) -> None:
         await self.runtime.start(app.accounts.runtime_api)
-        await self.aws.start(app.doors.aws, app.doors.aws_socket)
+        pulse = app.database.pulse.descriptor
+        self.readers = Readers(self.config, pulse, self.config.readers, app.reported)
+        self.readers.listener = self.aws
+        await self.aws.start(app.doors.aws, app.doors.aws_socket, self.readers)
         await self.front.start(app.doors.front, app.doors.front_socket)
 
     async def close(self) -> None:
-        await asyncio.gather(self.front.stop(), self.aws.stop())
+        ending = [self.readers.stop()] if self.readers else []
+        await asyncio.gather(*ending, self.front.stop(), self.aws.stop())
 
     async def close_runtime(self) -> None:
         await self.runtime.stop()

@@ -21,6 +21,11 @@ from cloudlet.remote import data_option, environment, fail
 _POLL_S = 0.5
 
 
+def _most_readers() -> int:
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(cores - 1, 3)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="cloudlet")
 def cli() -> None:
@@ -105,6 +110,14 @@ def main() -> None:
     help="New buckets as AWS made them until 2020: ACLs enabled (ObjectWriter), public access not "
     "blocked; and Signature Version 2 is accepted.",
 )
+@click.option(
+    "--readers",
+    default=_most_readers,
+    show_default="the cores but one, 3 at most",
+    type=click.IntRange(0, 64),
+    envvar="CLOUDLET_READERS",
+    help="Processes that may be started to answer reads of S3 and DynamoDB when many come.",
+)
 @click.option("--no-watch", is_flag=True, help="Do not deploy again when files change.")
 @click.option(
     "--retry-seconds",
@@ -122,7 +135,9 @@ def up(
     **settings: Any,
 ) -> None:
     """Starts the cloud and deploys TEMPLATE; without one, the bare services."""
-    more = {name: settings.pop(name) for name in ("retry_s", "classic_buckets", "replica")}
+    more = {
+        name: settings.pop(name) for name in ("retry_s", "classic_buckets", "replica", "readers")
+    }
     config = replace(config_of(**settings), **more)
     values = parameter_values(parameters)
     from cloudlet.app import serve
@@ -143,6 +158,7 @@ def config_of(
         door_port=port,
         public_url=public_url.rstrip("/"),
         open_access=open_access,
+        readers=_most_readers(),
     )
 
 

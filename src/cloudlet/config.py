@@ -51,6 +51,7 @@ class Config:
     account: str = "000000000000"
     open_access: bool = False  # --open: any credentials are accepted
     classic_buckets: bool = False  # new buckets as AWS made them until 2020
+    readers: int = 0  # processes beside this one that may answer reads (`front.readers`)
     retry_s: float = 60.0  # after it a failed asynchronous invocation is tried again (AWS: 60)
     now_ms: Callable[[], int] = field(default=_now_ms)
     new_id: Callable[[], str] = field(default_factory=lambda: Identifiers().new)

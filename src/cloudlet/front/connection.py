@@ -8,10 +8,11 @@ ASGI's messages cost about as much as the rest of a small request; WebSockets st
 
 import asyncio
 import logging
+import os
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import (
@@ -31,6 +32,24 @@ _WAITING_BYTES_MAX = 512 << 10  # of a body that nobody has read yet
 Answer = Callable[[Request], Awaitable[Response]]
 
 
+class Elsewhere(Exception):
+    """Raised by an answer: another process has to give it."""
+
+
+class Steward(Protocol):
+    """Decides which process serves a connection."""
+
+    def takes(self, connection: "Connection", data: bytes) -> bool:
+        """Whether what was received is its own affair: nobody else shall look at it."""
+        ...
+
+    def answered(self, connection: "Connection") -> None: ...
+
+    def passes_on(self, connection: "Connection") -> None:
+        """The request under way cannot be answered here, and nothing of an answer went."""
+        ...
+
+
 class ClientGone(AwsError):
     """The peer closed the connection before its request was whole: nothing may be kept."""
 
@@ -42,11 +61,48 @@ class ClientGone(AwsError):
 
 
 class Connection(HttpToolsProtocol):
-    def __init__(self, answer: Answer, **uvicorn: Any) -> None:
+    def __init__(self, answer: Answer, steward: Steward | None = None, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
         self._answer = answer
+        self.steward = steward
+        self.care: Any = None  # what the steward notes of it
+        self.early = b""  # received while the connection was another process's
+        self._is_between = True  # requests: nothing of the next one is there
+
+    @property
+    def is_idle(self) -> bool:
+        return self._is_between and (self.cycle is None or self.cycle.response_complete)
+
+    def data_received(self, data: bytes) -> None:
+        if self.steward is None or not self.steward.takes(self, data):
+            super().data_received(data)
+
+    def parse(self, data: bytes) -> None:
+        super().data_received(data)
+
+    def detach(self) -> int:
+        """A descriptor of the connection, which ends here only."""
+        descriptor = os.dup(self.transport.get_extra_info("socket").fileno())
+        self.transport.close()
+        return descriptor
+
+    def pass_on(self) -> None:
+        assert self.steward is not None
+        self.steward.passes_on(self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast(asyncio.Transport, transport))
+        early, self.early = self.early, b""
+        if early:
+            self.data_received(early)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.steward is not None:
+            self.steward.answered(self)
 
     def on_message_begin(self) -> None:
+        self._is_between = False
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
@@ -87,6 +143,7 @@ class Connection(HttpToolsProtocol):
         exchange = self.cycle
         if isinstance(exchange, Exchange) and len(self.headers) > exchange.head_count:
             exchange.take_trailers(self.headers)
+        self._is_between = True
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -130,6 +187,7 @@ class Exchange(RequestResponseCycle):
         self.head_count = len(connection.headers)
         self._chunks: deque[bytes] = deque()
         self._answer = answer
+        self._pass_on = connection.pass_on
         self._date = connection.server_state.default_headers
         self._refused: AwsError | None = None  # without asking anybody
         self._request = self._read_head(connection, method)
@@ -191,6 +249,8 @@ class Exchange(RequestResponseCycle):
                 await self._send(_refusal(self._refused.status, self._refused.message))
             else:
                 await self._send(await self._answer(self._request))
+        except Elsewhere:
+            self._pass_on()
         except (
             ClientGone,
             Interrupted,
@@ -207,7 +267,7 @@ class Exchange(RequestResponseCycle):
             self.transport.close()
             raise
         finally:
-            self.on_response = _nothing  # breaks a reference cycle
+            self.on_response = self._pass_on = _nothing  # breaks reference cycles
 
     async def _send(self, response: Response) -> None:
         # s3-003: who asks to continue is told so even before an empty body. A final answer alone

@@ -17,7 +17,7 @@ import uvicorn
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Request, Response, Socket
 from cloudlet.front import heads
-from cloudlet.front.connection import Answer, Connection
+from cloudlet.front.connection import Answer, Connection, Steward
 
 _log = logging.getLogger(__name__)
 # gateway-009: messages up to 128 KiB, in frames up to 32 KiB; what is larger closes with 1009
@@ -33,23 +33,16 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 class Listener:
     """One port, bound at once (0 picks a free one; `port` tells which), served after `start`.
 
-    Connections that come in between wait in the kernel.
+    Connections that come in between wait in the kernel. Without a host it only has connections
+    that it is given.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str = "", port: int = 0) -> None:
         self._answer: Answer | None = None
         self._connect: Connect | None = None
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._socket.bind((host, port))
-        except OSError as error:
-            self._socket.close()
-            what = f"cannot listen on {host}, port {port}: {error.strerror}"
-            raise OSError(error.errno, what) from error
-        self._socket.listen(2048)
-        self.port: int = self._socket.getsockname()[1]
+        self._steward: Steward | None = None
+        self._sockets = [_bound(host, port)] if host else []
+        self.port: int = self._sockets[0].getsockname()[1] if host else 0
         self._server = _Server(
             uvicorn.Config(
                 cast(Any, self._websocket),
@@ -70,10 +63,12 @@ class Listener:
         )
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self, answer: Answer, connect: Connect | None = None) -> None:
-        self._answer, self._connect = answer, connect
+    async def start(
+        self, answer: Answer, connect: Connect | None = None, steward: Steward | None = None
+    ) -> None:
+        self._answer, self._connect, self._steward = answer, connect, steward
         self._task = asyncio.get_running_loop().create_task(
-            self._server.serve(sockets=[self._socket])
+            self._server.serve(sockets=self._sockets)
         )
         while not self._server.started:
             if self._task.done():
@@ -82,16 +77,27 @@ class Listener:
 
     async def stop(self) -> None:
         """Finishes the requests under way, within a bound."""
-        if self._task is None:
-            self._socket.close()
-            return
-        self._server.should_exit = True
-        await self._task
-        self._socket.close()
+        if self._task is not None:
+            self._server.should_exit = True
+            await self._task
+        for each in self._sockets:
+            each.close()
+
+    async def adopt(self, descriptor: int, early: bytes, care: Any) -> None:
+        """A connection that another process had, and what it received of the next request."""
+
+        def make() -> Connection:
+            state = self._server.server_state
+            made = self._connection(config=self._server.config, server_state=state, app_state={})
+            made.early, made.care = early, care
+            return made
+
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(make, socket.socket(fileno=descriptor))
 
     def _connection(self, **uvicorn: Any) -> Connection:
         assert self._answer is not None
-        return Connection(self._answer, **uvicorn)
+        return Connection(self._answer, self._steward, **uvicorn)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -108,6 +114,20 @@ class Listener:
         except Exception:
             _log.exception("WebSocket %s failed", opened.request.raw_path)
             await opened.close(1011, "Internal server error")
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((host, port))
+    except OSError as error:
+        made.close()
+        what = f"cannot listen on {host}, port {port}: {error.strerror}"
+        raise OSError(error.errno, what) from error
+    made.listen(2048)
+    return made
 
 
 async def _answer_handshake(send: Send, response: Response) -> None:

@@ -4,7 +4,7 @@
 forget before the change is acknowledged. So a policy that was taken away is gone at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,6 +42,7 @@ class Credentials:
         self._root = root_key(config)
         self._known: dict[str, Credential] = {}
         self._used: dict[str, tuple[int, str]] = {}  # key or role → when, by which service
+        self.on_forget: Callable[[], None] = lambda: None
 
     @property
     def root(self) -> RootKey:
@@ -63,6 +64,7 @@ class Credentials:
     def forget(self) -> None:
         """Called in the writer thread, after a commit."""
         self._known = {}
+        self.on_forget()
 
     def note(self, caller: Caller, service: str) -> None:
         """Remembers the last use of a user's key or of a role."""
@@ -80,10 +82,17 @@ class Credentials:
         date_s, region = used[0] // 1000, self._config.region
         return {"LastUsedDate": date_s, "ServiceName": used[1], "Region": region}
 
+    def take_uses(self) -> dict[str, tuple[int, str]]:
+        used, self._used = self._used, {}
+        return used
+
+    def add_uses(self, used: Mapping[str, tuple[int, str]]) -> None:
+        """What was noted in another process."""
+        self._used.update(used)
+
     async def keep_uses(self) -> None:
         """Writes down what was noted; AWS, too, tells of a use some minutes late."""
-        used, self._used = self._used, {}
-        rows = [(identifier, *use) for identifier, use in used.items()]
+        rows = [(identifier, *use) for identifier, use in self.take_uses().items()]
         if rows:
             sql = "INSERT OR REPLACE INTO iam_use VALUES (?, ?, ?)"
             await self._database.write(lambda tx: tx.run_many(sql, rows))

@@ -81,12 +81,17 @@ class Meter:
             summary = self._open[key] = Summary()
         return summary
 
-    async def flush(self) -> None:
+    def take(self) -> dict[_Key, Summary]:
+        """All that has been added up; from then on it is the caller's."""
         with self._lock:
             taken, self._open = self._open, {}
             lost, self._lost = self._lost, 0
         if lost:
             _log.warning("%d measurements of too many different metrics were dropped", lost)
+        return taken
+
+    async def flush(self) -> None:
+        taken = self.take()
         if not taken:
             return
         try:

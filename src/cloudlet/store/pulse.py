@@ -7,6 +7,7 @@ file without a name carries them; its descriptor goes to the children.
 import mmap
 import os
 import tempfile
+import threading
 
 WATCHED, CREDENTIALS = range(2)  # tables that `memory` keeps in mind; IAM's, of credentials
 _BYTES = 16
@@ -21,11 +22,12 @@ class Pulse:
                 descriptor = os.dup(file.fileno())
             os.ftruncate(descriptor, _BYTES)
         self.descriptor = descriptor
+        self._lock = threading.Lock()
         self._numbers = memoryview(mmap.mmap(descriptor, _BYTES)).cast("Q")
 
     def of(self, what: int) -> int:
         return self._numbers[what]
 
     def beat(self, what: int) -> None:
-        """One thread at a time."""
-        self._numbers[what] += 1
+        with self._lock:
+            self._numbers[what] += 1

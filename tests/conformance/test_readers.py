@@ -1,0 +1,270 @@
+"""Reads by other processes: whoever answers, the answers are the same, and as fresh."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench import load
+from botocore.exceptions import ClientError
+
+from tests.conformance.building import allow, eventually, policy
+from tests.server import Server
+
+KEY = {"k": {"S": "one"}}
+NAME = "readers"  # of the table, and of the bucket
+
+
+def make_table(server: Server, name: str) -> None:
+    server.client("dynamodb").create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a reader."""
+    server = Server(tmp_path_factory.mktemp("readers") / "data", None, "--readers", "1").start()
+    make_table(server, NAME)
+    server.client("dynamodb").put_item(TableName=NAME, Item={**KEY, "n": {"N": "0"}})
+    server.client("s3").create_bucket(Bucket=NAME)
+    server.client("s3").put_object(Bucket=NAME, Key="small", Body=b"small")
+    yield server
+    assert server.stop() == 0
+    assert "Traceback" not in server.log.read_text(), server.log.read_text()[-4000:]
+
+
+def readers(server: Server) -> list[int]:
+    listed = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(server.pid)], capture_output=True, text=True
+    ).stdout.splitlines()
+    return [int(line.split()[0]) for line in listed if "cloudlet.reader" in line]
+
+
+def connections_of(pid: int) -> int:
+    """Open connections that the process has in hand."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    open_ones = {f"socket:[{fields[9]}]" for line in lines if (fields := line.split())[3] == "01"}
+    names = []
+    with suppress(FileNotFoundError):  # it has ended
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                names.append(str(descriptor.readlink()))
+    return len(open_ones.intersection(names))
+
+
+class Line:
+    """One raw connection, on which requests follow each other."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.socket = socket.create_connection(("127.0.0.1", server.aws_port), 60)
+        self.file = self.socket.makefile("rb")
+
+    def request(self, service: str, method: str, path: str, **more: Any) -> bytes:
+        key = tuple(self.server.credentials().values())
+        return load.signed(self.server.endpoint, key, service, method, path, **more)
+
+    def item(self, name: str = "GetItem", **params: Any) -> bytes:
+        headers = {"Content-Type": "application/x-amz-json-1.0"}
+        headers["X-Amz-Target"] = f"DynamoDB_20120810.{name}"
+        body = json.dumps({"TableName": NAME, **params}).encode()
+        return self.request("dynamodb", "POST", "/", body=body, headers=headers)
+
+    def ask(self, request: bytes) -> tuple[int, bytes]:
+        self.socket.sendall(request)
+        return self.answer()
+
+    def answer(self) -> tuple[int, bytes]:
+        status = int(self.file.readline().split()[1])
+        length = 0
+        while (line := self.file.readline()) not in (b"\r\n", b""):
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        return status, self.file.read(length)
+
+    def close(self) -> None:
+        self.file.close()
+        self.socket.close()
+
+
+def has_reader(server: Server) -> int:
+    """Reads until there is a reader with connections; its process."""
+    over = threading.Event()
+
+    def read() -> None:
+        with closing(Line(server)) as line:
+            request = line.item(Key=KEY)
+            while not over.is_set():
+                assert line.ask(request)[0] == 200
+
+    threads = [threading.Thread(target=read) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    try:
+        return eventually(
+            lambda: next((p for p in readers(server) if connections_of(p) > 0), 0), 60
+        )
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+@pytest.fixture
+def line(busy: Server) -> Iterator[Line]:
+    """A connection that a reader has."""
+    pid = has_reader(busy)
+    eventually(lambda: connections_of(pid) == 0)
+    line, other = Line(busy), Line(busy)  # one of them is served there, one here
+    request = line.item(Key=KEY)
+
+    def is_there() -> bool:
+        assert line.ask(request)[0] == other.ask(request)[0] == 200
+        return connections_of(pid) > 0
+
+    eventually(is_there)
+    yield line
+    line.close()
+    other.close()
+
+
+def test_reads_are_as_fresh_as_the_last_write(busy: Server, line: Line) -> None:
+    table = busy.client("dynamodb")
+    for number in range(50):
+        table.put_item(TableName=NAME, Item={**KEY, "n": {"N": str(number)}})
+        status, body = line.ask(line.item(Key=KEY))
+        assert (status, json.loads(body)["Item"]["n"]["N"]) == (200, str(number))
+    table.delete_item(TableName=NAME, Key=KEY)
+    assert line.ask(line.item(Key=KEY)) == (200, b"{}")
+    table.put_item(TableName=NAME, Item={**KEY, "n": {"N": "0"}})
+
+
+def test_a_connection_may_do_anything(busy: Server, line: Line) -> None:
+    """Writes, refusals, contents of files, listings, requests that come together: in order."""
+    big = os.urandom(3 << 20)
+    busy.client("s3").put_object(Bucket=NAME, Key="big", Body=big)
+    small = line.request("s3", "GET", f"/{NAME}/small")
+    query = {
+        "KeyConditionExpression": "k = :k",
+        "ExpressionAttributeValues": {":k": KEY["k"]},
+    }
+    for _ in range(3):
+        assert line.ask(small) == (200, b"small")
+        assert line.ask(line.request("s3", "GET", f"/{NAME}/big")) == (200, big)
+        assert line.ask(line.request("s3", "GET", f"/{NAME}/none"))[0] == 404
+        put = {**KEY, "n": {"N": "7"}}
+        assert line.ask(line.item("PutItem", Item=put)) == (200, b"{}")
+        for _ in range(40):
+            status, body = line.ask(line.item("Query", **query))
+            assert (status, json.loads(body)["Count"]) == (200, 1)
+        assert line.ask(line.item(Key=KEY).replace(b"Signature=", b"Signature=0"))[0] == 400
+        assert b"<Key>small</Key>" in line.ask(line.request("s3", "GET", f"/{NAME}?list-type=2"))[1]
+    line.socket.sendall(small * 20 + line.item("PutItem", Item=put) + small)
+    answers = [line.answer() for _ in range(22)]
+    assert answers == [(200, b"small")] * 20 + [(200, b"{}"), (200, b"small")]
+    halves = line.item(Key=KEY)
+    for place in (10, len(halves) // 2, len(halves) - 1):
+        line.socket.sendall(halves[:place])
+        assert line.ask(halves[place:])[0] == 200
+
+
+def test_what_is_taken_away_is_gone_at_once(busy: Server) -> None:
+    iam, s3 = busy.client("iam"), busy.client("s3")
+    iam.create_user(UserName="u")
+    key = iam.create_access_key(UserName="u")["AccessKey"]
+    may = policy(allow(["dynamodb:GetItem", "s3:GetObject"], "*"))
+    has_reader(busy)
+    line = Line(busy)
+    line.request = lambda service, method, path, **more: load.signed(  # type: ignore[method-assign]
+        busy.endpoint, (key["AccessKeyId"], key["SecretAccessKey"]), service, method, path, **more
+    )
+    small, item = line.request("s3", "GET", f"/{NAME}/small"), line.item(Key=KEY)
+    for _ in range(5):
+        iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=may)
+        assert {line.ask(item)[0] for _ in range(20)} == {line.ask(small)[0]} == {200}
+        iam.delete_user_policy(UserName="u", PolicyName="p")
+        assert (line.ask(item)[0], line.ask(small)[0]) == (400, 403)
+    iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=may)
+    assert {line.ask(small)[0] for _ in range(20)} == {200}
+    deny = {**allow("s3:GetObject", f"arn:aws:s3:::{NAME}/*"), "Effect": "Deny", "Principal": "*"}
+    s3.put_bucket_policy(Bucket=NAME, Policy=policy(deny))
+    assert line.ask(small)[0] == 403
+    s3.delete_bucket_policy(Bucket=NAME)
+    assert {line.ask(small)[0] for _ in range(20)} == {200}
+    iam.update_access_key(UserName="u", AccessKeyId=key["AccessKeyId"], Status="Inactive")
+    assert line.ask(small)[0] == 403
+    line.close()
+
+
+def total(server: Server, namespace: str, name: str, **dimensions: str) -> float:
+    now_s = int(time.time())
+    points = server.client("cloudwatch").get_metric_statistics(
+        Namespace=namespace,
+        MetricName=name,
+        Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
+        StartTime=now_s - 3600,
+        EndTime=now_s + 60,
+        Period=60,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    return float(sum(point["Sum"] for point in points))
+
+
+def test_what_readers_measure_is_told(busy: Server, line: Line) -> None:
+    make_table(busy, "measured")
+    for _ in range(100):
+        line.ask(line.item(TableName="measured", Key=KEY, ConsistentRead=True))
+    place = "AWS/DynamoDB", "ConsumedReadCapacityUnits"
+    eventually(lambda: total(busy, *place, TableName="measured") == 100)
+
+
+def test_where_requests_are_recorded_none_is_missed(busy: Server, line: Line) -> None:
+    small = line.request("s3", "GET", f"/{NAME}/small")
+    assert line.ask(small) == (200, b"small")
+    every = {"Bucket": NAME, "Id": "all"}
+    busy.client("s3").put_bucket_metrics_configuration(**every, MetricsConfiguration={"Id": "all"})
+    for _ in range(30):
+        assert line.ask(small) == (200, b"small")
+    busy.client("s3").delete_bucket_metrics_configuration(**every)
+    place = {"BucketName": NAME, "FilterId": "all"}
+    eventually(lambda: total(busy, "AWS/S3", "GetRequests", **place) == 30)
+
+
+def test_a_reader_may_die(busy: Server, line: Line) -> None:
+    (pid,) = readers(busy)
+    os.kill(pid, signal.SIGKILL)
+    with suppress(OSError, IndexError):
+        line.ask(line.item(Key=KEY))
+    with closing(Line(busy)) as another:
+        assert another.ask(another.item(Key=KEY))[0] == 200
+    eventually(lambda: not readers(busy))
+    busy.client("s3").put_object(Bucket=NAME, Key="after", Body=b"")
+
+
+def test_without_its_server_a_reader_ends(tmp_path: Path, busy: Server) -> None:
+    pid = has_reader(busy)
+    busy.kill()
+    eventually(lambda: not Path(f"/proc/{pid}").exists() or _is_over(pid))
+    busy.start()
+    with pytest.raises(ClientError):
+        busy.client("s3").head_object(Bucket=NAME, Key="none")
+
+
+def _is_over(pid: int) -> bool:
+    """A zombie, where nobody reaps it."""
+    with suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return True
