@@ -33,9 +33,11 @@ from cloudlet.dynamodb.schema import SCHEMA as DYNAMODB_SCHEMA
 from cloudlet.dynamodb.source import Source
 from cloudlet.events.delivery import Delivery
 from cloudlet.events.timers import Job, Timers
+from cloudlet.front import relay
 from cloudlet.front.accounts import Accounts
 from cloudlet.front.aws import AwsDoor
 from cloudlet.front.buckets import Buckets
+from cloudlet.front.channel import Channel
 from cloudlet.front.dispatcher import Dispatcher
 from cloudlet.front.doors import Doors
 from cloudlet.front.readers import Readers
@@ -193,6 +195,11 @@ class App:
 
     def _neighbour(self, config: Config) -> "App":
         return App(config, self.accounts)
+
+    def relayed(self, head: dict[str, Any], data: bytes, to: Channel) -> None:
+        """What a reader passes on: a write of items."""
+        _, operation = self.dispatcher.operation("dynamodb", head["operation"])
+        relay.perform(self.cloud, operation, (head, data), to)
 
     def reported(self, report: dict[str, Any]) -> None:
         """What a reader has measured and noted."""
@@ -418,8 +425,7 @@ class _Ports:
 
     async def listen(self, app: App) -> None:
         await self.runtime.start(app.accounts.runtime_api)
-        pulse = app.database.pulse.descriptor
-        self.readers = Readers(self.config, pulse, self.config.readers, app.reported)
+        self.readers = Readers(self.config, app)
         self.readers.listener = self.aws
         await self.aws.start(app.doors.aws, app.doors.aws_socket, self.readers)
         await self.front.start(app.doors.front, app.doors.front_socket)

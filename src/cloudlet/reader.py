@@ -1,4 +1,4 @@
-"""A process beside the main one that answers reads of S3 and DynamoDB (`front.readers`).
+"""A process beside the main one that answers reads, and takes in writes (`front.readers`).
 
 It is given connections, answers what it can and gives back the rest. It changes nothing: its
 measurements and notes go to the main process, without which it ends.
@@ -28,7 +28,8 @@ from cloudlet.front.buckets import Buckets
 from cloudlet.front.channel import Channel, Document
 from cloudlet.front.connection import Connection, Elsewhere
 from cloudlet.front.dispatcher import Dispatcher
-from cloudlet.front.reads import OPERATIONS, REQUEST_BYTES_MAX, size_of_read
+from cloudlet.front.light import READS, REQUEST_BYTES_MAX, WRITES, light
+from cloudlet.front.relay import Relay
 from cloudlet.front.server import Listener
 from cloudlet.iam.credentials import Credentials
 from cloudlet.monitoring.meter import Meter
@@ -39,7 +40,7 @@ from cloudlet.store.pulse import CREDENTIALS, Pulse
 from cloudlet.store.read_only import ReadOnly
 from cloudlet.store.sealing import Master
 from cloudlet.wire import models
-from cloudlet.wire.service import Service
+from cloudlet.wire.service import Operation, Service
 
 _REPORT_S = 0.5
 _FLUSH_S = 0.02
@@ -59,8 +60,9 @@ class _NoBlobs:
 class Universe:
     """What reading needs of `app.App`."""
 
-    def __init__(self, config: Config, pulse: Pulse) -> None:
+    def __init__(self, config: Config, pulse: Pulse, relay: Relay) -> None:
         self.config = config
+        self.relay = relay
         self.database = ReadOnly(config.data, pulse)
         self.dispatcher = Dispatcher()
         blobs = _NoBlobs(config.data)
@@ -68,7 +70,8 @@ class Universe:
             config, cast(Any, self.database), cast(Any, blobs), self.dispatcher.invoke
         )
         self.dispatcher.cloud = self.cloud
-        self.dispatcher.add(*map(_reading, (s3_service.service(), *dynamodb_service.service())))
+        self.dispatcher.add(_reading(s3_service.service()))
+        self.dispatcher.add(*(_reading(each, relay) for each in dynamodb_service.service()))
         self.credentials = Credentials(config, cast(Any, self.database))
         self.meter = self.cloud.meter = Meter(self.cloud)
         self.access_logs = AccessLogs(self.cloud)
@@ -85,9 +88,13 @@ class Universe:
             self.credentials.forget()
 
 
-def _reading(service: Service) -> Service:
-    names = OPERATIONS.get(service.name, ())
-    return replace(service, operations={n: o for n, o in service.operations.items() if n in names})
+def _reading(service: Service, relay: Relay | None = None) -> Service:
+    """With those operations alone that are answered here."""
+    names = READS.get(service.name, ())
+    operations = {n: o for n, o in service.operations.items() if n in names}
+    if relay is not None and service.name == "dynamodb":
+        operations |= {name: Operation(name, relay.perform, "async") for name in WRITES}
+    return replace(service, operations=operations)
 
 
 def _nobody(config: Config) -> Any:
@@ -107,7 +114,7 @@ class Door:
         self.reads = 0
 
     async def answer(self, request: Request) -> Response:
-        """Raises Elsewhere for all that is refused, and where S3's requests are recorded."""
+        """Raises Elsewhere for all that is refused here, and where S3's requests are recorded."""
         universe = self._universe
         universe.look()
         self.reads += 1
@@ -115,6 +122,8 @@ class Door:
         if is_recorded and models.detect(request) == "s3":
             raise Elsewhere
         response = await self._aws.answer(request)
+        if universe.relay.was_sent(request):
+            return response
         if response.status >= 400 or not isinstance(response.body, bytes):
             raise Elsewhere
         return response
@@ -154,10 +163,10 @@ class Steward:
         care: _Care = connection.care
         if care.is_leaving or connection.transport.is_closing() or not connection.is_idle:
             return
-        size = size_of_read(care.received)
-        if size is None or 0 < size < len(care.received) or self.is_ending:
+        found = light(care.received)
+        if found is None or 0 < found.size < len(care.received) or self.is_ending:
             self._give_back(connection)
-        elif size == len(care.received) > 0:
+        elif found.size == len(care.received) > 0:
             care.request, care.received = bytes(care.received), bytearray()
             connection.parse(care.request)
 
@@ -206,11 +215,15 @@ class Steward:
 
 async def _serve(config: Config, end: socket.socket, pulse: Pulse) -> None:
     over = asyncio.Event()
-    universe = Universe(config, pulse)
+    relay = Relay()
+    universe = Universe(config, pulse, relay)
     door, listener = Door(universe), Listener()
     adopting: set[asyncio.Task[None]] = set()
 
     def heard(head: Document, data: bytes, descriptor: int | None) -> None:
+        if "call" in head:
+            relay.heard(head, data)
+            return
         if descriptor is None:
             steward.end()
             return
@@ -219,7 +232,11 @@ async def _serve(config: Config, end: socket.socket, pulse: Pulse) -> None:
         adopting.add(task)
         task.add_done_callback(adopting.discard)
 
-    channel = Channel(end, heard, over.set)
+    def cut() -> None:
+        relay.cut()
+        over.set()
+
+    channel = relay.channel = Channel(end, heard, cut)
     steward = Steward(channel, over.set)
     await listener.start(door.answer, steward=steward)
     gc.freeze()

@@ -181,6 +181,44 @@ def test_a_connection_may_do_anything(busy: Server, line: Line) -> None:
         assert line.ask(halves[place:])[0] == 200
 
 
+def test_writes_that_readers_take_in(busy: Server) -> None:
+    """Each counts once, refusals tell what they always tell, and all is read at once."""
+    pid = has_reader(busy)
+    make_table(busy, "written")
+    lines = [Line(busy) for _ in range(8)]
+    per_line, seen = 60, set[int]()
+
+    def write(number: int) -> None:
+        line = lines[number]
+        table = {"TableName": "written", "Key": {"k": {"S": "sum"}}}
+        add = {"ExpressionAttributeValues": {":n": {"N": "1"}}, "UpdateExpression": "ADD n :n"}
+        update = line.item("UpdateItem", **table, **add)
+        own = {"k": {"S": f"own-{number}"}, "b": {"B": "AAE="}, "e": {"M": {"x": {"NULL": True}}}}
+        once = {"ConditionExpression": "attribute_not_exists(k)"}
+        once["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        for turn in range(per_line):
+            assert line.ask(update) == (200, b"{}")
+            status, body = line.ask(line.item("PutItem", TableName="written", Item=own, **once))
+            if turn:
+                told = json.loads(body)
+                assert (status, told["Item"]) == (400, own), body
+                assert told["__type"].endswith("#ConditionalCheckFailedException")
+            seen.add(connections_of(pid))
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(len(lines))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(seen) > 0  # some came by the reader
+    key = {"TableName": "written", "Key": {"k": {"S": "sum"}}}
+    for line in lines:
+        body = json.loads(line.ask(line.item(**key))[1])
+        assert body["Item"]["n"] == {"N": str(per_line * len(lines))}
+    for line in lines:
+        line.close()
+
+
 def test_what_is_taken_away_is_gone_at_once(busy: Server) -> None:
     iam, s3 = busy.client("iam"), busy.client("s3")
     iam.create_user(UserName="u")

@@ -1,8 +1,9 @@
 """Processes beside this one that answer reads of S3 and DynamoDB, when one core is not enough.
 
-Theory of operation. This process accepts every connection. One whose requests only read (`reads`),
+Theory of operation. This process accepts every connection. One whose requests are light (`light`),
 several in a row, is handed to a reader, socket and all; the reader has its own view of the store
-(SQLite lets many processes read what one has committed) and sends its answers itself. Whatever a
+(SQLite lets many processes read what one has committed) and sends its answers itself. A write of
+items it takes in, verifies and passes on (`relay`): only the writing is done here. Whatever else a
 reader cannot answer well (another operation, an error, contents too big for the store's rows)
 goes back the same way, with the bytes of the request: so all that is refused, changed or logged is
 this process's alone, and a reader may end at any time. A connection that came back stays twice as
@@ -19,22 +20,24 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+from cloudlet.call import Cloud
 from cloudlet.config import Config
 from cloudlet.front.channel import Channel, Document
 from cloudlet.front.connection import Connection
-from cloudlet.front.reads import size_of_read
+from cloudlet.front.light import light
 from cloudlet.front.server import Listener
 
 _log = logging.getLogger(__name__)
-_PATIENCE = 4  # reads of a connection before it is handed out for the first time
+_PATIENCE = 4  # light requests of a connection before it is handed out for the first time
 _PATIENCE_MAX = 1 << 16
-_SAMPLE = 128  # reads that are timed together
-_BUSY = 800.0  # a second: readers are wanted
+_SAMPLE = 128  # of them that are timed together
+_WRITERS = 4  # connections that write at once before any is handed out
+_SHARE = 3  # so many go there for one that stays
+_BUSY = 400.0  # a second: readers are wanted
 _IDLE_S = 30.0  # without much to do, a reader ends
 _IDLE_READS = 600  # what is not much in that time
 _PAUSE_S = 5.0  # after one ended by itself
@@ -47,7 +50,22 @@ class _Care:
     """What is noted of a connection."""
 
     patience: int = _PATIENCE
-    reads: int = 0  # in a row
+    lights: int = 0  # in a row
+
+
+class Home(Protocol):
+    """What they work for; `app.App`."""
+
+    @property
+    def cloud(self) -> Cloud: ...
+
+    def relayed(self, head: Document, data: bytes, to: Channel) -> None:
+        """Performs what a reader passes on."""
+        ...
+
+    def reported(self, report: Document) -> None:
+        """Takes what a reader has measured and noted."""
+        ...
 
 
 class _Reader:
@@ -63,19 +81,15 @@ class _Reader:
 
 
 class Readers:
-    """`Steward` of the main process. `most` of them at once, 0 for none; `on_report` gets what they
-    have measured."""
+    """`Steward` of the main process."""
 
-    def __init__(
-        self, config: Config, pulse: int, most: int, on_report: Callable[[Document], None]
-    ) -> None:
+    def __init__(self, config: Config, home: Home) -> None:
         self._config = config
-        self._pulse = pulse
-        self._most = most
-        self._on_report = on_report
+        self._home = home
+        self._most = config.readers
         self._readers: list[_Reader] = []
         self._own: set[Connection] = set()  # connections that read, and are served here
-        self._reads = 0
+        self._lights = 0
         self._sampled_s = time.monotonic()
         self._pause_until_s = 0.0
         self._starting: asyncio.Task[None] | None = None
@@ -103,16 +117,28 @@ class Readers:
             return False
         care: _Care = connection.care or _Care()
         connection.care = care
-        if not connection.is_idle or size_of_read(data) != len(data):
-            if connection.is_idle:
-                care.reads = 0
-                self._own.discard(connection)
+        if not connection.is_idle:
             return False
-        care.reads += 1
-        self._reads += 1
-        if self._reads % _SAMPLE == 0:
+        found = light(data)
+        if found is None or found.size != len(data):
+            care.lights = 0
+            self._own.discard(connection)
+            return False
+        care.lights += 1
+        self._lights += 1
+        if self._lights % _SAMPLE == 0:
             self._sample()
-        return care.reads > care.patience and self._hands_out(connection, care, data)
+        if care.lights <= care.patience:
+            return False
+        self._own.add(connection)
+        reader = self._reader_for(found.writes)
+        if reader is None or connection.transport.get_write_buffer_size():
+            return False
+        self._own.discard(connection)
+        reader.connections += 1
+        head = {"opens": True, "patience": care.patience}
+        reader.channel.say(head, data, connection.detach())
+        return True
 
     def answered(self, connection: Connection) -> None:
         if connection.transport.is_closing():
@@ -121,19 +147,15 @@ class Readers:
     def passes_on(self, connection: Connection) -> None:
         raise AssertionError("whatever comes is answered in this process")
 
-    def _hands_out(self, connection: Connection, care: _Care, data: bytes) -> bool:
+    def _reader_for(self, writes: bool) -> _Reader | None:
+        """One that shall have another connection. A write costs more here than there, and takes
+        longer that way: only many of them are worth it."""
         able = [each for each in self._readers if each.is_ready and each.channel.is_clear]
-        self._own.add(connection)
-        if not able or connection.transport.get_write_buffer_size():
-            return False
+        if not able or (writes and len(self._own) < _WRITERS):
+            return None
         reader = min(able, key=lambda each: each.connections)
-        if reader.connections >= len(self._own):
-            return False
-        self._own.discard(connection)
-        head = {"opens": True, "patience": care.patience}
-        reader.connections += 1
-        reader.channel.say(head, data, connection.detach())
-        return True
+        most = len(self._own) * (_SHARE if writes else 1)
+        return reader if reader.connections < most else None
 
     # Beginning and ending
 
@@ -147,12 +169,13 @@ class Readers:
             self._starting = asyncio.get_running_loop().create_task(self._start())
 
     async def _start(self) -> None:
+        pulse = self._home.cloud.database.pulse.descriptor
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-P", "-m", _MODULE,
-                str(theirs.fileno()), str(self._pulse), json.dumps(described(self._config)),
-                pass_fds=(theirs.fileno(), self._pulse), stdin=asyncio.subprocess.DEVNULL,
+                str(theirs.fileno()), str(pulse), json.dumps(described(self._config)),
+                pass_fds=(theirs.fileno(), pulse), stdin=asyncio.subprocess.DEVNULL,
                 start_new_session=True,
             )  # fmt: skip
         except OSError:
@@ -175,10 +198,13 @@ class Readers:
             reader.connections -= 1
             self._take_back(head, data, descriptor)
             return
+        if "call" in head:
+            self._home.relayed(head, data, reader.channel)
+            return
         reader.is_ready = True
         reader.connections = head["connections"]
         reader.reads += head["reads"]
-        self._on_report(head)
+        self._home.reported(head)
         now_s = time.monotonic()
         if now_s - reader.since_s > _IDLE_S:
             if reader.reads < _IDLE_READS:

@@ -1,8 +1,8 @@
-"""Which requests are told from their first bytes to be reads: nothing unusual is."""
+"""Which requests are told from their first bytes to be light: nothing unusual is."""
 
 import pytest
 
-from cloudlet.front.reads import REQUEST_BYTES_MAX, size_of_read
+from cloudlet.front.light import REQUEST_BYTES_MAX, Light, light
 
 _SCOPE = "Authorization: AWS4-HMAC-SHA256 Credential=AKIA/20261123/us-east-1/s3/aws4_request, x\r\n"
 _GET = f"GET /bucket/key HTTP/1.1\r\nHost: 127.0.0.1:4566\r\n{_SCOPE}\r\n"
@@ -21,20 +21,20 @@ _ITEM = (
         _GET.replace("127.0.0.1:4566", "[::1]"),
         _ITEM,
         _ITEM.replace("GetItem", "query"),
+        _ITEM.replace("GetItem", "PutItem"),
         _ITEM.replace("x-amz-target", "X-Amz-Target"),
     ],
 )
-def test_a_read_tells_its_size(text: str) -> None:
+def test_a_light_request_tells_its_size(text: str) -> None:
     data = text.encode()
-    assert size_of_read(data) == len(data)
-    assert size_of_read(data + b"GET /") == len(data)
-    assert size_of_read(data[: data.index(b"\r\n\r\n")]) == 0  # more is needed
+    assert light(data) == light(data + b"GET /") == Light(len(data), "PutItem" in text)
+    assert light(data[: data.index(b"\r\n\r\n")]) == Light(0)  # more is needed
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        _ITEM.replace("GetItem", "PutItem"),
+        _ITEM.replace("GetItem", "CreateTable"),
         _ITEM.replace("POST / ", "POST /x "),
         _ITEM.replace("POST / ", "PUT / "),
         _ITEM.replace("Content-Length: 2", "Content-Length: two"),
@@ -59,4 +59,4 @@ def test_a_read_tells_its_size(text: str) -> None:
     ],
 )
 def test_what_is_unusual_is_none(text: str) -> None:
-    assert size_of_read(text.encode("latin-1")) is None
+    assert light(text.encode("latin-1")) is None
