@@ -76,8 +76,7 @@ def _found(call: Call, view: View) -> records.Found:
 
 
 async def update_function_code(call: Call) -> Output:
-    name = names.parse(call.params["FunctionName"]).name
-    records.require(call.cloud.database.view(), call.config, name)
+    name = records.named(call, call.cloud.database.view())
     code = await uploads.load(call, call.params)
 
     def change(tx: Transaction) -> Output:
@@ -115,9 +114,7 @@ async def update_function_configuration(call: Call) -> Output:
 
 def _latest(call: Call, tx: Transaction, name: str) -> Document:
     document = records.find(tx, call.config, name).config
-    revision = call.params.get("RevisionId")
-    if revision and revision != document["RevisionId"]:
-        raise names.precondition_failed()
+    records.check_revision(call, document)
     return document
 
 

@@ -14,6 +14,7 @@ from cloudlet.config import Config
 from cloudlet.functions import names, uploads
 from cloudlet.functions.code import Code
 from cloudlet.functions.records import Document, page, timestamp
+from cloudlet.store import stored
 from cloudlet.store.database import Transaction, View
 
 LAYERS_MAX = 5
@@ -78,14 +79,11 @@ def _publish(call: Call, tx: Transaction, name: str, code: Code) -> Output:
 
 def get_layer_version(call: Call, view: View) -> Output:
     name, version = _name(call.params["LayerName"]), int(call.params["VersionNumber"])
-    text = view.value(
-        "SELECT config FROM function_layers WHERE name = ? AND version = ? AND NOT is_deleted",
-        (name, version),
-    )
-    if text is None:
+    sql = "SELECT config FROM function_layers WHERE name = ? AND version = ? AND NOT is_deleted"
+    output = stored.find(view, sql, (name, version))
+    if output is None:
         arn = call.config.arn("lambda", f"layer:{name}:{version}")
         raise names.missing(f"The resource you requested does not exist: {arn}")
-    output: Output = orjson.loads(text)
     return output
 
 

@@ -9,6 +9,7 @@ from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.functions import destinations, names, records
 from cloudlet.functions.records import Document, page
+from cloudlet.store import stored
 from cloudlet.store.database import Transaction, View
 
 ACCOUNT_CONCURRENCY = 1000
@@ -17,8 +18,7 @@ _TARGETS = ("sqs", "sns", "lambda", "events")
 
 
 def put_function_concurrency(call: Call, tx: Transaction) -> Output:
-    name = names.parse(call.params["FunctionName"]).name
-    records.require(tx, call.config, name)
+    name = records.named(call, tx)
     wanted = int(call.params["ReservedConcurrentExecutions"])
     others = tx.value("SELECT coalesce(sum(reserved), 0) FROM functions WHERE name <> ?", (name,))
     if wanted < 0 or others + wanted > ACCOUNT_CONCURRENCY - UNRESERVED_MIN:
@@ -36,9 +36,7 @@ def get_function_concurrency(call: Call, view: View) -> Output:
 
 
 def delete_function_concurrency(call: Call, tx: Transaction) -> None:
-    name = names.parse(call.params["FunctionName"]).name
-    records.require(tx, call.config, name)
-    tx.run("UPDATE functions SET reserved = NULL WHERE name = ?", (name,))
+    tx.run("UPDATE functions SET reserved = NULL WHERE name = ?", (records.named(call, tx),))
 
 
 async def put_function_event_invoke_config(call: Call) -> Output:
@@ -49,7 +47,7 @@ async def put_function_event_invoke_config(call: Call) -> Output:
 async def update_function_event_invoke_config(call: Call) -> Output:
     await _check_destinations(call)
     return await call.cloud.database.write(
-        lambda tx: _save_event_config(call, tx, _required_event_config(call, tx))
+        lambda tx: _save_event_config(call, tx, get_function_event_invoke_config(call, tx))
     )
 
 
@@ -96,29 +94,20 @@ def check_target(arn: str | None) -> None:
         raise NotImplementedByCloudlet(f"A destination of {parts[2]}")
 
 
-def get_function_event_invoke_config(call: Call, view: View) -> Output:
-    return _required_event_config(call, view)
-
-
 def delete_function_event_invoke_config(call: Call, tx: Transaction) -> None:
-    _required_event_config(call, tx)
+    get_function_event_invoke_config(call, tx)
     tx.run("DELETE FROM function_event_configs WHERE name = ? AND qualifier = ?", _target(call))
 
 
 def list_function_event_invoke_configs(call: Call, view: View) -> Output:
-    name = names.parse(call.params["FunctionName"]).name
-    records.require(view, call.config, name)
-    rows = view.all("SELECT config FROM function_event_configs WHERE name = ?", (name,))
-    items = [orjson.loads(row["config"]) for row in rows]
+    sql = "SELECT config FROM function_event_configs WHERE name = ?"
+    items = stored.every(view, sql, (records.named(call, view),))
     return page(items, call.params, "FunctionEventInvokeConfigs")
 
 
 def event_config(view: View, name: str, qualifier: str) -> Document | None:
-    text = view.value(
-        "SELECT config FROM function_event_configs WHERE name = ? AND qualifier = ?",
-        (name, "" if qualifier == names.LATEST else qualifier),
-    )
-    return orjson.loads(text) if text else None
+    sql = "SELECT config FROM function_event_configs WHERE name = ? AND qualifier = ?"
+    return stored.find(view, sql, (name, "" if qualifier == names.LATEST else qualifier))
 
 
 def _target(call: Call) -> tuple[str, str]:
@@ -126,7 +115,7 @@ def _target(call: Call) -> tuple[str, str]:
     return name, "" if qualifier == names.LATEST else qualifier
 
 
-def _required_event_config(call: Call, view: View) -> Document:
+def get_function_event_invoke_config(call: Call, view: View) -> Document:
     name, qualifier = _target(call)
     document = event_config(view, name, qualifier)
     if document is None:
@@ -217,17 +206,13 @@ def _recursion(view: View, name: str) -> str:
 
 
 def put_function_recursion_config(call: Call, tx: Transaction) -> Output:
-    name = names.parse(call.params["FunctionName"]).name
-    records.require(tx, call.config, name)
-    wanted = (name, call.params["RecursiveLoop"])
+    wanted = (records.named(call, tx), call.params["RecursiveLoop"])
     tx.run("INSERT OR REPLACE INTO function_recursion (name, loop) VALUES (?, ?)", wanted)
     return {"RecursiveLoop": call.params["RecursiveLoop"]}
 
 
 def get_function_recursion_config(call: Call, view: View) -> Output:
-    name = names.parse(call.params["FunctionName"]).name
-    records.require(view, call.config, name)
-    return {"RecursiveLoop": _recursion(view, name)}
+    return {"RecursiveLoop": _recursion(view, records.named(call, view))}
 
 
 def throttled(reason: str) -> AwsError:

@@ -68,8 +68,7 @@ def delete_provisioned_concurrency_config(call: Call, tx: Transaction) -> None:
 
 
 def list_provisioned_concurrency_configs(call: Call, view: View) -> Output:
-    name = names.parse(call.params["FunctionName"]).name
-    records.require(view, call.config, name)
+    name = records.named(call, view)
     rows = view.all("SELECT * FROM function_provisioned WHERE name = ? ORDER BY qualifier", (name,))
     items: list[Document] = []
     for row in rows:

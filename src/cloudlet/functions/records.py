@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from cloudlet.call import Call
 from cloudlet.config import Config
 from cloudlet.functions import names
 from cloudlet.functions.code import Code
@@ -62,6 +63,20 @@ def _alias_version(view: View, config: Config, name: str, alias: str, roll: floa
 def require(view: View, config: Config, name: str, qualifier: str = "") -> None:
     """The function (and the version or alias) must exist."""
     find(view, config, name, qualifier)
+
+
+def named(call: Call, view: View) -> str:
+    """The name of the function that the call names; it must exist."""
+    name = names.parse(call.params["FunctionName"]).name
+    require(view, call.config, name)
+    return name
+
+
+def check_revision(call: Call, document: Document) -> None:
+    """Whoever says which revision it was, changes none but that."""
+    revision = call.params.get("RevisionId")
+    if revision and revision != document["RevisionId"]:
+        raise names.precondition_failed()
 
 
 def save_version(tx: Transaction, name: str, document: Document, code: Code) -> None:

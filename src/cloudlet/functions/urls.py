@@ -14,6 +14,7 @@ from cloudlet.call import Call, Output
 from cloudlet.config import Config
 from cloudlet.functions import names, records
 from cloudlet.functions.records import Document, page, timestamp
+from cloudlet.store import stored
 from cloudlet.store.database import Transaction, View
 
 _SETTINGS = ("AuthType", "Cors", "InvokeMode")
@@ -40,7 +41,7 @@ def create_function_url_config(call: Call, tx: Transaction) -> Output:
 
 
 def update_function_url_config(call: Call, tx: Transaction) -> Output:
-    document = _required(call, tx)
+    document = get_function_url_config(call, tx)
     url_id = tx.value("SELECT url_id FROM function_urls WHERE name = ? AND qualifier = ?",
                       _target(call))  # fmt: skip
     return _save(call, tx, document, url_id)
@@ -61,27 +62,20 @@ def _save(call: Call, tx: Transaction, document: Document, url_id: str) -> Outpu
     return document
 
 
-def get_function_url_config(call: Call, view: View) -> Output:
-    return _required(call, view)
-
-
 def delete_function_url_config(call: Call, tx: Transaction) -> None:
-    _required(call, tx)
+    get_function_url_config(call, tx)
     tx.run("DELETE FROM function_urls WHERE name = ? AND qualifier = ?", _target(call))
 
 
 def list_function_url_configs(call: Call, view: View) -> Output:
-    name = names.parse(call.params["FunctionName"]).name
-    records.require(view, call.config, name)
-    rows = view.all("SELECT config FROM function_urls WHERE name = ? ORDER BY qualifier", (name,))
-    items = [orjson.loads(row["config"]) for row in rows]
+    sql = "SELECT config FROM function_urls WHERE name = ? ORDER BY qualifier"
+    items = stored.every(view, sql, (records.named(call, view),))
     return page(items, call.params, "FunctionUrlConfigs")
 
 
 def find(view: View, url_id: str) -> Document | None:
     """What is served under an id: the configuration."""
-    text = view.value("SELECT config FROM function_urls WHERE url_id = ?", (url_id,))
-    return orjson.loads(text) if text else None
+    return stored.find(view, "SELECT config FROM function_urls WHERE url_id = ?", (url_id,))
 
 
 def _target(call: Call) -> tuple[str, str]:
@@ -91,15 +85,13 @@ def _target(call: Call) -> tuple[str, str]:
     return name, qualifier
 
 
-def _required(call: Call, view: View) -> Document:
+def get_function_url_config(call: Call, view: View) -> Output:
     name, qualifier = _target(call)
-    text = view.value(
-        "SELECT config FROM function_urls WHERE name = ? AND qualifier = ?", (name, qualifier)
-    )
-    if text is None:
+    sql = "SELECT config FROM function_urls WHERE name = ? AND qualifier = ?"
+    document = stored.find(view, sql, (name, qualifier))
+    if document is None:
         records.require(view, call.config, name, qualifier)
         raise names.missing("The resource you requested does not exist.")
-    document: Document = orjson.loads(text)
     return document
 
 

@@ -16,6 +16,7 @@ from cloudlet.functions import names, provisioned, records
 from cloudlet.functions.code import Code
 from cloudlet.functions.names import LATEST
 from cloudlet.functions.records import Document
+from cloudlet.store import stored
 from cloudlet.store.database import Transaction, View
 
 _ALIAS = re.compile(r"(?!^\d+$)[a-zA-Z0-9-_]{1,128}")
@@ -30,15 +31,14 @@ async def publish_version(call: Call) -> Output:
 async def publish(call: Call, name: str, description: str) -> Output:
     """Freezes $LATEST; nothing new is made when nothing changed since the last version."""
     found = records.find(call.cloud.database.view(), call.config, name)
-    wanted, revision = call.params.get("CodeSha256"), call.params.get("RevisionId")
+    wanted = call.params.get("CodeSha256")
     if wanted and wanted != found.config["CodeSha256"]:
         raise names.invalid(
             f"CodeSHA256 ({wanted}) is different from current CodeSHA256 in $LATEST"
             f" ({found.config['CodeSha256']}). Please try again with the CodeSHA256 in $LATEST."
         )
-    is_own_publish = call.operation == "PublishVersion"
-    if is_own_publish and revision and revision != found.config["RevisionId"]:
-        raise names.precondition_failed()
+    if call.operation == "PublishVersion":
+        records.check_revision(call, found.config)
     code = found.code
     if code.in_place:
         code = await asyncio.to_thread(_frozen, call, code)
@@ -80,13 +80,9 @@ def _essence(document: Document) -> Document:
 
 
 def list_versions_by_function(call: Call, view: View) -> Output:
-    name = names.parse(call.params["FunctionName"]).name
-    records.require(view, call.config, name)
-    rows = view.all(
-        "SELECT config FROM function_versions WHERE name = ? ORDER BY CAST(version AS INTEGER)",
-        (name,),
-    )
-    documents = [orjson.loads(row["config"]) for row in rows]
+    name = records.named(call, view)
+    sql = "SELECT config FROM function_versions WHERE name = ? ORDER BY CAST(version AS INTEGER)"
+    documents = stored.every(view, sql, (name,))
     for document in documents:
         if document["Version"] == LATEST:
             document["FunctionArn"] = names.function_arn(call.config, name, LATEST)
@@ -107,10 +103,8 @@ def create_alias(call: Call, tx: Transaction) -> Output:
 
 def update_alias(call: Call, tx: Transaction) -> Output:
     name, _ = _reference(call)
-    document = _alias(call, tx)
-    revision = call.params.get("RevisionId")
-    if revision and revision != document["RevisionId"]:
-        raise names.precondition_failed()
+    document = get_alias(call, tx)
+    records.check_revision(call, document)
     provisioned.changed(call, tx)
     return _save_alias(call, tx, name, document)
 
@@ -141,15 +135,9 @@ def _save_alias(call: Call, tx: Transaction, name: str, document: Document) -> O
     return document
 
 
-def get_alias(call: Call, view: View) -> Output:
-    return _alias(call, view)
-
-
 def list_aliases(call: Call, view: View) -> Output:
-    name = names.parse(call.params["FunctionName"]).name
-    records.require(view, call.config, name)
-    rows = view.all("SELECT config FROM function_aliases WHERE name = ? ORDER BY alias", (name,))
-    documents = [orjson.loads(row["config"]) for row in rows]
+    sql = "SELECT config FROM function_aliases WHERE name = ? ORDER BY alias"
+    documents = stored.every(view, sql, (records.named(call, view),))
     version = call.params.get("FunctionVersion")
     if version:
         documents = [item for item in documents if item["FunctionVersion"] == version]
@@ -180,13 +168,11 @@ def _reference(call: Call) -> tuple[str, str]:
     return names.parse(call.params["FunctionName"]).name, call.params["Name"]
 
 
-def _alias(call: Call, view: View) -> Document:
+def get_alias(call: Call, view: View) -> Output:
     name, alias = _reference(call)
-    text = view.value(
-        "SELECT config FROM function_aliases WHERE name = ? AND alias = ?", (name, alias)
-    )
-    if text is None:
+    sql = "SELECT config FROM function_aliases WHERE name = ? AND alias = ?"
+    document = stored.find(view, sql, (name, alias))
+    if document is None:
         arn = names.function_arn(call.config, name, alias)
         raise names.missing(f"Cannot find alias arn: {arn}")
-    document: Document = orjson.loads(text)
     return document

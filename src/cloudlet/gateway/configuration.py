@@ -10,7 +10,7 @@ import string
 
 from cloudlet.call import Call
 from cloudlet.errors import AwsError
-from cloudlet.gateway import stored
+from cloudlet.store import stored
 from cloudlet.store.database import Transaction, View
 
 Document = stored.Document

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from cloudlet.call import Cloud
 from cloudlet.errors import AwsError
-from cloudlet.gateway import stored
+from cloudlet.store import stored
 from cloudlet.store.database import Row, Transaction, View
 
 Document = stored.Document

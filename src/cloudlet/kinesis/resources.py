@@ -39,7 +39,7 @@ def _set(tx: Transaction, row: Row, column: str, value: str | None) -> None:
     tx.run(f"UPDATE {_table(row['arn'])} SET {column} = ? WHERE arn = ?", (value, row["arn"]))
 
 
-def _tag(call: Call, tx: Transaction) -> None:
+def tag_resource(call: Call, tx: Transaction) -> None:
     row = _require(call, tx)
     tags = orjson.loads(row["tags"]) | call.params["Tags"]
     if len(tags) > _TAGS_MAX:
@@ -50,26 +50,15 @@ def _tag(call: Call, tx: Transaction) -> None:
     _set(tx, row, "tags", orjson.dumps(tags).decode())
 
 
-def add_tags_to_stream(call: Call, tx: Transaction) -> None:
-    _tag(call, tx)
-
-
-def tag_resource(call: Call, tx: Transaction) -> None:
-    _tag(call, tx)
-
-
-def _untag(call: Call, tx: Transaction) -> None:
+def untag_resource(call: Call, tx: Transaction) -> None:
     row, gone = _require(call, tx), call.params["TagKeys"]
     kept = {key: value for key, value in orjson.loads(row["tags"]).items() if key not in gone}
     _set(tx, row, "tags", orjson.dumps(kept).decode())
 
 
-def remove_tags_from_stream(call: Call, tx: Transaction) -> None:
-    _untag(call, tx)
-
-
-def untag_resource(call: Call, tx: Transaction) -> None:
-    _untag(call, tx)
+# the same by their older names
+add_tags_to_stream = tag_resource
+remove_tags_from_stream = untag_resource
 
 
 def list_tags_for_stream(call: Call, view: View) -> Output:

@@ -13,6 +13,7 @@ from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError
 from cloudlet.messaging import event_connections
 from cloudlet.messaging.rules import invalid, missing, page
+from cloudlet.store import stored
 from cloudlet.store.database import Transaction, View
 
 Document = dict[str, Any]
@@ -42,7 +43,7 @@ def describe_api_destination(call: Call, view: View) -> Output:
 
 
 def list_api_destinations(call: Call, view: View) -> Output:
-    found = event_connections.stored(call, view, "api_destinations")
+    found = event_connections.listed(call, view, "api_destinations")
     arn = call.params.get("ConnectionArn")
     shown = [_with_state(view, each) for each in found if arn in (None, each["ConnectionArn"])]
     return page(call, "ApiDestinations", shown)
@@ -84,11 +85,10 @@ def _with_state(view: View, document: Document) -> Document:
 
 
 def _known(view: View, name: str) -> Document:
-    text = view.value("SELECT document FROM api_destinations WHERE name = ?", (name,))
-    if text is None:
+    found = stored.find(view, "SELECT document FROM api_destinations WHERE name = ?", (name,))
+    if found is None:
         raise missing(
             f"Failed to describe the api-destination(s). An api-destination '{name}' does not"
             " exist."
         )
-    document: Document = orjson.loads(text)
-    return document
+    return found

@@ -12,8 +12,9 @@ import orjson
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.events.patterns import matcher
-from cloudlet.messaging.event_connections import stored
+from cloudlet.messaging.event_connections import listed
 from cloudlet.messaging.rules import check_bus, check_pattern, missing, page
+from cloudlet.store import stored
 from cloudlet.store.database import Transaction, View
 
 Document = dict[str, Any]
@@ -55,7 +56,7 @@ def list_archives(call: Call, view: View) -> Output:
         check_bus(view, source.rpartition("/")[2])
     found = [
         _counted(view, each)
-        for each in stored(call, view, "event_archives")
+        for each in listed(call, view, "event_archives")
         if source in (None, each["EventSourceArn"]) and state in (None, each["State"])
     ]
     return page(call, "Archives", found, "ArchiveName")
@@ -68,11 +69,10 @@ def delete_archive(call: Call, tx: Transaction) -> None:
 
 
 def find(view: View, name: str) -> Document:
-    text = view.value("SELECT document FROM event_archives WHERE name = ?", (name,))
-    if text is None:
+    found = stored.find(view, "SELECT document FROM event_archives WHERE name = ?", (name,))
+    if found is None:
         raise missing(f"Archive {name} does not exist.")
-    document: Document = orjson.loads(text)
-    return document
+    return found
 
 
 def keep(tx: Transaction, bus: str, event: Document, now_ms: int) -> None:

@@ -13,6 +13,7 @@ from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, refuse
 from cloudlet.events import outbox
 from cloudlet.messaging.rules import invalid, missing, page
+from cloudlet.store import stored
 from cloudlet.store.blobs import Blobs
 from cloudlet.store.database import Row, Transaction, View
 
@@ -52,7 +53,7 @@ def describe_connection(call: Call, view: View) -> Output:
 
 
 def list_connections(call: Call, view: View) -> Output:
-    found = stored(call, view, "event_connections")
+    found = listed(call, view, "event_connections")
     state = call.params.get("ConnectionState")
     shown = [d for d in found if state in (None, d["ConnectionState"])]
     return page(call, "Connections", shown)
@@ -100,14 +101,11 @@ def settle(tx: Transaction, arn: str, state: str, asked_ms: int) -> None:
     tx.run("UPDATE event_connections SET document = ? WHERE name = ?", (text, document["Name"]))
 
 
-def stored(call: Call, view: View, table: str) -> list[Document]:
+def listed(call: Call, view: View, table: str) -> list[Document]:
     """Documents of a table whose names have the wanted prefix, by name."""
     prefix = call.params.get("NamePrefix") or ""
-    rows = view.all(
-        f"SELECT document FROM {table} WHERE substr(name, 1, ?) = ? ORDER BY name",
-        (len(prefix), prefix),
-    )
-    return [orjson.loads(row["document"]) for row in rows]
+    sql = f"SELECT document FROM {table} WHERE substr(name, 1, ?) = ? ORDER BY name"
+    return stored.every(view, sql, (len(prefix), prefix))
 
 
 def _checked(params: Document) -> Document:

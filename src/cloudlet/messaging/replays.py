@@ -15,8 +15,9 @@ from cloudlet.call import Call, Output
 from cloudlet.config import Config
 from cloudlet.errors import AwsError
 from cloudlet.messaging import archives, publishing
-from cloudlet.messaging.event_connections import stored
+from cloudlet.messaging.event_connections import listed
 from cloudlet.messaging.rules import check_bus, invalid, missing, page
+from cloudlet.store import stored
 from cloudlet.store.database import Row, Transaction, View
 
 Document = dict[str, Any]
@@ -69,7 +70,7 @@ def list_replays(call: Call, view: View) -> Output:
     source, state = call.params.get("EventSourceArn"), call.params.get("State")
     found = [
         {name: each.get(name) for name in _LISTED}
-        for each in stored(call, view, "event_replays")
+        for each in listed(call, view, "event_replays")
         if source in (None, each["EventSourceArn"]) and state in (None, each["State"])
     ]
     return page(call, "Replays", found, "ReplayName")
@@ -134,11 +135,10 @@ def _save(tx: Transaction, document: Document) -> None:
 
 
 def _find(view: View, name: str) -> Document:
-    text = view.value("SELECT document FROM event_replays WHERE name = ?", (name,))
-    if text is None:
+    found = stored.find(view, "SELECT document FROM event_replays WHERE name = ?", (name,))
+    if found is None:
         raise missing(f"Replay {name} does not exist.")
-    document: Document = orjson.loads(text)
-    return document
+    return found
 
 
 def _archive(call: Call, view: View, arn: str) -> Document:

@@ -15,6 +15,7 @@ from cloudlet.config import Config
 from cloudlet.errors import AwsError, NotImplementedByCloudlet, refuse
 from cloudlet.events.patterns import InvalidPattern, compile_pattern
 from cloudlet.messaging import expressions, inputs
+from cloudlet.store import stored
 from cloudlet.store.database import Transaction, View
 
 TOPIC = "schedules"
@@ -115,11 +116,8 @@ def describe_rule(call: Call, view: View) -> Output:
 def list_rules(call: Call, view: View) -> Output:
     bus, prefix = bus_name(call), call.params.get("NamePrefix") or ""
     check_bus(view, bus)
-    rows = view.all(
-        "SELECT document FROM event_rules WHERE bus = ? AND substr(name, 1, ?) = ? ORDER BY name",
-        (bus, len(prefix), prefix),
-    )
-    return page(call, "Rules", [orjson.loads(row["document"]) for row in rows])
+    sql = "SELECT document FROM event_rules WHERE bus = ? AND substr(name, 1, ?) = ? ORDER BY name"
+    return page(call, "Rules", stored.every(view, sql, (bus, len(prefix), prefix)))
 
 
 def list_rule_names_by_target(call: Call, view: View) -> Output:
@@ -215,19 +213,16 @@ def untag_resource(call: Call, tx: Transaction) -> None:
 
 
 def rule(view: View, bus: str, name: str) -> Document:
-    text = view.value("SELECT document FROM event_rules WHERE bus = ? AND name = ?", (bus, name))
-    if text is None:
+    sql = "SELECT document FROM event_rules WHERE bus = ? AND name = ?"
+    found = stored.find(view, sql, (bus, name))
+    if found is None:
         raise missing(f"Rule {name} does not exist on EventBus {bus}.")
-    document: Document = orjson.loads(text)
-    return document
+    return found
 
 
 def targets_of(view: View, bus: str, name: str) -> list[Document]:
-    rows = view.all(
-        "SELECT document FROM event_targets WHERE bus = ? AND rule = ? ORDER BY place, id",
-        (bus, name),
-    )
-    return [orjson.loads(row["document"]) for row in rows]
+    sql = "SELECT document FROM event_targets WHERE bus = ? AND rule = ? ORDER BY place, id"
+    return stored.every(view, sql, (bus, name))
 
 
 def with_role(rule: Document, target: Document) -> Document:

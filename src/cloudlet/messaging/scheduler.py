@@ -14,6 +14,7 @@ from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet, refuse
 from cloudlet.messaging import expressions, sdk_targets
 from cloudlet.messaging.rules import TOPIC, service_of
+from cloudlet.store import stored
 from cloudlet.store.database import Transaction, View
 
 _NAME = re.compile(r"[0-9a-zA-Z-_.]{1,64}")
@@ -152,13 +153,11 @@ def _key(call: Call) -> tuple[str, str]:
 
 
 def _schedule(view: View, group: str, name: str) -> Document:
-    text = view.value(
-        "SELECT document FROM schedules WHERE group_name = ? AND name = ?", (group, name)
-    )
-    if text is None:
+    sql = "SELECT document FROM schedules WHERE group_name = ? AND name = ?"
+    found = stored.find(view, sql, (group, name))
+    if found is None:
         raise AwsError("ResourceNotFoundException", f"Schedule {name} does not exist.", 404)
-    document: Document = orjson.loads(text)
-    return document
+    return found
 
 
 def _check_group(view: View, name: str) -> None:

@@ -10,6 +10,7 @@ import orjson
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError
+from cloudlet.store import stored
 from cloudlet.store.database import Transaction, View
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
@@ -117,11 +118,10 @@ def _place(call: Call) -> tuple[str, str]:
 
 def _tags(call: Call, view: View) -> dict[str, Any]:
     table, name = _place(call)
-    text = view.value(f"SELECT tags FROM {table} WHERE name = ?", (name,))
-    if text is None:
+    tags = stored.find(view, f"SELECT tags FROM {table} WHERE name = ?", (name,))
+    if tags is None:
         message = f"{call.params['ResourceARN']} does not exist"
         raise AwsError("ResourceNotFoundException", message, 404)
-    tags: dict[str, Any] = orjson.loads(text)
     return tags
 
 

@@ -11,6 +11,7 @@ import orjson
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError, NotImplementedByCloudlet, refuse
 from cloudlet.monitoring.filter_conditions import invalid
+from cloudlet.store import stored
 from cloudlet.store.database import Row, Transaction, View
 
 _RETENTION_DAYS = {1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827,
@@ -145,10 +146,8 @@ list_tags_log_group = list_tags_for_resource
 
 
 def _tags(call: Call, view: View) -> dict[str, str]:
-    name = require_group(call, view)
-    text = view.value("SELECT tags FROM log_groups WHERE name = ?", (name,))
-    tags: dict[str, str] = orjson.loads(text)
-    return tags
+    sql = "SELECT tags FROM log_groups WHERE name = ?"
+    return stored.find(view, sql, (require_group(call, view),)) or {}
 
 
 def _save_tags(call: Call, tx: Transaction, tags: dict[str, str]) -> None:

@@ -5,9 +5,9 @@ https://docs.aws.amazon.com/apigateway/latest/api/API_Deployment.html
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import NotImplementedByCloudlet
-from cloudlet.gateway import stored
 from cloudlet.gateway.rest import checks, documents, patches, snapshots, stages
 from cloudlet.gateway.rest.documents import Document, bad_request, new_id
+from cloudlet.store import stored
 from cloudlet.store.database import Transaction, View
 
 _STAGE = "cacheClusterEnabled cacheClusterSize variables tracingEnabled"

@@ -7,8 +7,8 @@ belong to the account ("usageplan", "account").
 
 from cloudlet.call import Call
 from cloudlet.errors import AwsError
-from cloudlet.gateway import stored
 from cloudlet.gateway.configuration import bad_request, chosen, conflict, new_id
+from cloudlet.store import stored
 from cloudlet.store.database import Transaction, View
 
 __all__ = ["bad_request", "chosen", "conflict", "new_id"]

@@ -11,9 +11,9 @@ from typing import Any
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError
-from cloudlet.gateway import stored
 from cloudlet.gateway.rest import documents, patches
 from cloudlet.gateway.rest.documents import Document, bad_request, new_id
+from cloudlet.store import stored
 from cloudlet.store.database import Transaction, View
 
 _VALUE_LETTERS = string.ascii_letters + string.digits

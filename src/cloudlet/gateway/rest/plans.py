@@ -10,9 +10,9 @@ from typing import Any
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError
-from cloudlet.gateway import stored
 from cloudlet.gateway.rest import documents, keys, patches, snapshots
 from cloudlet.gateway.rest.documents import Document, bad_request, new_id
+from cloudlet.store import stored
 from cloudlet.store.database import Transaction, View
 
 _MEMBERS = "name description apiStages throttle quota tags"

@@ -15,9 +15,9 @@ FlushStageCache touches `rest-flush:data:{api_id}/{stage}`, FlushStageAuthorizer
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from cloudlet.gateway import stored
 from cloudlet.gateway.rest import documents
 from cloudlet.gateway.rest.documents import Document
+from cloudlet.store import stored
 from cloudlet.store.database import Transaction, View
 
 FLUSH_TOPIC = "rest-flush:"
