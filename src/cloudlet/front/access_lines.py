@@ -50,8 +50,10 @@ class Watch:
 
     @property
     def is_on(self) -> bool:
-        every = self._accounts.opened.values()
-        return any(each.access_logs.is_on or each.request_metrics.is_on for each in every)
+        for each in self._accounts.opened.values():
+            if each.access_logs.is_on or each.request_metrics.is_on:
+                return True
+        return False
 
     def begin(self, request: Request) -> None:
         request.seen = Seen()

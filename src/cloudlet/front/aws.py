@@ -25,7 +25,7 @@ from cloudlet.wire.protocol import Protocol, protocol
 
 _log = logging.getLogger(__name__)
 Decorate = Callable[[Request, Response], Response]
-Special = Callable[[Request], Awaitable[Response | None]]
+Special = Callable[[Request], Awaitable[Response | None] | None]
 
 
 class AwsDoor:
@@ -43,7 +43,7 @@ class AwsDoor:
         self._forms = Forms(config, accounts, self._verifier)
         self._watch = Watch(accounts)
         self.specials: list[Special] = []
-        self.preflight: Special = _no_answer
+        self.preflight: Special = lambda request: None
         self.decorate: Decorate = lambda request, response: response
 
     async def answer(self, request: Request, *, only_s3: bool = False) -> Response:
@@ -58,9 +58,9 @@ class AwsDoor:
     async def _answer(self, request: Request, only_s3: bool) -> Response:
         spoken: Protocol | None = None
         try:
-            specials = [self.preflight] if only_s3 else [*self.specials, self.preflight]
-            for special in specials:
-                response = await special(request)
+            for special in (self.preflight,) if only_s3 else (*self.specials, self.preflight):
+                answering = special(request)
+                response = await answering if answering else None
                 if response is not None:
                     return response
             spoken = protocol("s3")
@@ -130,7 +130,3 @@ class AwsDoor:
         if request.seen is not None:
             request.seen.caller = caller
         return caller
-
-
-async def _no_answer(request: Request) -> Response | None:
-    return None

@@ -5,7 +5,8 @@ Websites live at `BUCKET.s3-website-REGION.amazonaws.com` and, where no DNS help
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
 
 from cloudlet.call import Cloud
 from cloudlet.exchange import Request, Response
@@ -23,16 +24,14 @@ class Buckets:
         """`cloud_of` tells whose bucket it is."""
         self._cloud_of = cloud_of
 
-    async def website(self, request: Request) -> Response | None:
-        site = _WEBSITE.fullmatch(request.host)
-        if site is None:
-            return None
-        bucket = site.group(1)
-        return await visits.answer(self._cloud_of(bucket), request, bucket)
+    def website(self, request: Request) -> Awaitable[Response | None] | None:
+        bucket = _site(request.host)
+        return visits.answer(self._cloud_of(bucket), request, bucket) if bucket else None
 
-    async def preflight(self, request: Request) -> Response | None:
-        if request.method != "OPTIONS":
-            return None
+    def preflight(self, request: Request) -> Awaitable[Response | None] | None:
+        return self._preflight(request) if request.method == "OPTIONS" else None
+
+    async def _preflight(self, request: Request) -> Response | None:
         bucket = bucket_of(request)
         return cors.preflight(self._cloud_of(bucket), request, bucket)
 
@@ -41,6 +40,13 @@ class Buckets:
             bucket = bucket_of(request)
             response.headers += cors.headers(self._cloud_of(bucket), request, bucket)
         return response
+
+
+@lru_cache(maxsize=256)
+def _site(host: str) -> str:
+    """The bucket whose website the host is, or ""."""
+    site = _WEBSITE.fullmatch(host)
+    return site.group(1) if site else ""
 
 
 def bucket_of(request: Request) -> str:

@@ -28,6 +28,7 @@ from cloudlet.store.integrity import Damaged
 
 _log = logging.getLogger(__name__)
 _WAITING_BYTES_MAX = 512 << 10  # of a body that nobody has read yet
+_SETTLED_HERE = frozenset(("connection", "content-length", "transfer-encoding"))
 
 Answer = Callable[[Request], Awaitable[Response]]
 
@@ -104,25 +105,19 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._is_between = False
         self.url = b""
-        self.expect_100_continue = False
-        self.headers = []
         self.sent: list[tuple[bytes, bytes]] = []
-        upgrade: Any = {"headers": self.headers}  # all that an upgrade asks for, with the method
-        self.scope = upgrade
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """As uvicorn's; the names as they were spelled are kept, too."""
-        lower = name.lower()
-        if lower == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((lower, value))
         self.sent.append((name, value))
 
     def on_headers_complete(self) -> None:
         method = self.parser.get_method().decode("ascii")
-        if self.parser.should_upgrade() and self._should_upgrade():
-            self.scope |= {"method": method, "headers": self.sent}
-            return
+        if self.parser.should_upgrade():
+            self.headers = [(name.lower(), value) for name, value in self.sent]
+            if self._should_upgrade():
+                asked: Any = {"method": method, "headers": self.sent}
+                self.scope = asked
+                return
         before = self.cycle
         exchange = self.cycle = Exchange(self, method, self._answer)
         if before is None or before.response_complete:
@@ -141,8 +136,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         exchange = self.cycle
-        if isinstance(exchange, Exchange) and len(self.headers) > exchange.head_count:
-            exchange.take_trailers(self.headers)
+        if isinstance(exchange, Exchange) and len(self.sent) > exchange.head_count:
+            exchange.take_trailers(self.sent)
         self._is_between = True
         super().on_message_complete()
 
@@ -170,6 +165,13 @@ class Connection(HttpToolsProtocol):
 class Exchange(RequestResponseCycle):
     """One request and its response. uvicorn sees the attributes that it knows of its own cycle."""
 
+    disconnected = False
+    more_body = True
+    response_started = False
+    response_complete = False
+    waiting_bytes = 0
+    _refused: AwsError | None = None  # without asking anybody
+
     def __init__(self, connection: Connection, method: str, answer: Answer) -> None:
         parser = connection.parser
         self.transport = connection.transport
@@ -177,26 +179,20 @@ class Exchange(RequestResponseCycle):
         self.on_response = connection.on_response_complete
         self.is_http10 = parser.get_http_version() == "1.0"
         self.keep_alive = not self.is_http10 and parser.should_keep_alive()
-        self.waiting_for_100_continue = connection.expect_100_continue
         self.message_event = asyncio.Event()
-        self.disconnected = False
-        self.more_body = True
-        self.response_started = False
-        self.response_complete = False
-        self.waiting_bytes = 0
-        self.head_count = len(connection.headers)
+        self.head_count = len(connection.sent)
         self._chunks: deque[bytes] = deque()
         self._answer = answer
         self._pass_on = connection.pass_on
         self._date = connection.server_state.default_headers
-        self._refused: AwsError | None = None  # without asking anybody
         self._request = self._read_head(connection, method)
 
     def _read_head(self, connection: Connection, method: str) -> Request:
         try:
-            headers = heads.read(connection.headers)
+            headers = heads.read(connection.sent)
         except AwsError as error:
             headers, self._refused = {}, error
+        self.waiting_for_100_continue = headers.get("expect", "").lower() == "100-continue"
         announced = headers.get("content-length")
         length = int(announced) if announced else None
         if announced is None and "transfer-encoding" not in headers:
@@ -334,18 +330,20 @@ class Exchange(RequestResponseCycle):
         lines = []
         for name, text in response.headers:
             lower, value = heads.name(name), heads.value(text)
-            if lower == "content-length":
+            if lower not in _SETTLED_HERE:
+                lines.append(f"{lower}: {value}\r\n")
+            elif lower == "content-length":
                 length = int(value)
             elif lower == "connection":
                 self.keep_alive = self.keep_alive and "close" not in value.lower()
-            elif lower != "transfer-encoding":  # how the body travels is settled here
-                lines.append(f"{lower}: {value}\r\n")
         lines += [] if length is None else [f"content-length: {length}\r\n"]
         lines += [] if self.keep_alive else ["connection: close\r\n"]
-        date = b"".join(b"%b: %b\r\n" % header for header in self._date)
+        start = STATUS_LINE[response.status]
+        for header in self._date:
+            start += b"%b: %b\r\n" % header
         text = "".join(lines)
         head = heads.encoded(text) if text.isascii() else b"".join(map(heads.encoded, lines))
-        return STATUS_LINE[response.status] + date + head, length
+        return start + head, length
 
     def _complete(self) -> None:
         self.response_complete = True

@@ -5,6 +5,7 @@ application's port: its front door, and S3 for requests that carry a signature i
 public name, one certificate and one open port suffice.
 """
 
+from collections.abc import Awaitable
 from urllib.parse import urlsplit
 
 import orjson
@@ -68,22 +69,23 @@ class Doors:
     async def _inside(self, request: Request) -> Response | None:
         """What another address of this cloud answers: origins of a distribution ask."""
         for special in self._aws.specials:
-            response = await special(request)
+            answering = special(request)
+            response = await answering if answering else None
             if response is not None:
                 return response
         return None
 
-    async def _special(self, request: Request) -> Response | None:
+    def _special(self, request: Request) -> Awaitable[Response | None] | None:
         if request.raw_path == HEALTH_PATH:
             return self._health()
         address = addresses.match(request)
         if address is None:
             own = self._of_domain(request)
-            return await own.gateway.answer_domain(request) if own else None
+            return own.gateway.answer_domain(request) if own else None
         if addresses.management_path(address[1]):
             return None
         gateway = self._accounts.gateway_of_api(address[0])
-        return await gateway.gateway.answer(request, *address)
+        return gateway.gateway.answer(request, *address)
 
     def _of_domain(self, request: Request) -> GatewayState | None:
         """Whose custom domain the host is."""
@@ -93,7 +95,7 @@ class Doors:
                 return universe.gateway if universe in may else None
         return None
 
-    def _health(self) -> Response:
+    async def _health(self) -> Response:
         body = orjson.dumps({"ready": self.is_ready, "region": self._config.region})
         return Response(200, [("Content-Type", "application/json")], body)
 

@@ -14,13 +14,13 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def read(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Names come in lower case; repeated headers are joined, but for Host, which all else hangs on:
+    """Names in lower case; repeated headers are joined, but for Host, which all else hangs on:
     two are refused (RFC 9112, 3.2)."""
     headers: dict[str, str] = {}
     size_bytes = 0
     for raw_name, raw_value in raw:
         size_bytes += len(raw_name) + len(raw_value)
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        name, value = raw_name.lower().decode("latin-1"), raw_value.decode("latin-1")
         if name in headers:
             if name == "host":
                 raise AwsError("BadRequest", "There is more than one Host header.", 400)

@@ -154,7 +154,7 @@ class AsgiSocket:
             "GET",
             scope["raw_path"].decode("latin-1"),
             scope["query_string"].decode("latin-1"),
-            heads.read([(name.lower(), value) for name, value in scope["headers"]]),
+            heads.read(scope["headers"]),
             Body.of(b""),
             scope["client"][0] if scope["client"] else "",
             scope["scheme"],

@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
 
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import orjson
@@ -50,12 +50,12 @@ class FunctionUrls:
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
 
-    async def answer(self, request: Request) -> Response | None:
+    def answer(self, request: Request) -> Awaitable[Response] | None:
         """None: the request is not for a function URL."""
         place = _match(request)
-        if place is None:
-            return None
-        url_id, path = place
+        return self._answer(request, *place) if place else None
+
+    async def _answer(self, request: Request, url_id: str, path: str) -> Response:
         found = self._lookup(url_id)
         if found is None:
             return _refusal(404, "ResourceNotFoundException", None)

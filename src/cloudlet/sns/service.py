@@ -1,5 +1,7 @@
 """The service "sns", and what runs for it."""
 
+from collections.abc import Awaitable
+
 from cloudlet.call import Cloud
 from cloudlet.events.delivery import Delivery
 from cloudlet.events.timers import Timers
@@ -27,10 +29,12 @@ class SnsState:
     def start(self, timers: Timers) -> None:
         timers.every(_SWEEP_S, self._sweep)
 
-    async def certificate(self, request: Request) -> Response | None:
+    def certificate(self, request: Request) -> Awaitable[Response | None] | None:
         """What signatures are verified with: everybody may have it."""
-        if request.method != "GET" or not request.raw_path.startswith(_CERTIFICATE):
-            return None
+        is_asked = request.method == "GET" and request.raw_path.startswith(_CERTIFICATE)
+        return self._certificate(request) if is_asked else None
+
+    async def _certificate(self, request: Request) -> Response | None:
         own = signer(self._cloud.config.whole_data)
         if request.raw_path != own.certificate_path:
             return None
