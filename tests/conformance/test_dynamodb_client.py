@@ -163,3 +163,28 @@ def test_refusals(server: Server, table: Any) -> None:
     assert "reserved keyword: owner" in error["Error"]["Message"]
     error = refusal(client.create_backup, TableName=table.name, BackupName="later")
     assert "CreateBackup" in error["Error"]["Message"]
+
+
+def test_a_table_with_a_key(server: Server, names: Iterator[str]) -> None:
+    kms, dynamodb, name = server.client("kms"), server.client("dynamodb"), next(names)
+    key = kms.create_key()["KeyMetadata"]
+    specification = {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key["KeyId"]}
+    params = {
+        "TableName": name,
+        "KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "k", "AttributeType": "S"}],
+        "BillingMode": "PAY_PER_REQUEST",
+        "SSESpecification": specification,
+    }
+    kms.disable_key(KeyId=key["KeyId"])
+    error = refusal(dynamodb.create_table, **params)["Error"]
+    assert error["Message"].startswith("KMS key disabled error: ")
+    kms.enable_key(KeyId=key["KeyId"])
+    dynamodb.create_table(**params)
+    described = dynamodb.describe_table(TableName=name)["Table"]["SSEDescription"]
+    assert described == {"Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": key["Arn"]}
+    dynamodb.update_table(TableName=name, SSESpecification={"Enabled": True})
+    own = dynamodb.describe_table(TableName=name)["Table"]["SSEDescription"]["KMSMasterKeyArn"]
+    assert kms.describe_key(KeyId=own)["KeyMetadata"]["Description"] == (
+        "Default key that protects my DynamoDB data when no other key is defined"
+    )

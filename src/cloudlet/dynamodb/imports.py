@@ -22,7 +22,7 @@ from typing import IO, Any
 import orjson
 
 from cloudlet.call import Call, Caller, Cloud, Output, Params
-from cloudlet.dynamodb import definitions, keys, storage, tables, transfers, values
+from cloudlet.dynamodb import definitions, encryption, keys, storage, tables, transfers, values
 from cloudlet.dynamodb.definitions import Table
 from cloudlet.dynamodb.numerics import invalid
 from cloudlet.dynamodb.storage import Stored
@@ -44,8 +44,13 @@ _COUNTS = ("ProcessedSizeBytes", "ProcessedItemCount", "ImportedItemCount", "Err
 _BROKEN = (OSError, EOFError, zlib.error, csv.Error, UnicodeError)
 
 
-def import_table(call: Call, tx: Transaction) -> Output:
+async def import_table(call: Call) -> Output:
     """Creates the table, and begins to fill it."""
+    key_arn = await encryption.key_of(call, call.params["TableCreationParameters"])
+    return await call.cloud.database.write(lambda tx: _begin(call, tx, key_arn))
+
+
+def _begin(call: Call, tx: Transaction, key_arn: str | None) -> Output:
     params = call.params
     compression = params.get("InputCompressionType", "NONE")
     if params["InputFormat"] == "ION" or compression == "ZSTD":
@@ -54,7 +59,7 @@ def import_table(call: Call, tx: Transaction) -> Output:
     if before is not None:
         return {"ImportTableDescription": before.described()}
     wanted = params["TableCreationParameters"]
-    made = tables.create_table(replace(call, params=wanted), tx)["TableDescription"]
+    made = tables.create(replace(call, params=wanted), tx, key_arn)["TableDescription"]
     told = {name: params[name] for name in _TOLD if params.get(name) is not None}
     told |= {"InputCompressionType": compression, "TableId": made["TableId"]}
     told |= {"CloudWatchLogGroupArn": f"{call.config.arn('logs', f'log-group:{_LOGS}')}:*"}

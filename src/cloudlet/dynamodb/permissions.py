@@ -3,13 +3,21 @@
 See https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cloudlet.call import Call, Params, Requirement
-from cloudlet.dynamodb import definitions, expressions, iterators, partiql_reads, values
+from cloudlet.dynamodb import (
+    definitions,
+    expressions,
+    iterators,
+    partiql_reads,
+    resource_policies,
+    values,
+)
 from cloudlet.dynamodb.grammar import Comparison, Logic, Path, Placeholder
 from cloudlet.errors import AwsError
+from cloudlet.store.database import View
 
 _ON_EVERYTHING = (
     "ListTables",
@@ -24,7 +32,14 @@ _BY_ARN = {
     "DescribeImport": "ImportArn",
     "ExportTableToPointInTime": "TableArn",
 }
-_TAGS = ("TagResource", "UntagResource", "ListTagsOfResource")
+_BY_RESOURCE = (
+    "TagResource",
+    "UntagResource",
+    "ListTagsOfResource",
+    "PutResourcePolicy",
+    "GetResourcePolicy",
+    "DeleteResourcePolicy",
+)
 _TRANSACT = {
     "Put": "PutItem",
     "Update": "UpdateItem",
@@ -46,6 +61,10 @@ _EXPRESSIONS = (
     "ProjectionExpression",
     "UpdateExpression",
 )
+# What a policy never lets other accounts do
+_AT_HOME = frozenset(
+    ("UpdateTimeToLive", "DisableKinesisStreamingDestination", *_PARTIQL, *_BY_RESOURCE[3:])
+)
 # Callers whose policies are not asked need no condition keys.
 _TRUSTED = ("root", "service")
 
@@ -54,7 +73,7 @@ def requirements(call: Call) -> list[Requirement]:
     operation, params = call.operation, call.params
     if operation in _ON_EVERYTHING:
         return [_require(operation, "*")]
-    if operation in _TAGS:
+    if operation in _BY_RESOURCE:
         return [_require(operation, params.get("ResourceArn", "*"))]
     if operation in ("GetShardIterator", "DescribeStream"):
         return [_require(operation, params.get("StreamArn", "*"))]
@@ -70,7 +89,21 @@ def requirements(call: Call) -> list[Requirement]:
         return [_require(operation, _resource(call, params["TableCreationParameters"]))]
     if operation in _PARTIQL:
         return list(_of_statements(call))
-    return [_require(operation, _resource(call, params), _context(call, params))]
+    needed = [_require(operation, _resource(call, params), _context(call, params))]
+    if params.get("ResourcePolicy") is not None:
+        needed.append(_require("PutResourcePolicy", _resource(call, params)))
+    return needed
+
+
+def policies(call: Call, view: View) -> list[Mapping[str, Any]]:
+    """Of the tables and streams that a call touches."""
+    if not resource_policies.there_are(view):
+        return []
+    is_stranger = call.caller.account not in ("", call.config.account)
+    if is_stranger and call.operation in _AT_HOME:
+        return []
+    named = {each.resource.partition("/index/")[0] for each in requirements(call)}
+    return resource_policies.policies(view, named)
 
 
 def _of_batch(call: Call) -> Iterator[Requirement]:

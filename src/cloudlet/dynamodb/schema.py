@@ -21,6 +21,11 @@ CREATE TABLE IF NOT EXISTS dynamodb_tags (
     value      TEXT NOT NULL,
     PRIMARY KEY (arn, key)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dynamodb_policies (
+    arn        TEXT PRIMARY KEY,           -- of a table or a stream
+    policy     TEXT NOT NULL,              -- as it was sent
+    revision   TEXT NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dynamodb_backfills (
     table_id   INTEGER NOT NULL,
     index_id   INTEGER NOT NULL,           -- 0: the expiry column
@@ -75,4 +80,4 @@ INSERT INTO dynamodb_shards (stream_id, opened_ms, first, last, closed_ms)
     FROM dynamodb_streams s
     WHERE NOT EXISTS (SELECT 1 FROM dynamodb_shards d WHERE d.stream_id = s.id);
 """
-SCHEMA = _TABLES + watched("dynamodb_tables")
+SCHEMA = _TABLES + watched("dynamodb_tables", "dynamodb_policies")

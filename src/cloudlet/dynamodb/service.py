@@ -10,6 +10,7 @@ from cloudlet.dynamodb import (
     metrics,
     partiql,
     permissions,
+    resource_policies,
     search,
     settings,
     tables,
@@ -28,6 +29,7 @@ _MODULES = (
     tables,
     settings,
     destinations,
+    resource_policies,
 )
 
 
@@ -40,11 +42,13 @@ def service() -> list[Service]:
             "dynamodb",
             operations(operation_names("dynamodb"), *_MODULES),
             permissions.requirements,
+            permissions.policies,
             observe=metrics.observe,
         ),
         Service(
             "dynamodbstreams",
             operations(operation_names("dynamodbstreams"), iterators),
             permissions.requirements,
+            permissions.policies,
         ),
     ]

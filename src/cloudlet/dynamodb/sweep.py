@@ -88,6 +88,7 @@ def trim(tx: Transaction, now_ms: int) -> int:
         shards.trim(tx, stream, oldest_ms)
         if stream["closed_ms"] is not None and not shards.of(tx, stream):
             tx.run("DELETE FROM dynamodb_streams WHERE id = ?", (stream["id"],))
+            tx.run("DELETE FROM dynamodb_policies WHERE arn = ?", (stream["arn"],))
     tx.run("DELETE FROM dynamodb_tokens WHERE created_ms <= ?", (now_ms - TOKEN_LIFE_MS,))
     return total
 

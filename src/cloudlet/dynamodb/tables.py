@@ -12,7 +12,17 @@ from typing import Any
 import orjson
 
 from cloudlet.call import Call, Output, Params
-from cloudlet.dynamodb import definitions, settings, shapes, storage, streams, sweep
+from cloudlet.dynamodb import (
+    definitions,
+    encryption,
+    resource_policies,
+    settings,
+    shapes,
+    storage,
+    streams,
+    sweep,
+    throughput,
+)
 from cloudlet.dynamodb.definitions import Table
 from cloudlet.dynamodb.numerics import invalid
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
@@ -27,6 +37,7 @@ _NOT_OF_DELETED = (
     "LatestStreamArn",
     "LatestStreamLabel",
     "LocalSecondaryIndexes",
+    "WarmThroughput",
 )
 _ABSENT = (
     "GlobalTableSourceArn",
@@ -34,17 +45,34 @@ _ABSENT = (
     "ReplicaUpdates",
     "MultiRegionConsistency",
     "GlobalTableWitnessUpdates",
-    "ResourcePolicy",
     "VectorIndexes",
     "VectorIndexUpdates",
     "DisassociationProtectionEnabled",
-    "WarmThroughput",
+)
+# What UpdateTable does alone, with AWS's name of it (dynamodb-063)
+_ALONE = {
+    "SSESpecification": "Server-Side Encryption modification",
+    "TableClass": "TableClass modification",
+    "DeletionProtectionEnabled": "DeletionProtection modification",
+}
+_CHANGES = (
+    "ProvisionedThroughput",
+    "BillingMode",
+    "StreamSpecification",
+    "GlobalSecondaryIndexUpdates",
     "OnDemandThroughput",
+    "WarmThroughput",
+    *_ALONE,
 )
 
 
-def create_table(call: Call, tx: Transaction) -> Output:
+async def create_table(call: Call) -> Output:
     """A new, empty table."""
+    key_arn = await encryption.key_of(call, call.params)
+    return await call.cloud.database.write(lambda tx: create(call, tx, key_arn))
+
+
+def create(call: Call, tx: Transaction, key_arn: str | None) -> Output:
     params = call.params
     _refuse_absent(params)
     shapes.check_table(params)
@@ -52,7 +80,7 @@ def create_table(call: Call, tx: Transaction) -> Output:
     definitions.check_name(name)
     if definitions.find(tx, call.config, name) is not None:
         raise shapes.in_use(f"Table already exists: {name}")
-    document = _document(call, name)
+    document = _document(call, name) | {"KeyArn": key_arn}
     specification = params.get("StreamSpecification")
     if specification is not None:
         _change_stream(tx, document, specification, call.now_ms)
@@ -66,12 +94,14 @@ def create_table(call: Call, tx: Transaction) -> Output:
     for index in table.indexes:
         storage.create_index(tx, table, index)
     settings.tag(tx, table.arn, params.get("Tags") or [])
-    return {"TableDescription": describe(tx, table, "CREATING")}
+    if params.get("ResourcePolicy") is not None:
+        resource_policies.attach(call, tx, table, params["ResourcePolicy"])
+    shown = describe(tx, table, "CREATING")
+    throughput.at_creation(shown, params)
+    return {"TableDescription": shown}
 
 
 def _refuse_absent(params: Params) -> None:
-    if (params.get("SSESpecification") or {}).get("Enabled"):
-        raise NotImplementedByCloudlet("Encryption of tables with KMS keys (SSESpecification)")
     for name in _ABSENT:
         if params.get(name) is not None:
             raise NotImplementedByCloudlet(f"The parameter {name}")
@@ -97,25 +127,30 @@ def _document(call: Call, name: str) -> dict[str, Any]:
         "Indexes": [],
         "IndexesMade": 0,
     }
-    for is_global, member in ((False, "LocalSecondaryIndexes"), (True, "GlobalSecondaryIndexes")):
-        for index in params.get(member) or ():
-            add_index(document, index, is_global, "ACTIVE")
+    throughput.begin(document, params, call.config.region)
+    for index in params.get("LocalSecondaryIndexes") or ():
+        _add_index(document, index, False, "ACTIVE")
+    for index in params.get("GlobalSecondaryIndexes") or ():
+        made = _add_index(document, index, True, "ACTIVE")
+        throughput.begin(made, index, call.config.region)
     return document
 
 
-def add_index(document: dict[str, Any], index: Params, is_global: bool, status: str) -> None:
+def _add_index(
+    document: dict[str, Any], index: Params, is_global: bool, status: str
+) -> dict[str, Any]:
     document["IndexesMade"] += 1
-    document["Indexes"].append(
-        {
-            "Id": document["IndexesMade"],
-            "IsGlobal": is_global,
-            "IndexName": index["IndexName"],
-            "KeySchema": index["KeySchema"],
-            "Projection": index["Projection"],
-            "ProvisionedThroughput": index.get("ProvisionedThroughput"),
-            "Status": status,
-        }
-    )
+    made = {
+        "Id": document["IndexesMade"],
+        "IsGlobal": is_global,
+        "IndexName": index["IndexName"],
+        "KeySchema": index["KeySchema"],
+        "Projection": index["Projection"],
+        "ProvisionedThroughput": index.get("ProvisionedThroughput"),
+        "Status": status,
+    }
+    document["Indexes"].append(made)
+    return made
 
 
 def _change_stream(
@@ -163,8 +198,9 @@ def describe(view: View, table: Table, status: str) -> dict[str, Any]:
         "KeySchema": document["KeySchema"],
         "ItemCount": items,
         "TableSizeBytes": size_bytes,
-        "ProvisionedThroughput": _throughput(document["ProvisionedThroughput"]),
         "DeletionProtectionEnabled": document["DeletionProtectionEnabled"],
+        **throughput.described(document),
+        **encryption.described(document),
         **_describe_settings(document),
     }
     for index in document["Indexes"]:
@@ -197,11 +233,6 @@ def _describe_settings(document: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _throughput(given: dict[str, int] | None) -> dict[str, int]:
-    given = given or {"ReadCapacityUnits": 0, "WriteCapacityUnits": 0}
-    return {**given, "NumberOfDecreasesToday": 0}
-
-
 def _describe_index(
     table: Table, index: dict[str, Any], counts: tuple[int, int], is_new: bool
 ) -> dict[str, Any]:
@@ -217,34 +248,63 @@ def _describe_index(
         shown["IndexStatus"] = "CREATING" if is_new else index["Status"]
         if index["Status"] == "CREATING":
             shown["Backfilling"] = True
-        shown["ProvisionedThroughput"] = _throughput(index["ProvisionedThroughput"])
+        shown |= throughput.described(index)
     return shown
 
 
-def update_table(call: Call, tx: Transaction) -> Output:
-    """Changes billing, protection, stream or global indexes of a table."""
+async def update_table(call: Call) -> Output:
+    """Changes billing, protection, stream, encryption or global indexes of a table."""
+    key_arn = await encryption.key_of(call, call.params)
+    return await call.cloud.database.write(lambda tx: _update(call, tx, key_arn))
+
+
+def _update(call: Call, tx: Transaction, key_arn: str | None) -> Output:
     params = call.params
     _refuse_absent(params)
+    _check_combination(params)
     table = definitions.get_described(tx, call.config, params["TableName"])
-    leaving = _leaving(tx, table, params)
+    before, leaving = describe(tx, table, "UPDATING"), _leaving(tx, table, params)
     document = copy.deepcopy(table.document)
-    changes = [
-        _update_billing(params, document, call.now_ms),
-        _update_plain(params, document),
-        _update_stream(tx, call, document),
-        _update_indexes(tx, call, table, document),
-    ]
-    if not any(changes):
-        raise invalid(
-            "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled,"
-            " GlobalSecondaryIndexUpdates or SSESpecification or ReplicaUpdates is required"
-        )
+    _update_billing(params, document, call.now_ms)
+    throughput.change(document, params, call.config.region)
+    _update_plain(params, document)
+    encryption.change(document, params, key_arn)
+    _update_stream(tx, call, document)
+    _update_indexes(tx, call, table, document)
     table = save(tx, table, document)
-    shown = describe(tx, table, "UPDATING")
+    shown = describe(tx, table, "ACTIVE" if _is_quiet(params) else "UPDATING")
+    throughput.at_update(shown, before, params)
+    encryption.at_update(shown, before, params)
     if leaving:
         shown.setdefault("GlobalSecondaryIndexes", []).extend(leaving)
     sweep.start_backfills(tx, table)
     return {"TableDescription": shown}
+
+
+def _check_combination(params: Params) -> None:
+    given = [name for name in _CHANGES if params.get(name) is not None]
+    if not given:
+        raise invalid(
+            "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled,"
+            " GlobalSecondaryIndexUpdates, SSESpecification, ReplicaUpdates,"
+            " MultiAccountReplicaReady, ReplicaTransitRoleArn, MultiRegionConsistency,"
+            " DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is"
+            " required"
+        )
+    for name, what in _ALONE.items():
+        if name in given and len(given) > 1:
+            raise invalid(f"{_WRONG}{what} must be the only operation in the request")
+    if "OnDemandThroughput" in given and set(given) - {"OnDemandThroughput", "BillingMode"}:
+        raise invalid(
+            f"{_WRONG}OnDemandThroughput can only be combined with BillingMode in an UpdateTable"
+            " request"
+        )
+
+
+def _is_quiet(params: Params) -> bool:
+    """dynamodb-064: what changes while the table stays ACTIVE."""
+    loud = ("BillingMode", "ProvisionedThroughput", "StreamSpecification", "TableClass")
+    return not any(params.get(name) for name in (*loud, "GlobalSecondaryIndexUpdates"))
 
 
 def _leaving(view: View, table: Table, params: Params) -> list[dict[str, Any]]:
@@ -261,51 +321,46 @@ def save(tx: Transaction, table: Table, document: dict[str, Any]) -> Table:
     return definitions.load(table.id, definition)
 
 
-def _update_billing(params: Params, document: dict[str, Any], now_ms: int) -> bool:
-    mode, throughput = params.get("BillingMode"), params.get("ProvisionedThroughput")
-    if mode is None and throughput is None:
-        return False
+def _update_billing(params: Params, document: dict[str, Any], now_ms: int) -> None:
+    mode, units = params.get("BillingMode"), params.get("ProvisionedThroughput")
+    if mode is None and units is None:
+        return
     shapes.check_billing(
-        {"BillingMode": mode or document["BillingMode"], "ProvisionedThroughput": throughput}
+        {"BillingMode": mode or document["BillingMode"], "ProvisionedThroughput": units}
     )
     if mode == "PAY_PER_REQUEST" and document["BillingMode"] != mode:
         document["OnDemandMs"] = now_ms
-    if mode is None and throughput == document["ProvisionedThroughput"]:
-        units = "{ReadCapacityUnits}, {WriteCapacityUnits}".format(**throughput).split(", ")
+    if mode is None and units == document["ProvisionedThroughput"]:
+        read, write = units["ReadCapacityUnits"], units["WriteCapacityUnits"]
         raise invalid(
             "The provisioned throughput for the table will not change. The requested value equals"
-            f" the current value. Current ReadCapacityUnits provisioned for the table: {units[0]}."
-            f" Requested ReadCapacityUnits: {units[0]}. Current WriteCapacityUnits provisioned for"
-            f" the table: {units[1]}. Requested WriteCapacityUnits: {units[1]}. Refer to the Amazon"
+            f" the current value. Current ReadCapacityUnits provisioned for the table: {read}."
+            f" Requested ReadCapacityUnits: {read}. Current WriteCapacityUnits provisioned for"
+            f" the table: {write}. Requested WriteCapacityUnits: {write}. Refer to the Amazon"
             " DynamoDB Developer Guide for current limits and how to request higher limits."
         )
+    throughput.switch(document)
     document["BillingMode"] = mode or document["BillingMode"]
-    document["ProvisionedThroughput"] = throughput
-    return True
+    document["ProvisionedThroughput"] = units
+    throughput.switch(document)
 
 
-def _update_plain(params: Params, document: dict[str, Any]) -> bool:
-    is_changed = False
+def _update_plain(params: Params, document: dict[str, Any]) -> None:
     for member in ("DeletionProtectionEnabled", "TableClass"):
         if params.get(member) is not None:
             document[member] = params[member]
-            is_changed = True
-    if params.get("SSESpecification") is not None:  # off, as it is: else it was refused
-        is_changed = True
-    return is_changed
 
 
-def _update_stream(tx: Transaction, call: Call, document: dict[str, Any]) -> bool:
+def _update_stream(tx: Transaction, call: Call, document: dict[str, Any]) -> None:
     specification = call.params.get("StreamSpecification")
     if specification is None:
-        return False
+        return
     if not specification["StreamEnabled"] and not document.get("Stream"):
         raise invalid(f"Table has no stream to disable: TableName: {document['TableName']}")
     _change_stream(tx, document, specification, call.now_ms)
-    return True
 
 
-def _update_indexes(tx: Transaction, call: Call, table: Table, document: dict[str, Any]) -> bool:
+def _update_indexes(tx: Transaction, call: Call, table: Table, document: dict[str, Any]) -> None:
     given = call.params.get("GlobalSecondaryIndexUpdates") or []
     made = [each for each in given if each.get("Create") or each.get("Delete")]
     if len(made) > 1:
@@ -325,14 +380,13 @@ def _update_indexes(tx: Transaction, call: Call, table: Table, document: dict[st
         elif update.get("Delete"):
             _delete_index(tx, table, document, update["Delete"]["IndexName"])
         elif update.get("Update"):
-            _change_index(document, update["Update"])
+            _change_index(call, document, update["Update"])
         else:
             raise invalid(
                 f"{_WRONG}One of GlobalSecondaryIndexUpdate.Update,"
                 " GlobalSecondaryIndexUpdate.Create, GlobalSecondaryIndexUpdate.Delete must not be"
                 " null"
             )
-    return bool(given)
 
 
 def _create_index(
@@ -364,7 +418,8 @@ def _create_index(
         )
     if sum(each["IsGlobal"] for each in document["Indexes"]) >= 20:
         raise invalid(f"{_WRONG}GlobalSecondaryIndex count exceeds the per-table limit of 20")
-    add_index(document, index, True, "CREATING")
+    made = _add_index(document, index, True, "CREATING")
+    throughput.begin(made, index, call.config.region)
     _keep_used(document, types)
     changed = definitions.load(table.id, orjson.dumps(document))
     storage.create_index(tx, changed, changed.indexes[-1])
@@ -404,10 +459,18 @@ def _delete_index(tx: Transaction, table: Table, document: dict[str, Any], name:
     _keep_used(document, types)
 
 
-def _change_index(document: dict[str, Any], update: Params) -> None:
+def _change_index(call: Call, document: dict[str, Any], update: Params) -> None:
     for index in document["Indexes"]:
         if index["IndexName"] == update["IndexName"] and index["IsGlobal"]:
-            index["ProvisionedThroughput"] = update["ProvisionedThroughput"]
+            units = update.get("ProvisionedThroughput")
+            if units is not None and document["BillingMode"] == "PAY_PER_REQUEST":
+                raise invalid(
+                    f"{_WRONG}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified for"
+                    f" index: {index['IndexName']} when BillingMode is PAY_PER_REQUEST"
+                )
+            throughput.warm_up(index, {})
+            index["ProvisionedThroughput"] = units or index["ProvisionedThroughput"]
+            throughput.change(index, update, call.config.region)
             return
     raise _no_index(update["IndexName"])
 
@@ -431,6 +494,7 @@ def delete_table(call: Call, tx: Transaction) -> Output:
     storage.drop_table(tx, table)
     tx.run("DELETE FROM dynamodb_tables WHERE id = ?", (table.id,))
     tx.run("DELETE FROM dynamodb_tags WHERE arn = ?", (table.arn,))
+    tx.run("DELETE FROM dynamodb_policies WHERE arn = ?", (table.arn,))
     return {"TableDescription": shown}
 
 

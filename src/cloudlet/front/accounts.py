@@ -331,10 +331,21 @@ def _is_below(name: str, pattern: str) -> bool:
     return name == pattern or (pattern.startswith("*.") and name.endswith(pattern[1:]))
 
 
+def _with_table(params: Params) -> Params:
+    """Of several tables the first one tells: all of a call belong to one account."""
+    for name in params.get("RequestItems") or ():
+        return {"TableName": name}
+    for action in params.get("TransactItems") or ():
+        return next((each for each in action.values() if each), {})
+    return params
+
+
 def _named_account(call: Call) -> str | None:
     params = call.params
     if call.operation == "PutEvents":  # all of a call go one way
         params = params["Entries"][0] if params.get("Entries") else {}
+    if call.service == "dynamodb":
+        params = _with_table(params)
     for member in _NAMES.get(call.service, ()):
         found = _ACCOUNT.fullmatch(str(params.get(member, "")))
         if found:

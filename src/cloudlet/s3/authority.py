@@ -10,8 +10,8 @@ from typing import Any
 
 from cloudlet.call import Call, Params, Requirement
 from cloudlet.policy.evaluation import INTERNAL
+from cloudlet.policy.publicity import is_public, listed
 from cloudlet.s3 import access, acl, copying, faults, grants, payment, public_access, versions
-from cloudlet.s3.access import listed
 from cloudlet.s3.bucket import Bucket, of_name
 from cloudlet.store.database import View
 
@@ -74,7 +74,7 @@ def _is_restricted(call: Call, view: View, bucket: Bucket, policy: dict[str, Any
     """Where RestrictPublicBuckets holds, a public policy lets in nobody from outside."""
     if call.caller.kind == "service" or call.caller.account == call.config.account:
         return False
-    return public_access.blocks(view, bucket)["RestrictPublicBuckets"] and access.is_public(policy)
+    return public_access.blocks(view, bucket)["RestrictPublicBuckets"] and is_public(policy)
 
 
 def _check_owner(

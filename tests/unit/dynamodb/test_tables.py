@@ -68,8 +68,8 @@ def test_create_refusals(db: Bench, changes: dict[str, Any], message: str) -> No
 
 
 def test_parameters_that_are_absent_are_named(db: Bench) -> None:
-    error = refused(db.call, tables.create_table, **{**PLAIN, "ResourcePolicy": "{}"})
-    assert error.code == "NotImplemented" and "ResourcePolicy" in error.message
+    error = refused(db.call, tables.create_table, **{**PLAIN, "VectorIndexes": []})
+    assert error.code == "NotImplemented" and "VectorIndexes" in error.message
 
 
 def test_delete(db: Bench) -> None:

@@ -8,6 +8,7 @@ import pytest
 from cloudlet.call import ANONYMOUS
 from cloudlet.errors import AwsError
 from cloudlet.policy import evaluation
+from cloudlet.policy.publicity import is_public
 from cloudlet.s3 import access, authority, buckets, permissions, public_access
 from cloudlet.s3.bucket import of_name, put_setting
 from tests.harness import ROOT
@@ -107,7 +108,7 @@ def test_malformed_policies(shelf: Shelf, document: Any) -> None:
     ],
 )
 def test_what_is_public(changes: dict[str, Any], public: bool) -> None:
-    assert access.is_public(policy({**EVERYBODY, **changes})) is public
+    assert is_public(policy({**EVERYBODY, **changes})) is public
 
 
 def test_new_buckets_refuse_public_policies(shelf: Shelf) -> None:

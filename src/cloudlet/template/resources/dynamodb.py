@@ -5,6 +5,7 @@ what is wanted with what DescribeTable says.
 See https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-table.html.
 """
 
+import json
 from typing import Any
 
 from cloudlet.template.intrinsics import Known
@@ -32,6 +33,8 @@ def _settings(properties: Properties) -> dict[str, Any]:
         specification = dict(settings["SSESpecification"])
         specification["Enabled"] = specification.pop("SSEEnabled", True)
         settings["SSESpecification"] = specification
+    if "ResourcePolicy" in settings:
+        settings["ResourcePolicy"] = json.dumps(settings["ResourcePolicy"]["PolicyDocument"])
     return shapes.parameters("dynamodb", "CreateTable", settings)
 
 
@@ -105,6 +108,17 @@ async def _recovery(ctx: Context, table: str, new: Properties, old: Properties) 
     await ctx.call("dynamodb", "UpdateContinuousBackups", TableName=table, **{name: converted})
 
 
+async def _policy(ctx: Context, arn: str, new: Properties, old: Properties) -> None:
+    wanted = new.get("ResourcePolicy")
+    if wanted == old.get("ResourcePolicy"):
+        return
+    if wanted is None:
+        await ctx.call("dynamodb", "DeleteResourcePolicy", ResourceArn=arn)
+    else:
+        text = json.dumps(wanted["PolicyDocument"])
+        await ctx.call("dynamodb", "PutResourcePolicy", ResourceArn=arn, Policy=text)
+
+
 async def _destination(ctx: Context, table: str, new: Properties, old: Properties) -> None:
     """Compared with what is on, so that a repeated update does nothing."""
     name = "KinesisStreamSpecification"
@@ -136,6 +150,7 @@ async def _update_table(ctx: Context, known: Known, new: Properties, old: Proper
     await _time_to_live(ctx, table, new, old)
     await _recovery(ctx, table, new, old)
     await _destination(ctx, table, new, old)
+    await _policy(ctx, found["TableArn"], new, old)
     await _TAGS.update(ctx, found["TableArn"], new, old)
     return await _known(ctx, table)
 
@@ -159,7 +174,24 @@ def _changes(wanted: dict[str, Any], found: dict[str, Any]) -> list[dict[str, An
         "TableClass", "STANDARD"
     ):
         changes.append({"TableClass": wanted.get("TableClass", "STANDARD")})
+    changes += _encryption_changes(wanted.get("SSESpecification") or {}, found)
+    warm, there = wanted.get("WarmThroughput") or {}, found.get("WarmThroughput") or {}
+    if any(units != there.get(name) for name, units in warm.items()):
+        changes.append({"WarmThroughput": warm})
+    bounds, there = wanted.get("OnDemandThroughput") or {}, found.get("OnDemandThroughput") or {}
+    if billing == "PAY_PER_REQUEST" and bounds != there:
+        changes.append({"OnDemandThroughput": {**dict.fromkeys(there, -1), **bounds}})
     return changes + _index_changes(wanted, found)
+
+
+def _encryption_changes(wanted: dict[str, Any], found: dict[str, Any]) -> list[dict[str, Any]]:
+    arn: str = (found.get("SSEDescription") or {}).get("KMSMasterKeyArn", "")
+    named = wanted.get("KMSMasterKeyId")
+    if not wanted.get("Enabled"):
+        return [{"SSESpecification": {"Enabled": False}}] if arn else []
+    if arn and (named is None or arn == named or arn.endswith(f"/{named}")):
+        return []
+    return [{"SSESpecification": wanted}]
 
 
 def _stream_changes(wanted: Any, found: Any) -> list[dict[str, Any]]:
@@ -209,9 +241,9 @@ KINDS = (
         words(
             "AttributeDefinitions BillingMode DeletionProtectionEnabled GlobalSecondaryIndexes"
             " KeySchema KinesisStreamSpecification LocalSecondaryIndexes"
-            " PointInTimeRecoverySpecification"
-            " ProvisionedThroughput SSESpecification StreamSpecification TableClass TableName Tags"
-            " TimeToLiveSpecification"
+            " OnDemandThroughput PointInTimeRecoverySpecification ProvisionedThroughput"
+            " ResourcePolicy SSESpecification StreamSpecification TableClass TableName Tags"
+            " TimeToLiveSpecification WarmThroughput"
         ),
         _create_table,
         deletes("dynamodb", "DeleteTable", "TableName"),
