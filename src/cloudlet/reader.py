@@ -173,9 +173,6 @@ class Steward:
     def answered(self, connection: Connection) -> None:
         care: _Care = connection.care
         care.request = b""
-        if connection.transport.is_closing():
-            self._forget(connection)
-            return
         connection.flow.resume_reading()
         if care.received or self.is_ending:
             asyncio.get_running_loop().call_soon(self._go_on, connection)
@@ -189,16 +186,14 @@ class Steward:
         care: _Care = connection.care
         care.is_leaving = True
         if connection.transport.is_closing():
-            self._forget(connection)
             return
         if connection.transport.get_write_buffer_size():  # the last answer is still on its way
             asyncio.get_running_loop().call_later(_FLUSH_S, self._give_back, connection)
             return
         head = {"opens": True, "patience": care.patience}
         self._channel.say(head, bytes(care.received), connection.detach())
-        self._forget(connection)
 
-    def _forget(self, connection: Connection) -> None:
+    def lost(self, connection: Connection) -> None:
         self.connections.discard(connection)
         if self.is_ending and not self.connections:
             self._on_empty()
@@ -241,7 +236,6 @@ async def _serve(config: Config, end: socket.socket, pulse: Pulse) -> None:
     await listener.start(door.answer, steward=steward)
     gc.freeze()
     while channel.is_open and not over.is_set():
-        steward.connections -= {each for each in steward.connections if each.transport.is_closing()}
         channel.say(_report(universe, door, len(steward.connections) + len(adopting)))
         with suppress(TimeoutError):
             async with asyncio.timeout(_REPORT_S):

@@ -46,6 +46,10 @@ class Steward(Protocol):
 
     def answered(self, connection: "Connection") -> None: ...
 
+    def lost(self, connection: "Connection") -> None:
+        """It is closed, or another process's."""
+        ...
+
     def passes_on(self, connection: "Connection") -> None:
         """The request under way cannot be answered here, and nothing of an answer went."""
         ...
@@ -96,6 +100,11 @@ class Connection(HttpToolsProtocol):
         early, self.early = self.early, b""
         if early:
             self.data_received(early)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.steward is not None:
+            self.steward.lost(self)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

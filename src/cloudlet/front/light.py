@@ -43,13 +43,14 @@ def light(data: bytes | bytearray) -> Light | None:
     is_usual = head.count(b"\n") == head.count(b"\r\n") and not any(x in head for x in _UNUSUAL)
     if not is_usual or _HOST.fullmatch(_only(head, b"host")) is None:
         return None
+    length = _only(head, b"content-length") if b"\r\ncontent-length:" in head else None
     if head.startswith((b"get /", b"head /")):
         is_s3 = _S3_SCOPE in _only(head, b"authorization")
         is_ours = is_s3 and not head.startswith((b"get /_", b"head /_"))
-        return Light(end + 4) if is_ours and b"\r\ncontent-length:" not in head else None
-    length = _only(head, b"content-length")
+        return Light(end + 4) if is_ours and length in (b"0", None) else None
     writes = _TARGETS.get(_only(head, b"x-amz-target"))
-    if writes is None or not head.startswith(b"post / http/1.1\r\n") or not length.isdigit():
+    is_post = head.startswith(b"post / http/1.1\r\n")
+    if writes is None or not is_post or length is None or not length.isdigit():
         return None
     size = end + 4 + int(length)
     return Light(size, writes) if size <= REQUEST_BYTES_MAX else None

@@ -141,8 +141,10 @@ class Readers:
         return True
 
     def answered(self, connection: Connection) -> None:
-        if connection.transport.is_closing():
-            self._own.discard(connection)
+        pass
+
+    def lost(self, connection: Connection) -> None:
+        self._own.discard(connection)
 
     def passes_on(self, connection: Connection) -> None:
         raise AssertionError("whatever comes is answered in this process")
@@ -163,7 +165,6 @@ class Readers:
         now_s = time.monotonic()
         rate = _SAMPLE / max(now_s - self._sampled_s, 1e-6)
         self._sampled_s = now_s
-        self._own = {each for each in self._own if not each.transport.is_closing()}
         wants = rate > _BUSY and len(self._readers) < self._most and now_s > self._pause_until_s
         if wants and self._starting is None:
             self._starting = asyncio.get_running_loop().create_task(self._start())
