@@ -12,6 +12,7 @@ from cloudlet.dynamodb.schema import SCHEMA
 from cloudlet.errors import AwsError
 from cloudlet.events.patterns import InvalidPattern, compile_pattern
 from cloudlet.messaging import expressions, inputs, messages
+from cloudlet.monitoring import filter_conditions, filter_patterns
 from cloudlet.policy import patterns
 from cloudlet.sns import filters, publishing
 from cloudlet.wire import models
@@ -142,6 +143,26 @@ def test_variables_that_never_end_take_no_time() -> None:
     text = "${" * 60_000
     assert patterns.substitute(text, {}) == text
     assert patterns.substitute("${a}${" + text, {"a": "b*"}) == "b\ue000${" + text
+    assert time.monotonic() - began_s < QUICK_S
+
+
+def test_columns_of_logs_take_no_time() -> None:
+    began_s = time.monotonic()
+    wants = filter_patterns.compile_pattern("[first, ..., last]")
+    for line in ("[ " * 200_000, "[a] " + '"\\' * 100_000, '" ' * 200_000, "] [" * 100_000):
+        assert wants(line) is not None
+    found = filter_patterns.compile_pattern("[a, b, c, d, e]")('[x y] "u v" a]b [c d')
+    assert found is not None
+    assert found.values("$a") == ["x y"] and found.values("$d") == ["[c"]
+    assert time.monotonic() - began_s < QUICK_S
+
+
+def test_quotes_of_templates_take_no_time() -> None:
+    began_s = time.monotonic()
+    assert inputs._quoted_ranges('"\\' * 200_000) == []
+    assert inputs._quoted_ranges('"\\' * 200_001 + "\\") == []
+    assert inputs._quoted_ranges('a "b\\"c" d "e') == [(2, 8)]
+    assert filter_conditions._NUMBER.fullmatch("1" * 400_000 + "x") is None
     assert time.monotonic() - began_s < QUICK_S
 
 

@@ -159,6 +159,51 @@ def test_headers_too_large_are_refused() -> None:
     assert asyncio.run(_exchange(handler, data)).startswith(b"HTTP/1.1 431")
 
 
+HEAD = b"PUT / HTTP/1.1\r\nHost: h\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n1"
+
+
+@pytest.mark.parametrize(
+    ("start", "more"),
+    [
+        (b"GET /", b"a"),
+        (HEAD + b"X: ", b"a"),
+        (HEAD, b"X: a\r\n"),
+        (CHUNKED + b";", b"a"),
+        (CHUNKED + b"\r\na\r\n0\r\n", b"X: a\r\n"),
+        (b"", b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"),
+    ],
+    ids=["address", "value", "names", "chunk", "trailers", "pipeline"],
+)
+def test_heads_without_an_end_are_cut_off(start: bytes, more: bytes) -> None:
+    async def handler(request: Request) -> Response:
+        await request.body.read(1 << 20)
+        await asyncio.Event().wait()
+        raise AssertionError("never reached")
+
+    async def run() -> int:
+        listener = Listener("127.0.0.1", 0)
+        await listener.start(handler)
+        _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(start)
+        sent = 0
+        try:
+            while sent < 64 << 20:
+                writer.write(more * (65536 // len(more)))
+                await writer.drain()
+                sent += 65536
+        except OSError:
+            pass
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+            await listener.stop()
+        return sent
+
+    assert asyncio.run(run()) < 32 << 20
+
+
 def test_line_breaks_never_reach_a_header() -> None:
     async def handler(request: Request) -> Response:
         return Response(200, [("X-A", "a\r\nSet-Cookie: b"), ("Connection", "close")])

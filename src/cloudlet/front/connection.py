@@ -29,6 +29,8 @@ from cloudlet.store.integrity import Damaged
 _log = logging.getLogger(__name__)
 _WAITING_BYTES_MAX = 512 << 10  # of a body that nobody has read yet
 _SETTLED_HERE = frozenset(("connection", "content-length", "transfer-encoding"))
+_HEAD_BYTES_MAX = 512 << 10  # that come in without a head's or a body's getting on
+_PIPELINED_MAX = 1000
 
 Answer = Callable[[Request], Awaitable[Response]]
 
@@ -73,6 +75,7 @@ class Connection(HttpToolsProtocol):
         self.care: Any = None  # what the steward notes of it
         self.early = b""  # received while the connection was another process's
         self._is_between = True  # requests: nothing of the next one is there
+        self._held_bytes = 0
 
     @property
     def is_idle(self) -> bool:
@@ -80,10 +83,15 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self.steward is None or not self.steward.takes(self, data):
-            super().data_received(data)
+            self.parse(data)
 
     def parse(self, data: bytes) -> None:
+        """The parser holds heads, trailers and what is said of chunks until they are whole."""
+        self._held_bytes += len(data)
         super().data_received(data)
+        is_flood = self._held_bytes > _HEAD_BYTES_MAX or len(self.pipeline) > _PIPELINED_MAX
+        if is_flood and self.transport.get_protocol() is self:
+            self.transport.abort()
 
     def detach(self) -> int:
         """A descriptor of the connection, which ends here only."""
@@ -120,6 +128,7 @@ class Connection(HttpToolsProtocol):
         self.sent.append((name, value))
 
     def on_headers_complete(self) -> None:
+        self._held_bytes = 0
         method = self.parser.get_method().decode("ascii")
         if self.parser.should_upgrade():
             self.headers = [(name.lower(), value) for name, value in self.sent]
@@ -136,6 +145,7 @@ class Connection(HttpToolsProtocol):
             self.pipeline.appendleft((exchange, self.app))
 
     def on_body(self, body: bytes) -> None:
+        self._held_bytes = 0
         exchange = self.cycle
         if not isinstance(exchange, Exchange) or exchange.response_complete:
             return
@@ -144,6 +154,7 @@ class Connection(HttpToolsProtocol):
             self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
+        self._held_bytes = 0
         exchange = self.cycle
         if isinstance(exchange, Exchange) and len(self.sent) > exchange.head_count:
             exchange.take_trailers(self.sent)

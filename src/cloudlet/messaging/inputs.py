@@ -14,7 +14,7 @@ from cloudlet.errors import AwsError
 
 _STEP = re.compile(r"\.([A-Za-z0-9_/-]+)|\[(\d+)\]|\['([^']+)'\]|(\.\*|\[\*\])")
 _VARIABLE = re.compile(r"<([A-Za-z0-9_.-]+)>")
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.?)*+("?)')
 _RESERVED = {
     "aws.events.rule-arn",
     "aws.events.rule-name",
@@ -126,7 +126,7 @@ def _transformed(transformer: Document, event: Document, reserved: Document) -> 
 
 
 def _quoted_ranges(template: str) -> list[tuple[int, int]]:
-    return [m.span() for m in _QUOTED.finditer(template)]
+    return [m.span() for m in _QUOTED.finditer(template) if m[1]]
 
 
 def _is_within(match: re.Match[str], quotes: list[tuple[int, int]]) -> bool:

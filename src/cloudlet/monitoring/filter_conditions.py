@@ -22,7 +22,7 @@ from cloudlet.policy import regexes
 Values = list[Any]
 Condition = Callable[[Callable[[str], Values]], bool]
 _Test = Callable[[Any], bool]
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _EXPRESSION = re.compile(r"[A-Za-z0-9:_#=@/;,\-\^$?\[\]{}|\\*+.\s]*")
 _SELECTOR = re.compile(r"\$(?:\.?\[(?:\d+|\*|'[^']*'|\"[^\"]*\")\]|\.(?:[\w\-@:/]+|\*))*")
 _STEP = re.compile(r"\[(\d+)\]|(\[\*\])|\[['\"]([^'\"]*)['\"]\]|\.?([\w\-@:/]+|\*)")

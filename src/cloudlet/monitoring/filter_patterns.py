@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,6 +21,7 @@ from cloudlet.monitoring.filter_conditions import Values, invalid, select, text_
 _TERM = re.compile(r'([?-]?)(?:"((?:[^"\\]|\\.)*)"|%([^%]*)%|([^\s"]+))\s*')
 _PLAIN_TERM = re.compile(r"\w+")
 _FIELD = re.compile(r'\[([^\]]*)\]|"((?:[^"\\]|\\.)*)"|(\S+)')
+_PLAIN_FIELD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +108,23 @@ def _document_pattern(text: str) -> Pattern:
     return pattern
 
 
+def _columns(message: str) -> Iterator[re.Match[str]]:
+    """Behind the last bracket none is looked for: each that opens would look through all the
+    rest."""
+    last, match = message.rfind("]"), _FIELD.search(message)
+    while match:
+        yield match
+        pattern = _FIELD if match.end() <= last else _PLAIN_FIELD
+        match = pattern.search(message, match.end())
+
+
 def _fields_pattern(text: str) -> Pattern:
     fields = filter_conditions.of_fields(text)
     names = [name for name, _ in fields]
     gap = names.index("...") if "..." in names else -1
 
     def pattern(message: str) -> Found | None:
-        values = [next(g for g in m.groups() if g is not None) for m in _FIELD.finditer(message)]
+        values = [next(g for g in m.groups() if g is not None) for m in _columns(message)]
         if gap >= 0:
             missing = len(values) - (len(names) - 1)
             if missing < 0:
