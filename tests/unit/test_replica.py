@@ -189,3 +189,83 @@ def test_the_directories_change_places(data: Path, other: Path, tmp_path: Path) 
     with running(other, data) as pair:
         pair.put(2)
     assert [key for key, _ in rows(data, tmp_path / "x")] == [1, 2]
+
+
+def test_a_database_that_was_put_back_is_copied_again(
+    data: Path, other: Path, tmp_path: Path
+) -> None:
+    with running(data, other) as pair:
+        pair.put(1)
+    shutil.copytree(other, tmp_path / "before")
+    with running(data, other) as pair:
+        pair.put(2)
+    shutil.copy(tmp_path / "before" / "cloudlet.db", other / "cloudlet.db")
+    with running(data, other) as pair:
+        assert not pair.was_whole and pair.replica.is_whole
+        pair.put(3)
+        assert rows(other, tmp_path / "copy") == rows(data, tmp_path / "first")
+
+
+def test_a_directory_in_the_place_of_the_other_is_noticed(
+    data: Path, other: Path, tmp_path: Path
+) -> None:
+    with running(data, other) as pair:
+        pair.put(1)
+        other.rename(tmp_path / "away")
+        other.mkdir()
+        pair.put(2)
+        eventually(lambda: pair.replica.is_whole and (other / "cloudlet.db").exists())
+        pair.put(3)
+        assert rows(other, tmp_path / "copy") == rows(data, tmp_path / "first")
+
+
+@pytest.mark.parametrize("name", ["cloudlet.db.new", "lineage.json.new", "cloudlet.db"])
+def test_nothing_is_written_through_links(data: Path, other: Path, name: str) -> None:
+    other.mkdir()
+    victim = other.with_name("victim")
+    victim.write_text("precious")
+    (other / name).symlink_to(victim)
+    with suppress(AwsError), running(data, other) as pair:
+        pair.put(1)
+        pair.blob(b"x" * 100_000)
+    assert victim.read_text() == "precious"
+
+
+def test_nothing_behind_links_is_deleted(data: Path, other: Path) -> None:
+    victims = other.with_name("victims")
+    victims.mkdir()
+    for name in ("zztop", "other"):
+        (victims / name).write_text("precious")
+    with running(data, other) as pair:
+        pair.blob(b"x" * 100_000)
+    (other / "blobs" / "zz").symlink_to(victims)
+    (other / "lineage.json").write_text((other / "lineage.json").read_text().replace("true", "0"))
+    with running(data, other) as pair:
+        assert not pair.replica.is_whole and "is a link" in pair.replica.why
+        (other / "blobs" / "zz").unlink()
+        pair.replica._wake.set()
+        eventually(lambda: pair.replica.is_whole)
+    assert sorted(each.name for each in victims.iterdir()) == ["other", "zztop"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"runs": 1, "other": "", "is_clean": true}'])
+def test_a_lineage_that_cannot_be_read_is_refused(data: Path, other: Path, text: str) -> None:
+    with running(data, other) as pair:
+        pair.put(1)
+    (other / "lineage.json").write_text(text)
+    with pytest.raises(AwsError, match="is damaged"), running(data, other):
+        pass
+
+
+def test_pipes_hold_up_nobody(data: Path, other: Path) -> None:
+    with running(data, other) as pair:
+        blob = pair.blob(b"x" * 100_000)
+        (data / "key").write_text("k")
+        place = integrity.place(other / "blobs", blob)
+        place.unlink()
+        os.mkfifo(place)
+        os.mkfifo(other / "key")
+        assert integrity.fault(place, blob)
+        pair.replica._wake.set()
+        eventually(lambda: (other / "key").is_file())
+    assert (other / "key").read_text() == "k"

@@ -43,7 +43,7 @@ def place(directory: Path, blob: str) -> Path:
 def fault(path: Path, blob: str, pace: Callable[[], None] = lambda: None) -> str:
     """What is wrong with a blob's file, "" if nothing is. Read from the disk, not the cache."""
     try:
-        file = os.open(path, os.O_RDONLY)
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         return "is not there" if isinstance(error, FileNotFoundError) else _unreadable(error)
     wanted, found = expected(blob), 0
@@ -77,8 +77,12 @@ def folders(directory: Path) -> list[str]:
 
 
 def listing(directory: Path, folder: str) -> set[str]:
+    """What lies behind a link, or is called otherwise, is not the store's, and never deleted."""
     place = directory / folder
-    return {file.name for file in place.iterdir()} if place.is_dir() else set()
+    if place.is_symlink():
+        raise OSError(f"{place} is a link")
+    names = (file.name for file in place.iterdir()) if place.is_dir() else ()
+    return {name for name in names if name.startswith(folder)}
 
 
 def missing(here: Path, there: Path) -> Iterator[str]:
@@ -92,6 +96,12 @@ def write(file: int, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(file, view) :]
+
+
+def create(path: Path) -> int:
+    """A new file in the place of what was there; never what a link points to."""
+    path.unlink(missing_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
 
 def install(draft: Path, final: Path) -> None:
@@ -109,7 +119,7 @@ def copy(source: Path, target: Path) -> int:
     draft = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}")
     crc = 0
     try:
-        with source.open("rb") as read, draft.open("wb") as written:
+        with source.open("rb") as read, os.fdopen(create(draft), "wb") as written:
             os.fchmod(written.fileno(), os.fstat(read.fileno()).st_mode & 0o777)
             while data := read.read(_BLOCK_BYTES):
                 crc = crc64nvme(data, crc)

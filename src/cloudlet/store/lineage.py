@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from cloudlet.errors import AwsError
-from cloudlet.store.integrity import sync_folder
+from cloudlet.store.integrity import create, sync_folder
 
 FILE = "lineage.json"
 DATABASE = "cloudlet.db"
@@ -28,6 +28,7 @@ class Lineage:
     runs: tuple[str, ...] = ()
     other: str = ""
     is_clean: bool = False
+    mark: tuple[int, ...] = ()  # of the database as the run left it
 
     @property
     def run(self) -> str:
@@ -36,21 +37,33 @@ class Lineage:
     def then(self, run: str, other: Path | None) -> "Lineage":
         return Lineage((*self.runs, run)[-_RUNS_MAX:], str(other or ""))
 
-    def closed(self) -> "Lineage":
-        return replace(self, is_clean=True)
+    def closed(self, folder: Path) -> "Lineage":
+        return replace(self, is_clean=True, mark=_mark(folder))
+
+    def is_as_left(self, folder: Path) -> bool:
+        """Whether the run ended in order, and nobody put another database there since."""
+        return self.is_clean and self.mark == _mark(folder)
+
+
+def _mark(folder: Path) -> tuple[int, ...]:
+    found = (folder / DATABASE).stat()
+    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 def read(folder: Path) -> Lineage | None:
     try:
         document = json.loads((folder / FILE).read_text())
+        runs, mark = tuple(map(str, document["runs"])), tuple(document.get("mark") or ())
+        return Lineage(runs, str(document["other"]), document["is_clean"] is True, mark)
     except FileNotFoundError:
         return None
-    return Lineage(tuple(document["runs"]), document["other"], document["is_clean"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _refused(f"{folder / FILE} is damaged: move {folder} away") from error
 
 
 def write(folder: Path, lineage: Lineage) -> None:
     draft = folder / f"{FILE}.new"
-    with draft.open("w") as file:
+    with os.fdopen(create(draft), "w") as file:
         file.write(json.dumps(asdict(lineage)))
         file.flush()
         os.fsync(file.fileno())

@@ -59,7 +59,11 @@ class Replica:
         self._lineage = ours.then(self._new_run(), self.other)
         with suppress(OSError):
             theirs = lineage.read(self.other) or Lineage()
-            is_alike = ours.is_clean and theirs.is_clean and ours.run == theirs.run
+            is_alike = (
+                ours.run == theirs.run
+                and ours.is_as_left(self.data)
+                and theirs.is_as_left(self.other)
+            )
             lineage.write(self.data, self._lineage)
             if is_alike and not _has_wal(self.data) and not _has_wal(self.other):
                 lineage.write(self.other, self._lineage)
@@ -82,7 +86,7 @@ class Replica:
             if self.is_whole and not _has_wal(self.data):
                 self._shipper.fold()
                 for folder in (self.other, self.data):
-                    lineage.write(folder, self._lineage.closed())
+                    lineage.write(folder, self._lineage.closed(folder))
         except (OSError, sqlite3.Error) as error:
             _log.error("the replica %s was not closed in order: %s", self.other, error)
         self._shipper.close()
@@ -278,7 +282,8 @@ def _is_own(name: str) -> bool:
 
 
 def _is_same(file: Path, target: Path) -> bool:
-    return target.exists() and target.read_bytes() == file.read_bytes()
+    is_file = target.is_file() and not target.is_symlink()
+    return is_file and target.read_bytes() == file.read_bytes()
 
 
 def _has_wal(folder: Path) -> bool:

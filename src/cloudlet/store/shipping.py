@@ -47,13 +47,14 @@ class Shipper:
             _copy_bytes(self._file("-wal"), self._wal, position, end)
             os.fdatasync(self._wal)
             self._shipped = frames
-            if not os.fstat(self._wal).st_nlink:
-                raise OSError(f"{self._other / DATABASE}-wal was removed")
+            there = (self._other / f"{DATABASE}-wal").stat()
+            if not os.path.samestat(os.fstat(self._wal), there):
+                raise OSError(f"{self._other / DATABASE}-wal was replaced")
 
     def _begin(self, salts: bytes) -> None:
         self.fold()
         path = self._other / f"{DATABASE}-wal"
-        self._wal = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._wal = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         integrity.sync_folder(self._other)
         self._salts, self._shipped = salts, 0
 
@@ -70,7 +71,7 @@ class Shipper:
         self._other.mkdir(parents=True, exist_ok=True)
         draft = self._other / f"{DATABASE}.new"
         source = self._file("")
-        target = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        target = integrity.create(draft)
         try:
             _copy_bytes(source, target, 0, os.fstat(source).st_size)
             os.fsync(target)
@@ -101,6 +102,9 @@ class Shipper:
 
 def fold(folder: Path) -> None:
     """Lets SQLite move a WAL that nobody uses into its database."""
+    for suffix in ("", "-wal", "-shm"):
+        if (folder / f"{DATABASE}{suffix}").is_symlink():
+            raise OSError(f"{folder / DATABASE}{suffix} is a link")
     if (folder / f"{DATABASE}-wal").exists():
         connection = sqlite3.connect(folder / DATABASE, isolation_level=None)
         try:
