@@ -28,7 +28,7 @@ from cloudlet.call import Cloud
 from cloudlet.config import Config
 from cloudlet.front.channel import Channel, Document
 from cloudlet.front.connection import Connection
-from cloudlet.front.light import light
+from cloudlet.front.light import light, may_be_light
 from cloudlet.front.server import Listener
 
 _log = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class _Care:
 
     patience: int = _PATIENCE
     lights: int = 0  # in a row
+    writes: bool = False  # the last of them
 
 
 class Home(Protocol):
@@ -119,8 +120,7 @@ class Readers:
         connection.care = care
         if not connection.is_idle:
             return False
-        found = light(data)
-        if found is None or found.size != len(data):
+        if not may_be_light(data):
             care.lights = 0
             self._own.discard(connection)
             return False
@@ -128,10 +128,21 @@ class Readers:
         self._lights += 1
         if self._lights % _SAMPLE == 0:
             self._sample()
-        if care.lights <= care.patience:
+        if care.lights <= care.patience or not self._readers:
+            return False
+        if connection in self._own and self._reader_for(care.writes) is None:
+            return False
+        return self._hands_out(connection, care, data)
+
+    def _hands_out(self, connection: Connection, care: _Care, data: bytes) -> bool:
+        found = light(data)
+        if found is None or found.size != len(data):
+            care.lights, care.patience = 0, min(2 * care.patience, _PATIENCE_MAX)
+            self._own.discard(connection)
             return False
         self._own.add(connection)
-        reader = self._reader_for(found.writes)
+        care.writes = found.writes
+        reader = self._reader_for(care.writes)
         if reader is None or connection.transport.get_write_buffer_size():
             return False
         self._own.discard(connection)
