@@ -46,6 +46,11 @@ SHELVES: list[set[str]] = [
     {"exchange"},
     {"config", "errors", "npm"},
 ]
+# Folders inside a package, too; what stands on none of these shelves is below them all.
+INSIDE: dict[str, list[set[str]]] = {
+    "gateway": [{"service"}, {"cloudfront"}, {"websockets"}, {"http_apis"}, {"rest"}],
+    "messaging": [{"service"}, {"targets"}, {"calls", "permissions"}, {"sqs", "eventbridge"}],
+}
 # Services stand on `wire.service`, the contract they fill; `wire` never imports a service.
 BANNED_FILES = {"utils", "helpers", "common", "base", "manager", "misc", "models_", "provider"}
 
@@ -93,6 +98,28 @@ def test_imports_go_down_only() -> None:
             continue
         for there in _imports(path):
             if there != here and _shelf(there) <= _shelf(here):
+                wrong.append(f"{path.relative_to(ROOT)} imports {there}")
+    assert not wrong, "\n".join(wrong)
+
+
+def _imports_inside(path: Path, package: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            module = node.module.split(".")
+            if module[:2] == ["cloudlet", package]:
+                yield from [module[2]] if len(module) > 2 else [a.name for a in node.names]
+
+
+@pytest.mark.parametrize("package", INSIDE)
+def test_imports_go_down_inside_of_packages(package: str) -> None:
+    shelves = INSIDE[package]
+    shelf = {name: number for number, names in enumerate(shelves) for name in names}
+    wrong = []
+    for path in _python(f"src/cloudlet/{package}"):
+        here = path.relative_to(CLOUDLET / package).parts[0].removesuffix(".py")
+        for there in _imports_inside(path, package):
+            is_up = shelf.get(there, len(shelves)) <= shelf.get(here, len(shelves))
+            if there != here and there in shelf and is_up:
                 wrong.append(f"{path.relative_to(ROOT)} imports {there}")
     assert not wrong, "\n".join(wrong)
 

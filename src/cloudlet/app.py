@@ -48,7 +48,7 @@ from cloudlet.functions.pool import PoolSettings
 from cloudlet.functions.sources import StreamSource
 from cloudlet.functions.state import Functions, FunctionsSettings
 from cloudlet.gateway import service as gateway_service
-from cloudlet.gateway.function_urls import FunctionUrls
+from cloudlet.gateway.http_apis.function_urls import FunctionUrls
 from cloudlet.gateway.rest import service as rest_service
 from cloudlet.gateway.rest.schema import SCHEMA as REST_SCHEMA
 from cloudlet.gateway.schema import SCHEMA as GATEWAY_SCHEMA

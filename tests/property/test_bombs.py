@@ -11,7 +11,8 @@ from cloudlet.dynamodb import items, partiql, tables
 from cloudlet.dynamodb.schema import SCHEMA
 from cloudlet.errors import AwsError
 from cloudlet.events.patterns import InvalidPattern, compile_pattern
-from cloudlet.messaging import expressions, inputs, messages
+from cloudlet.messaging.eventbridge import expressions, inputs
+from cloudlet.messaging.sqs import messages
 from cloudlet.monitoring import filter_conditions, filter_patterns
 from cloudlet.policy import patterns
 from cloudlet.sns import filters, publishing

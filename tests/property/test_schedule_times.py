@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloudlet.messaging import expressions
+from cloudlet.messaging.eventbridge import expressions
 
 DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu")

@@ -16,7 +16,7 @@ from cloudlet.exchange import Request, Response, Socket
 from cloudlet.front.accounts import Accounts
 from cloudlet.front.aws import AwsDoor
 from cloudlet.gateway import addresses
-from cloudlet.gateway.edge import Edge
+from cloudlet.gateway.cloudfront.edge import Edge
 from cloudlet.gateway.service import GatewayState
 
 HEALTH_PATH = "/_cloudlet/health"

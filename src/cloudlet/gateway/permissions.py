@@ -1,4 +1,4 @@
-"""What calls need: `apigateway:VERB`, `execute-api:ManageConnections`, `cloudfront:*`.
+"""What calls need: `apigateway:VERB`, `cloudfront:*`.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonapigatewaymanagementv2.html
 """
@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonap
 import re
 
 from cloudlet.call import Call, Requirement
-from cloudlet.gateway.connections import Connections
 from cloudlet.wire import models
 
 _LABEL = re.compile(r"\{([^}]+)\}")
@@ -27,19 +26,6 @@ def apigateway(call: Call) -> list[Requirement]:
     path = _LABEL.sub(lambda label: values.get(label[1], "*"), path)
     resource = f"arn:aws:apigateway:{call.config.region}::{path}"
     return [Requirement(f"apigateway:{operation.http['method']}", resource)]
-
-
-def management(call: Call) -> list[Requirement]:
-    verbs = {"PostToConnection": "POST", "GetConnection": "GET", "DeleteConnection": "DELETE"}
-    identifier = call.params["ConnectionId"]
-    connections: Connections | None = call.state
-    connection = connections.open.get(identifier) if connections is not None else None
-    # of a connection that is gone nobody knows the API; the answer will be 410
-    place = "*/*"
-    if connection is not None:
-        place = f"{connection.origin.stage.api_id}/{connection.origin.stage.name}"
-    resource = f"{place}/{verbs[call.operation]}/@connections/{identifier}"
-    return [Requirement("execute-api:ManageConnections", call.config.arn("execute-api", resource))]
 
 
 def cloudfront(call: Call) -> list[Requirement]:

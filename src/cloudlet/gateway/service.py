@@ -3,24 +3,15 @@
 from dataclasses import dataclass
 
 from cloudlet.call import Cloud
-from cloudlet.gateway import (
-    apis,
-    authorizers,
-    distributions,
-    domain_names,
-    invalidations,
-    management,
-    models,
-    permissions,
-    policies,
-    resources,
-    responses,
-)
+from cloudlet.gateway import domain_names, models, permissions
 from cloudlet.gateway.api_parts import Part
-from cloudlet.gateway.connections import Connections
-from cloudlet.gateway.edge import Edge
-from cloudlet.gateway.http_api import Gateway
-from cloudlet.gateway.policies import Kind
+from cloudlet.gateway.cloudfront import distributions, invalidations, policies
+from cloudlet.gateway.cloudfront.edge import Edge
+from cloudlet.gateway.cloudfront.policies import Kind
+from cloudlet.gateway.http_apis import apis, authorizers, resources, responses
+from cloudlet.gateway.http_apis.http_api import Gateway
+from cloudlet.gateway.websockets import management
+from cloudlet.gateway.websockets.connections import Connections
 from cloudlet.wire import models as wire
 from cloudlet.wire.service import Operation, Service, operations
 
@@ -68,7 +59,7 @@ def service(state: GatewayState | None = None) -> list[Service]:
         Service(
             "apigatewaymanagementapi",
             operations(wire.operation_names("apigatewaymanagementapi"), management),
-            permissions.management,
+            management.requirements,
             state=state.connections if state else None,
         ),
         Service(

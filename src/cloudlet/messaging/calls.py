@@ -14,7 +14,8 @@ from typing import Any
 from cloudlet.call import Caller, Cloud, Params
 from cloudlet.errors import AwsError
 from cloudlet.events.outbox import Fact
-from cloudlet.messaging import inputs, queues, sdk_targets, web_calls
+from cloudlet.messaging.eventbridge import inputs, sdk_targets, web_calls
+from cloudlet.messaging.sqs import queues
 
 Document = dict[str, Any]
 

@@ -11,8 +11,9 @@ from typing import Any
 import orjson
 
 from cloudlet.call import Call, Requirement
-from cloudlet.messaging import buses, queues
-from cloudlet.messaging.rules import bus_name, rule_arn
+from cloudlet.messaging.eventbridge import buses
+from cloudlet.messaging.eventbridge.rules import bus_name, rule_arn
+from cloudlet.messaging.sqs import queues
 from cloudlet.store.database import View
 
 # batches need the permission of their single form

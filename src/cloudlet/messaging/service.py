@@ -6,24 +6,20 @@ from functools import partial
 from cloudlet.call import Cloud
 from cloudlet.events.delivery import Delivery
 from cloudlet.events.timers import Timers
-from cloudlet.messaging import (
+from cloudlet.messaging import metrics, permissions
+from cloudlet.messaging.eventbridge import (
     api_destinations,
     archives,
     buses,
     event_connections,
-    messages,
-    metrics,
-    permissions,
     publishing,
-    queue_permissions,
-    queues,
-    redrive,
     replays,
     rules,
     scheduler,
 )
-from cloudlet.messaging.arrivals import Arrivals
-from cloudlet.messaging.firing import Firing
+from cloudlet.messaging.eventbridge.firing import Firing
+from cloudlet.messaging.sqs import messages, queue_permissions, queues, redrive
+from cloudlet.messaging.sqs.arrivals import Arrivals
 from cloudlet.messaging.steps import Steps
 from cloudlet.messaging.targets import Targets
 from cloudlet.wire import models

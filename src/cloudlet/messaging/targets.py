@@ -16,10 +16,12 @@ from cloudlet.errors import AwsError
 from cloudlet.events import outbox
 from cloudlet.events.delivery import DONE, Done, Later, Outcome
 from cloudlet.events.outbox import Fact
-from cloudlet.messaging import bodies, calls, firing, inputs, messages, metrics, publishing, queues
-from cloudlet.messaging.event_connections import settle
-from cloudlet.messaging.rules import service_of
-from cloudlet.messaging.web_calls import Web
+from cloudlet.messaging import calls, metrics
+from cloudlet.messaging.eventbridge import firing, inputs, publishing
+from cloudlet.messaging.eventbridge.event_connections import settle
+from cloudlet.messaging.eventbridge.rules import service_of
+from cloudlet.messaging.eventbridge.web_calls import Web
+from cloudlet.messaging.sqs import bodies, messages, queues
 from cloudlet.policy.roles import Roles
 from cloudlet.store.database import Transaction
 

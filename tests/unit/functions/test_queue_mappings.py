@@ -16,9 +16,9 @@ from cloudlet.functions import queue_mappings, queue_reader
 from cloudlet.functions.positions import Mapping
 from cloudlet.functions.running import Running
 from cloudlet.functions.worker_process import Answer
-from cloudlet.messaging import bodies, messages, queues
-from cloudlet.messaging.arrivals import Arrivals
 from cloudlet.messaging.schema import SCHEMA
+from cloudlet.messaging.sqs import bodies, messages, queues
+from cloudlet.messaging.sqs.arrivals import Arrivals
 from cloudlet.store.blobs import Blobs
 from cloudlet.store.database import Database
 from tests.unit.functions.cloud import run, until

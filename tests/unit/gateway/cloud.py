@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from cloudlet.exchange import Body, Request, Response
-from cloudlet.gateway import apis, resources
+from cloudlet.gateway.http_apis import apis, resources
 from cloudlet.gateway.service import GatewayState
 from tests.harness import Bench
 

@@ -10,16 +10,10 @@ import pytest
 from cloudlet.call import Call
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Request, Response
-from cloudlet.gateway import (
-    apis,
-    authorizers,
-    connections,
-    management,
-    models,
-    resources,
-    responses,
-)
+from cloudlet.gateway import models
+from cloudlet.gateway.http_apis import apis, authorizers, resources, responses
 from cloudlet.gateway.service import GatewayState
+from cloudlet.gateway.websockets import connections, management
 from tests.harness import ROOT, Bench
 from tests.unit.gateway.cloud import FUNCTION, Written, add_route, answers, event, make_api
 

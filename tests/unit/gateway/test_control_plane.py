@@ -7,7 +7,8 @@ import pytest
 from cloudlet.call import Call
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.exchange import Body, Request
-from cloudlet.gateway import addresses, apis, parts, permissions, resources
+from cloudlet.gateway import addresses, permissions
+from cloudlet.gateway.http_apis import apis, parts, resources
 from cloudlet.gateway.service import GatewayState
 from tests.harness import ROOT, Bench
 from tests.unit.gateway.cloud import FUNCTION, add_route, answers, ask, make_api, request

@@ -8,7 +8,8 @@ import pytest
 
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.exchange import Request, Response
-from cloudlet.gateway import behaviors, distributions, policies, resources
+from cloudlet.gateway.cloudfront import behaviors, distributions, policies
+from cloudlet.gateway.http_apis import resources
 from cloudlet.gateway.service import GatewayState
 from tests.harness import Bench
 from tests.unit.gateway.cloud import add_route, answers, event, make_api, request

@@ -7,7 +7,7 @@ import pytest
 
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Response
-from cloudlet.gateway import edge_cache, invalidations, policies
+from cloudlet.gateway.cloudfront import edge_cache, invalidations, policies
 from cloudlet.gateway.service import GatewayState
 from tests.harness import Bench
 from tests.unit.gateway.cloud import request

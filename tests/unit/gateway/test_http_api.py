@@ -7,7 +7,7 @@ import pytest
 
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Request
-from cloudlet.gateway import apis, resources
+from cloudlet.gateway.http_apis import apis, resources
 from cloudlet.gateway.service import GatewayState
 from tests.harness import Bench
 from tests.unit.gateway.cloud import add_route, answers, ask, document, event, make_api, request

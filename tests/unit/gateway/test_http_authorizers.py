@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cloudlet.call import ANONYMOUS, Caller
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Request, Response
-from cloudlet.gateway import authorizers, jwt, resources
+from cloudlet.gateway.http_apis import authorizers, jwt, resources
 from cloudlet.gateway.service import GatewayState
 from tests.harness import Bench
 from tests.unit.gateway.cloud import FUNCTION, add_route, answers, ask, document, event, make_api

@@ -9,10 +9,10 @@ import yaml
 from cloudlet.call import Caller
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.exchange import Response
-from cloudlet.gateway import apis, authorizers, http_proxy, resources
+from cloudlet.gateway.http_apis import apis, authorizers, http_proxy, resources
+from cloudlet.gateway.http_apis.stages import Route
 from cloudlet.gateway.payloads import Matched
 from cloudlet.gateway.service import GatewayState
-from cloudlet.gateway.stages import Route
 from tests.harness import Bench
 from tests.unit.gateway.cloud import (
     FUNCTION,

@@ -11,12 +11,12 @@ from cloudlet.call import Caller
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.events import outbox
 from cloudlet.events.delivery import DONE, Done, Later
-from cloudlet.messaging import (
+from cloudlet.messaging import permissions
+from cloudlet.messaging.eventbridge import (
     buses,
     expressions,
     firing,
     inputs,
-    permissions,
     publishing,
     rules,
     scheduler,

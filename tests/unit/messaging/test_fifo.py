@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cloudlet.errors import AwsError
-from cloudlet.messaging import messages, queues, redrive
+from cloudlet.messaging.sqs import messages, queues, redrive
 from tests.harness import Bench
 from tests.unit.messaging.test_queues import make, receive
 

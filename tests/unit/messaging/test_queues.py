@@ -11,8 +11,8 @@ import pytest
 from cloudlet.call import Call
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Request
-from cloudlet.messaging import messages, queues
-from cloudlet.messaging.arrivals import Arrivals
+from cloudlet.messaging.sqs import messages, queues
+from cloudlet.messaging.sqs.arrivals import Arrivals
 from tests.harness import ROOT, Bench
 
 

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from cloudlet.errors import AwsError
-from cloudlet.messaging import archives, publishing, replays, rules
+from cloudlet.messaging.eventbridge import archives, publishing, replays, rules
 from tests.harness import Bench
 
 BUS = "arn:aws:events:us-east-1:000000000000:event-bus/default"

@@ -9,7 +9,7 @@ import pytest
 from cloudlet.errors import AwsError
 from cloudlet.events.delivery import Done, Later
 from cloudlet.events.patterns import InvalidPattern, compile_pattern
-from cloudlet.messaging import event_connections, firing, inputs, scheduler, sdk_targets
+from cloudlet.messaging.eventbridge import event_connections, firing, inputs, scheduler, sdk_targets
 from cloudlet.messaging.targets import Targets
 from tests.harness import Bench
 

@@ -1,0 +1,1 @@
+"""Distributions: their operations, and the edge that serves them."""

@@ -1,0 +1,1 @@
+"""Serving WebSocket APIs, and the API by which functions talk to open connections."""

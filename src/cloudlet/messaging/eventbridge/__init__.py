@@ -1,0 +1,1 @@
+"""Buses, rules, archives, schedules: what fires, when, and for whom."""
