@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from cloudlet.config import Config
 from cloudlet.exchange import Body, Request
@@ -36,13 +37,12 @@ class Caller:
 ANONYMOUS = Caller("anonymous", "*", "")
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(NamedTuple):
     """One permission a call needs: `action` on `resource`, with condition keys of the service."""
 
     action: str
     resource: str
-    context: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, Any] = MappingProxyType({})
 
 
 class Invoke(Protocol):

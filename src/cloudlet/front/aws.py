@@ -46,14 +46,16 @@ class AwsDoor:
         self.preflight: Special = lambda request: None
         self.decorate: Decorate = lambda request, response: response
 
-    async def answer(self, request: Request, *, only_s3: bool = False) -> Response:
+    def answer(self, request: Request, *, only_s3: bool = False) -> Awaitable[Response]:
         """`only_s3`: no other service, API or website is to be had, whatever host, path or scope
         a request names."""
         request.id = request.id or self._config.new_id()
-        if not self._watch.is_on:
-            return await self._answer(request, only_s3)
+        answering = self._answer(request, only_s3)
+        return self._watched(request, answering) if self._watch.is_on else answering
+
+    async def _watched(self, request: Request, answering: Awaitable[Response]) -> Response:
         self._watch.begin(request)
-        return self._watch.seen(request, await self._answer(request, only_s3))
+        return self._watch.seen(request, await answering)
 
     async def _answer(self, request: Request, only_s3: bool) -> Response:
         spoken: Protocol | None = None
@@ -63,16 +65,14 @@ class AwsDoor:
                 response = await answering if answering else None
                 if response is not None:
                     return response
-            spoken = protocol("s3")
-            if not only_s3:
-                service = models.detect(request)
-                if target := models.unknown_target(request, service):
-                    return faults.of_unknown_service(request, target)
-                spoken = protocol(service, models.dialect(request, service))
-            if spoken.model.name == "s3":
+            service = "s3" if only_s3 else models.detect(request)
+            if target := models.unknown_target(request, service):
+                return faults.of_unknown_service(request, target)
+            spoken = protocol(service, models.dialect(request, service))
+            if service == "s3":
                 heads.check_s3(request)
-            if spoken.model.name == "s3" and is_form(request):
-                return self.decorate(request, await self._forms.post(request))
+                if is_form(request):
+                    return self.decorate(request, await self._forms.post(request))
             return self.decorate(request, await self._operation(request, spoken))
         except AwsError as error:
             if isinstance(error, ClientGone):

@@ -30,8 +30,8 @@ class Doors:
         self.is_ready = False
         aws.specials.insert(0, self._special)
 
-    async def aws(self, request: Request) -> Response:
-        return await self._aws.answer(request)
+    def aws(self, request: Request) -> Awaitable[Response]:
+        return self._aws.answer(request)
 
     async def front(self, request: Request) -> Response:
         if is_presigned(request.query):

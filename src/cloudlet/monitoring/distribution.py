@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Statistics-defini
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -42,6 +42,17 @@ class Summary:
         if values is not None:
             values[value] = values.get(value, 0.0) + count
             if len(values) > _VALUES_MAX:
+                self._coarsen()
+
+    def gather(self, fresh: Sequence[float]) -> None:
+        """Adds many measurements, in less time than one by one."""
+        self.sum += sum(fresh)
+        self.count += len(fresh)
+        self.low, self.high = min(self.low, *fresh), max(self.high, *fresh)
+        if self.values is not None:
+            for value in fresh:
+                self.values[value] = self.values.get(value, 0.0) + 1
+            if len(self.values) > _VALUES_MAX:
                 self._coarsen()
 
     def merge(self, other: "Summary") -> None:

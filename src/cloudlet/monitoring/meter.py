@@ -7,6 +7,7 @@ more than `_OPEN_MAX` metrics at once loses what is beyond, and the log says so.
 import asyncio
 import logging
 import threading
+from collections import defaultdict
 from typing import NamedTuple
 
 from cloudlet.call import Cloud
@@ -15,6 +16,7 @@ from cloudlet.monitoring.points import write_points
 
 FLUSH_S = 2.0
 _OPEN_MAX = 20_000
+_FRESH_MAX = 1024  # measurements of a metric that are added up together
 _log = logging.getLogger(__name__)
 Dimensions = tuple[tuple[str, str], ...]
 _Key = tuple[str, str, Dimensions, str, int, int]  # a Series, or one that costs less to make
@@ -36,6 +38,7 @@ class Meter:
         self._cloud = cloud
         self._now_ms = cloud.config.now_ms
         self._open: dict[_Key, Summary] = {}
+        self._fresh: defaultdict[_Key, list[float]] = defaultdict(list)
         self._lock = threading.Lock()
         self._lost = 0
         self._task: asyncio.Task[None] | None = None
@@ -60,8 +63,10 @@ class Meter:
         now_ms = self._now_ms()
         key = (namespace, name, dimensions, unit, now_ms - now_ms % 60_000, 60)
         with self._lock:
-            if summary := self._summary(key):
-                summary.add(value)
+            fresh = self._fresh[key]
+            fresh.append(value)
+            if len(fresh) >= _FRESH_MAX or len(self._fresh) > _OPEN_MAX:
+                self._add_up(key)
 
     def put(self, series: Series, summary: Summary) -> None:
         """What was measured elsewhere or at another time."""
@@ -71,12 +76,17 @@ class Meter:
             if known := self._summary(series):
                 known.merge(summary)  # not the caller's, who may put it again
 
-    def _summary(self, key: _Key) -> Summary | None:
+    def _add_up(self, key: _Key) -> None:
+        fresh = self._fresh.pop(key)
+        if summary := self._summary(key, len(fresh)):
+            summary.gather(fresh)
+
+    def _summary(self, key: _Key, count: int = 1) -> Summary | None:
         """None: there are too many."""
         summary = self._open.get(key)
         if summary is None:
             if len(self._open) >= _OPEN_MAX:
-                self._lost += 1
+                self._lost += count
                 return None
             summary = self._open[key] = Summary()
         return summary
@@ -84,6 +94,8 @@ class Meter:
     def take(self) -> dict[_Key, Summary]:
         """All that has been added up; from then on it is the caller's."""
         with self._lock:
+            for key in list(self._fresh):
+                self._add_up(key)
             taken, self._open = self._open, {}
             lost, self._lost = self._lost, 0
         if lost:

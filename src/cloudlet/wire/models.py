@@ -103,7 +103,8 @@ def detect(request: Request) -> str:
     """
     target = request.headers.get("x-amz-target", "")
     if target:
-        return _TARGETS.get(target.split(".")[0], target.split(".")[0].lower())
+        prefix = target.partition(".")[0]
+        return _TARGETS.get(prefix) or prefix.lower()
     scope = signing_name(request)
     if scope == "apigateway":
         return "apigatewayv2" if request.raw_path.startswith("/v2/") else "apigateway"

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 import orjson
-from botocore.model import OperationModel, Shape, StructureShape
+from botocore.model import OperationModel, OperationNotFoundError, Shape, StructureShape
 
 from cloudlet.call import Params, Result
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
@@ -94,6 +94,8 @@ class Protocol:
         self._xml_in = Reader()
         self._xml_out = Writer()
         self._validator = Validator()
+        self._validates = model.name not in ("s3", "apigatewaymanagementapi")
+        self._is_json = model.protocol in ("json", *models.CBORS)
         self._binders: dict[str, rest.Binder] = {}
         self._body_bytes_max = _BODY_BYTES_MAX_OF.get(model.name, _BODY_BYTES_MAX)
 
@@ -101,14 +103,14 @@ class Protocol:
 
     async def parse(self, request: Request) -> Parsed:
         """Raises AwsError where no operation matches or a parameter has the wrong form."""
-        if self.model.protocol in ("json", *models.CBORS):
+        if self._is_json:
             parsed = await self._parse_json(request)
         elif self.model.protocol == "query":
             parsed = await self._parse_form(request)
         else:
             parsed = await self._parse_rest(request)
         shape = self.model.operation(parsed.operation).input_shape
-        if shape is not None and self.model.name not in ("s3", "apigatewaymanagementapi"):
+        if shape is not None and self._validates:
             self._validator.check(shape, parsed.params)
         return parsed
 
@@ -162,8 +164,9 @@ class Protocol:
         return Parsed(name, params)
 
     async def _read(self, request: Request) -> bytes:
-        limit = self._body_bytes_max
-        return await compression.inflated(request, await request.body.read(limit), limit)
+        body, limit = await request.body.read(self._body_bytes_max), self._body_bytes_max
+        is_plain = "content-encoding" not in request.headers
+        return body if is_plain else await compression.inflated(request, body, limit)
 
     async def _verified(self, request: Request, operation: OperationModel) -> bytes:
         """S3's documents bring digests of themselves."""
@@ -208,13 +211,10 @@ class Protocol:
         return self._json_in.of(shape)(_json(body))
 
     def _known(self, name: str) -> OperationModel:
-        if name not in self.model.operation_names:
-            if self.model.protocol == "query":
-                version = self.model.service.metadata["apiVersion"]
-                message = f"Could not find operation {name} for version {version}"
-                raise AwsError("InvalidAction", message, 400)
-            raise AwsError("UnknownOperationException", "", 400)
-        return self.model.operation(name)
+        try:
+            return self.model.operation(name)
+        except OperationNotFoundError as error:
+            raise _unknown(self.model, name) from error
 
     # --- responses ---
 
@@ -223,7 +223,7 @@ class Protocol:
         operation = self.model.operation(name)
         if self.model.protocol == "query":
             return self._query_response(operation, result, request_id)
-        if self.model.protocol in ("json", *models.CBORS):
+        if self._is_json:
             return self._json_response(operation, result, request_id, encoding)
         return self._rest_response(operation, result, request_id)
 
@@ -342,6 +342,14 @@ def protocol(service: str, dialect: str = "") -> Protocol:
         return Protocol(models.load(service, dialect))
     except Exception as error:
         raise NotImplementedByCloudlet(f"The service {service!r}") from error
+
+
+def _unknown(model: Model, operation: str) -> AwsError:
+    if model.protocol != "query":
+        return AwsError("UnknownOperationException", "", 400)
+    version = model.service.metadata["apiVersion"]
+    text = f"Could not find operation {operation} for version {version}"
+    return AwsError("InvalidAction", text, 400)
 
 
 @cache

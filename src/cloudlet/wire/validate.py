@@ -76,8 +76,11 @@ class Validator:
 
     def _structure(self, shape: StructureShape) -> Check | None:
         required = list(shape.required_members)
-        checks = {name: self.of(member) for name, member in shape.members.items()}
-        checks = {name: check for name, check in checks.items() if check}
+        checks = {
+            name: (below, _join("", name))
+            for name, member in shape.members.items()
+            if (below := self.of(member))
+        }
         if not required and not checks:
             return None
 
@@ -88,7 +91,7 @@ class Validator:
             for name, item in value.items():
                 below = checks.get(name)
                 if below:
-                    below(item, _join(path, name), problems)
+                    below[0](item, f"{path}.{below[1]}" if path else below[1], problems)
 
         return check
 
