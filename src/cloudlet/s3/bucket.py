@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -73,6 +74,7 @@ def address(request: Request, bucket: str, key: str) -> str:
     return f"{where}{below}/{quote(key)}"
 
 
+@lru_cache(256)
 def owner_id(account: str) -> str:
     """The canonical user id: 64 hexadecimal digits, one for each account."""
     return hashlib.sha256(f"canonical user {account}".encode()).hexdigest()

@@ -28,7 +28,9 @@ _COMBINE: Mapping[str, Callable[[int, int, int], int]] = {
     "CRC32C": crt.combine_crc32c,
     "CRC64NVME": crt.combine_crc64nvme,
 }
+_MEMBERS = {name: f"Checksum{name}" for name in NEW}
 _NOT_HERE = ("XXHASH64", "XXHASH3", "XXHASH128")
+_MEMBERS_NOT_HERE = [f"Checksum{name}" for name in _NOT_HERE]
 
 
 def member(algorithm: str) -> str:
@@ -51,10 +53,10 @@ def known(algorithm: str) -> str:
 
 def given(params: Mapping[str, Any]) -> tuple[str, str] | None:
     """The one (algorithm, value) among a request's or a part's members."""
-    found = [(name, params[member(name)]) for name in NEW if params.get(member(name))]
-    for name in _NOT_HERE:
-        if params.get(member(name)):
-            raise NotImplementedByCloudlet(f"Checksum algorithm {name}")
+    found = [(name, params[each]) for name, each in _MEMBERS.items() if params.get(each)]
+    for each in _MEMBERS_NOT_HERE:
+        if params.get(each):
+            raise NotImplementedByCloudlet(f"Checksum algorithm {each.removeprefix('Checksum')}")
     if len(found) > 1:
         raise faults.invalid_request(
             "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."

@@ -4,8 +4,9 @@ s3-051: new buckets take no uploads with SSE-C (AWS, since April 2026), but for 
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketEncryption.html
 """
 
-import json
 from typing import Any
+
+import orjson
 
 from cloudlet.call import Call, Output, Params
 from cloudlet.config import Config
@@ -19,12 +20,12 @@ _LATER = ("aws:kms:dsse", "aws:fsx")
 
 def of_new_bucket(config: Config) -> str:
     """What a bucket has from the start, as it is stored."""
-    return "" if config.classic_buckets else json.dumps({"Blocked": ["SSE-C"]})
+    return "" if config.classic_buckets else orjson.dumps({"Blocked": ["SSE-C"]}).decode()
 
 
 def of_bucket(bucket: Bucket) -> Params:
     """The bucket's rule, flattened; `Blocked` names encryption types."""
-    found: Params = json.loads(bucket.encryption) if bucket.encryption else {}
+    found: Params = orjson.loads(bucket.encryption) if bucket.encryption else {}
     return found
 
 
@@ -95,5 +96,5 @@ def delete_bucket_encryption(call: Call, tx: Transaction) -> None:
 def _keep(tx: Transaction, bucket: Bucket, rule: Params, blocked: list[str] | None) -> None:
     blocked = blocked or of_bucket(bucket).get("Blocked")
     kept = {**rule, **({"Blocked": blocked} if blocked else {})}
-    text = json.dumps(kept) if kept else ""
+    text = orjson.dumps(kept).decode() if kept else ""
     tx.run("UPDATE s3_bucket SET encryption = ? WHERE id = ?", (text, bucket.id))

@@ -61,6 +61,8 @@ class Contents:
         writer's outcome decides, not the cancellation.
         """
         writing = database.write(change)
+        if self.writer is None:
+            return await writing
         writing.add_done_callback(self._settle)
         return await asyncio.shield(writing)
 

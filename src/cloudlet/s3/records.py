@@ -26,6 +26,7 @@ COLUMNS = (
 )
 _INSERT = f"INSERT OR REPLACE INTO s3_object ({COLUMNS}) VALUES ({', '.join('?' * 17)})"
 
+_AT_ONCE = 64  # numbers of versions
 _WHOLE = (
     "SELECT s3_object.*, data AS inline_data, s3_content.key AS inline_key FROM s3_object"
     " LEFT JOIN s3_content ON s3_content.id = content WHERE bucket = ? AND s3_object.key = ?"
@@ -95,6 +96,8 @@ def _array(text: str) -> list[Any]:
 
 
 def _text(value: Any) -> str:
+    if not value:
+        return "[]" if isinstance(value, list) else "{}"
     return orjson.dumps(value, default=tuple).decode()  # of named tuples
 
 
@@ -141,8 +144,12 @@ def is_there(view: View, record: Record) -> bool:
 
 
 def next_version(tx: Transaction) -> int:
-    value: int = tx.value("UPDATE s3_sequence SET value = value + 1 RETURNING value")
-    return value
+    """Some are taken at a time; what a crash or a failed change leaves over is never used."""
+    taken: list[int] = tx.remembered("s3_sequence", list)
+    if not taken:
+        last: int = tx.value(f"UPDATE s3_sequence SET value = value + {_AT_ONCE} RETURNING value")
+        taken.extend(range(last, last - _AT_ONCE, -1))
+    return taken.pop()
 
 
 def data(view: View, record: Record, wrapper: Wrapper) -> bytes:
@@ -167,13 +174,13 @@ def sealed(data: bytes, wrapper: Wrapper) -> Inline | None:
     return key.seal(0, data), key.wrapped
 
 
-def store(tx: Transaction, record: Record, inline: Inline | None) -> None:
-    """Makes the record its key's current version. Its segments must be held already."""
+def store(tx: Transaction, record: Record, inline: Inline | None, spare: int | None = None) -> None:
+    """Makes the record its key's current version. Its segments must be held already. `spare` is
+    the place of small contents that nobody needs any more."""
     if inline:
-        cursor = tx.run(
-            "INSERT INTO s3_content (data, key, sum) VALUES (?, ?, ?)", (*inline, crc32c(inline[0]))
-        )
-        record.content = cursor.lastrowid
+        kept = *inline, crc32c(inline[0])
+        record.content, spare = _put_content(tx, kept, spare), None
+    _drop_content(tx, spare)
     tx.run(
         _INSERT,
         (
@@ -207,18 +214,34 @@ def put_traits(tx: Transaction, record: Record) -> None:
         )
 
 
-def drop_contents(tx: Transaction, blobs: Blobs, bucket: int, key: str) -> None:
-    """What the current version consists of; its row goes next, or is replaced."""
+def _put_content(tx: Transaction, kept: tuple[bytes, str, int], spare: int | None) -> int | None:
+    if spare is not None:
+        where = "UPDATE s3_content SET data = ?, key = ?, sum = ? WHERE id = ?"
+        if tx.run(where, (*kept, spare)).rowcount:
+            return spare
+    return tx.run("INSERT INTO s3_content (data, key, sum) VALUES (?, ?, ?)", kept).lastrowid
+
+
+def _drop_content(tx: Transaction, content: int | None) -> None:
+    if content is not None:
+        tx.run("DELETE FROM s3_content WHERE id = ?", (content,))
+
+
+def replaced(tx: Transaction, blobs: Blobs, bucket: int, key: str) -> int | None:
+    """Frees what the current version consists of, whose row is replaced next; its place of small
+    contents is to be used again."""
     row = tx.one(
         "SELECT content, segments FROM s3_object WHERE bucket = ? AND key = ?", (bucket, key)
     )
-    if row is not None:
-        free(tx, blobs, row["content"], segments_of(row["segments"]))
+    if row is None:
+        return None
+    content: int | None = row["content"]
+    release(tx, blobs, segments_of(row["segments"]))
+    return content
 
 
 def free(tx: Transaction, blobs: Blobs, content: int | None, segments: Sequence[Segment]) -> None:
-    if content is not None:
-        tx.run("DELETE FROM s3_content WHERE id = ?", (content,))
+    _drop_content(tx, content)
     release(tx, blobs, segments)
 
 
@@ -235,6 +258,8 @@ def hold(tx: Transaction, segments: Sequence[Segment]) -> None:
 
 def release(tx: Transaction, blobs: Blobs, segments: Sequence[Segment]) -> None:
     """Gives up holds; blobs that nobody holds any more are deleted after the commit."""
+    if not segments:
+        return
     gone = []
     for blob, count in Counter(segment.blob for segment in segments).items():
         left = tx.value(

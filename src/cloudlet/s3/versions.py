@@ -155,11 +155,11 @@ def store(
 ) -> None:
     """Makes the record the current version at its key, beside the others or in their place."""
     _disturb(tx, bucket.id, record.key)
-    _displace(cloud, tx, bucket, record.key)
+    spare = _displace(cloud, tx, bucket, record.key)
     record.bucket = bucket.id
     record.version = records.next_version(tx)
     record.version_id = new_id(cloud.config, record.version) if _keeps(bucket) else ""
-    records.store(tx, record, data)
+    records.store(tx, record, data, spare)
 
 
 def _disturb(tx: Transaction, bucket: int, key: str) -> None:
@@ -172,11 +172,11 @@ def _keeps(bucket: Bucket) -> bool:
     return bucket.versioning == "Enabled"
 
 
-def _displace(cloud: Cloud, tx: Transaction, bucket: Bucket, key: str) -> None:
-    """Makes room for a current version: the one before goes, or becomes noncurrent."""
+def _displace(cloud: Cloud, tx: Transaction, bucket: Bucket, key: str) -> int | None:
+    """Makes room for a current version: the one before goes, or becomes noncurrent. Answers what
+    `records.replaced` does."""
     if not bucket.versioning:
-        records.drop_contents(tx, cloud.blobs, bucket.id, key)  # the new row replaces the old one
-        return
+        return records.replaced(tx, cloud.blobs, bucket.id, key)
     if not _keeps(bucket):
         null = find(tx, bucket.id, key, "null")
         if null is not None:
@@ -191,6 +191,7 @@ def _displace(cloud: Cloud, tx: Transaction, bucket: Bucket, key: str) -> None:
         tx.run("DELETE FROM s3_object WHERE bucket = ? AND key = ?", place)
     else:
         _date_newest(tx, bucket.id, key, now_ms)
+    return None
 
 
 def _date_newest(tx: Transaction, bucket: int, key: str, noncurrent_ms: int) -> None:

@@ -9,6 +9,7 @@ https://csrc.nist.gov/pubs/sp/800/38/d/final
 import base64
 import hmac
 import os
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ CHUNK_BYTES = 256 << 10
 SEALED_BYTES = CHUNK_BYTES + 16  # with its tag
 KEY_BYTES = 32
 _NONCE_BYTES = 12
+_AT_ONCE = 16
 
 
 class Wrapper:
@@ -28,11 +30,20 @@ class Wrapper:
 
     def __init__(self, key: bytes) -> None:
         self._cipher = AESGCM(key)
+        self._drawn: deque[bytes] = deque()  # for keys to come, each with its nonce
 
     def new_key(self) -> "DataKey":
-        drawn = os.urandom(KEY_BYTES + _NONCE_BYTES)  # one call: each gives up the GIL
-        key, nonce = drawn[:KEY_BYTES], drawn[KEY_BYTES:]
-        return DataKey(key, self._wrapped(key, nonce))
+        """From any thread. The system is asked for many at once: each time gives up the GIL."""
+        while True:
+            try:
+                drawn = self._drawn.popleft()
+            except IndexError:
+                size = KEY_BYTES + _NONCE_BYTES
+                block = os.urandom(size * _AT_ONCE)
+                self._drawn.extend(block[at : at + size] for at in range(0, len(block), size))
+            else:
+                key, nonce = drawn[:KEY_BYTES], drawn[KEY_BYTES:]
+                return DataKey(key, self._wrapped(key, nonce))
 
     def wrap(self, key: bytes) -> str:
         return self._wrapped(key, os.urandom(_NONCE_BYTES))

@@ -56,8 +56,10 @@ def test_overwriting_and_deleting_free_the_bytes(shelf: Shelf) -> None:
     shelf.call(objects.delete_object, Bucket="shelf", Key="k")
     assert shelf.files() == []
     shelf.put("small", b"1")
-    shelf.put("small", b"2")
-    assert shelf.database.view().value("SELECT count(*) FROM s3_content") == 1
+    for body, count in ((b"2", 1), (HUGE, 0), (b"3", 1), (b"", 0), (b"4", 1)):
+        shelf.put("small", body)
+        assert shelf.database.view().value("SELECT count(*) FROM s3_content") == count
+        assert shelf.get("small")["Body"] == body
     with pytest.raises(AwsError, match="NoSuchKey"):
         shelf.get("k")
 
