@@ -3,33 +3,19 @@
 import json
 import os
 import signal
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from bench import load
 from botocore.exceptions import ClientError
 
 from tests.conformance.building import allow, eventually, policy
+from tests.lines import KEY, NAME, Line, connections_of, has_reader, make_table, readers
 from tests.server import Server
-
-KEY = {"k": {"S": "one"}}
-NAME = "readers"  # of the table, and of the bucket
-
-
-def make_table(server: Server, name: str) -> None:
-    server.client("dynamodb").create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
 
 
 @pytest.fixture(scope="module")
@@ -43,84 +29,6 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     yield server
     assert server.stop() == 0
     assert "Traceback" not in server.log.read_text(), server.log.read_text()[-4000:]
-
-
-def readers(server: Server) -> list[int]:
-    listed = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(server.pid)], capture_output=True, text=True
-    ).stdout.splitlines()
-    return [int(line.split()[0]) for line in listed if "cloudlet.reader" in line]
-
-
-def connections_of(pid: int) -> int:
-    """Open connections that the process has in hand."""
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    open_ones = {f"socket:[{fields[9]}]" for line in lines if (fields := line.split())[3] == "01"}
-    names = []
-    with suppress(FileNotFoundError):  # it has ended
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            with suppress(FileNotFoundError):
-                names.append(str(descriptor.readlink()))
-    return len(open_ones.intersection(names))
-
-
-class Line:
-    """One raw connection, on which requests follow each other."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.socket = socket.create_connection(("127.0.0.1", server.aws_port), 60)
-        self.file = self.socket.makefile("rb")
-
-    def request(self, service: str, method: str, path: str, **more: Any) -> bytes:
-        key = tuple(self.server.credentials().values())
-        return load.signed(self.server.endpoint, key, service, method, path, **more)
-
-    def item(self, name: str = "GetItem", **params: Any) -> bytes:
-        headers = {"Content-Type": "application/x-amz-json-1.0"}
-        headers["X-Amz-Target"] = f"DynamoDB_20120810.{name}"
-        body = json.dumps({"TableName": NAME, **params}).encode()
-        return self.request("dynamodb", "POST", "/", body=body, headers=headers)
-
-    def ask(self, request: bytes) -> tuple[int, bytes]:
-        self.socket.sendall(request)
-        return self.answer()
-
-    def answer(self) -> tuple[int, bytes]:
-        status = int(self.file.readline().split()[1])
-        length = 0
-        while (line := self.file.readline()) not in (b"\r\n", b""):
-            name, _, value = line.partition(b":")
-            if name.lower() == b"content-length":
-                length = int(value)
-        return status, self.file.read(length)
-
-    def close(self) -> None:
-        self.file.close()
-        self.socket.close()
-
-
-def has_reader(server: Server) -> int:
-    """Reads until there is a reader with connections; its process."""
-    over = threading.Event()
-
-    def read() -> None:
-        with closing(Line(server)) as line:
-            request = line.item(Key=KEY)
-            while not over.is_set():
-                assert line.ask(request)[0] == 200
-
-    threads = [threading.Thread(target=read) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    try:
-        return eventually(
-            lambda: next((p for p in readers(server) if connections_of(p) > 0), 0), 60
-        )
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
 
 
 @pytest.fixture
