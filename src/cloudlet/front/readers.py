@@ -76,6 +76,7 @@ class _Reader:
         self.channel = channel
         self.process = process
         self.is_ready = False
+        self.is_ending = False
         self.connections = 0
         self.reads = 0
         self.since_s = time.monotonic()
@@ -213,14 +214,14 @@ class Readers:
         if "call" in head:
             self._home.relayed(head, data, reader.channel)
             return
-        reader.is_ready = True
+        reader.is_ready = not reader.is_ending
         reader.connections = head["connections"]
         reader.reads += head["reads"]
         self._home.reported(head)
         now_s = time.monotonic()
         if now_s - reader.since_s > _IDLE_S:
-            if reader.reads < _IDLE_READS:
-                reader.is_ready = False
+            if reader.reads < _IDLE_READS and not reader.is_ending:
+                reader.is_ready, reader.is_ending = False, True
                 reader.channel.say({"ends": True})
             reader.since_s, reader.reads = now_s, 0
 
@@ -236,7 +237,7 @@ class Readers:
 
     def _ended(self, reader: _Reader) -> None:
         """It goes when it has nothing to do; or it has died, with its connections."""
-        if reader.is_ready:
+        if not reader.is_ending:
             _log.error("a reader ended unexpectedly; its connections are closed")
             self._pause_until_s = time.monotonic() + _PAUSE_S
         with suppress(ValueError):
