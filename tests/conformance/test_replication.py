@@ -1,17 +1,24 @@
 """Bucket replication between buckets of one cloudlet and of two, with boto3."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from cloudlet.config import Config
+from cloudlet.errors import AwsError
+from cloudlet.s3 import remotes
 from tests.server import Server
 
 TRUST = {
@@ -284,3 +291,82 @@ def test_what_rules_must_be(s3: Any, copier: str, changes: dict[str, Any], code:
     with pytest.raises(ClientError) as caught:
         replicate(s3, "checked-source", copier, wanted)
     assert caught.value.response["Error"]["Code"] == code
+
+
+def test_circles_between_cloudlets_end(
+    server: Server, s3: Any, copier: str, tmp_path: Path
+) -> None:
+    other = Server(tmp_path / "there").start()
+    try:
+        there = other.client("s3")
+        bucket(s3, "circle-here")
+        bucket(there, "circle-there")
+        remote_add(server, "to-there", other, "circle-there")
+        remote_add(other, "to-here", server, "circle-here")
+        replicate(s3, "circle-here", copier, rule("to-there"))
+        replicate(there, "circle-there", role(other), rule("to-here"))
+        s3.put_object(Bucket="circle-here", Key="k", Body=b"1")
+        eventually(is_copied(s3, "circle-here", "k"))
+        assert status(there, "circle-there", "k") == "REPLICA"
+        s3.put_object_tagging(
+            Bucket="circle-here", Key="k", Tagging={"TagSet": [{"Key": "a", "Value": "b"}]}
+        )
+        there.put_object(Bucket="circle-there", Key="end", Body=b"2")
+        eventually(is_copied(there, "circle-there", "end"))
+        eventually(is_copied(s3, "circle-here", "k"))
+        assert status(s3, "circle-here", "end") == "REPLICA"
+        for client, name in ((s3, "circle-here"), (there, "circle-there")):
+            assert len(client.list_object_versions(Bucket=name)["Versions"]) == 2
+    finally:
+        other.kill()
+
+
+class Hostile(BaseHTTPRequestHandler):
+    """Answers a PUT as its key says."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        if self.path.endswith("/redirects"):
+            self.send_response(307)
+            self.send_header("Location", "http://127.0.0.1:1/")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif self.path.endswith("/endless"):
+            self.send_response(400)
+            self.send_header("Content-Length", str(1 << 40))
+            self.end_headers()
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(bytes(1 << 16))
+        else:
+            body = f"<Error><Code>No</Code><Message>a\nb{'x' * 10_000}</Message></Error>".encode()
+            self.send_response(403)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "told"),
+    [
+        ("redirects", "ServiceUnavailable", r"redirects \(307\)"),
+        ("endless", "ServiceUnavailable", "does not end"),
+        ("forges", "No", "^No: a bx{497}$"),
+    ],
+)
+def test_hostile_destinations(tmp_path: Path, key: str, code: str, told: str) -> None:
+    config = Config(data=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hostile) as service:
+        Thread(target=service.serve_forever, daemon=True).start()
+        place = f"http://127.0.0.1:{service.server_port}"
+        remotes.add(config, remotes.Remote("far", place, "us-east-1", "there", "AKIA", "secret"))
+        remote = remotes.find(config, "far")
+        assert remote is not None
+        with pytest.raises(AwsError, match=told) as caught:
+            asyncio.run(remotes.ask(config, remote, "PutObject", {"Key": key, "Body": b"x"}))
+        assert caught.value.code == code
+        service.shutdown()

@@ -6,14 +6,18 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication.html
 """
 
 import base64
+import io
 import json
 import re
+import time
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from botocore import xform_name
+from urllib3 import HTTPResponse
+from urllib3.exceptions import HTTPError
 
 from cloudlet.call import Output, Params
 from cloudlet.config import Config
@@ -23,6 +27,12 @@ from cloudlet.wire import outbound
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _FOLDER = "remotes"
+HEADER = "x-cloudlet-replica"  # of what is written there
+_TIMEOUTS_S = 10, 120  # to connect, and for each piece
+_ANSWER_S = 300
+_ANSWER_BYTES_MAX = 4 << 20  # none that is asked for has so much
+_PIECE_BYTES = 64 << 10
+_TOLD_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +98,29 @@ def _ask(data: Path, remote: Remote, operation: str, params: Params) -> Output:
     except ClientError as error:
         found, status = error.response["Error"], error.response["ResponseMetadata"]
         code = status.get("HTTPStatusCode", 500)
-        raise AwsError(found.get("Code", ""), found.get("Message", ""), code) from error
-    except (BotoCoreError, HTTPClientError, OSError) as error:
-        raise AwsError("ServiceUnavailable", f"{remote.endpoint}: {error}", 503) from error
+        told = _line(found.get("Code", "")), _line(found.get("Message", ""))
+        raise AwsError(*told, code) from error
+    except (BotoCoreError, HTTPClientError, OSError, RecursionError) as error:
+        message = _line(f"{remote.endpoint}: {error}")
+        raise AwsError("ServiceUnavailable", message, 503) from error
     return output
+
+
+def _line(text: str) -> str:
+    """Of what others say: short, and one line of a log."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(text)[:_TOLD_MAX])
 
 
 @lru_cache(maxsize=32)
 def _client(data: Path, remote: Remote) -> Any:
     import botocore.session
     from botocore.config import Config as ClientConfig
+    from botocore.httpsession import URLLib3Session
+    from botocore.utils import get_environ_proxies
 
     secret = _wrapper(data).open(base64.b64decode(remote.secret)).decode()
     is_aws = remote.endpoint.endswith((".amazonaws.com", ".amazonaws.com/"))
-    return botocore.session.Session().create_client(
+    client = botocore.session.Session().create_client(
         "s3",
         region_name=remote.region,
         endpoint_url=remote.endpoint,
@@ -113,11 +132,48 @@ def _client(data: Path, remote: Remote) -> Any:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             retries={"total_max_attempts": 1},  # the outbox tries again, and remembers
-            connect_timeout=10,
-            read_timeout=120,
-            max_pool_connections=32,
+            connect_timeout=_TIMEOUTS_S[0],
+            read_timeout=_TIMEOUTS_S[1],
         ),
     )
+    sender = URLLib3Session(
+        proxies=get_environ_proxies(remote.endpoint),
+        timeout=_TIMEOUTS_S,  # type: ignore[arg-type]  # (to connect, to read), too
+        max_pool_connections=32,
+    )
+    client.meta.events.register("before-call.s3", _mark)
+    client.meta.events.register("before-send.s3", partial(_send, sender, is_aws))
+    return client
+
+
+def _mark(params: Any, **_: object) -> None:
+    params["headers"][HEADER] = "true"
+
+
+def _send(sender: Any, is_aws: bool, request: Any, **_: object) -> Any:
+    """As botocore does, but it would read an answer however long, and follow whoever redirects
+    from one place to the next."""
+    from botocore.awsrequest import AWSResponse
+    from botocore.exceptions import HTTPClientError
+
+    request.stream_output = True
+    answer = sender.send(request)
+    data, until_s = bytearray(), time.monotonic() + _ANSWER_S
+    try:
+        if 300 <= answer.status_code < 400 and not is_aws:
+            raise HTTPClientError(error=f"it redirects ({answer.status_code})")
+        while piece := answer.raw.read1(_PIECE_BYTES):
+            data += piece
+            if len(data) > _ANSWER_BYTES_MAX or time.monotonic() > until_s:
+                raise HTTPClientError(error="its answer does not end")
+    except BaseException as error:
+        answer.raw.close()
+        if isinstance(error, HTTPError):
+            raise HTTPClientError(error=error) from error
+        raise
+    answer.raw.release_conn()
+    body = HTTPResponse(io.BytesIO(data), preload_content=False)
+    return AWSResponse(answer.url, answer.status_code, answer.headers, body)
 
 
 def _path(config: Config, name: str) -> Path:

@@ -100,7 +100,7 @@ class Replicas:
             age_ms = self._cloud.config.now_ms() - fact.created_ms
             if error.status in _PASSING and age_ms < PATIENCE_MS:
                 return Later(min(_BACK_OFF_MAX_S, 2 ** min(fact.attempts, 10)))
-            _log.warning("%s %s is not replicated: %s", job["source"], job.get("key"), error)
+            _log.warning("%s %r is not replicated: %s", job["source"], job.get("key"), error)
             return Done(lambda tx: self._failed(tx, fact, job, bucket))
 
     def _bucket(self, job: Job) -> Bucket | None:

@@ -88,9 +88,15 @@ def destination(rule: Rule) -> str:
 # What writes ask
 
 
+def is_copy(call: Call) -> bool:
+    """Whether it is replication that writes. Another cloudlet says so: or two that replicate to
+    each other would never come to an end."""
+    return bool(call.params.get(MARK)) or remotes.HEADER in call.request.headers
+
+
 def begun(call: Call, tx: Transaction, bucket: Bucket, record: Record) -> list[Rule]:
     """The rules that a new object falls under; it is pending from the start."""
-    if bucket.versioning != "Enabled" or call.params.get(MARK):
+    if bucket.versioning != "Enabled" or is_copy(call):
         return []
     return begin(setting(tx, bucket.id, "replication"), record)
 
@@ -131,7 +137,7 @@ def queue(
 
 def queue_marker(call: Call, tx: Transaction, bucket: Bucket, key: str) -> None:
     """A delete marker was made. Versions that are deleted for good are never deleted elsewhere."""
-    if bucket.versioning != "Enabled" or call.params.get(MARK):
+    if bucket.versioning != "Enabled" or is_copy(call):
         return
     configuration = setting(tx, bucket.id, "replication")
     rules = replication_rules.for_marker(configuration, key) if configuration else []
@@ -142,7 +148,7 @@ def retagged(call: Call, tx: Transaction, bucket: Bucket, record: Record) -> Non
     """Tags follow the copies that were made."""
     status = record.traits.get(TRAIT)
     configuration = setting(tx, bucket.id, "replication") if isinstance(status, dict) else None
-    if configuration is None or call.params.get(MARK):
+    if configuration is None or is_copy(call):
         return
     rules = replication_rules.chosen(configuration, record)
     for rule in rules:

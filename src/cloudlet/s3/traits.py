@@ -37,7 +37,7 @@ def of_write(call: Call, bucket: Bucket) -> Traits:
     kept.update(acl.of_write(call, call.cloud.database.view(), bucket))
     if lock:
         kept["lock"] = lock
-    if call.params.get(replication.MARK):
+    if replication.is_copy(call):
         kept[replication.TRAIT] = replication.REPLICA
     return kept
 
