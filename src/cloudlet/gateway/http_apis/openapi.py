@@ -20,12 +20,24 @@ _ANY = "x-amazon-apigateway-any-method"
 _INTEGRATION = "x-amazon-apigateway-integration"
 _AUTHORIZER = "x-amazon-apigateway-authorizer"
 _SETTINGS = "x-amazon-apigateway-endpoint-configuration"
-_AUTHORIZER_MEMBERS = {  # in OpenAPI, in CreateAuthorizer
-    "authorizerCredentials": "AuthorizerCredentialsArn",
-    "authorizerPayloadFormatVersion": "AuthorizerPayloadFormatVersion",
-    "authorizerResultTtlInSeconds": "AuthorizerResultTtlInSeconds",
-    "authorizerUri": "AuthorizerUri",
-    "enableSimpleResponses": "EnableSimpleResponses",
+# of the API → in a document; a document may call the subtype `subtype`, too
+INTEGRATION_MEMBERS = {
+    "IntegrationMethod": "httpMethod",
+    "IntegrationUri": "uri",
+    "PayloadFormatVersion": "payloadFormatVersion",
+    "TimeoutInMillis": "timeoutInMillis",
+    "CredentialsArn": "credentials",
+    "ConnectionType": "connectionType",
+    "RequestParameters": "requestParameters",
+    "ResponseParameters": "responseParameters",
+    "IntegrationSubtype": "integrationSubtype",
+}
+AUTHORIZER_MEMBERS = {
+    "AuthorizerUri": "authorizerUri",
+    "AuthorizerCredentialsArn": "authorizerCredentials",
+    "AuthorizerPayloadFormatVersion": "authorizerPayloadFormatVersion",
+    "AuthorizerResultTtlInSeconds": "authorizerResultTtlInSeconds",
+    "EnableSimpleResponses": "enableSimpleResponses",
 }
 
 
@@ -104,7 +116,7 @@ def _authorizers(document: Document) -> dict[str, Document]:
             "AuthorizerType": kind,
             "IdentitySource": sources.split(",") if isinstance(sources, str) else sources,
         }
-        for theirs, ours in _AUTHORIZER_MEMBERS.items():
+        for ours, theirs in AUTHORIZER_MEMBERS.items():
             if extension.get(theirs) is not None:
                 settings[ours] = extension[theirs]
         if "AuthorizerPayloadFormatVersion" in settings:  # SAM writes a number
@@ -183,24 +195,10 @@ def _route(document: Document, key: str, operation: Document) -> ImportedRoute:
         raise bad_request(f"Route {key!r} has no {_INTEGRATION}")
     security, authorizer = _security(document, key, operation)
     route = {"RouteKey": key, "OperationName": operation.get("operationId"), **security}
-    kind = str(integration.get("type", "")).upper()
-    return ImportedRoute(
-        route,
-        {
-            "IntegrationType": kind,
-            "IntegrationMethod": integration.get("httpMethod"),
-            "IntegrationUri": integration.get("uri"),
-            "PayloadFormatVersion": integration.get("payloadFormatVersion"),
-            "TimeoutInMillis": integration.get("timeoutInMillis"),
-            "CredentialsArn": integration.get("credentials"),
-            "ConnectionType": integration.get("connectionType"),
-            "RequestParameters": integration.get("requestParameters"),
-            "ResponseParameters": integration.get("responseParameters"),
-            "IntegrationSubtype": integration.get("subtype")
-            or integration.get("integrationSubtype"),
-        },
-        authorizer,
-    )
+    members = {name: integration.get(theirs) for name, theirs in INTEGRATION_MEMBERS.items()}
+    members["IntegrationType"] = str(integration.get("type", "")).upper()
+    members["IntegrationSubtype"] = integration.get("subtype") or members["IntegrationSubtype"]
+    return ImportedRoute(route, members, authorizer)
 
 
 def _resolve(document: Document, reference: str) -> Any:

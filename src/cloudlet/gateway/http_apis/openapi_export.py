@@ -11,26 +11,9 @@ import orjson
 import yaml
 
 from cloudlet.gateway.configuration import Document, bad_request
+from cloudlet.gateway.http_apis.openapi import AUTHORIZER_MEMBERS, INTEGRATION_MEMBERS
 
-_INTEGRATION_MEMBERS = {
-    "IntegrationMethod": "httpMethod",
-    "IntegrationUri": "uri",
-    "PayloadFormatVersion": "payloadFormatVersion",
-    "TimeoutInMillis": "timeoutInMillis",
-    "CredentialsArn": "credentials",
-    "ConnectionType": "connectionType",
-    "RequestParameters": "requestParameters",
-    "ResponseParameters": "responseParameters",
-    "IntegrationSubtype": "integrationSubtype",
-}
-_AUTHORIZER_MEMBERS = {
-    "IdentitySource": "identitySource",
-    "AuthorizerUri": "authorizerUri",
-    "AuthorizerCredentialsArn": "authorizerCredentials",
-    "AuthorizerPayloadFormatVersion": "authorizerPayloadFormatVersion",
-    "AuthorizerResultTtlInSeconds": "authorizerResultTtlInSeconds",
-    "EnableSimpleResponses": "enableSimpleResponses",
-}
+_SCHEME_MEMBERS = {"IdentitySource": "identitySource", **AUTHORIZER_MEMBERS}
 _IAM = "sigv4"
 
 
@@ -114,12 +97,12 @@ def _security(route: Document, authorizers: Document) -> Document:
 
 def _integration(integration: Document) -> Document:
     return {"type": integration["IntegrationType"].lower()} | _renamed(
-        integration, _INTEGRATION_MEMBERS
+        integration, INTEGRATION_MEMBERS
     )
 
 
 def _scheme(authorizer: Document) -> Document:
-    extension = _renamed(authorizer, _AUTHORIZER_MEMBERS)
+    extension = _renamed(authorizer, _SCHEME_MEMBERS)
     extension["type"] = authorizer["AuthorizerType"].lower()
     token = authorizer.get("JwtConfiguration")
     if token:

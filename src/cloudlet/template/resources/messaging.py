@@ -9,7 +9,7 @@ from typing import Any
 from cloudlet.template.intrinsics import Known
 from cloudlet.template.resources import shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties
-from cloudlet.template.resources.rows import Row, deletes
+from cloudlet.template.resources.rows import Row, deletes, policies
 from cloudlet.template.resources.tags import Tagging
 from cloudlet.template.words import words
 
@@ -69,33 +69,8 @@ async def _update_queue(ctx: Context, known: Known, new: Properties, old: Proper
     return known
 
 
-async def _set_policy(ctx: Context, queues: list[str], policy: Any) -> None:
-    text = shapes.text(policy)
-    for url in queues:
-        await ctx.call("sqs", "SetQueueAttributes", QueueUrl=url, Attributes={"Policy": text})
-
-
-def _queues(properties: Properties) -> list[str]:
-    """Of either kind of policy."""
-    return list(properties.get("Queues") or [properties["Queue"]])
-
-
-async def _create_policy(ctx: Context, properties: Properties) -> Known:
-    await _set_policy(ctx, _queues(properties), properties["PolicyDocument"])
-    if "Queue" in properties:
-        return Known(properties["Queue"])
-    name = ctx.name(None, 100)
-    return Known(name, {"Id": name})
-
-
-async def _update_policy(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-    await _set_policy(ctx, [url for url in _queues(old or new) if url not in _queues(new)], "")
-    await _set_policy(ctx, _queues(new), new["PolicyDocument"])
-    return known
-
-
-async def _delete_policy(ctx: Context, name: str, properties: Properties) -> None:
-    await _set_policy(ctx, _queues(properties), "")
+async def _set_policy(ctx: Context, url: str, policy: str) -> None:
+    await ctx.call("sqs", "SetQueueAttributes", QueueUrl=url, Attributes={"Policy": policy})
 
 
 def _rule(name: str, properties: Properties) -> dict[str, Any]:
@@ -164,23 +139,8 @@ KINDS = (
         fixed=words("QueueName FifoQueue"),
         name="QueueName",
     ),
-    Kind(
-        "AWS::SQS::QueuePolicy",
-        words("Queues PolicyDocument"),
-        _create_policy,
-        _delete_policy,
-        _update_policy,
-        required=words("Queues PolicyDocument"),
-    ),
-    Kind(
-        "AWS::SQS::QueueInlinePolicy",
-        words("Queue PolicyDocument"),
-        _create_policy,
-        _delete_policy,
-        _update_policy,
-        fixed=words("Queue"),
-        required=words("Queue PolicyDocument"),
-    ),
+    policies("AWS::SQS::QueuePolicy", "", "Queues", _set_policy),
+    policies("AWS::SQS::QueueInlinePolicy", "Queue", "", _set_policy),
     Kind(
         "AWS::Events::Rule",
         words(

@@ -1,6 +1,6 @@
 """Types whose operations take the properties as they are: rows of a table instead of functions."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,3 +124,34 @@ class Row:
             required=words(self.required),
             check=self._check,
         )
+
+
+def policies(type_name: str, one: str, several: str, put: Callable[..., Awaitable[None]]) -> Kind:
+    """A policy of one resource (the property `one`) or of `several`, to which `put` gives it: its
+    text, or "" when it goes."""
+    owners = several or one
+
+    def of(properties: Properties) -> list[str]:
+        return list(properties[several] if several else [properties[one]])
+
+    async def create(ctx: Context, properties: Properties) -> Known:
+        for owner in of(properties):
+            await put(ctx, owner, shapes.text(properties["PolicyDocument"]))
+        name = ctx.name(None, 100) if several else str(properties[one])
+        return Known(name, {"Id": name})
+
+    async def update(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
+        for owner in of(old or new):
+            if owner not in of(new):
+                await put(ctx, owner, "")
+        for owner in of(new):
+            await put(ctx, owner, shapes.text(new["PolicyDocument"]))
+        return known
+
+    async def delete(ctx: Context, name: str, properties: Properties) -> None:
+        for owner in of(properties):
+            await put(ctx, owner, "")
+
+    both = words(f"PolicyDocument {owners}")
+    fixed = frozenset() if several else words(one)
+    return Kind(type_name, both, create, delete, update, fixed=fixed, required=both)

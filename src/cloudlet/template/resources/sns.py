@@ -9,7 +9,7 @@ from cloudlet.template.intrinsics import Known
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.resources import shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties
-from cloudlet.template.resources.rows import deletes
+from cloudlet.template.resources.rows import deletes, policies
 from cloudlet.template.resources.tags import Tagging
 from cloudlet.template.words import words
 
@@ -132,32 +132,9 @@ async def _delete_subscription(ctx: Context, arn: str, properties: Properties) -
         await ctx.call("sns", "Unsubscribe", SubscriptionArn=arn)
 
 
-async def _set_policy(ctx: Context, arns: list[str], policy: Any) -> None:
-    for arn in arns:
-        change = {"AttributeName": "Policy", "AttributeValue": shapes.text(policy)}
-        await ctx.call("sns", "SetTopicAttributes", TopicArn=arn, **change)
-
-
-def _topics(properties: Properties) -> list[str]:
-    """Of either kind of policy."""
-    return list(properties.get("Topics") or [properties["TopicArn"]])
-
-
-async def _create_policy(ctx: Context, properties: Properties) -> Known:
-    await _set_policy(ctx, _topics(properties), properties["PolicyDocument"])
-    name = str(properties.get("TopicArn") or ctx.name(None, 100))
-    return Known(name, {"Id": name})
-
-
-async def _update_policy(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-    gone = [arn for arn in _topics(old or new) if arn not in _topics(new)]
-    await _set_policy(ctx, gone, "")
-    await _set_policy(ctx, _topics(new), new["PolicyDocument"])
-    return known
-
-
-async def _delete_policy(ctx: Context, name: str, properties: Properties) -> None:
-    await _set_policy(ctx, _topics(properties), "")
+async def _set_policy(ctx: Context, arn: str, policy: str) -> None:
+    change = {"AttributeName": "Policy", "AttributeValue": policy}
+    await ctx.call("sns", "SetTopicAttributes", TopicArn=arn, **change)
 
 
 KINDS = (
@@ -181,21 +158,6 @@ KINDS = (
         fixed=words("Endpoint Protocol TopicArn"),
         required=words("Protocol TopicArn"),
     ),
-    Kind(
-        "AWS::SNS::TopicPolicy",
-        words("PolicyDocument Topics"),
-        _create_policy,
-        _delete_policy,
-        _update_policy,
-        required=words("PolicyDocument Topics"),
-    ),
-    Kind(
-        "AWS::SNS::TopicInlinePolicy",
-        words("PolicyDocument TopicArn"),
-        _create_policy,
-        _delete_policy,
-        _update_policy,
-        fixed=words("TopicArn"),
-        required=words("PolicyDocument TopicArn"),
-    ),
+    policies("AWS::SNS::TopicPolicy", "", "Topics", _set_policy),
+    policies("AWS::SNS::TopicInlinePolicy", "TopicArn", "", _set_policy),
 )
