@@ -112,9 +112,12 @@ def _perform(call: Call, tx: Transaction, prepared: dict[str, list[Write]]) -> O
             continue
         consumed = Consumed(group[0].table)
         capacities.append(consumed)
+        writes.read(tx, group)
         for write in group:
-            writes.read_and_check(tx, write)
-            consumed.add_write(writes.perform(tx, call.config, write))
+            writes.check(write)
+        writes.perform(tx, call.config, group)
+        for write in group:
+            consumed.add_write(write.change)
             collection = writes.collection(write, call.params)
             if collection and collection not in metrics.setdefault(name, []):
                 metrics[name].append(collection)

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from cloudlet.dynamodb import conditions, grammar, legacy, paths, updates, values
 from cloudlet.dynamodb.conditions import Bindings, Test
-from cloudlet.dynamodb.grammar import Action, Path, Placeholder
+from cloudlet.dynamodb.grammar import Action, Between, Function, Path, Placeholder
 from cloudlet.dynamodb.numerics import invalid
 from cloudlet.dynamodb.paths import Parts
 from cloudlet.dynamodb.values import Item
@@ -32,6 +32,7 @@ class Compiled:
     names: tuple[str, ...]  # placeholders in order of appearance
     values: tuple[str, ...]
     test: Test | None  # of conditions
+    weighs_values: bool  # what is refused depends on more than the types of values
 
 
 @lru_cache(maxsize=2048)
@@ -58,7 +59,14 @@ def of_tree(kind: str, tree: grammar.Tree) -> Compiled:
             names.update((p, None) for p in node.parts if isinstance(p, str) and p[0] == "#")
     is_test = kind not in ("UpdateExpression", "ProjectionExpression")
     test = conditions.compile_test(cast(grammar.Condition, tree)) if is_test else None
-    return Compiled(tree, tuple(names), tuple(found_values), test)
+    weighs_values = is_test and _weighs_values(tree)
+    return Compiled(tree, tuple(names), tuple(found_values), test, weighs_values)
+
+
+def _weighs_values(node: Any) -> bool:
+    if isinstance(node, Between) or (isinstance(node, Function) and node.name == "attribute_type"):
+        return True
+    return isinstance(node, tuple) and any(map(_weighs_values, node))
 
 
 def _leaves(node: Any) -> Iterator[Path | Placeholder]:
@@ -148,10 +156,28 @@ def _of_texts(params: dict[str, Any], kinds: tuple[str, ...]) -> Expressions:
         return _NONE
     bindings = Bindings(_names(names), _values(given))
     by_kind = {kind: compiled(kind, text) for kind, text in texts.items()}
-    for kind, expression in by_kind.items():
-        _check(kind, expression, bindings)
-    _check_used(by_kind, bindings)
+    if any(expression.weighs_values for expression in by_kind.values()):
+        _check_all(by_kind, bindings)
+    else:
+        types = tuple((name, values.type_of(value)) for name, value in bindings.values.items())
+        _check_types(tuple(texts.items()), tuple(bindings.names.items()), types)
     return Expressions(by_kind, bindings)
+
+
+_Pairs = tuple[tuple[str, str], ...]
+
+
+@lru_cache(maxsize=2048)
+def _check_types(texts: _Pairs, names: _Pairs, types: _Pairs) -> None:
+    """What is right with these types of values is right with any such values."""
+    b = Bindings(dict(names), {name: {kind: None} for name, kind in types})
+    _check_all({kind: compiled(kind, text) for kind, text in texts}, b)
+
+
+def _check_all(by_kind: dict[str, Compiled], b: Bindings) -> None:
+    for kind, expression in by_kind.items():
+        _check(kind, expression, b)
+    _check_used(by_kind, b)
 
 
 def _names(names: dict[str, str] | None) -> dict[str, str]:

@@ -174,7 +174,7 @@ def _put(cloud: Cloud, tx: Transaction, table: Table, raw: Any) -> int:
         raise invalid("Item size has exceeded the maximum allowed size")
     key = keys.of_item(table, item)
     old, new = storage.get(tx, table, key), Stored(item, size_bytes)
-    storage.change(tx, table, key, (old, new), storage.context(cloud.config))
+    storage.change(tx, table, [(key, (old, new))], storage.context(cloud.config))
     return size_bytes
 
 

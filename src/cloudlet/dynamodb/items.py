@@ -50,14 +50,19 @@ def update_item(call: Call, tx: Transaction) -> Output:
 
 
 def _perform(call: Call, tx: Transaction, write: Write) -> Output:
-    writes.read_and_check(tx, write)
-    change = writes.perform(tx, call.config, write)
-    output = returned(write, call.params.get("ReturnValues", "NONE"))
     consumed = Consumed(write.table)
-    consumed.add_write(change)
+    change(call, tx, write, consumed)
+    output = returned(write, call.params.get("ReturnValues", "NONE"))
     settle(call, "Write", output, consumed)
     output.update(writes.collection_metrics(write, call.params))
     return output
+
+
+def change(call: Call, tx: Transaction, write: Write, consumed: Consumed) -> None:
+    writes.read(tx, [write])
+    writes.check(write)
+    writes.perform(tx, call.config, [write])
+    consumed.add_write(write.change)
 
 
 def returned(write: Write, mode: str) -> Output:

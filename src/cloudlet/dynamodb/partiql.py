@@ -73,11 +73,9 @@ def _on_snapshot(call: Call, each: Bound) -> Output:
 
 def _write(call: Call, tx: Transaction, each: Bound) -> Output:
     write = _prepared(call, tx, each)
-    writes.read_and_check(tx, write)
-    change = writes.perform(tx, call.config, write)
-    output: Output = {"Items": _returned(each, write)}
     consumed = Consumed(write.table)
-    consumed.add_write(change)
+    items.change(call, tx, write, consumed)
+    output: Output = {"Items": _returned(each, write)}
     capacity.settle(call, "Write", output, consumed)
     return output
 
@@ -216,8 +214,7 @@ def _batch_write(call: Call, tx: Transaction, each: Bound, consumed: Consumed) -
     if each.statement.verb == "EXISTS":
         raise invalid("EXISTS can only be used in ExecuteTransaction write requests.")
     write = _prepared(call, tx, each)
-    writes.read_and_check(tx, write)
-    consumed.add_write(writes.perform(tx, call.config, write))
+    items.change(call, tx, write, consumed)
     shown = _returned(each, write)
     return {"Item": shown[0]} if shown else {}
 

@@ -12,6 +12,8 @@ Parts = tuple[str | int, ...]
 
 def resolve(path: Path, names: Mapping[str, str]) -> Parts:
     """The path with its `#placeholders` replaced."""
+    if not names:
+        return path.parts
     return tuple(
         names[part] if isinstance(part, str) and part[0] == "#" else part for part in path.parts
     )

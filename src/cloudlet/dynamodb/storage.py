@@ -25,9 +25,21 @@ _FIVE_YEARS_S = 5 * 365 * 86400
 _NEVER_S = 1 << 53
 
 
-class Stored(NamedTuple):
-    item: Item
-    size_bytes: int
+class Stored:
+    """An item in canonical spelling, and its size; what was read is parsed when it is looked at."""
+
+    __slots__ = ("_item", "_raw", "size_bytes")
+
+    def __init__(self, item: Item | None, size_bytes: int, raw: bytes = b"") -> None:
+        self._item = item
+        self._raw = raw
+        self.size_bytes = size_bytes
+
+    @property
+    def item(self) -> Item:
+        if self._item is None:
+            self._item = orjson.loads(self._raw)
+        return self._item
 
 
 class Change(NamedTuple):
@@ -36,6 +48,10 @@ class Change(NamedTuple):
     old_bytes: int
     new_bytes: int
     index_bytes: dict[str, tuple[bool, int]]  # name → (is global, bytes)
+
+
+Versions = tuple[Stored | None, Stored | None]
+Writes = Sequence[tuple[Key, Versions]]
 
 
 def create_table(tx: Transaction, table: Table) -> None:
@@ -75,7 +91,19 @@ def drop_table(tx: Transaction, table: Table) -> None:
 
 def get(view: View, table: Table, key: Key) -> Stored | None:
     row = raw(view, table, key)
-    return None if row is None else Stored(orjson.loads(row[0]), row[1])
+    return None if row is None else Stored(None, row[1], row[0])
+
+
+def get_all(view: View, table: Table, wanted: Sequence[Key]) -> dict[Key, Stored]:
+    """Those of the items that are there."""
+    rows = read(
+        view,
+        f"WITH wanted (a, b) AS (VALUES {', '.join(['(?, ?)'] * len(wanted))})"
+        f" SELECT pk, sk, size, item FROM wanted CROSS JOIN {table.sql_table}"
+        " ON pk = a AND sk = b",
+        [part for key in wanted for part in key],
+    )
+    return {Key(pk, sk): Stored(None, size_bytes, raw) for pk, sk, size_bytes, raw in rows}
 
 
 def raw(view: View, table: Table, key: Key) -> tuple[bytes, int] | None:
@@ -113,25 +141,46 @@ def oldest_expiry_s(now_s: int) -> int:
     return now_s - _FIVE_YEARS_S
 
 
-def change(
-    tx: Transaction,
-    table: Table,
-    key: Key,
-    versions: tuple[Stored | None, Stored | None],
-    context: streams.Context,
-) -> Change:
-    """Replaces the old version of an item by the new one; None is no item."""
-    old, new = versions
-    if new is not None:
-        tx.run(
+def change(tx: Transaction, table: Table, writes: Writes, context: streams.Context) -> list[Change]:
+    """Replaces the old versions of items by the new ones; None is no item."""
+    _change_rows(tx, table, writes)
+    is_followed = table.indexes or table.stream is not None or destinations.of(table)
+    items = size_bytes = 0
+    changes = []
+    for key, versions in writes:
+        old, new = versions
+        items += (new is not None) - (old is not None)
+        old_bytes, new_bytes = old.size_bytes if old else 0, new.size_bytes if new else 0
+        size_bytes += new_bytes - old_bytes
+        followed = _follow(tx, table, key, versions, context) if is_followed else {}
+        changes.append(Change(old_bytes, new_bytes, followed))
+    _count(tx, table.id, 0, items, size_bytes)
+    return changes
+
+
+def _change_rows(tx: Transaction, table: Table, writes: Writes) -> None:
+    put: list[tuple[Any, ...]] = []
+    gone: list[Key] = []
+    for key, (old, new) in writes:
+        if new is not None:
+            put.append((*key, new.size_bytes, expires_s(table, new.item), orjson.dumps(new.item)))
+        elif old is not None:
+            gone.append(key)
+    if put:
+        tx.run_many(
             f"INSERT OR REPLACE INTO {table.sql_table} (pk, sk, size, expires, item)"
             " VALUES (?, ?, ?, ?, ?)",
-            (*key, new.size_bytes, expires_s(table, new.item), orjson.dumps(new.item)),
+            put,
         )
-    elif old is not None:
-        tx.run(f"DELETE FROM {table.sql_table} WHERE pk = ? AND sk = ?", key)
-    old_bytes, new_bytes = old.size_bytes if old else 0, new.size_bytes if new else 0
-    _count(tx, table.id, 0, (new is not None) - (old is not None), new_bytes - old_bytes)
+    if gone:
+        tx.run_many(f"DELETE FROM {table.sql_table} WHERE pk = ? AND sk = ?", gone)
+
+
+def _follow(
+    tx: Transaction, table: Table, key: Key, versions: Versions, context: streams.Context
+) -> dict[str, tuple[bool, int]]:
+    """Indexes and streams go with the item; what was written in indexes."""
+    old, new = versions
     index_bytes: dict[str, tuple[bool, int]] = {}
     for index in table.indexes:
         written = _change_entry(tx, table, index, key, versions)
@@ -142,7 +191,7 @@ def change(
         if images[0] != images[1]:
             streams.record(tx, table, images, context)
             destinations.tell(tx, table, images, context)
-    return Change(old_bytes, new_bytes, index_bytes)
+    return index_bytes
 
 
 def _count(tx: Transaction, table_id: int, index_id: int, items: int, size_bytes: int) -> None:
@@ -159,7 +208,7 @@ def _change_entry(
     table: Table,
     index: Index,
     key: Key,
-    versions: tuple[Stored | None, Stored | None],
+    versions: Versions,
 ) -> int:
     """Moves the item's entry; the bytes that AWS would charge for."""
     places = [None if each is None else keys.of_index(table, index, each.item) for each in versions]

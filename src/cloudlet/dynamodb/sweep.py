@@ -50,9 +50,8 @@ def expire(tx: Transaction, cloud: Cloud, name: str) -> int:
         (storage.oldest_expiry_s(now_s), now_s, _BATCH),
     )
     context = storage.context(cloud.config, is_service=True)
-    for row in rows:
-        old = Stored(orjson.loads(row[3]), row[2])
-        storage.change(tx, table, Key(row[0], row[1]), (old, None), context)
+    gone = [(Key(row[0], row[1]), (Stored(None, row[2], row[3]), None)) for row in rows]
+    storage.change(tx, table, gone, context)
     return len(rows)
 
 

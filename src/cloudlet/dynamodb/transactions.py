@@ -45,13 +45,11 @@ def commit(call: Call, tx: Transaction, prepared: list[Write]) -> Output:
     if len({(write.table.id, write.key) for write in prepared}) < len(prepared):
         raise invalid("Transaction request cannot include multiple operations on one item")
     _check_all(tx, prepared)
-    changes = [
-        (write, storage.Change(write.old.size_bytes if write.old else 0, 0, {}))
-        if write.kind == "check"
-        else (write, writes.perform(tx, call.config, write))
-        for write in prepared
-    ]
-    return _answer(call, changes)
+    writes.perform(tx, call.config, [write for write in prepared if write.kind != "check"])
+    for write in prepared:
+        if write.kind == "check" and write.old:
+            write.change = storage.Change(write.old.size_bytes, 0, {})
+    return _answer(call, prepared)
 
 
 def is_repeated(call: Call, tx: Transaction, token: str) -> bool:
@@ -105,9 +103,10 @@ def _prepare(call: Call, tx: Transaction, action: Params) -> Write:
 def _check_all(tx: Transaction, prepared: list[Write]) -> None:
     """Tests all conditions and computes all new items; raises with a reason per action."""
     reasons: list[dict[str, Any]] = []
+    writes.read(tx, prepared)
     for write in prepared:
         try:
-            writes.read_and_check(tx, write)
+            writes.check(write)
             reasons.append({"Code": "None"})
         except AwsError as error:
             code = REASONS.get(error.code, "ValidationError")
@@ -127,15 +126,15 @@ def cancelled(reasons: list[dict[str, Any]]) -> AwsError:
     )
 
 
-def _answer(call: Call, changes: list[tuple[Write, storage.Change]]) -> Output:
+def _answer(call: Call, prepared: list[Write]) -> Output:
     output: Output = {}
     by_table: dict[int, Consumed] = {}
-    for write, change in changes:
+    for write in prepared:
         consumed = by_table.setdefault(write.table.id, Consumed(write.table, _WRITTEN))
-        consumed.add_write(change, is_transaction=True)
+        consumed.add_write(write.change, is_transaction=True)
     settle_all(call, "Write", output, by_table.values())
     metrics: dict[str, list[dict[str, Any]]] = {}
-    for write, _ in changes:
+    for write in prepared:
         collection = writes.collection(write, call.params)
         if collection and collection not in metrics.setdefault(write.table.name, []):
             metrics[write.table.name].append(collection)

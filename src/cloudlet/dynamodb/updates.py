@@ -78,9 +78,11 @@ def _check_kind(operand: Operand, b: Bindings, kind: str, name: str) -> None:
 
 
 def apply(actions: tuple[Action, ...], b: Bindings, old: Item) -> Item:
-    """The item after the update; `old` stays as it is."""
-    item: Item = orjson.loads(orjson.dumps(old))
+    """The item after the update; `old` stays as it is, and shares what is not touched."""
     located = [(action, paths.resolve(action.path, b.names)) for action in actions]
+    item = dict(old)
+    for name in {parts[0] for _, parts in located if len(parts) > 1}.intersection(old):
+        item[str(name)] = orjson.loads(orjson.dumps(old[str(name)]))
     changes = [
         (parts, _result(action, parts, b, old))
         for action, parts in located

@@ -3,6 +3,7 @@
 PutItem, UpdateItem, DeleteItem, BatchWriteItem and TransactWriteItems all come down to a `Write`.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ from cloudlet.dynamodb.values import Item
 from cloudlet.errors import AwsError
 from cloudlet.store.database import Transaction, View
 
+UNCHANGED = Change(0, 0, {})
 _WRONG = "One or more parameter values were invalid: "
 
 
@@ -35,6 +37,7 @@ class Write:
     is_insert: bool = False  # a put that only an existing item can be in the way of
     old: Stored | None = field(default=None)
     new: Stored | None = field(default=None)
+    change: Change = UNCHANGED
 
 
 def prepare_put(view: View, config: Config, params: Params) -> Write:
@@ -81,25 +84,49 @@ def keyed_of(
     return Write(kind, table, keyed[0], found, keyed[1], returns_old_on_failure=returns_old)
 
 
-def read_and_check(view: View, write: Write) -> None:
-    """Reads the old item, tests the condition and computes the new item."""
-    write.old = storage.get(view, write.table, write.key)
-    old_item = write.old.item if write.old else {}
-    if not write.expressions.holds("ConditionExpression", old_item):
-        if write.is_insert:
-            raise AwsError("DuplicateItemException", "Duplicate primary key exists in table")
-        fields: dict[str, Any] = {}
-        if write.returns_old_on_failure and write.old:
-            fields["Item"] = old_item
-        raise AwsError(
-            "ConditionalCheckFailedException", "The conditional request failed", 400, **fields
-        )
+def read(view: View, prepared: Sequence[Write]) -> None:
+    """The old items of different keys."""
+    for group in _by_table(prepared):
+        table = group[0].table
+        if len(group) == 1:
+            group[0].old = storage.get(view, table, group[0].key)
+            continue
+        found = storage.get_all(view, table, [write.key for write in group])
+        for write in group:
+            write.old = found.get(write.key)
+
+
+def _by_table(prepared: Sequence[Write]) -> Iterable[Sequence[Write]]:
+    if len(prepared) == 1:
+        return (prepared,)
+    groups: dict[int, list[Write]] = {}
+    for write in prepared:
+        groups.setdefault(write.table.id, []).append(write)
+    return groups.values()
+
+
+def check(write: Write) -> None:
+    """Tests the condition and computes the new item."""
+    if "ConditionExpression" in write.expressions.by_kind:
+        _check_condition(write)
     if write.kind == "put":
         write.new = Stored(write.item, write.size_bytes)
     elif write.kind == "update":
         write.new = None if _only_removes(write) else _updated(write)
     else:
         write.new = None
+
+
+def _check_condition(write: Write) -> None:
+    old_item = write.old.item if write.old else {}
+    if write.expressions.holds("ConditionExpression", old_item):
+        return
+    if write.is_insert:
+        raise AwsError("DuplicateItemException", "Duplicate primary key exists in table")
+    fields = {"Item": old_item} if write.returns_old_on_failure and write.old else {}
+    raise AwsError(
+        "ConditionalCheckFailedException", "The conditional request failed", 400, **fields
+    )
 
 
 def _only_removes(write: Write) -> bool:
@@ -111,7 +138,7 @@ def _only_removes(write: Write) -> bool:
 
 
 def _updated(write: Write) -> Stored:
-    base = write.old.item if write.old else write.item
+    base, size_bytes = _base(write)
     found = write.expressions
     try:
         item = updates.apply(found.actions, found.bindings, base)
@@ -119,7 +146,8 @@ def _updated(write: Write) -> Stored:
         if found.is_legacy and error.message == updates.WRONG_TYPE:
             raise invalid("Type mismatch for attribute to update") from None
         raise
-    item, size_bytes = values.canonical_item(item)
+    for name in {str(path[0]) for path in updates.touched(found.actions, found.bindings)}:
+        size_bytes += _settled(name, base, item)
     if size_bytes > values.ITEM_MAX_BYTES:
         raise invalid("Item size to update has exceeded the maximum allowed size")
     for index in write.table.indexes:
@@ -127,10 +155,32 @@ def _updated(write: Write) -> Stored:
     return Stored(item, size_bytes)
 
 
-def perform(tx: Transaction, config: Config, write: Write) -> Change:
-    return storage.change(
-        tx, write.table, write.key, (write.old, write.new), storage.context(config)
-    )
+def _base(write: Write) -> tuple[Item, int]:
+    if write.old:
+        return write.old.item, write.old.size_bytes
+    return values.canonical_item(write.item)
+
+
+def _settled(name: str, old: Item, item: Item) -> int:
+    """Brings what became of an attribute to its one spelling; by how much it grew."""
+    before, after = old.get(name), item.get(name)
+    if before is after:
+        return 0
+    grown = -values.canonical_item({name: before})[1] if before is not None else 0
+    if after is not None:
+        spelled, size_bytes = values.canonical_item({name: after})
+        item.update(spelled)
+        grown += size_bytes
+    return grown
+
+
+def perform(tx: Transaction, config: Config, prepared: Sequence[Write]) -> None:
+    context = storage.context(config)
+    for group in _by_table(prepared):
+        versions = [(write.key, (write.old, write.new)) for write in group]
+        changes = storage.change(tx, group[0].table, versions, context)
+        for write, change in zip(group, changes, strict=True):
+            write.change = change
 
 
 def collection_metrics(write: Write, params: Params) -> dict[str, Any]:

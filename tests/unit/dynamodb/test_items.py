@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cloudlet.dynamodb import items
+from cloudlet.dynamodb import items, values
 from tests.harness import Bench
 from tests.unit.dynamodb.conftest import refused
 
@@ -193,3 +193,43 @@ def test_collection_metrics(db: Bench) -> None:
     shown = db.call(items.put_item, TableName="tab", Item=KEY, **asked)
     assert shown["ItemCollectionMetrics"]["ItemCollectionKey"] == {"pk": {"S": "p"}}
     assert db.call(items.put_item, TableName="plain", Item={"id": {"S": "1"}}, **asked) == {}
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "SET m.a = :v, m.b = m.a, n = m",
+        "REMOVE m.a, m.c[0] SET m.c[1] = :v",
+        "SET m.c = list_append(m.c, m.c), n = :v REMOVE l[0], l[2]",
+        "REMOVE m.a SET l[9] = :v ADD k :v",
+    ],
+)
+def test_an_updated_items_size_is_that_of_its_attributes(db: Bench, expression: str) -> None:
+    elements = [{"N": "1"}, {"S": "zwölf"}, {"N": "123456"}]
+    put(db, m={"M": {"a": {"S": "ä"}, "c": {"L": elements}}}, l={"L": elements}, k={"N": "99"})
+    for _ in range(2):
+        images = db.call(
+            items.update_item,
+            TableName="tab",
+            Key=KEY,
+            UpdateExpression=expression,
+            ExpressionAttributeValues={":v": {"N": "1e30"}},
+            ReturnValues="ALL_NEW",
+        )
+        (size_bytes,) = (
+            row[0] for row in db.database.view().all("SELECT size FROM dynamodb_items_1")
+        )
+        assert values.canonical_item(images["Attributes"]) == (images["Attributes"], size_bytes)
+
+
+def test_values_of_other_types_are_looked_at_anew(db: Bench) -> None:
+    put(db, v={"N": "1"})
+    asked = {"TableName": "tab", "Key": KEY, "UpdateExpression": "ADD v :v"}
+    db.call(items.update_item, **asked, ExpressionAttributeValues={":v": {"N": "1"}})
+    for value in ({"S": "1"}, {"L": []}):
+        error = refused(
+            db.call, items.update_item, **asked, ExpressionAttributeValues={":v": value}
+        )
+        assert "Incorrect operand type" in error.message
+    db.call(items.update_item, **asked, ExpressionAttributeValues={":v": {"N": "2"}})
+    assert get(db)["v"] == {"N": "4"}

@@ -109,8 +109,9 @@ def storage_put(db: Bench, tx: Any, item: Any) -> None:
     from cloudlet.dynamodb import writes
 
     write = writes.prepare_put(tx, db.config, {"TableName": "plain", "Item": item})
-    writes.read_and_check(tx, write)
-    writes.perform(tx, db.config, write)
+    writes.read(tx, [write])
+    writes.check(write)
+    writes.perform(tx, db.config, [write])
 
 
 def add_index(db: Bench) -> Any:
