@@ -29,14 +29,15 @@ Rows = Callable[[str, tuple[Any, ...], int], Iterator[Row]]  # condition, values
 Encode = Callable[[str], str]
 Owners = Callable[[str], dict[str, str] | None]  # stored traits → the owner
 Leap = Callable[[str, tuple[str, str], int], list[str]]  # key, shape, limit → keys
+Source = tuple[Rows, Leap]
 # From a key in a common prefix: the first key after it, and so on, while they are in prefixes.
 _LEAPS = """
 WITH RECURSIVE seen (key) AS (
-    VALUES (:key) UNION ALL
-    SELECT (SELECT o.key FROM s3_object AS o WHERE o.bucket = :bucket AND o.key >= :prefix
-            || substr(seen.key, :start, instr(substr(seen.key, :start), :delimiter) - 1) || :beyond
-            AND o.key < :end ORDER BY o.key LIMIT 1)
-    FROM seen WHERE instr(substr(seen.key, :start), :delimiter) LIMIT :limit)
+    VALUES (?1) UNION ALL
+    SELECT (SELECT o.key FROM s3_object AS o WHERE o.bucket = ?2 AND o.key >=
+            ?3 || substr(seen.key, ?4, instr(substr(seen.key, ?4), ?5) - 1) || ?6
+            AND o.key < ?7 ORDER BY o.key LIMIT 1)
+    FROM seen WHERE instr(substr(seen.key, ?4), ?5) LIMIT ?8)
 SELECT key FROM seen WHERE key IS NOT NULL
 """
 
@@ -61,7 +62,7 @@ def after_prefix(prefix: str) -> str | None:
     return stem[:-1] + chr(0xE000 if code == 0xD800 else code)
 
 
-def current(view: View, bucket: int) -> Rows:
+def current(view: View, bucket: int) -> Source:
     """The current versions: one for each key."""
 
     def rows(condition: str, values: tuple[Any, ...], limit: int) -> Iterator[Row]:
@@ -71,7 +72,16 @@ def current(view: View, bucket: int) -> Rows:
             (bucket, *values, limit),
         )
 
-    return rows
+    def leap(key: str, shape: tuple[str, str], limit: int) -> list[str]:
+        prefix, delimiter = shape
+        beyond, end = after_prefix(delimiter), after_prefix(prefix)
+        if beyond is None:
+            return [key]
+        until: Any = b"" if end is None else end  # a blob is above all text
+        place = (key, bucket, prefix, len(prefix) + 1, delimiter, beyond, until, limit)
+        return [row[0] for row in view.rows(_LEAPS, place)]
+
+    return rows, leap
 
 
 def start_after(params: Params, after: str, *, is_key: bool = False) -> Start | None:
@@ -83,15 +93,13 @@ def start_after(params: Params, after: str, *, is_key: bool = False) -> Start | 
     return ("key > ?", (after,)) if after and after >= prefix else ("key >= ?", (prefix,))
 
 
-def fill(
-    rows: Rows, params: Params, starts: list[Start | None], limit: int, leap: Leap | None = None
-) -> Page:
+def fill(source: Source, params: Params, starts: list[Start | None], limit: int) -> Page:
     """A page of rows and common prefixes, from one start after the other."""
     shape = params.get("Prefix") or "", params.get("Delimiter") or ""
     page = Page()
     for start in starts:
         while start is not None and limit and not page.is_truncated:
-            start = _run(rows, leap, shape, start, (page, limit))
+            start = _run(source, shape, start, (page, limit))
     return page
 
 
@@ -108,23 +116,19 @@ def _beyond(prefix: str) -> Start | None:
 
 
 def _run(
-    rows: Rows,
-    leap: Leap | None,
-    shape: tuple[str, str],
-    start: Start,
-    filled: tuple[Page, int],
+    source: Source, shape: tuple[str, str], start: Start, filled: tuple[Page, int]
 ) -> Start | None:
     """Takes rows until a common prefix appears; answers where to seek next, None at the end."""
-    (prefix, delimiter), (condition, values), (page, limit) = shape, start, filled
-    end = after_prefix(prefix)
+    (rows, leap), (condition, values), (page, limit) = source, start, filled
+    end = after_prefix(shape[0])
     if end is not None:
         condition, values = f"{condition} AND key < ?", (*values, end)
     left = limit - len(page) + 1
     for row in rows(condition, values, left):
         key = row["key"]
-        if delimiter and common_prefix(key, prefix, delimiter) is not None:
-            return _roll_up([key] if leap is None else leap(key, shape, left), shape, filled)
-        if len(page.rows) + len(page.prefixes) == limit:
+        if shape[1] and common_prefix(key, *shape) is not None:
+            return _roll_up(leap(key, shape, left), shape, filled)
+        if len(page) == limit:
             page.is_truncated = True
             return None
         page.rows.append(row)
@@ -134,35 +138,21 @@ def _run(
 
 def _roll_up(keys: list[str], shape: tuple[str, str], filled: tuple[Page, int]) -> Start | None:
     """Takes the common prefixes of keys that follow each other, the first not in one ends them."""
-    page, limit = filled
+    (page, limit), (prefix, delimiter) = filled, shape
+    room = limit - len(page)
     for key in keys:
-        common = common_prefix(key, *shape)
+        common = common_prefix(key, prefix, delimiter)
         if common is None:
             return "key >= ?", (key,)
-        if len(page) == limit:
+        if not room:
             page.is_truncated = True
             return None
+        room -= 1
         page.prefixes.append(common)
         page.last = common
         if "\0" in key:  # where text ends for SQLite's functions: what it leapt to is wrong
             break
     return _beyond(page.last)
-
-
-def _leaps(view: View, bucket: int) -> Leap:
-    """Over the prefixes of current versions."""
-
-    def leap(key: str, shape: tuple[str, str], limit: int) -> list[str]:
-        prefix, delimiter = shape
-        beyond, end = after_prefix(delimiter), after_prefix(prefix)
-        if beyond is None:
-            return [key]
-        place = {"bucket": bucket, "key": key, "prefix": prefix, "start": len(prefix) + 1}
-        ends = {"beyond": beyond, "end": b"" if end is None else end}  # a blob is above all text
-        found = view.all(_LEAPS, {**place, **ends, "delimiter": delimiter, "limit": limit})
-        return [row[0] for row in found]
-
-    return leap
 
 
 def limit_of(value: Any, name: str) -> int:
@@ -220,18 +210,19 @@ def list_objects_v2(call: Call, view: View) -> Output:
 
 def _listed(call: Call, view: View, bucket: Bucket, start: Start | None) -> tuple[Page, Output]:
     """A page of current versions, and what both listings tell of it."""
-    limit, leap = limit_of(call.params.get("MaxKeys"), "max-keys"), _leaps(view, bucket.id)
-    page = fill(current(view, bucket.id), call.params, [start], limit, leap)
+    limit = limit_of(call.params.get("MaxKeys"), "max-keys")
+    page = fill(current(view, bucket.id), call.params, [start], limit)
     return page, {**output_of(call, page, encoder(call.params)), "MaxKeys": limit}
 
 
 def output_of(call: Call, page: Page, encode: Encode) -> Output:
     params = call.params
-    prefixes: Any = [{"Prefix": encode(each)} for each in page.prefixes]
+    prefixes: Any = [encode(each) for each in page.prefixes]
     if call.takes_xml:
-        texts = [escaped(each["Prefix"]) for each in prefixes]
-        around = "<CommonPrefixes><Prefix>", "</Prefix></CommonPrefixes>"
-        prefixes = Fragment("".join([f"{around[0]}{text}{around[1]}" for text in texts]))
+        texts = [f"<Prefix>{escaped(each)}</Prefix></CommonPrefixes>" for each in prefixes]
+        prefixes = Fragment("".join([f"<CommonPrefixes>{each}" for each in texts]))
+    else:
+        prefixes = [{"Prefix": each} for each in prefixes]
     output: Output = {
         "Name": params["Bucket"],
         "Prefix": encode(params.get("Prefix") or ""),

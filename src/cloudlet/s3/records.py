@@ -144,7 +144,8 @@ def is_there(view: View, record: Record) -> bool:
 
 
 def next_version(tx: Transaction) -> int:
-    """Some are taken at a time; what a crash or a failed change leaves over is never used."""
+    """Some are taken at a time. The writer forgets them when a change fails: with its transaction
+    the taking may be undone, too. What is left over then is never used."""
     taken: list[int] = tx.remembered("s3_sequence", list)
     if not taken:
         last: int = tx.value(f"UPDATE s3_sequence SET value = value + {_AT_ONCE} RETURNING value")
@@ -177,10 +178,7 @@ def sealed(data: bytes, wrapper: Wrapper) -> Inline | None:
 def store(tx: Transaction, record: Record, inline: Inline | None, spare: int | None = None) -> None:
     """Makes the record its key's current version. Its segments must be held already. `spare` is
     the place of small contents that nobody needs any more."""
-    if inline:
-        kept = *inline, crc32c(inline[0])
-        record.content, spare = _put_content(tx, kept, spare), None
-    _drop_content(tx, spare)
+    record.content = _keep(tx, inline, spare)
     tx.run(
         _INSERT,
         (
@@ -214,17 +212,16 @@ def put_traits(tx: Transaction, record: Record) -> None:
         )
 
 
-def _put_content(tx: Transaction, kept: tuple[bytes, str, int], spare: int | None) -> int | None:
-    if spare is not None:
-        where = "UPDATE s3_content SET data = ?, key = ?, sum = ? WHERE id = ?"
-        if tx.run(where, (*kept, spare)).rowcount:
-            return spare
+def _keep(tx: Transaction, inline: Inline | None, spare: int | None) -> int | None:
+    if inline is None:
+        if spare is not None:
+            tx.run("DELETE FROM s3_content WHERE id = ?", (spare,))
+        return None
+    kept = (*inline, crc32c(inline[0]))
+    change = "UPDATE s3_content SET data = ?, key = ?, sum = ? WHERE id = ?"
+    if spare is not None and tx.run(change, (*kept, spare)).rowcount:
+        return spare
     return tx.run("INSERT INTO s3_content (data, key, sum) VALUES (?, ?, ?)", kept).lastrowid
-
-
-def _drop_content(tx: Transaction, content: int | None) -> None:
-    if content is not None:
-        tx.run("DELETE FROM s3_content WHERE id = ?", (content,))
 
 
 def replaced(tx: Transaction, blobs: Blobs, bucket: int, key: str) -> int | None:
@@ -235,13 +232,13 @@ def replaced(tx: Transaction, blobs: Blobs, bucket: int, key: str) -> int | None
     )
     if row is None:
         return None
-    content: int | None = row["content"]
     release(tx, blobs, segments_of(row["segments"]))
+    content: int | None = row["content"]
     return content
 
 
 def free(tx: Transaction, blobs: Blobs, content: int | None, segments: Sequence[Segment]) -> None:
-    _drop_content(tx, content)
+    _keep(tx, None, content)
     release(tx, blobs, segments)
 
 

@@ -9,14 +9,14 @@ from typing import Any
 from cloudlet.call import Call, Output, Params
 from cloudlet.s3 import acl, announce, faults, listing, versions
 from cloudlet.s3.bucket import of_call
-from cloudlet.s3.listing import Rows, Start
+from cloudlet.s3.listing import Source, Start
 from cloudlet.store.database import Row, View
 
 _KINDS = ("DeleteMarkers", "Versions")
 _COLUMNS = "key, version, version_id, size, etag, modified_ms, checksum, traits"
 
 
-def _all(view: View, bucket: int) -> Rows:
+def _all(view: View, bucket: int) -> Source:
     """Both tables merged, each read in its own order."""
 
     def rows(condition: str, values: tuple[Any, ...], limit: int) -> Iterator[Row]:
@@ -28,7 +28,7 @@ def _all(view: View, bucket: int) -> Rows:
             (bucket, *values, bucket, *values, limit),
         )
 
-    return rows
+    return rows, lambda key, shape, limit: [key]
 
 
 def list_object_versions(call: Call, view: View) -> Output:
