@@ -8,12 +8,13 @@ See https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_A
 from dataclasses import dataclass
 from typing import Any
 
+from cloudlet.call import Output
 from cloudlet.errors import AwsError
 from cloudlet.template.intrinsics import Known
 from cloudlet.template.problems import TemplateError
 from cloudlet.template.resources import shapes
 from cloudlet.template.resources.kind import Context, Kind, Properties
-from cloudlet.template.resources.rows import deletes
+from cloudlet.template.resources.rows import Row, deletes
 from cloudlet.template.resources.tags import Tagging
 from cloudlet.template.words import words
 
@@ -226,42 +227,28 @@ _PARTS = (
 )
 
 
-async def _create_domain(ctx: Context, properties: Properties) -> Known:
-    settings = _settings("CreateDomainName", properties)
-    made = await ctx.call(_SERVICE, "CreateDomainName", **settings)
-    await ctx.begin(made["DomainName"])
-    return _known_domain(made)
-
-
-def _known_domain(made: dict[str, Any]) -> Known:
+def _domain(made: Output, name: str) -> dict[str, Any]:
     configured = made["DomainNameConfigurations"][0]
-    attributes = {
+    return {
         "DomainNameArn": made["DomainNameArn"],
         "RegionalDomainName": configured["ApiGatewayDomainName"],
         "RegionalHostedZoneId": configured["HostedZoneId"],
     }
-    return Known(made["DomainName"], attributes)
-
-
-async def _update_domain(ctx: Context, known: Known, new: Properties, old: Properties) -> Known:
-    wanted = {key: value for key, value in new.items() if key != "Tags"}
-    settings = _settings("UpdateDomainName", wanted)
-    made = await ctx.call(_SERVICE, "UpdateDomainName", **settings)
-    await _TAGS.update(ctx, made["DomainNameArn"], new, old)
-    return _known_domain(made)
 
 
 KINDS = (
-    Kind(
+    Row(
         "AWS::ApiGatewayV2::DomainName",
-        words("DomainName DomainNameConfigurations MutualTlsAuthentication RoutingMode Tags"),
-        _create_domain,
-        deletes(_SERVICE, "DeleteDomainName", "DomainName"),
-        _update_domain,
-        fixed=words("DomainName"),
+        _SERVICE,
+        "CreateDomainName UpdateDomainName DeleteDomainName",
+        "DomainName DomainNameConfigurations MutualTlsAuthentication RoutingMode Tags",
         name="DomainName",
-        required=words("DomainName DomainNameConfigurations"),
-    ),
+        fixed="DomainName",
+        required="DomainName DomainNameConfigurations",
+        tags=_TAGS,
+        tagged="DomainNameArn",
+        attributes=_domain,
+    ).kind(),
     Kind(
         "AWS::ApiGatewayV2::Api",
         words(

@@ -58,6 +58,7 @@ class Row:
     fixed: str = ""
     required: str = ""
     tags: Tagging | None = None
+    tagged: str = "Arn"  # the attribute by which they are changed; without it: the physical id
     attributes: Callable[[Output, str], Mapping[str, Any]] = lambda made, physical_id: {}
     arn: str = ""  # how the attribute `Arn` ends: "alarm:{}"
     prepare: Callable[[Properties], Properties] = as_given
@@ -105,7 +106,7 @@ class Row:
 
     async def _tag(self, ctx: Context, known: Known, new: Properties, old: Properties) -> None:
         if self.tags is not None:
-            arn = str(known.attributes.get("Arn", known.physical_id))
+            arn = str(known.attributes.get(self.tagged, known.physical_id))
             await self.tags.update(ctx, arn, new, old)
 
     def _check(self, properties: Properties) -> None:
