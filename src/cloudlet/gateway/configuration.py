@@ -52,11 +52,7 @@ def apis(view: View) -> list[Document]:
 
 
 def save_api(tx: Transaction, document: Document, now_ms: int) -> None:
-    tx.run(
-        "INSERT INTO gateway_apis (api_id, created_ms, document) VALUES (?, ?, ?)"
-        " ON CONFLICT (api_id) DO UPDATE SET document = excluded.document",
-        (document["ApiId"], now_ms, stored.text(document)),
-    )
+    stored.save(tx, "gateway_apis", {"api_id": document["ApiId"]}, document, created_ms=now_ms)
 
 
 def part(view: View, api_id: str, kind: str, identifier: str) -> Document:
@@ -80,11 +76,8 @@ def save_part(
     tx: Transaction, api_id: str, key: tuple[str, str], document: Document, parent: str = ""
 ) -> None:
     """`key` is (kind, id)."""
-    tx.run(
-        "INSERT INTO gateway_parts (api_id, kind, id, parent, document) VALUES (?, ?, ?, ?, ?)"
-        " ON CONFLICT (api_id, kind, id) DO UPDATE SET document = excluded.document",
-        (api_id, *key, parent, stored.text(document)),
-    )
+    place = {"api_id": api_id, "kind": key[0], "id": key[1]}
+    stored.save(tx, "gateway_parts", place, document, parent=parent)
 
 
 def delete_part(tx: Transaction, api_id: str, kind: str, identifier: str) -> None:

@@ -68,11 +68,8 @@ def every(view: View) -> list[Document]:
 
 
 def save(tx: Transaction, document: Document, now_ms: int) -> None:
-    tx.run(
-        "INSERT INTO gateway_domains (name, created_ms, document) VALUES (?, ?, ?)"
-        " ON CONFLICT (name) DO UPDATE SET document = excluded.document",
-        (document["DomainName"].lower(), now_ms, stored.text(document)),
-    )
+    key = {"name": document["DomainName"].lower()}
+    stored.save(tx, "gateway_domains", key, document, created_ms=now_ms)
     tx.touch(TOPIC)
 
 

@@ -60,11 +60,7 @@ def apis(view: View) -> list[Document]:
 
 
 def save_api(tx: Transaction, document: Document, now_ms: int) -> None:
-    tx.run(
-        "INSERT INTO rest_apis (api_id, created_ms, document) VALUES (?, ?, ?)"
-        " ON CONFLICT (api_id) DO UPDATE SET document = excluded.document",
-        (document["id"], now_ms, stored.text(document)),
-    )
+    stored.save(tx, "rest_apis", {"api_id": document["id"]}, document, created_ms=now_ms)
 
 
 def changed(tx: Transaction, api_id: str) -> None:
@@ -101,11 +97,8 @@ def parts(view: View, api_id: str, kind: str) -> list[Document]:
 
 def save_part(tx: Transaction, api_id: str, key: tuple[str, str], document: Document) -> None:
     """`key` is (kind, id)."""
-    tx.run(
-        "INSERT INTO rest_parts (api_id, kind, id, document) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (api_id, kind, id) DO UPDATE SET document = excluded.document",
-        (api_id, *key, stored.text(document)),
-    )
+    place = {"api_id": api_id, "kind": key[0], "id": key[1]}
+    stored.save(tx, "rest_parts", place, document)
 
 
 def delete_part(tx: Transaction, api_id: str, kind: str, identifier: str) -> None:
@@ -148,11 +141,8 @@ def items(view: View, kind: str) -> list[Document]:
 
 
 def save_item(tx: Transaction, key: tuple[str, str], document: Document, now_ms: int) -> None:
-    tx.run(
-        "INSERT INTO rest_items (kind, id, created_ms, document) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (kind, id) DO UPDATE SET document = excluded.document",
-        (*key, now_ms, stored.text(document)),
-    )
+    place = {"kind": key[0], "id": key[1]}
+    stored.save(tx, "rest_items", place, document, created_ms=now_ms)
 
 
 def delete_item(tx: Transaction, kind: str, identifier: str) -> None:
