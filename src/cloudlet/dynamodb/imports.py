@@ -12,12 +12,12 @@ import gzip
 import io
 import tempfile
 import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import orjson
 
@@ -31,6 +31,7 @@ from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.store.database import Transaction, View
 
 _BATCH = 500
+_LINE_MAX = 4 << 20  # an item of 400 KB, with every letter escaped, has less
 _LOGS = "/aws-dynamodb/imports"
 _TOLD = (
     "ClientToken",
@@ -111,7 +112,7 @@ async def _take(cloud: Cloud, job: Job, caller: Caller | None, key: str) -> None
         await _fetch(answer["Body"], file)
         try:
             await asyncio.to_thread(lambda: [None for _ in islice(lines, job.state["place"][1])])
-            while batch := await asyncio.to_thread(lambda: list(islice(lines, _BATCH))):
+            while (batch := await asyncio.to_thread(_batch, lines)).lines:
                 await cloud.database.write(partial(_store, cloud, job, batch))
         except _BROKEN as error:
             raise invalid(f"The object {key} cannot be read: {error}") from None
@@ -135,20 +136,54 @@ def _lines(file: IO[bytes], job: Job) -> Generator[Any, None, None]:
     is_packed = job.told["InputCompressionType"] == "GZIP"
     opened: Any = gzip.GzipFile(fileobj=file) if is_packed else file
     if job.told["InputFormat"] != "CSV":
-        yield from (line for line in opened if line.strip())
+        while line := opened.readline(_LINE_MAX):
+            yield line
+            while line and not line.endswith(b"\n"):  # no item: of the rest nothing is kept
+                line = opened.readline(_LINE_MAX)
         return
     options = (job.told.get("InputFormatOptions") or {}).get("Csv") or {}
     delimiter = options.get("Delimiter", ",")
     with io.TextIOWrapper(opened, encoding="utf-8-sig", newline="") as text:
-        yield from csv.DictReader(text, options.get("HeaderList"), delimiter=delimiter)
+        yield from csv.DictReader(_limited(text), options.get("HeaderList"), delimiter=delimiter)
 
 
-def _store(cloud: Cloud, job: Job, batch: list[Any], tx: Transaction) -> None:
+def _limited(text: IO[str]) -> Iterator[str]:
+    while line := text.readline(_LINE_MAX):
+        if len(line) == _LINE_MAX:
+            raise csv.Error("a line is too long")
+        yield line
+
+
+class _Batch(NamedTuple):
+    raw: list[Any]
+    lines: int  # with those that are empty
+
+
+def _batch(lines: Iterator[Any]) -> _Batch:
+    """So many that each batch takes little time and memory, whatever a bomb unpacks to."""
+    batch: list[Any] = []
+    count = size = 0
+    for each in lines:
+        count += 1
+        if isinstance(each, bytes):
+            size += len(each)
+            is_empty = each.isspace()
+        else:
+            size += len(str(each))
+            is_empty = False
+        if not is_empty:
+            batch.append(each)
+        if len(batch) == _BATCH or count == 100 * _BATCH or size > _LINE_MAX:
+            break
+    return _Batch(batch, count)
+
+
+def _store(cloud: Cloud, job: Job, batch: _Batch, tx: Transaction) -> None:
     table = definitions.find(tx, cloud.config, job.table_arn)
     if table is None or table.document["TableId"] != job.told["TableId"]:
         raise AwsError("ResourceNotFoundException", "The table was deleted during the import")
     counts = dict.fromkeys(_COUNTS, 0)
-    for raw in batch:
+    for raw in batch.raw:
         counts["ProcessedItemCount"] += 1
         try:
             counts["ProcessedSizeBytes"] += _put(cloud, tx, table, raw)
@@ -159,7 +194,7 @@ def _store(cloud: Cloud, job: Job, batch: list[Any], tx: Transaction) -> None:
             told = {"importArn": job.arn, "s3Key": place[0], "itemNumber": place[1]}
             message = orjson.dumps({**told, "errorMessage": error.message}).decode()
             cloud.journal.write(tx, _LOGS, f"{job.id}/error", message)
-    done = job.state["place"][1] + len(batch)
+    done = job.state["place"][1] + batch.lines
     further = replace(job, told=dict(job.told), state={**job.state})
     further.state["place"] = [job.state["place"][0], done]
     for name, count in counts.items():

@@ -5,6 +5,7 @@ was going on when the process ended is taken up at the next start: an export ane
 it is then; an import behind the last line whose item is stored.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -15,6 +16,7 @@ from cloudlet.errors import AwsError
 from cloudlet.policy.context import via
 from cloudlet.store.database import Transaction
 
+_log = logging.getLogger(__name__)
 _PRINCIPAL = "dynamodb.amazonaws.com"
 _WORKS: dict[str, Callable[[Cloud, Job, Caller | None], Awaitable[None]]] = {
     "Export": exports.run,
@@ -37,6 +39,10 @@ async def progress(cloud: Cloud) -> None:
             job.status = "FAILED"
             job.told["FailureCode"] = _FAILURES.get(error.code, error.code)
             job.told["FailureMessage"] = error.message
+        except Exception:  # a full disk, a bug: others' jobs wait behind this one
+            _log.exception("%s failed", job.arn)
+            job.status, job.told["FailureCode"] = "FAILED", "InternalServerError"
+            job.told["FailureMessage"] = "The request processing has failed: see cloudlet's log."
         job.told["EndTime"] = cloud.config.now_ms()
         await cloud.database.write(partial(_keep, job))
 

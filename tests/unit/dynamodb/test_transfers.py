@@ -331,3 +331,45 @@ def test_a_table_deleted_meanwhile(db: Bench, shelf: Shelf) -> None:
         db.call(tables.delete_table, TableName=name)
     run(db)
     assert taken(db, told)["ImportStatus"] == described(db, out)["ExportStatus"] == "FAILED"
+
+
+def test_bombs_are_read_in_pieces(db: Bench, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imports, "_LINE_MAX", 10_000)
+    held: list[int] = []
+    lines = imports._lines
+
+    def watched(file: Any, job: Any) -> Any:
+        for line in lines(file, job):
+            held.append(len(line))
+            yield line
+
+    monkeypatch.setattr(imports, "_lines", watched)
+    good = json.dumps({"Item": {"pk": {"S": "a"}, "sk": {"N": "1"}}}).encode()
+    bomb = good + b"\n" * 30_000 + b"x" * 1_000_000 + b"\n" + good.replace(b"a", b"b")
+    shelf.objects["in/a"] = gzip.compress(bomb)
+    told = take(db, "in/", InputCompressionType="GZIP")
+    run(db)
+    told = taken(db, told)
+    assert (told["ImportStatus"], told["ImportedItemCount"]) == ("COMPLETED", 2)
+    assert (told["ErrorCount"], told["ProcessedItemCount"]) == (1, 3)
+    assert max(held) == 10_000
+
+
+def test_long_lines_of_csv_fail(db: Bench, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imports, "_LINE_MAX", 10_000)
+    shelf.objects["in/a"] = b"pk,sk\n" + b"1," * 10_000
+    told = take(db, "in/", InputFormat="CSV", InputCompressionType="NONE")
+    run(db)
+    assert "a line is too long" in taken(db, told)["FailureMessage"]
+
+
+def test_a_job_that_fails_in_an_unknown_way_holds_up_nobody(db: Bench, shelf: Shelf) -> None:
+    class Broken(dict[str, bytes]):
+        def __getitem__(self, key: str) -> bytes:
+            raise OSError(28, "No space left on device")
+
+    shelf.objects = Broken({"in/a": b""})
+    told = take(db, "in/")
+    run(db)
+    told = taken(db, told)
+    assert (told["ImportStatus"], told["FailureCode"]) == ("FAILED", "InternalServerError")
