@@ -9,6 +9,7 @@ import orjson
 
 from cloudlet.config import Config
 from cloudlet.errors import AwsError
+from cloudlet.policy import conditions
 
 Document = dict[str, Any]
 _USES = ("Encrypt", "Decrypt", "ReEncrypt*", "GenerateDataKey*", "CreateGrant", "DescribeKey")
@@ -77,6 +78,10 @@ def checked(text: str) -> Document:
             raise _malformed("A statement of a key policy needs a principal.")
         if not {"Action", "NotAction"} & set(each) or not {"Resource", "NotResource"} & set(each):
             raise _malformed("A statement needs actions and resources.")
+        try:
+            conditions.tests(each.get("Condition") or {})
+        except (conditions.UnknownOperator, AttributeError) as error:
+            raise _malformed(f"Invalid Condition type : {error}") from None
     return dict(document)
 
 
@@ -85,7 +90,7 @@ def of_key(text: str, arn: str) -> Document:
     document = orjson.loads(text)
     found = document["Statement"]
     statements = found if isinstance(found, list) else [found]
-    named = [{**each, "Resource": arn} for each in statements if "NotResource" not in each]
+    named = [each if "NotResource" in each else {**each, "Resource": arn} for each in statements]
     return {**document, "Statement": named}
 
 

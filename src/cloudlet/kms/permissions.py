@@ -35,7 +35,7 @@ def requirements(call: Call) -> list[Requirement]:
     if call.operation in _ON_ALIAS:
         on_alias = [Requirement(action, call.config.arn("kms", call.params["AliasName"]))]
     needed = [
-        Requirement(each or action, lookup.arn(call.config, key), _context(call, view, key))
+        Requirement(each or action, lookup.arn(call.config, key), _context(call, view, key, each))
         for each, key in _keys(call, view)
     ]
     return [*on_alias, *needed]
@@ -61,8 +61,9 @@ def _keys(call: Call, view: View) -> Iterator[tuple[str, Key]]:
         yield "", lookup.find(call, view, params["KeyId"], aliases=name in _WITH_ALIASES)
 
 
-def _context(call: Call, view: View, key: Key) -> dict[str, Any]:
+def _context(call: Call, view: View, key: Key, action: str) -> dict[str, Any]:
     params = call.params
+    side = {"kms:ReEncryptFrom": "Source", "kms:ReEncryptTo": "Destination"}.get(action, "")
     context: dict[str, Any] = {
         "kms:CallerAccount": call.caller.account,
         "kms:KeyOrigin": "AWS_KMS",
@@ -70,7 +71,7 @@ def _context(call: Call, view: View, key: Key) -> dict[str, Any]:
         "kms:KeyUsage": "ENCRYPT_DECRYPT",
         "kms:MultiRegion": False,
     }
-    given = params.get("EncryptionContext") or params.get("SourceEncryptionContext") or {}
+    given = params.get(f"{side}EncryptionContext") or {}
     context.update({f"kms:EncryptionContext:{name}": value for name, value in given.items()})
     if given:
         context["kms:EncryptionContextKeys"] = list(given)

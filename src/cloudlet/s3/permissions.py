@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from cloudlet.call import Call, Output, Params, Requirement
 from cloudlet.policy.context import Context
 from cloudlet.policy.evaluation import evaluate
-from cloudlet.s3 import attributes, authority, copying, locks, replication
+from cloudlet.s3 import attributes, authority, copying, grants, locks, replication
 from cloudlet.s3.bucket import of_name
 from cloudlet.s3.request_keys import Keys
 from cloudlet.store.database import View
@@ -116,13 +116,15 @@ _OBJECT = {
 _MORE: dict[str, Mapping[str, tuple[str, ...]]] = {
     "CreateBucket": {
         "ObjectLockEnabledForBucket": ("PutBucketObjectLockConfiguration", "PutBucketVersioning"),
+        "ObjectOwnership": ("PutBucketOwnershipControls",),
+        **dict.fromkeys(("ACL", *grants.HEADERS), ("PutBucketAcl",)),
     },
     "DeleteObject": {"BypassGovernanceRetention": ("BypassGovernanceRetention",)},
     "PutObjectRetention": {"BypassGovernanceRetention": ("BypassGovernanceRetention",)},
 }
 _WRITING = {
     "Tagging": ("PutObjectTagging",),
-    "ACL": ("PutObjectAcl",),
+    **dict.fromkeys(("ACL", *grants.HEADERS), ("PutObjectAcl",)),
     "ObjectLockMode": ("PutObjectRetention",),
     "ObjectLockLegalHoldStatus": ("PutObjectLegalHold",),
 }
@@ -168,12 +170,12 @@ def requirements(call: Call) -> list[Requirement]:
         return [Requirement("s3:ListAllMyBuckets", "*")]
     arn = f"arn:aws:s3:::{params.get('Bucket', '')}"
     context = Keys(_context(params, call.now_ms), call, params)
-    more = [
+    more = dict.fromkeys(
         action
         for param, actions in _MORE.get(name, {}).items()
         if params.get(param)
         for action in actions
-    ]
+    )
     if name in _BUCKET:
         needed = [Requirement(f"s3:{each}", arn, context) for each in (_BUCKET[name], *more)]
         role = (params.get("ReplicationConfiguration") or {}).get("Role")

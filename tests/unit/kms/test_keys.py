@@ -264,3 +264,37 @@ def test_aws_own_keys_are_made_at_first_use_and_work_through_their_service(keys:
 def test_a_bottomless_policy(keys: Keys) -> None:
     with pytest.raises(AwsError, match="MalformedPolicyDocument"):
         keys.ask("CreateKey", Policy="[" * 9000)
+
+
+def test_each_side_of_re_encrypt_is_allowed_its_own_context(keys: Keys) -> None:
+    open_key, blue_key = keys.make(), keys.make()
+    blue = {"StringEquals": {"kms:EncryptionContext:team": "blue"}}
+    ann = user(
+        allow("kms:Encrypt", "kms:ReEncryptFrom"),
+        allow("kms:ReEncryptTo", resource=keys.arn(blue_key), Condition=blue),
+    )
+    team, other = {"team": "blue"}, {"team": "red"}
+    blob = keys.ask("Encrypt", ann, KeyId=open_key, Plaintext=TEXT, EncryptionContext=team)
+    source = {"CiphertextBlob": blob["CiphertextBlob"], "SourceEncryptionContext": team}
+    there: dict[str, Any] = {"DestinationKeyId": blue_key}
+    for context in (None, other):
+        more = {"DestinationEncryptionContext": context} if context else {}
+        with pytest.raises(AwsError, match="kms:ReEncryptTo"):
+            keys.ask("ReEncrypt", ann, **source, **there, **more)
+    keys.ask("ReEncrypt", ann, **source, **there, DestinationEncryptionContext=team)
+
+
+def test_denials_of_other_resources_count(keys: Keys) -> None:
+    everybody = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "*", "Resource": "*"}
+    denial = {"Effect": "Deny", "Principal": "*", "Action": "kms:Encrypt", "NotResource": "arn:x"}
+    policy = {"Version": "2012-10-17", "Statement": [everybody, denial]}
+    key_id = keys.make(Policy=json.dumps(policy))
+    with pytest.raises(AwsError, match="explicit deny in a resource-based policy"):
+        keys.ask("Encrypt", KeyId=key_id, Plaintext=TEXT)
+
+
+@pytest.mark.parametrize("block", [{"StringEqual": {"a": "b"}}, {"Bool": "x"}, "x"])
+def test_conditions_that_nobody_knows_are_refused(keys: Keys, block: Any) -> None:
+    statement = {**allow("kms:*"), "Principal": {"AWS": ACCOUNT}, "Condition": block}
+    with pytest.raises(AwsError, match="Invalid Condition type"):
+        keys.make(Policy=json.dumps({"Version": "2012-10-17", "Statement": statement}))

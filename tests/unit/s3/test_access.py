@@ -163,6 +163,15 @@ def test_permissions(shelf: Shelf) -> None:
         (f"s3:{action}", f"{where}/a/b")
         for action in ("PutObject", "PutObjectTagging", "PutObjectAcl")
     ]
+    wide = {"GrantRead": "id=1", "GrantWriteACP": "id=1"}
+    for operation in ("PutObject", "CreateMultipartUpload"):
+        assert required(shelf, operation, **wide, **key) == [
+            ("s3:PutObject", f"{where}/a/b"), ("s3:PutObjectAcl", f"{where}/a/b")
+        ]  # fmt: skip
+    made = required(shelf, "CreateBucket", Bucket="new", ObjectOwnership="ObjectWriter", **wide)
+    assert [action for action, _ in made] == [
+        "s3:CreateBucket", "s3:PutBucketOwnershipControls", "s3:PutBucketAcl"
+    ]  # fmt: skip
     assert required(shelf, "CopyObject", CopySource="/other/x%20y", **key) == [
         ("s3:PutObject", f"{where}/a/b"),
         ("s3:GetObject", "arn:aws:s3:::other/x y"),
