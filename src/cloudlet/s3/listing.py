@@ -8,11 +8,12 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 
 import base64
 import binascii
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
+
+import orjson
 
 from cloudlet.call import Call, Output, Params
 from cloudlet.s3 import acl, announce, conditions, faults, traits
@@ -38,8 +39,9 @@ WITH RECURSIVE seen (key) AS (
             ?3 || substr(seen.key, ?4, instr(substr(seen.key, ?4), ?5) - 1) || ?6
             AND o.key < ?7 ORDER BY o.key LIMIT 1)
     FROM seen WHERE instr(substr(seen.key, ?4), ?5) LIMIT ?8)
-SELECT key FROM seen WHERE key IS NOT NULL
+SELECT json_group_array(key) FROM seen WHERE key IS NOT NULL
 """
+_LEAPS_AT_TOP = _LEAPS.replace("substr(seen.key, ?4)", "seen.key")  # of no prefix
 
 
 @dataclass(slots=True)
@@ -79,7 +81,8 @@ def current(view: View, bucket: int) -> Source:
             return [key]
         until: Any = b"" if end is None else end  # a blob is above all text
         place = (key, bucket, prefix, len(prefix) + 1, delimiter, beyond, until, limit)
-        return [row[0] for row in view.rows(_LEAPS, place)]
+        keys: list[str] = orjson.loads(view.value(_LEAPS if prefix else _LEAPS_AT_TOP, place))
+        return keys
 
     return rows, leap
 
@@ -267,7 +270,7 @@ def _spelled(rows: list[Row], encode: Encode, owners: Owners) -> Fragment:
 
 
 def listed(row: Row, encode: Encode, owned_by: dict[str, str] | None) -> dict[str, Any]:
-    algorithm, kind, _ = json.loads(row["checksum"])
+    algorithm, kind, _ = orjson.loads(row["checksum"])
     listed = {
         "Key": encode(row["key"]),
         "LastModified": announce.second(row["modified_ms"] // 1000),
