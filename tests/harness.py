@@ -18,12 +18,14 @@ ROOT = Caller("root", "arn:aws:iam::000000000000:root", "000000000000")
 
 
 class Clock:
-    """A clock that tests move."""
+    """A clock that tests move, or that moves on with each look (`pace_ms`)."""
 
     def __init__(self, now_ms: int = 1_795_000_000_000) -> None:
         self.now_ms = now_ms
+        self.pace_ms = 0
 
     def __call__(self) -> int:
+        self.now_ms += self.pace_ms
         return self.now_ms
 
     def advance(self, seconds: float) -> None:

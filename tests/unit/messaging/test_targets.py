@@ -199,6 +199,7 @@ def test_a_connection_that_gets_no_token(bench: Bench) -> None:
     auth = {"OAuthParameters": oauth, "InvocationHttpParameters": {}}
     settings = {"Name": "c", "AuthParameters": auth}
     way = "OAUTH_CLIENT_CREDENTIALS"
+    bench.clock.pace_ms = 1
     bench.call(event_connections.create_connection, AuthorizationType=way, **settings)
     bench.clock.advance(1)
     bench.call(event_connections.update_connection, **settings)

@@ -136,7 +136,8 @@ def _merged(known: Document, params: Document) -> Document:
 
 
 def _save(call: Call, tx: Transaction, known: Document, params: Document) -> Output:
-    now_s, given = call.now_ms / 1000, params["AuthParameters"]
+    now_ms, given = call.now_ms, params["AuthParameters"]
+    now_s = now_ms / 1000
     is_oauth = params["AuthorizationType"] == "OAUTH_CLIENT_CREDENTIALS"
     told = {
         "AuthorizationType": params["AuthorizationType"],
@@ -153,7 +154,7 @@ def _save(call: Call, tx: Transaction, known: Document, params: Document) -> Out
     document = known | told
     if is_oauth:  # until there is a token
         arn = document["ConnectionArn"]
-        outbox.put(tx, arn, b"{}", source=arn, now_ms=call.now_ms)
+        outbox.put(tx, arn, b"{}", source=arn, now_ms=now_ms)  # `settle` compares it
     return {name: document.get(name) for name in _LISTED}
 
 
