@@ -155,11 +155,10 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._held_bytes = 0
-        exchange = self.cycle
-        if isinstance(exchange, Exchange) and len(self.sent) > exchange.head_count:
-            exchange.take_trailers(self.sent)
         self._is_between = True
-        super().on_message_complete()
+        exchange = self.cycle
+        if isinstance(exchange, Exchange):
+            exchange.end(self.sent)
 
     def send_400_response(self, msg: str) -> None:
         """What follows a whole request is no other one: that one still has its answer."""
@@ -200,7 +199,7 @@ class Exchange(RequestResponseCycle):
         self.is_http10 = parser.get_http_version() == "1.0"
         self.keep_alive = not self.is_http10 and parser.should_keep_alive()
         self.message_event = asyncio.Event()
-        self.head_count = len(connection.sent)
+        self._head_count = len(connection.sent)
         self._chunks: deque[bytes] = deque()
         self._answer = answer
         self._pass_on = connection.pass_on
@@ -232,9 +231,13 @@ class Exchange(RequestResponseCycle):
         self.waiting_bytes += len(data)
         self.message_event.set()
 
-    def take_trailers(self, headers: list[tuple[bytes, bytes]]) -> None:
-        with suppress(AwsError):  # too large: as if there were none
-            self._request.body.trailers.update(heads.read(headers[self.head_count :]))
+    def end(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """All of the body is there, and the trailers after the headers."""
+        if len(headers) > self._head_count:
+            with suppress(AwsError):  # too large: as if there were none
+                self._request.body.trailers.update(heads.read(headers[self._head_count :]))
+        self.more_body = False
+        self.message_event.set()
 
     async def _next(self) -> bytes:
         """`exchange.Receive`."""

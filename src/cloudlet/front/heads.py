@@ -1,8 +1,9 @@
 """Headers between the wire's bytes and our text."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Request
@@ -13,21 +14,19 @@ _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-def read(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+def read(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     """Names in lower case; repeated headers are joined, but for Host, which all else hangs on:
     two are refused (RFC 9112, 3.2)."""
+    if sum(map(len, chain.from_iterable(raw))) > HEADERS_BYTES_MAX:
+        raise AwsError("RequestHeaderSectionTooLarge", "The headers are too large.", 431)
     headers: dict[str, str] = {}
-    size_bytes = 0
     for raw_name, raw_value in raw:
-        size_bytes += len(raw_name) + len(raw_value)
         name, value = raw_name.lower().decode("latin-1"), raw_value.decode("latin-1")
         if name in headers:
             if name == "host":
                 raise AwsError("BadRequest", "There is more than one Host header.", 400)
             value = f"{headers[name]}{'; ' if name == 'cookie' else ','}{value}"
         headers[name] = value
-    if size_bytes > HEADERS_BYTES_MAX:
-        raise AwsError("RequestHeaderSectionTooLarge", "The headers are too large.", 431)
     return headers
 
 

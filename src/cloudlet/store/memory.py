@@ -43,7 +43,7 @@ class Memory:
             self._of = generation
 
     def of(self, key: Hashable, read: Callable[[], T]) -> T:
-        if self._generation() is None:
+        if self._of is None:
             return read()
         try:
             value: T = self._known[key]
