@@ -325,6 +325,8 @@ class Exchange(RequestResponseCycle):
         if is_chunked:
             head += b"transfer-encoding: chunked\r\n"
         self.response_started = True
+        if self.disconnected:
+            return
         self.transport.write(head + b"\r\n")
         if not self._is_bare(response):
             async for chunk in body:
