@@ -19,6 +19,11 @@ def read(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     two are refused (RFC 9112, 3.2)."""
     if sum(map(len, chain.from_iterable(raw))) > HEADERS_BYTES_MAX:
         raise AwsError("RequestHeaderSectionTooLarge", "The headers are too large.", 431)
+    headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in raw}
+    return headers if len(headers) == len(raw) else _joined(raw)
+
+
+def _joined(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     headers: dict[str, str] = {}
     for raw_name, raw_value in raw:
         name, value = raw_name.lower().decode("latin-1"), raw_value.decode("latin-1")

@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Statistics-defini
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -50,8 +51,8 @@ class Summary:
         self.count += len(fresh)
         self.low, self.high = min(self.low, *fresh), max(self.high, *fresh)
         if self.values is not None:
-            for value in fresh:
-                self.values[value] = self.values.get(value, 0.0) + 1
+            for value, count in Counter(fresh).items():
+                self.values[value] = self.values.get(value, 0.0) + count
             if len(self.values) > _VALUES_MAX:
                 self._coarsen()
 
