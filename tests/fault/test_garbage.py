@@ -180,7 +180,8 @@ def test_downloads_that_nobody_reads_to_the_end(server: SharingServer) -> None:
     deleted = Path(f"/proc/{server.pid}/fd")
 
     def is_closed() -> bool:
-        return not any("(deleted)" in str(fd.readlink()) for fd in _present(deleted))
+        links = [str(fd.readlink()) for fd in _present(deleted)]
+        return not any("(deleted)" in link and str(server.data) in link for link in links)
 
     eventually(is_closed, 20)
 
