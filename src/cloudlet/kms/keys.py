@@ -92,8 +92,8 @@ def _described(call: Call, view: View, key: Key) -> dict[str, Any]:
 
 
 def list_keys(call: Call, view: View) -> Output:
-    sql = "SELECT id FROM kms_key WHERE coalesce(deletion_ms, ?) > ? ORDER BY id"
-    rows = view.all(sql, (call.now_ms + 1, call.now_ms))
+    sql = "SELECT id FROM kms_key WHERE deletion_ms IS NULL OR deletion_ms > ? ORDER BY id"
+    rows = view.all(sql, (call.now_ms,))
     keys = [{"KeyId": row["id"], "KeyArn": lookup.arn(call.config, dict(row))} for row in rows]
     return lookup.page(call, "Keys", keys, 100)
 

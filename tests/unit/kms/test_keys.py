@@ -161,6 +161,7 @@ def test_aliases_move(keys: Keys) -> None:
 def test_lists_come_in_pages(keys: Keys) -> None:
     made = sorted(keys.make() for _ in range(5))
     seen: list[str] = []
+    keys.clock.pace_ms = 1
     params: dict[str, Any] = {"Limit": 2}
     while True:
         page = keys.ask("ListKeys", **params)
