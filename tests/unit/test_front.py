@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from cloudlet.exchange import Request, Response, Socket
+from cloudlet.front.aws import is_usual
 from cloudlet.front.connection import ClientGone
 from cloudlet.front.server import Listener
 from cloudlet.wire.protocol import s3_bucket_of_host
@@ -260,3 +261,12 @@ def test_web_sockets_talk_and_are_refused() -> None:
 )
 def test_buckets_in_host_names(host: str, bucket: str) -> None:
     assert s3_bucket_of_host(host) == bucket
+
+
+def test_what_is_only_for_operations() -> None:
+    for host in ("localhost", "localhost:4566", "127.0.0.1:4566"):
+        assert is_usual(host, "/") and is_usual(host, "/shelf/_key")
+        for path in ("/_cloudlet/health", "/_aws/lambda-url/u/", "/SimpleNotificationService-1"):
+            assert not is_usual(host, path)
+    for host in ("", "a.localhost", "shelf.s3-website.localhost", "example.com", "127.0.0.1.org"):
+        assert not is_usual(host, "/")

@@ -156,11 +156,11 @@ class Accounts:
 
     # Whose request is it?
 
-    async def awake(self, request: Request) -> None:
-        """Opens the account of the request's access key, if it sleeps."""
+    def asleep(self, request: Request) -> str | None:
+        """The account of the request's access key, if it has to be opened."""
         found = _KEY.search(request.headers.get("authorization") or unquote(request.query))
-        if found:
-            await self.awake_key(found.group(1))
+        account = self._account_of(found.group(1)) if found else None
+        return None if account in self.opened else account
 
     async def awake_key(self, access_key: str) -> None:
         account = self._account_of(access_key)

@@ -6,7 +6,9 @@ details in our log under the request's id.
 """
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 
 from cloudlet.auth import guard, sigv2
 from cloudlet.auth.chunked import open_body
@@ -25,6 +27,8 @@ from cloudlet.wire.protocol import Protocol, protocol
 
 _log = logging.getLogger(__name__)
 Decorate = Callable[[Request, Response], Response]
+_ADDRESS = re.compile(r"(?:localhost|\d+\.\d+\.\d+\.\d+)(?::\d+)?")
+_OWN_PATHS = ("/_", "/SimpleNotificationService-")
 Special = Callable[[Request], Awaitable[Response | None] | None]
 
 
@@ -60,7 +64,8 @@ class AwsDoor:
     async def _answer(self, request: Request, only_s3: bool) -> Response:
         spoken: Protocol | None = None
         try:
-            for special in (self.preflight,) if only_s3 else (*self.specials, self.preflight):
+            is_plain = only_s3 or is_usual(request.host, request.raw_path)
+            for special in (self.preflight,) if is_plain else (*self.specials, self.preflight):
                 answering = special(request)
                 response = await answering if answering else None
                 if response is not None:
@@ -105,7 +110,8 @@ class AwsDoor:
         """Whose signature a request to an application bears ("execute-api", "lambda")."""
         if isinstance(request.signer, Caller):
             return request.signer
-        await self._accounts.awake(request)
+        if account := self._accounts.asleep(request):
+            await self._accounts.open(account)
         config = self._config
         verified = await self._verifier.verify(
             request, self._lookup, config.now_ms(), config.region, signing_name
@@ -114,7 +120,8 @@ class AwsDoor:
 
     async def _authenticate(self, request: Request, spoken: Protocol) -> Caller:
         """The caller; the request's body then checks itself against what was signed."""
-        await self._accounts.awake(request)
+        if account := self._accounts.asleep(request):
+            await self._accounts.open(account)
         config = self._config
         if spoken.model.name == "s3" and sigv2.is_presigned(request):
             verified: Verified | None = sigv2.verify(request, self._lookup, config.now_ms())
@@ -130,3 +137,13 @@ class AwsDoor:
         if request.seen is not None:
             request.seen.caller = caller
         return caller
+
+
+def is_usual(host: str, raw_path: str) -> bool:
+    """No name of anybody's and no path of our own: then nothing but an operation answers."""
+    return _is_address(host) and not raw_path.startswith(_OWN_PATHS)
+
+
+@lru_cache(maxsize=256)
+def _is_address(host: str) -> bool:
+    return _ADDRESS.fullmatch(host) is not None
