@@ -96,7 +96,9 @@ def evaluate(
     if caller.kind == "service" and caller.arn == INTERNAL:
         return ALLOWED
     action, resource = requirement.action.lower(), requirement.resource
-    by_resource, naming = _by_resource(caller, action, resource, context, resource_policies)
+    by_resource, naming = _NEITHER, _NOBODY
+    if resource_policies:
+        by_resource, naming = _by_resource(caller, action, resource, context, resource_policies)
     if by_resource == _DENY and not (caller.kind == "root" and requirement.action in _ROOT_ALWAYS):
         return Decision(False, denied_by=RESOURCE)
     if caller.kind in ("anonymous", "service"):
@@ -106,7 +108,7 @@ def evaluate(
     )
     if by_identity == _DENY:
         return Decision(False, denied_by=IDENTITY)
-    lacking = _lacking(caller, action, resource, context)
+    lacking = _lacking(caller, action, resource, context) if caller.limits else None
     if lacking is not None and lacking.denied_by:
         return lacking
     owner = context.get("aws:resourceaccount", caller.account)
