@@ -145,7 +145,7 @@ def test_a_restart_remembers_failures(tmp_path: Path) -> None:
             bed.back_off_s = 0.001
             await bed.crash()
             await until(lambda: facts(bed))
-            (document,) = facts(bed)
+            document = facts(bed)[0]  # that of the third record may be there, too
             assert document["DDBStreamBatchInfo"]["batchSize"] == 2
             assert document["requestContext"]["approximateInvokeCount"] == 4
             assert asked[:4] == [2, 2, 2, 2]
