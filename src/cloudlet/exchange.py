@@ -75,7 +75,8 @@ class Request:
     them. `headers` has lower-case names; repeated headers are joined with "," ("; " for cookies).
     `sent` has them as the client spelled and repeated them, where they came over the network.
     `signer` is the caller that a part of this cloud signs as, in place of a signature. `seen`
-    takes what a log is told of the request, where there is one.
+    takes what a log is told of the request, where there is one. `region` is what it was signed
+    for, where that is another than ours.
     """
 
     method: str
@@ -90,6 +91,7 @@ class Request:
     signer: Any = None
     client_port: int = 0
     seen: Any = None
+    region: str = ""
 
     @property
     def path(self) -> str:

@@ -133,12 +133,18 @@ class Verifier:
     """Verifies requests and keeps derived signing keys. Not for several threads.
 
     `open_credential`, with open access only, stands in for access keys nobody knows: their
-    signatures can't be checked and are not.
+    signatures can't be checked and are not. `region_of` knows which region a request to S3 must be
+    signed for that says another one than ours.
     """
 
-    def __init__(self, open_credential: Callable[[str], Credential] | None = None) -> None:
+    def __init__(
+        self,
+        open_credential: Callable[[str], Credential] | None = None,
+        region_of: Callable[[Request, str], str] | None = None,
+    ) -> None:
         self._keys: dict[tuple[str, str, str, str], bytes] = {}
         self._open_credential = open_credential
+        self._region_of = region_of
 
     async def verify(
         self, request: Request, lookup: Lookup, now_ms: int, region: str, service: str = ""
@@ -151,10 +157,12 @@ class Verifier:
         claim = _claim(request, service)
         if claim is None:
             return None
+        said = claim.credential
+        if said.region != region and claim.how.is_s3 and self._region_of is not None:
+            region = request.region = self._region_of(request, said.region)
         _check_scope(claim, region, service)
         _check_time(claim, request, now_ms)
         claim.payload = _payload(claim, request)
-        said = claim.credential
         credential = lookup(said.access_key)
         is_known = credential is not None
         if credential is None and self._open_credential is not None:

@@ -202,6 +202,11 @@ class Accounts:
     def cloud_of_bucket(self, bucket: str) -> Cloud:
         return (self.bucket_owner(bucket) or self.default).cloud
 
+    def region_of_bucket(self, bucket: str) -> str:
+        owner = self.bucket_owner(bucket)
+        found = owner and of_name(owner.cloud.database.view(), bucket)
+        return found.region if found else self._config.region
+
     def gateway_of_api(self, api_id: str) -> GatewayState:
         for universe in self._from(""):
             if universe.gateway.gateway.has(api_id):

@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
+from urllib.parse import unquote
 
 from cloudlet.auth import guard, sigv2
 from cloudlet.auth.chunked import open_body
@@ -22,8 +23,9 @@ from cloudlet.front.access_lines import Watch
 from cloudlet.front.accounts import Accounts
 from cloudlet.front.connection import ClientGone
 from cloudlet.front.forms import Forms, is_form
+from cloudlet.s3.buckets import regions
 from cloudlet.wire import compression, faults, models
-from cloudlet.wire.protocol import Protocol, protocol
+from cloudlet.wire.protocol import Protocol, protocol, s3_path
 
 _log = logging.getLogger(__name__)
 Decorate = Callable[[Request, Response], Response]
@@ -43,7 +45,8 @@ class AwsDoor:
         self._config = config
         self._accounts = accounts
         self._lookup: Lookup = accounts.credential
-        self._verifier = Verifier(accounts.open_credential if config.open_access else None)
+        stand_in = accounts.open_credential if config.open_access else None
+        self._verifier = Verifier(stand_in, self._region_of)
         self._forms = Forms(config, accounts, self._verifier)
         self._watch = Watch(accounts)
         self.specials: list[Special] = []
@@ -137,6 +140,14 @@ class AwsDoor:
         if request.seen is not None:
             request.seen.caller = caller
         return caller
+
+    def _region_of(self, request: Request, said: str) -> str:
+        """s3-099: one signs for the region of the bucket, or for the one that is to make it."""
+        here = self._config.region
+        bucket, _, key = unquote(s3_path(request)[1:]).partition("/")
+        if request.method == "PUT" and not key and not request.query:
+            return said if said in regions(here) else here
+        return self._accounts.region_of_bucket(bucket)
 
 
 def is_usual(host: str, raw_path: str) -> bool:

@@ -28,7 +28,7 @@ from cloudlet.store.integrity import Damaged
 
 _log = logging.getLogger(__name__)
 _WAITING_BYTES_MAX = 512 << 10  # of a body that nobody has read yet
-_SETTLED_HERE = frozenset(("connection", "content-length", "transfer-encoding"))
+_SETTLED_HERE = frozenset(("Connection", "Content-Length", "Transfer-Encoding"))
 _HEAD_BYTES_MAX = 512 << 10  # that come in without a head's or a body's getting on
 _PIPELINED_MAX = 1000
 
@@ -311,7 +311,7 @@ class Exchange(RequestResponseCycle):
         if response.status in (204, 304):
             body = b""
         elif announced is None:
-            head += b"content-length: %d\r\n" % len(body)
+            head += b"Content-Length: %d\r\n" % len(body)
         elif announced != len(body) and self._request.method != "HEAD":
             raise ValueError("The response is not as long as it says.")
         self.response_started = True
@@ -323,7 +323,7 @@ class Exchange(RequestResponseCycle):
         head, left = self._head(response)
         is_chunked = left is None and not self.is_http10
         if is_chunked:
-            head += b"transfer-encoding: chunked\r\n"
+            head += b"Transfer-Encoding: chunked\r\n"
         self.response_started = True
         if self.disconnected:
             return
@@ -354,18 +354,18 @@ class Exchange(RequestResponseCycle):
         length = None
         lines = []
         for name, text in response.headers:
-            lower, value = heads.name(name), heads.value(text)
-            if lower not in _SETTLED_HERE:
-                lines.append(f"{lower}: {value}\r\n")
-            elif lower == "content-length":
+            spelled, value = heads.name(name), heads.value(text)
+            if spelled not in _SETTLED_HERE:
+                lines.append(f"{spelled}: {value}\r\n")
+            elif spelled == "Content-Length":
                 length = int(value)
-            elif lower == "connection":
+            elif spelled == "Connection":
                 self.keep_alive = self.keep_alive and "close" not in value.lower()
-        lines += [] if length is None else [f"content-length: {length}\r\n"]
-        lines += [] if self.keep_alive else ["connection: close\r\n"]
+        lines += [] if length is None else [f"Content-Length: {length}\r\n"]
+        lines += [] if self.keep_alive else ["Connection: close\r\n"]
         start = STATUS_LINE[response.status]
-        for header in self._date:
-            start += b"%b: %b\r\n" % header
+        for _, moment in self._date:
+            start += b"Date: %b\r\n" % moment
         text = "".join(lines)
         head = heads.encoded(text) if text.isascii() else b"".join(map(heads.encoded, lines))
         return start + head, length

@@ -47,9 +47,8 @@ class Forms:
         form = await multipart_form.open_form(request, boundary)
         config, accounts = self._config, self._accounts
         await accounts.awake_key(signatures.access_key(form.fields))
-        signer = self._verifier.verify(
-            form.fields, accounts.credential, config.now_ms(), config.region
-        )
+        region = accounts.region_of_bucket(bucket_of(request))
+        signer = self._verifier.verify(form.fields, accounts.credential, config.now_ms(), region)
         caller = signer.caller if signer else ANONYMOUS
         params = forms.complete(form, bucket_of(request), config.now_ms())
         home = accounts.home(caller)

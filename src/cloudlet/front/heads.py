@@ -11,6 +11,10 @@ from cloudlet.exchange import Request
 HEADERS_BYTES_MAX = 64 << 10
 S3_BYTES_MAX = 8 << 10
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TITLED = re.compile(
+    r"(?:accept|access-control|cache|content|last|transfer)-[a-z-]+"
+    r"|age|allow|connection|date|expires|location|server|set-cookie|vary"
+)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -46,10 +50,12 @@ def check_s3(request: Request) -> None:
 
 @lru_cache(maxsize=2048)
 def name(text: str) -> str:
-    """In lower case; raises ValueError where it is no name."""
+    """s3-102: HTTP's own as AWS spells them, for clients that mind the case; all others in lower
+    case. Raises ValueError where it is no name."""
     if _NAME.fullmatch(text) is None:
         raise ValueError(f"{text!r} is no name of a header.")
-    return text.lower()
+    lower = text.lower()
+    return "ETag" if lower == "etag" else lower.title() if _TITLED.fullmatch(lower) else lower
 
 
 def value(text: str) -> str:
@@ -66,4 +72,4 @@ def encoded(text: str) -> bytes:
 
 
 def raw(header: str, text: str) -> tuple[bytes, bytes]:
-    return name(header).encode(), encoded(value(text))
+    return name(header).lower().encode(), encoded(value(text))

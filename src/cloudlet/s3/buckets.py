@@ -15,13 +15,14 @@ from botocore.loaders import Loader
 from cloudlet.call import Call, Output, Params, Result
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.s3 import acl, faults, locks, multipart, ownership, public_access, settings
-from cloudlet.s3.bucket import ACL, of_call, of_name, owner, put_setting
+from cloudlet.s3.bucket import ACL, of_call, of_name, owner, put_setting, setting
 from cloudlet.s3.default_encryption import of_new_bucket
 from cloudlet.store.database import Row, Transaction, View
 
 BUCKETS_MAX = 10_000
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
+_ALIASES = {"EU": "eu-west-1"}
 _SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 
 
@@ -33,14 +34,13 @@ def create_bucket(call: Call, tx: Transaction) -> Output:
     owned = ownership.of_new(call.config, params.get("ObjectOwnership"))
     listed = acl.of_new_bucket(call, owned)
     _check_options(params)
-    _check_location(call)
-    location = (
-        f"/{name}" if call.config.region == "us-east-1" else f"http://{name}.s3.amazonaws.com/"
-    )
+    place = _place(call)
+    location = f"/{name}" if place == "us-east-1" else f"http://{name}.s3.amazonaws.com/"
     output = {"Location": location, "BucketArn": f"arn:aws:s3:::{name}"}
     tags = (params.get("CreateBucketConfiguration") or {}).get("Tags")
-    if of_name(tx, name) is not None:
-        if call.config.region == "us-east-1" and not tags:
+    existing = of_name(tx, name)
+    if existing is not None:
+        if place == existing.region == "us-east-1" and not tags:
             return output  # s3-012: in us-east-1 creating one's own bucket again succeeds
         raise AwsError(
             "BucketAlreadyOwnedByYou",
@@ -55,9 +55,11 @@ def create_bucket(call: Call, tx: Transaction) -> Output:
     row = tx.run(
         "INSERT INTO s3_bucket (name, region, created_ms, ownership, encryption)"
         " VALUES (?, ?, ?, ?, ?)",
-        (name, call.config.region, call.now_ms, owned, of_new_bucket(call.config)),
+        (name, _ALIASES.get(place, place), call.now_ms, owned, of_new_bucket(call.config)),
     )
     assert row.lastrowid is not None
+    if place in _ALIASES:
+        put_setting(tx, row.lastrowid, "location", place)
     if not call.config.classic_buckets:
         public_access.block_all(tx, row.lastrowid)
     if listed is not None:
@@ -99,36 +101,42 @@ def _check_options(params: Params) -> None:
         raise NotImplementedByCloudlet("S3 account-regional bucket namespaces")
 
 
-def _check_location(call: Call) -> None:
+def _place(call: Call) -> str:
+    """Where the new bucket is to be: s3-099: us-east-1 makes buckets for all regions, every other
+    one its own only."""
     configuration = call.params.get("CreateBucketConfiguration") or {}
-    said, here = configuration.get("LocationConstraint"), call.config.region
-    wanted = "eu-west-1" if said == "EU" else said
-    is_unknown = wanted and here == "us-east-1" and wanted not in _regions()
-    if wanted == "us-east-1" or is_unknown:  # s3-013: us-east-1 is asked for by saying nothing
-        raise AwsError(
-            "InvalidLocationConstraint",
-            "The specified location-constraint is not valid",
-            400,
-            LocationConstraint=wanted,
-        )
-    if (wanted or "us-east-1") != here:
+    said = configuration.get("LocationConstraint") or ""
+    here = call.request.region or call.config.region
+    if here == "us-east-1" and said != "EU":
+        if said and said not in regions(here) - {here}:
+            raise AwsError(  # s3-013: us-east-1 is asked for by saying nothing
+                "InvalidLocationConstraint",
+                "The specified location-constraint is not valid",
+                400,
+                LocationConstraint=said,
+            )
+        return said or here
+    if _ALIASES.get(said, said) != here:
         raise AwsError(
             "IllegalLocationConstraintException",
             f"The {said or 'unspecified'} location constraint is incompatible for the region "
             "specific endpoint this request was sent to.",
             400,
         )
+    return said
 
 
 def head_bucket(call: Call, view: View) -> Result:
     bucket = of_call(call, view)
     output = {"BucketRegion": bucket.region, "BucketArn": f"arn:aws:s3:::{bucket.name}"}
-    return Result({**output, "AccessPointAlias": False})
+    kind = ("Content-Type", "application/xml")  # s3-100: of the body that HEAD leaves out
+    return Result({**output, "AccessPointAlias": False}, headers=[kind])
 
 
 def get_bucket_location(call: Call, view: View) -> Output:
-    region = of_call(call, view).region
-    return {"LocationConstraint": None if region == "us-east-1" else region}
+    bucket = of_call(call, view)
+    said = setting(view, bucket.id, "location") or bucket.region
+    return {"LocationConstraint": None if said == "us-east-1" else said}
 
 
 def delete_bucket(call: Call, tx: Transaction) -> None:
@@ -157,14 +165,14 @@ def list_buckets(call: Call, view: View) -> Output:
             "max-buckets",
             limit,
         )
-    region = params.get("BucketRegion", call.config.region)
-    if region not in {call.config.region, *_regions()}:
+    region = params.get("BucketRegion", "")
+    if region and region not in {call.config.region, *regions(call.config.region)}:
         raise faults.invalid_argument(
             f"Argument value {region} is not a valid AWS Region", "bucket-region"
         )
     prefix = params.get("Prefix", "")
     rows = view.all(
-        "SELECT id, name, region, created_ms FROM s3_bucket WHERE name > ? AND region = ?"
+        "SELECT id, name, region, created_ms FROM s3_bucket WHERE name > ? AND ? IN ('', region)"
         " AND substr(name, 1, ?) = ? ORDER BY name LIMIT ?",
         (_after(params.get("ContinuationToken")), region, len(prefix), prefix, limit + 1),
     )
@@ -181,10 +189,12 @@ def list_buckets(call: Call, view: View) -> Output:
 
 
 @cache
-def _regions() -> frozenset[str]:
-    partitions = Loader().load_data("partitions")["partitions"]
-    names = {name for each in partitions for name in each["regions"]}
-    return frozenset(name for name in names if not name.endswith("-global"))
+def regions(here: str) -> frozenset[str]:
+    """Those of the partition that `here` is in."""
+    for each in Loader().load_data("partitions")["partitions"]:
+        if here in each["regions"]:
+            return frozenset(name for name in each["regions"] if not name.endswith("-global"))
+    return frozenset()
 
 
 _PAGING = {"MaxBuckets", "ContinuationToken", "Prefix", "BucketRegion"}

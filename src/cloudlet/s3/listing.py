@@ -188,7 +188,7 @@ def list_objects(call: Call, view: View) -> Output:
     output["Marker"] = encode(marker)
     if page.is_truncated and params.get("Delimiter"):
         output["NextMarker"] = encode(page.last)
-    output["Contents"] = _contents(call, page.rows, encode, acl.owners(call, bucket))
+    output["Contents"] = _contents(call, page.rows, encode, _owners(call, bucket))
     return output
 
 
@@ -206,9 +206,14 @@ def list_objects_v2(call: Call, view: View) -> Output:
         output["StartAfter"] = encode(start)
     if page.is_truncated:
         output["NextContinuationToken"] = _to_token(page.last)
-    owners = acl.owners(call, bucket) if params.get("FetchOwner") else lambda traits: None
+    owners = _owners(call, bucket) if params.get("FetchOwner") else lambda traits: None
     output["Contents"] = _contents(call, page.rows, encode, owners)
     return output
+
+
+def _owners(call: Call, bucket: Bucket) -> Owners:
+    """s3-101: strangers are told of none."""
+    return (lambda traits: None) if call.caller.kind == "anonymous" else acl.owners(call, bucket)
 
 
 def _listed(call: Call, view: View, bucket: Bucket, start: Start | None) -> tuple[Page, Output]:

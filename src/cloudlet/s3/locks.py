@@ -52,7 +52,9 @@ def put_object_lock_configuration(call: Call, tx: Transaction) -> None:
     bucket = of_call(call, tx)
     if call.params.get("Token"):
         raise NotImplementedByCloudlet("S3 Object Lock tokens")
-    wanted = call.params.get("ObjectLockConfiguration") or {}
+    wanted = call.params.get("ObjectLockConfiguration")
+    if wanted is None:  # s3-103
+        raise AwsError("MissingRequestBodyError", "Request Body is empty", 400)
     if wanted.get("ObjectLockEnabled") != "Enabled":
         raise faults.malformed_xml()
     if "Rule" in wanted:

@@ -44,12 +44,36 @@ def test_creating_again_elsewhere_is_refused(shelf: Shelf) -> None:
 
 
 def test_s3_013_us_east_1_is_not_a_constraint(shelf: Shelf) -> None:
-    for place, code in (("us-east-1", "InvalidLocation"), ("eu-west-3", "IllegalLocation")):
-        with pytest.raises(AwsError, match=code):
-            configuration = {"LocationConstraint": place}
-            shelf.call(
-                buckets.create_bucket, Bucket="other", CreateBucketConfiguration=configuration
-            )
+    for place in ("us-east-1", "cn-north-1"):  # and other partitions are out of reach
+        with pytest.raises(AwsError, match="InvalidLocationConstraint"):
+            shelf.call(buckets.create_bucket, Bucket="other", **placed(place))
+
+
+def test_s3_099_us_east_1_makes_buckets_for_all_regions(shelf: Shelf) -> None:
+    made = shelf.call(buckets.create_bucket, Bucket="far", **placed("eu-west-3"))
+    assert made["Location"] == "http://far.s3.amazonaws.com/"
+    found = shelf.call(buckets.get_bucket_location, Bucket="far")
+    assert found == {"LocationConstraint": "eu-west-3"}
+    assert shelf.call(buckets.head_bucket, Bucket="far")["BucketRegion"] == "eu-west-3"
+    listed = shelf.call(buckets.list_buckets, BucketRegion="eu-west-3")["Buckets"]
+    assert [each["Name"] for each in listed] == ["far"]
+    assert len(shelf.call(buckets.list_buckets)["Buckets"]) == 2
+    with pytest.raises(AwsError, match="BucketAlreadyOwnedByYou"):
+        shelf.call(buckets.create_bucket, Bucket="far", **placed("eu-west-3"))
+
+
+def test_s3_099_other_regions_make_their_own(shelf: Shelf) -> None:
+    shelf.cloud.config = replace(shelf.config, region="eu-west-1")
+    for place in ("", "us-east-1", "eu-west-3", "nowhere"):
+        with pytest.raises(AwsError, match="IllegalLocationConstraintException"):
+            shelf.call(buckets.create_bucket, Bucket="other", **placed(place))
+    shelf.call(buckets.create_bucket, Bucket="other", **placed("EU"))
+    assert shelf.call(buckets.get_bucket_location, Bucket="other") == {"LocationConstraint": "EU"}
+    assert shelf.call(buckets.head_bucket, Bucket="other")["BucketRegion"] == "eu-west-1"
+
+
+def placed(place: str) -> dict[str, Any]:
+    return {"CreateBucketConfiguration": {"LocationConstraint": place}} if place else {}
 
 
 def test_location(shelf: Shelf) -> None:

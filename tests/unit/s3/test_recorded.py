@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from cloudlet.call import Result
+from cloudlet.call import ANONYMOUS, Result
 from cloudlet.errors import AwsError
-from cloudlet.s3 import buckets, listing, tagging
+from cloudlet.s3 import buckets, listing, locks, tagging
 from cloudlet.s3.copying import source_of
 from cloudlet.wire.digests import check_md5
 from cloudlet.wire.protocol import protocol
+from tests.harness import ROOT
 from tests.unit.s3.conftest import Shelf
 
 
@@ -77,3 +78,17 @@ def test_sources_of_copies_may_be_urls(shelf: Shelf) -> None:
     """s3-098"""
     call = shelf.made(CopySource="http://localhost:4566/shelf/a%20b")
     assert source_of(call) == ("shelf", "a b", None)
+
+
+def test_strangers_are_told_of_no_owners(shelf: Shelf) -> None:
+    """s3-101"""
+    shelf.put("k")
+    for caller in (ANONYMOUS, ROOT):
+        listed = shelf.call(listing.list_objects, Bucket="shelf", caller=caller)["Contents"]
+        assert ("Owner" in str(listed)) == (caller is ROOT)
+
+
+def test_a_lock_configuration_has_a_body(shelf: Shelf) -> None:
+    """s3-103"""
+    with pytest.raises(AwsError, match="MissingRequestBodyError"):
+        shelf.call(locks.put_object_lock_configuration, Bucket="shelf")
