@@ -48,6 +48,35 @@ def test_a_change_that_raises_leaves_nothing_and_spoils_no_other(database: Datab
     database.close()
 
 
+def test_changes_that_come_meanwhile_are_committed_along(tmp_path: Path) -> None:
+    commits: list[int] = []
+
+    class Follower:
+        def committed(self) -> None:
+            commits.append(len(commits))
+
+        def closed(self) -> None: ...
+
+    database = Database(tmp_path, Follower())
+    database.prepare(TABLE)
+    commits.clear()
+    later = threading.Thread(
+        target=lambda: database.write_now(lambda tx: tx.run("INSERT INTO t VALUES (2, 'b')"))
+    )
+
+    def first(tx: Transaction) -> None:
+        later.start()
+        while database._queue.empty():
+            threading.Event().wait(0.001)
+        tx.run("INSERT INTO t VALUES (1, 'a')")
+
+    database.write_now(first)
+    later.join()
+    assert database.view().value("SELECT count(*) FROM t") == 2
+    assert len(commits) == 1
+    database.close()
+
+
 def test_settings_that_promise_durability(database: Database) -> None:
     assert database._connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
     assert database._connection.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL

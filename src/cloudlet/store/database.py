@@ -206,7 +206,7 @@ class Database(Reads):
         self._follower = follower
         directory.mkdir(parents=True, exist_ok=True)
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._is_watching = False
+        self._is_watching = self._is_closing = False
         # The writer's own: it forgets as it changes.
         self._memory = Memory(lambda: 0 if self._is_watching else None)
         self._connection = self._connect()
@@ -247,26 +247,26 @@ class Database(Reads):
             self._follower.closed()
 
     def _write_groups(self) -> None:
-        while (first := self._queue.get()) is not None:
-            group = [first]
-            stop = False
-            while len(group) < _GROUP_MAX and not self._queue.empty():
-                item = self._queue.get()
-                if item is None:
-                    stop = True
-                    break
-                group.append(item)
-            self._commit(group)
-            if stop:
-                return
+        while not self._is_closing and (first := self._queue.get()) is not None:
+            self._commit([first])
+
+    def _join(self, group: list["_Waiting"]) -> None:
+        """Who came in the meantime goes along."""
+        while len(group) < _GROUP_MAX and not self._is_closing and not self._queue.empty():
+            waiting = self._queue.get()
+            if waiting is None:
+                self._is_closing = True
+            else:
+                group.append(waiting)
 
     def _commit(self, group: list["_Waiting"]) -> None:
         done: list[Transaction] = []
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            for waiting in group:
+            for waiting in group:  # it grows
                 if not waiting.future.cancelled():
                     self._apply(waiting, done)
+                self._join(group)
             self._connection.execute("COMMIT")
             self._note_watched()
             if self._follower is not None:
