@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from bench import listings, load
 from bench.contenders import Contender, Loopback, SeaweedFS
 from bench.results import Row, Table
-from bench.storage import PEERS, ROUNDS, rates
+from bench.storage import PEERS, ROUNDS, rates, warm
 
 _SMALL_BYTES = 1024
 _LARGE_BYTES = 256 << 20
@@ -59,6 +59,8 @@ def _rows(contenders: list[Contender], machine: Contender, seconds: float) -> It
 def _small(contenders: list[Contender], seconds: float) -> Iterator[Row]:
     put = {c.name: [_small_put(c, number) for number in range(1000)] for c in contenders}
     get = {c.name: [_small_get(c, number) for number in range(100)] for c in contenders}
+    warm(contenders, put)
+    warm(contenders, get)
     for method, requests in (("PUT", put), ("GET", get)):
         for count in (1, 16):
             what = f"{method} 1 KiB, {_clients(count)}"

@@ -18,7 +18,7 @@ from bench import load
 from bench.contenders import Contender
 from bench.node_peers import Dynalite, are_installed
 from bench.results import Row, Table
-from bench.storage import PEERS, windows
+from bench.storage import PEERS, warm, windows
 from cloudlet.dynamodb import definitions, keys, values
 from cloudlet.store.database import Database, Transaction
 
@@ -50,6 +50,8 @@ def dynamodb(seconds: float) -> Table:
             _fill(contender)
         _fill_store(many)
         many.name = "many"
+        every = [*contenders, many]
+        warm(every, {each.name: _requests(each, "GetItem", _get, _FEW) for each in every})
         for operation, make in _OPERATIONS.items():
             for clients in (1, 16):
                 for row in _rows(operation, make, contenders, many, (clients, seconds * _WINDOW)):

@@ -6,6 +6,14 @@ from bench.results import Row
 
 PEERS = ["moto", "ministack"]
 ROUNDS = 3
+_WARM_S = 1.0
+
+
+def warm(contenders: list[Contender], requests: dict[str, list[load.Request]]) -> None:
+    """Load that is not measured, twice: what a server starts when there is some is there then."""
+    for _ in range(2):
+        for each in contenders:
+            load.run(each.endpoint, requests[each.name], connections=16, seconds=_WARM_S)
 
 
 def windows(
