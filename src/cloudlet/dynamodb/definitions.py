@@ -4,7 +4,6 @@ A definition is JSON in AWS's member names with a few of our own (index ids, sta
 parsed definitions by their bytes; views remember them by name, the SQL table being watched.
 """
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,9 +13,8 @@ import orjson
 from cloudlet.config import Config
 from cloudlet.dynamodb.values import Item, text_size
 from cloudlet.errors import AwsError
-from cloudlet.store.database import View
-
-_NAME = re.compile(r"[a-zA-Z0-9_.-]+")
+from cloudlet.store.database import Transaction, View
+from cloudlet.wire.table_requests import check_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,23 +132,6 @@ def _index(table_id: int, table_keys: set[Any], index: dict[str, Any]) -> Index:
     )
 
 
-def check_name(name: str) -> None:
-    """As the model has it; the API's newer shape for names or ARNs is laxer."""
-    constraint = ""
-    if len(name) < 3:
-        constraint = "have length greater than or equal to 3"
-    elif len(name) > 255:
-        constraint = "have length less than or equal to 255"
-    elif not _NAME.fullmatch(name):
-        constraint = "satisfy regular expression pattern: [a-zA-Z0-9_.-]+"
-    if constraint:
-        raise AwsError(
-            "ValidationException",
-            f"1 validation error detected: Value '{name}' at 'tableName' failed to satisfy"
-            f" constraint: Member must {constraint}",
-        )
-
-
 def name_of(config: Config, name_or_arn: str) -> str:
     """A table's name, which may have been given as its ARN."""
     if not name_or_arn.startswith("arn:"):
@@ -169,6 +150,12 @@ def find(view: View, config: Config, name_or_arn: str) -> Table | None:
 def _read(view: View, name: str) -> Table | None:
     row = view.one("SELECT id, definition FROM dynamodb_tables WHERE name = ?", (name,))
     return None if row is None else load(row[0], row[1])
+
+
+def save(tx: Transaction, table: Table, document: dict[str, Any]) -> Table:
+    definition = orjson.dumps(document)
+    tx.run("UPDATE dynamodb_tables SET definition = ? WHERE id = ?", (definition, table.id))
+    return load(table.id, definition)
 
 
 def get(view: View, config: Config, name_or_arn: str) -> Table:

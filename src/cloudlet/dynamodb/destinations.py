@@ -140,7 +140,6 @@ def _enabled(call: Call, view: View, verb: str) -> dict[str, str]:
 def _save(call: Call, tx: Transaction, wanted: dict[str, str], status: str) -> Output:
     table = _table(call, tx)
     document: dict[str, Any] = copy.deepcopy(table.document) | {_MEMBER: wanted}
-    definition = orjson.dumps(document)
-    tx.run("UPDATE dynamodb_tables SET definition = ? WHERE id = ?", (definition, table.id))
+    definitions.save(tx, table, document)
     arn = call.params["StreamArn"]
     return {"TableName": table.name, "StreamArn": arn, "DestinationStatus": status}

@@ -35,9 +35,9 @@ async def key_of(call: Call, params: Params) -> str | None:
 
 
 async def _checked(call: Call, named: str) -> str:
-    service = f"dynamodb.{call.config.region}.amazonaws.com"
     caller = via(call.caller, "dynamodb.amazonaws.com")
-    caller = replace(caller, context={**caller.context, "kms:ViaService": service})
+    keys = {"kms:ViaService": f"dynamodb.{call.config.region}.amazonaws.com"}
+    caller = replace(caller, context={**caller.context, **keys})
     try:
         found = await call.cloud.invoke("kms", "DescribeKey", {"KeyId": named}, caller)
     except AwsError as error:

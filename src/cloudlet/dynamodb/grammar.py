@@ -142,7 +142,8 @@ def _tokens(text: str) -> list[Token]:
     rest = space.end() if space else position
     if rest < len(text):
         tokens.append(Token(text[rest], rest, rest + 1))
-        tokens.append(Token("", rest + 1, rest + 1))
+        # dynamodb-069: at the beginning, what is near it is the character behind it
+        tokens.append(Token("", rest + 1, rest + 1 if rest else min(2, len(text))))
     tokens.append(Token("<EOF>", len(text), len(text)))
     return tokens
 

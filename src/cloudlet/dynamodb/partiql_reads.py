@@ -80,8 +80,10 @@ def bound(params: Params) -> Bound:
 
 
 def source(view: View, call: Call, statement: Statement) -> tuple[Table, Index | None]:
-    table = definitions.get(view, call.config, statement.table)
-    return table, table.index(statement.index_name) if statement.index_name is not None else None
+    table, name = definitions.get(view, call.config, statement.table), statement.index_name
+    if name is not None and all(index.name != name for index in table.indexes):
+        raise invalid("The table does not have the specified index")
+    return table, table.index(name) if name is not None else None
 
 
 def queries(each: Bound, table: Table, index: Index | None) -> tuple[Kinds, ...] | None:

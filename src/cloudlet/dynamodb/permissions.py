@@ -32,14 +32,8 @@ _BY_ARN = {
     "DescribeImport": "ImportArn",
     "ExportTableToPointInTime": "TableArn",
 }
-_BY_RESOURCE = (
-    "TagResource",
-    "UntagResource",
-    "ListTagsOfResource",
-    "PutResourcePolicy",
-    "GetResourcePolicy",
-    "DeleteResourcePolicy",
-)
+_POLICIES = ("PutResourcePolicy", "GetResourcePolicy", "DeleteResourcePolicy")
+_BY_RESOURCE = ("TagResource", "UntagResource", "ListTagsOfResource", *_POLICIES)
 _TRANSACT = {
     "Put": "PutItem",
     "Update": "UpdateItem",
@@ -63,7 +57,7 @@ _EXPRESSIONS = (
 )
 # What a policy never lets other accounts do
 _AT_HOME = frozenset(
-    ("UpdateTimeToLive", "DisableKinesisStreamingDestination", *_PARTIQL, *_BY_RESOURCE[3:])
+    ("UpdateTimeToLive", "DisableKinesisStreamingDestination", *_PARTIQL, *_POLICIES)
 )
 # Callers whose policies are not asked need no condition keys.
 _TRUSTED = ("root", "service")

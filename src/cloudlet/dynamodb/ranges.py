@@ -103,7 +103,7 @@ def _of_several(index: Index, conditions: dict[str, _One]) -> KeyRange:
     ):
         raise invalid(
             "Query key condition must name RANGE key attributes in the order of the key schema,"
-            " all but the last one with equality"
+            f" all but the last one with equality: {', '.join(index.range_keys)}"
         )
     pk = partition(joined([_operand(conditions[name]) for name in index.hash_keys]))
     if len(index.range_keys) == 1:

@@ -6,6 +6,7 @@ See https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/access-cont
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -64,7 +65,6 @@ def delete_resource_policy(call: Call, tx: Transaction) -> Output:
 
 
 def attach(call: Call, tx: Transaction, table: Table, text: str) -> None:
-    """A new table's."""
     _check(call, text, table.arn)
     _save(tx, table.arn, text, call.now_ms)
 
@@ -180,17 +180,15 @@ def _check_lockout(call: Call, document: Mapping[str, Any], arn: str) -> None:
 
 def policies(view: View, arns: set[str]) -> list[Mapping[str, Any]]:
     """Of tables and streams, each reduced to what it may speak of."""
-    found = (_bound(view, arn) for arn in arns)
+    found = [
+        view.remembered(("dynamodb_policies", arn), partial(_reduced, view, arn)) for arn in arns
+    ]
     return [document for document in found if document is not None]
 
 
 def there_are(view: View) -> bool:
     sql = "SELECT EXISTS (SELECT 1 FROM dynamodb_policies)"
     return view.remembered(("dynamodb_policies", ""), lambda: bool(view.value(sql)))
-
-
-def _bound(view: View, arn: str) -> Mapping[str, Any] | None:
-    return view.remembered(("dynamodb_policies", arn), lambda: _reduced(view, arn))
 
 
 def _reduced(view: View, arn: str) -> Mapping[str, Any] | None:

@@ -120,7 +120,10 @@ def scan_page(search: Search, view: View) -> Output:
 
 def _search(call: Call, view: View, *kinds: str) -> Search:
     params = call.params
-    _check_select(params)
+    try:
+        _check_select(params)
+    except AwsError as error:  # dynamodb-066: Query counts its complaint, Scan does not
+        raise invalid("1 validation error detected: " * bool(kinds) + error.message) from None
     found = expressions.of(params, "FilterExpression", "ProjectionExpression", *kinds)
     table = definitions.get(view, call.config, params["TableName"])
     search = of(call, table, params.get("IndexName"), found)

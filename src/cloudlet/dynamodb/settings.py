@@ -7,8 +7,6 @@ import copy
 import re
 from typing import Any
 
-import orjson
-
 from cloudlet.call import Call, Output
 from cloudlet.dynamodb import definitions, sweep
 from cloudlet.dynamodb.numerics import invalid
@@ -42,9 +40,7 @@ def update_time_to_live(call: Call, tx: Transaction) -> Output:
     document.pop("Expiry", None)
     if wanted["Enabled"]:
         document["Expiry"] = {"AttributeName": wanted["AttributeName"]}
-    definition = orjson.dumps(document)
-    tx.run("UPDATE dynamodb_tables SET definition = ? WHERE id = ?", (definition, table.id))
-    table = definitions.load(table.id, definition)
+    table = definitions.save(tx, table, document)
     sweep.restart_backfill(tx, table, index_id=0)
     return {"TimeToLiveSpecification": wanted}
 

@@ -81,7 +81,14 @@ def _check_schema(
             f"{_WRONG}Some index key attributes are not defined in AttributeDefinitions. Keys:"
             f" [{', '.join(names)}], AttributeDefinitions: [{', '.join(definitions)}]"
         )
-    if missing:
+    if not is_index and len(schema) > 2:
+        element = "KeySchemaElement(attributeName={AttributeName}, keyType={KeyType})"
+        shown = ", ".join(element.format(**each) for each in schema)
+        raise invalid(
+            f"1 validation error detected: Value '[{shown}]' at 'keySchema' failed to satisfy"
+            " constraint: Member must have length less than or equal to 2"
+        )
+    if missing or (not is_index and len(schema) > len(definitions)):
         raise invalid("Invalid KeySchema: Some index key attribute have no definition")
     if schema[0]["KeyType"] != "HASH":
         raise invalid("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")

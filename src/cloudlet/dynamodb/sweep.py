@@ -174,10 +174,7 @@ def _activate(tx: Transaction, table: Table, index_id: int) -> None:
     for index in document["Indexes"]:
         if index["Id"] == index_id:
             index["Status"] = "ACTIVE"
-    tx.run(
-        "UPDATE dynamodb_tables SET definition = ? WHERE id = ?",
-        (orjson.dumps(document), table.id),
-    )
+    definitions.save(tx, table, document)
     for entry in table.indexes:
         if entry.id == index_id:
             storage.recount(tx, table, entry)

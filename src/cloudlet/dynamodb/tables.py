@@ -27,6 +27,7 @@ from cloudlet.dynamodb.definitions import Table
 from cloudlet.dynamodb.numerics import invalid
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.store.database import Transaction, View
+from cloudlet.wire.table_requests import check_name
 
 _WRONG = "One or more parameter values were invalid: "
 _NOT_OF_DELETED = (
@@ -55,6 +56,8 @@ _ALONE = {
     "TableClass": "TableClass modification",
     "DeletionProtectionEnabled": "DeletionProtection modification",
 }
+# what changes while the table stays ACTIVE (dynamodb-064)
+_QUIET = {"SSESpecification", "DeletionProtectionEnabled", "OnDemandThroughput", "WarmThroughput"}
 _CHANGES = (
     "ProvisionedThroughput",
     "BillingMode",
@@ -75,9 +78,9 @@ async def create_table(call: Call) -> Output:
 def create(call: Call, tx: Transaction, key_arn: str | None) -> Output:
     params = call.params
     _refuse_absent(params)
-    shapes.check_table(params)
     name = definitions.name_of(call.config, params["TableName"])
-    definitions.check_name(name)
+    check_name(name)
+    shapes.check_table(params)
     if definitions.find(tx, call.config, name) is not None:
         raise shapes.in_use(f"Table already exists: {name}")
     document = _document(call, name) | {"KeyArn": key_arn}
@@ -263,7 +266,7 @@ def _update(call: Call, tx: Transaction, key_arn: str | None) -> Output:
     _refuse_absent(params)
     _check_combination(params)
     table = definitions.get_described(tx, call.config, params["TableName"])
-    before, leaving = describe(tx, table, "UPDATING"), _leaving(tx, table, params)
+    before = describe(tx, table, "UPDATING")
     document = copy.deepcopy(table.document)
     _update_billing(params, document, call.now_ms)
     throughput.change(document, params, call.config.region)
@@ -271,18 +274,19 @@ def _update(call: Call, tx: Transaction, key_arn: str | None) -> Output:
     encryption.change(document, params, key_arn)
     _update_stream(tx, call, document)
     _update_indexes(tx, call, table, document)
-    table = save(tx, table, document)
-    shown = describe(tx, table, "ACTIVE" if _is_quiet(params) else "UPDATING")
+    table = definitions.save(tx, table, document)
+    is_quiet = _QUIET & params.keys() and not params.get("BillingMode")
+    shown = describe(tx, table, "ACTIVE" if is_quiet else "UPDATING")
     throughput.at_update(shown, before, params)
     encryption.at_update(shown, before, params)
-    if leaving:
+    if leaving := _leaving(before, params):
         shown.setdefault("GlobalSecondaryIndexes", []).extend(leaving)
     sweep.start_backfills(tx, table)
     return {"TableDescription": shown}
 
 
 def _check_combination(params: Params) -> None:
-    given = [name for name in _CHANGES if params.get(name) is not None]
+    given = [name for name in _CHANGES if params.get(name) not in (None, [])]
     if not given:
         raise invalid(
             "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled,"
@@ -301,24 +305,12 @@ def _check_combination(params: Params) -> None:
         )
 
 
-def _is_quiet(params: Params) -> bool:
-    """dynamodb-064: what changes while the table stays ACTIVE."""
-    loud = ("BillingMode", "ProvisionedThroughput", "StreamSpecification", "TableClass")
-    return not any(params.get(name) for name in (*loud, "GlobalSecondaryIndexUpdates"))
-
-
-def _leaving(view: View, table: Table, params: Params) -> list[dict[str, Any]]:
+def _leaving(before: dict[str, Any], params: Params) -> list[dict[str, Any]]:
     """The indexes that go, as they were; the answer still has them."""
     updates = params.get("GlobalSecondaryIndexUpdates") or ()
     names = [each["Delete"]["IndexName"] for each in updates if each.get("Delete")]
-    known = describe(view, table, "UPDATING").get("GlobalSecondaryIndexes", ()) if names else ()
+    known = before.get("GlobalSecondaryIndexes", ())
     return [each | {"IndexStatus": "DELETING"} for each in known if each["IndexName"] in names]
-
-
-def save(tx: Transaction, table: Table, document: dict[str, Any]) -> Table:
-    definition = orjson.dumps(document)
-    tx.run("UPDATE dynamodb_tables SET definition = ? WHERE id = ?", (definition, table.id))
-    return definitions.load(table.id, definition)
 
 
 def _update_billing(params: Params, document: dict[str, Any], now_ms: int) -> None:
@@ -330,7 +322,8 @@ def _update_billing(params: Params, document: dict[str, Any], now_ms: int) -> No
     )
     if mode == "PAY_PER_REQUEST" and document["BillingMode"] != mode:
         document["OnDemandMs"] = now_ms
-    if mode is None and units == document["ProvisionedThroughput"]:
+    is_same = mode in (None, document["BillingMode"])
+    if is_same and units is not None and units == document["ProvisionedThroughput"]:
         read, write = units["ReadCapacityUnits"], units["WriteCapacityUnits"]
         raise invalid(
             "The provisioned throughput for the table will not change. The requested value equals"

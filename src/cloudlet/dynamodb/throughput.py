@@ -15,14 +15,10 @@ Holder = dict[str, Any]
 _WRONG = "One or more parameter values were invalid: "
 _MAX = 40_000  # units of a table or an index, AWS's default quota
 _WARM, _ON_DEMAND = "WarmThroughput", "OnDemandThroughput"
-# member of WarmThroughput → of ProvisionedThroughput, what tables on demand begin with, the quota
+# member of WarmThroughput → of ProvisionedThroughput, what tables on demand begin with
 _UNITS = {
-    "ReadUnitsPerSecond": ("ReadCapacityUnits", 12_000, "TableMaxReadCapacityUnits"),
-    "WriteUnitsPerSecond": ("WriteCapacityUnits", 4_000, "TableMaxWriteCapacityUnits"),
-}
-_MOST = {
-    "MaxReadRequestUnits": "TableMaxReadCapacityUnits",
-    "MaxWriteRequestUnits": "TableMaxWriteCapacityUnits",
+    "ReadUnitsPerSecond": ("ReadCapacityUnits", 12_000),
+    "WriteUnitsPerSecond": ("WriteCapacityUnits", 4_000),
 }
 _INITIAL = (
     "initial throughput for OnDemand. See: https://docs.aws.amazon.com/amazondynamodb/latest/"
@@ -85,7 +81,7 @@ def _check(member: str, units: int, bound: tuple[bool, str], place: tuple[str, s
     if bound[0]:
         raise invalid(f"{_WRONG}Requested {member} for {kind} {whose} {bound[1]}")
     if units > _MAX:
-        quota = _MOST.get(member) or _UNITS[member][2]
+        quota = f"TableMax{'Read' if 'Read' in member else 'Write'}CapacityUnits"
         raise AwsError(
             "LimitExceededException",
             f"Subscriber limit exceeded: Requested {member} for {kind} {whose} exceeds {quota} of"
@@ -94,7 +90,7 @@ def _check(member: str, units: int, bound: tuple[bool, str], place: tuple[str, s
 
 
 def _floor(holder: Holder, member: str) -> int:
-    units, initial, _ = _UNITS[member]
+    units, initial = _UNITS[member]
     provisioned = holder["ProvisionedThroughput"]
     return int(provisioned[units]) if provisioned else initial
 
@@ -143,8 +139,7 @@ def at_creation(shown: dict[str, Any], params: Params) -> None:
 
 def at_update(shown: dict[str, Any], before: dict[str, Any], params: Params) -> None:
     """dynamodb-060: UpdateTable answers with the old warm values, and UPDATING."""
-    updates = [each["Update"] for each in params.get("GlobalSecondaryIndexUpdates") or ()
-               if each.get("Update")]  # fmt: skip
+    updates = [each.get("Update") or {} for each in params.get("GlobalSecondaryIndexUpdates") or ()]
     wanted = {each["IndexName"] for each in updates if each.get(_WARM)}
     old = {each["IndexName"]: each for each in before.get("GlobalSecondaryIndexes", ())}
     if params.get(_WARM):

@@ -14,7 +14,8 @@ import orjson
 from cloudlet.call import Call, Output, Params
 from cloudlet.dynamodb import definitions, expressions, keys, storage, writes
 from cloudlet.dynamodb.capacity import Consumed, read_units, settle_all
-from cloudlet.dynamodb.keys import KeyMismatch
+from cloudlet.dynamodb.definitions import Table
+from cloudlet.dynamodb.keys import Key, KeyMismatch
 from cloudlet.dynamodb.numerics import invalid
 from cloudlet.dynamodb.writes import Write
 from cloudlet.errors import AwsError
@@ -155,17 +156,30 @@ def repeated(call: Call, view: View, prepared: list[Write]) -> Output:
     return output
 
 
+def _wanted(call: Call, view: View) -> list[tuple[expressions.Expressions, Table, Key]]:
+    """dynamodb-068: keys that do not fit the table cancel the transaction, each with its reason."""
+    wanted, reasons = [], []
+    for action in call.params["TransactItems"]:
+        params = action["Get"]
+        found = expressions.of(params, "ProjectionExpression")
+        table = definitions.get(view, call.config, params["TableName"])
+        try:
+            wanted.append((found, table, keys.of_key(table, params["Key"])[0]))
+            reasons.append({"Code": "None"})
+        except KeyMismatch as error:
+            reasons.append({"Code": "ValidationError", "Message": error.message})
+    if len(wanted) < len(reasons):
+        raise cancelled(reasons)
+    return wanted
+
+
 def transact_get_items(call: Call, view: View) -> Output:
     """Up to 100 items as they are at one moment."""
     responses = []
     by_table: dict[int, Consumed] = {}
     seen = set()
     total_bytes = 0
-    for action in call.params["TransactItems"]:
-        params = action["Get"]
-        found = expressions.of(params, "ProjectionExpression")
-        table = definitions.get(view, call.config, params["TableName"])
-        key, _ = keys.of_key(table, params["Key"])
+    for found, table, key in _wanted(call, view):
         if (table.id, key) in seen:
             raise invalid("Transaction request cannot include multiple operations on one item")
         seen.add((table.id, key))

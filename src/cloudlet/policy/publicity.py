@@ -20,6 +20,7 @@ _FIXING = {
     "s3:dataaccesspointarn",
     "s3:dataaccesspointaccount",
 }
+_EQUAL = ("stringequals", "stringlike", "arnequals", "arnlike", "stringequalsignorecase")
 
 
 def listed(value: Any) -> list[Any]:
@@ -52,13 +53,7 @@ def _is_fixed(statement: dict[str, Any]) -> bool:
             if name == "ipaddress" and key.lower() == "aws:sourceip":
                 if all(_is_narrow(str(value)) for value in listed(values)):
                     return True
-            elif key.lower() in _FIXING and name in (
-                "stringequals",
-                "stringlike",
-                "arnequals",
-                "arnlike",
-                "stringequalsignorecase",
-            ):
+            elif key.lower() in _FIXING and name in _EQUAL:
                 like = "like" in name or name.startswith("arn")
                 if not like or not any(_is_vague(key, str(value)) for value in listed(values)):
                     return True

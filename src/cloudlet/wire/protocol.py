@@ -33,6 +33,7 @@ from cloudlet.wire import (
 )
 from cloudlet.wire.json_codec import Formatter, Parser
 from cloudlet.wire.models import Model, serialization
+from cloudlet.wire.table_requests import TableRequests
 from cloudlet.wire.validate import Validator
 from cloudlet.wire.xml_codec import DECLARATION, Reader, Writer, malformed, parse_document
 
@@ -93,7 +94,7 @@ class Protocol:
         self._json_out = Formatter(styles.get(model.name) or "unixTimestamp")
         self._xml_in = Reader()
         self._xml_out = Writer()
-        self._validator = Validator()
+        self._validator = TableRequests() if model.name == "dynamodb" else Validator()
         self._validates = model.name not in ("s3", "apigatewaymanagementapi")
         self._is_json = model.protocol in ("json", *models.CBORS)
         self._binders: dict[str, rest.Binder] = {}

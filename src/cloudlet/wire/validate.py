@@ -17,6 +17,19 @@ Check = Callable[[Any, str, Problems], None]
 # SQS has an error of its own for names; EventBridge takes methods in any case
 _OPAQUE = {"AttributeValue", "QueueAttributeName", "ConnectionOAuthHttpMethod"}
 _PROBLEMS_MAX = 10
+# DynamoDB's complaints have the values in an order of their own
+_ORDERS = {
+    frozenset(text.split(", ")): text
+    for text in [
+        "B, N, S",
+        "OR, AND",
+        "ALL, INCLUDE, KEYS_ONLY",
+        "PROVISIONED, PAY_PER_REQUEST",
+        "ALL_NEW, UPDATED_OLD, ALL_OLD, NONE, UPDATED_NEW",
+        "SPECIFIC_ATTRIBUTES, COUNT, ALL_ATTRIBUTES, ALL_PROJECTED_ATTRIBUTES",
+        "IN, NULL, BETWEEN, LT, NOT_CONTAINS, EQ, GT, NOT_NULL, NE, LE, BEGINS_WITH, GE, CONTAINS",
+    ]
+}
 _MATCHED_CHARS_MAX = 10_000  # many patterns take time that grows with the text's square
 # patterns that take Python ages over texts that just miss them, and what means the same
 _QUICKER = {
@@ -56,14 +69,7 @@ class Validator:
     def _compile(self, shape: Shape) -> Check | None:
         if shape.name in _OPAQUE:
             return None
-        if isinstance(shape, StructureShape):
-            return self._structure(shape)
-        own = _constraints(shape)
-        below: Check | None = None
-        if isinstance(shape, ListShape):
-            below = _each_item(self.of(shape.member))
-        elif isinstance(shape, MapShape):
-            below = _each_entry(self.of(shape.key), self.of(shape.value))
+        own, below = _constraints(shape), self._below(shape)
         if own and below:
             first, second = own, below
 
@@ -73,6 +79,17 @@ class Validator:
 
             return both
         return own or below
+
+    def _below(self, shape: Shape) -> Check | None:
+        """What is asked of the parts."""
+        if isinstance(shape, StructureShape):
+            return self._structure(shape)
+        if isinstance(shape, ListShape):
+            return _each_item(self.of(shape.member))
+        if isinstance(shape, MapShape):
+            is_opaque = shape.value.name in _OPAQUE
+            return _each_entry(shape, None if is_opaque else self._below(shape.value))
+        return None
 
     def _structure(self, shape: StructureShape) -> Check | None:
         required = list(shape.required_members)
@@ -107,21 +124,27 @@ def _each_item(check: Check | None) -> Check | None:
     return items
 
 
-def _each_entry(key_check: Check | None, value_check: Check | None) -> Check | None:
-    if key_check is None and value_check is None:
+def _each_entry(shape: MapShape, below: Check | None) -> Check | None:
+    """Keys and values are complained of as a whole, with all that is asked of them."""
+    of_keys = _rules(shape.key)
+    of_values = [] if shape.value.name in _OPAQUE else _rules(shape.value)
+    if not of_keys and not of_values and below is None:
         return None
 
     def entries(value: Any, path: str, problems: Problems) -> None:
-        for key, item in value.items():
-            if key_check:
-                key_check(key, path, problems)
-            if value_check:
-                value_check(item, f"{path}.{key}.member", problems)
+        for kind, rules, parts in (("keys", of_keys, value), ("value", of_values, value.values())):
+            if any(not holds(part) for part in parts for holds, _ in rules):
+                asked = ", ".join(sentence for _, sentence in (*rules[-1:], *rules[:-1]))
+                constraint = f"Map {kind} must satisfy constraint: [{asked}]"
+                problems.append(_sentence(value, path, constraint))
+        if below is not None:
+            for key, item in value.items():
+                below(item, f"{path}.{key}.member", problems)
 
     return entries
 
 
-def _constraints(shape: Shape) -> Check | None:
+def _rules(shape: Shape) -> list[tuple[Callable[[Any], bool], str]]:
     metadata: dict[str, Any] = shape.metadata
     rules: list[tuple[Callable[[Any], bool], str]] = []
     sized = shape.type_name in ("string", "list", "map", "blob")
@@ -129,7 +152,7 @@ def _constraints(shape: Shape) -> Check | None:
         rules.append(_least(metadata["min"], sized))
     if "enum" in metadata:
         allowed = list(metadata["enum"])
-        names = ", ".join(allowed)
+        names = _ORDERS.get(frozenset(allowed), ", ".join(allowed))
         rules.append((allowed.__contains__, f"Member must satisfy enum value set: [{names}]"))
     if "pattern" in metadata and (pattern := _pattern(metadata["pattern"])):
         sentence = f"Member must satisfy regular expression pattern: {metadata['pattern']}"
@@ -141,6 +164,11 @@ def _constraints(shape: Shape) -> Check | None:
         )
     if "max" in metadata:
         rules.append(_most(metadata["max"], sized))
+    return rules
+
+
+def _constraints(shape: Shape) -> Check | None:
+    rules = _rules(shape)
     if not rules:
         return None
 

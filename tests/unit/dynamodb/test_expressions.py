@@ -99,6 +99,7 @@ def test_placeholders_for_names() -> None:
         ("", "The expression can not be empty;"),
         ("a =", 'Syntax error; token: "<EOF>", near: "="'),
         ("a ! :n", 'Syntax error; token: "!", near: "a !"'),
+        ("!!!", 'Syntax error; token: "!", near: "!!"'),  # dynamodb-069
         ("size = :n", "Attribute name is a reserved keyword; reserved keyword: size"),
         ("a = :nope", "An expression attribute value used in expression is not defined; attribute"
          " value: :nope"),

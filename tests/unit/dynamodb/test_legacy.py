@@ -9,6 +9,7 @@ from tests.harness import Bench
 from tests.unit.dynamodb.conftest import refused
 
 KEY = {"pk": {"S": "p"}, "sk": {"N": "1"}}
+_COUNTED = "1 validation error detected: "
 _WRONG = "One or more parameter values were invalid: "
 
 
@@ -54,7 +55,10 @@ def test_updates_delete(db: Bench) -> None:
     error = refused(_update, db, {"v": {"Action": "PUT"}})
     assert error.message.endswith("action is allowed when no attribute value is specified")
     error = refused(_update, db, {"v": {"Action": "DELETE", "Value": {"S": "1"}}})
-    assert error.message == f"{_WRONG}DELETE action with value is not supported for the type STRING"
+    assert (
+        error.message
+        == f"{_COUNTED}{_WRONG}DELETE action with value is not supported for the type STRING"
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,7 +102,9 @@ def test_expected_one_of_several(db: Bench) -> None:
     error = refused(_update, db, {}, Expected=either, ConditionalOperator="AND")
     assert error.code == "ConditionalCheckFailedException"
     error = refused(_update, db, {}, Expected={}, ConditionalOperator="OR")
-    assert error.message == "ConditionalOperator cannot be used without Filter or Expected"
+    assert error.message == (
+        f"{_COUNTED}ConditionalOperator cannot be used without Filter or Expected"
+    )
     many = {f"a{number}": {"Exists": False} for number in range(2000)}
     _update(db, {}, Expected=many)
 
@@ -132,7 +138,7 @@ def test_expected_one_of_several(db: Bench) -> None:
 )
 def test_what_expected_may_not_say(db: Bench, given: dict[str, Any], message: str) -> None:
     error = refused(_update, db, {}, Expected={"v": given})
-    assert (error.code, error.message) == ("ValidationException", _WRONG + message)
+    assert (error.code, error.message) == ("ValidationException", _COUNTED + _WRONG + message)
 
 
 def test_old_and_new_do_not_mix(db: Bench) -> None:
@@ -140,7 +146,7 @@ def test_old_and_new_do_not_mix(db: Bench) -> None:
         _update, db, {"v": _put({"N": "1"})}, ConditionExpression="attribute_exists(pk)"
     )
     assert error.message == (
-        "Can not use both expression and non-expression parameters in the same request:"
+        f"{_COUNTED}Can not use both expression and non-expression parameters in the same request:"
         " Non-expression parameters: {AttributeUpdates}"
         " Expression parameters: {ConditionExpression}"
     )

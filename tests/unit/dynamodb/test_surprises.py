@@ -146,3 +146,48 @@ def test_nothing_comes_behind_the_only_item(db: Bench) -> None:
     assert error.message == (
         "The provided exclusive start key is invalid: ExclusiveStartKey: {id=AttributeValue: {S:i}}"
     )
+
+
+def test_a_writes_complaints_are_counted(db: Bench) -> None:
+    """dynamodb-065: those about its parameters, not those about the table."""
+    counted = "1 validation error detected: "
+    assert refused(_update, db, "").message == (
+        f"{counted}Invalid UpdateExpression: The expression can not be empty;"
+    )
+    assert refused(_update, db, "SET a = :v", v={"NS": []}).message == (
+        f"{counted}One or more parameter values were invalid: An number set  may not be empty"
+    )
+    assert refused(_put_if, db, "a =").message.startswith(f"{counted}Invalid ConditionExpression: ")
+    error = refused(db.call, items.delete_item, TableName="plain", Key={})
+    assert error.message == "The provided key element does not match the schema"
+    action = {"Update": {"TableName": "plain", "Key": KEY, "UpdateExpression": ""}}
+    error = refused(db.call, transactions.transact_write_items, TransactItems=[action])
+    assert error.message == "Invalid UpdateExpression: The expression can not be empty;"
+
+
+def test_query_counts_what_scan_does_not(db: Bench) -> None:
+    """dynamodb-066"""
+    wrong = {"TableName": "plain", "Select": "SPECIFIC_ATTRIBUTES"}
+    message = "Must specify the AttributesToGet or ProjectionExpression"
+    assert refused(db.call, search.scan, **wrong).message.startswith(message)
+    assert refused(db.call, search.query, **wrong).message.startswith(
+        f"1 validation error detected: {message}"
+    )
+
+
+def test_keys_that_do_not_fit_cancel_a_reading_transaction(db: Bench) -> None:
+    """dynamodb-068"""
+    gets = [{"Get": {"TableName": "plain", "Key": key}} for key in (KEY, {})]
+    error = refused(db.call, transactions.transact_get_items, TransactItems=gets)
+    assert error.code == "TransactionCanceledException"
+    codes = [each["Code"] for each in error.fields["CancellationReasons"]]
+    assert codes == ["None", "ValidationError"]
+
+
+def test_provisioned_as_it_is(db: Bench) -> None:
+    units = {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5}
+    given = {"BillingMode": "PROVISIONED", "ProvisionedThroughput": units}
+    db.call(tables.create_table, **{**PLAIN, "TableName": "units"})
+    db.call(tables.update_table, TableName="units", **given)
+    error = refused(db.call, tables.update_table, TableName="units", **given)
+    assert "will not change" in error.message

@@ -47,7 +47,10 @@ def test_create_and_describe(db: Bench) -> None:
          " no definition"),
         ({"AttributeDefinitions": types(id="S", x="S")}, _WRONG + "Number of attributes in"
          " KeySchema does not exactly match number of attributes defined in AttributeDefinitions"),
-        ({"KeySchema": keys("id", "id")}, "Both the Hash Key and the Range Key element in the"
+        ({"KeySchema": keys("id", "id")}, "Invalid KeySchema: Some index key attribute have no"
+         " definition"),
+        ({"KeySchema": keys("id", "id"), "AttributeDefinitions": types(id="S", x="S")},
+         "Both the Hash Key and the Range Key element in the"
          " KeySchema have the same name"),
         ({"GlobalSecondaryIndexes": []}, _WRONG + "List of GlobalSecondaryIndexes is empty"),
         ({"LocalSecondaryIndexes": [index("l", "id")]},
