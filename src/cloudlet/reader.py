@@ -195,6 +195,8 @@ class Steward:
 
     def lost(self, connection: Connection) -> None:
         self.connections.discard(connection)
+        if self._channel.is_open:
+            self._channel.say({"lost": True})
         if self.is_ending and not self.connections:
             self._on_empty()
 

@@ -208,8 +208,10 @@ class Readers:
 
     def _heard(self, reader: _Reader, head: Document, data: bytes, descriptor: int | None) -> None:
         if descriptor is not None:
-            reader.connections -= 1
             self._take_back(head, data, descriptor)
+            return
+        if "lost" in head:
+            reader.connections -= 1
             return
         if "call" in head:
             self._home.relayed(head, data, reader.channel)
