@@ -8,6 +8,7 @@ See https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUni
 import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from cloudlet.dynamodb import numerics
@@ -18,6 +19,7 @@ Value = dict[str, Any]
 Item = dict[str, Value]
 ITEM_MAX_BYTES = 400 * 1024
 NESTING_MAX = 32
+_SHORT = 16  # characters of a number that is likely to come again
 TYPES = ("S", "N", "B", "SS", "NS", "BS", "M", "L", "NULL", "BOOL")
 _WRONG = "One or more parameter values were invalid: "
 
@@ -35,8 +37,13 @@ def canonical_item(item: dict[str, Any]) -> tuple[Item, int]:
     result: Item = {}
     total = 0
     for name, value in item.items():
-        result[name], size = canonical(value)
-        total += size + text_size(name)
+        text = value.get("S") if type(value) is dict and len(value) == 1 else None
+        if type(text) is str:  # most of what there is, at once
+            result[name] = value
+            size = len(text) if text.isascii() else len(text.encode())
+        else:
+            result[name], size = canonical(value)
+        total += size + (len(name) if name.isascii() else len(name.encode()))
     if "" in item:
         raise empty_name()
     return result, total
@@ -80,8 +87,16 @@ def _mistyped(expected: str) -> Exception:
 def _number(content: Any, depth: int) -> tuple[Any, int]:
     if not isinstance(content, str):
         raise _mistyped("String")
+    if len(content) <= _SHORT:
+        return _measured(content)
     number = numerics.canonical(content)
     return number, numerics.size_bytes(number)
+
+
+@lru_cache(maxsize=4096)
+def _measured(number: str) -> tuple[str, int]:
+    spelled = numerics.canonical(number)
+    return spelled, numerics.size_bytes(spelled)
 
 
 def _binary(content: Any, depth: int) -> tuple[Any, int]:

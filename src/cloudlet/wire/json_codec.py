@@ -42,7 +42,7 @@ class Parser:
 
     def _compile(self, shape: Shape) -> Convert:
         if shape.name in _OPAQUE or serialization(shape).get("document"):
-            return lambda value: value
+            return _same
         if isinstance(shape, StructureShape):
             return self._structure(shape)
         if isinstance(shape, ListShape):
@@ -103,6 +103,8 @@ def _map(item: Convert) -> Convert:
     def parse(value: Any) -> Any:
         if type(value) is not dict:
             raise _mismatch(value, "map")
+        if item is _same and None not in value.values():
+            return value
         return {key: item(each) for key, each in value.items() if each is not None}
 
     return parse
