@@ -1,6 +1,7 @@
 """The HTTP server by itself: bodies stream both ways, cut-off requests are told from whole ones."""
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -163,6 +164,40 @@ def test_headers_too_large_are_refused() -> None:
 
 
 HEAD = b"PUT / HTTP/1.1\r\nHost: h\r\n"
+
+
+@pytest.mark.parametrize(
+    ("coding", "statuses"),
+    [
+        (b"chunked", [b"200", b"200"]),
+        (b" \tCHUNKED ", [b"200", b"200"]),
+        (b"gzip, chunked", [b"501"]),
+        (b"gzip,\tchunked", [b"501"]),
+        (b",chunked", [b"501"]),
+        (b"identity\r\nTransfer-Encoding: chunked", [b"501"]),
+        (b"gzip", [b"501"]),
+        (b"identity", [b"501"]),
+        (b"chunked, identity", [b"400"]),
+        (b"chunked\r\nTransfer-Encoding: chunked", [b"400"]),
+        (b"chunked\r\nContent-Length: 5", [b"400"]),
+        (b"\x0bchunked", [b"400"]),
+        (b"chunked\n", [b"400"]),
+    ],
+)
+def test_one_transfer_coding_alone(coding: bytes, statuses: list[bytes]) -> None:
+    """Where any other is named, what follows is not taken for a request."""
+
+    async def handler(request: Request) -> Response:
+        await request.body.read(10)
+        ends = [("Connection", "close")] if request.raw_path == "/last" else []
+        return Response(200, ends)
+
+    sent = HEAD + b"Transfer-Encoding: " + coding + b"\r\n\r\n0\r\n\r\n"
+    answer = asyncio.run(_exchange(handler, sent + b"GET /last HTTP/1.1\r\nHost: h\r\n\r\n"))
+    assert re.findall(rb"HTTP/1.1 (\d+)", answer) == statuses
+    assert (b"<Code>NotImplemented</Code>" in answer) == (b"501" in statuses)
+
+
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n1"
 
 

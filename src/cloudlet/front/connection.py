@@ -161,10 +161,13 @@ class Connection(HttpToolsProtocol):
             exchange.end(self.sent)
 
     def send_400_response(self, msg: str) -> None:
-        """What follows a whole request is no other one: that one still has its answer."""
+        """What follows a whole request is no other one: that one still has its answer. So has one
+        whose head alone is refused."""
         exchange = self.cycle
-        if isinstance(exchange, Exchange) and not (
-            exchange.more_body or exchange.response_complete
+        if (
+            isinstance(exchange, Exchange)
+            and exchange.is_settled
+            and not exchange.response_complete
         ):
             exchange.keep_alive = False
             self.flow.pause_reading()
@@ -224,6 +227,11 @@ class Exchange(RequestResponseCycle):
         request.sent, request.client_port = connection.sent, port
         return request
 
+    @property
+    def is_settled(self) -> bool:
+        """Whatever comes now changes nothing about the answer."""
+        return self._refused is not None or not self.more_body
+
     # The request's body
 
     def feed(self, data: bytes) -> None:
@@ -265,7 +273,7 @@ class Exchange(RequestResponseCycle):
         """uvicorn calls it by this name; there is no ASGI in it."""
         try:
             if self._refused is not None:
-                await self._send(_refusal(self._refused.status, self._refused.message))
+                await self._send(_refusal(self._refused))
             else:
                 await self._send(await self._answer(self._request))
         except Elsewhere:
@@ -281,7 +289,7 @@ class Exchange(RequestResponseCycle):
             if self.response_started:
                 self.transport.close()
             else:
-                await self._send(_refusal(500, "Internal Server Error"))
+                await self._send(_refusal(AwsError("InternalError", "Internal Server Error", 500)))
         except BaseException:  # cancelled: the server stops
             self.transport.close()
             raise
@@ -378,8 +386,10 @@ class Exchange(RequestResponseCycle):
         self.on_response()
 
 
-def _refusal(status: int, message: str) -> Response:
-    return Response(status, [("Connection", "close")], message.encode())
+def _refusal(error: AwsError) -> Response:
+    body = f"<Error><Code>{error.code}</Code><Message>{error.message}</Message></Error>"
+    headers = [("Connection", "close"), ("Content-Type", "application/xml")]
+    return Response(error.status, headers, body.encode())
 
 
 def _nothing() -> None:

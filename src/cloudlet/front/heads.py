@@ -20,11 +20,17 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 def read(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     """Names in lower case; repeated headers are joined, but for Host, which all else hangs on:
-    two are refused (RFC 9112, 3.2)."""
+    two are refused (RFC 9112, 3.2). So is every transfer coding but `chunked` alone: where a body
+    ends, all on its way must see alike."""
     if sum(map(len, chain.from_iterable(raw))) > HEADERS_BYTES_MAX:
         raise AwsError("RequestHeaderSectionTooLarge", "The headers are too large.", 431)
     headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in raw}
-    return headers if len(headers) == len(raw) else _joined(raw)
+    if len(headers) != len(raw):
+        headers = _joined(raw)
+    if headers.get("transfer-encoding", "chunked").strip(" \t").lower() != "chunked":
+        message = "A header you provided implies functionality that is not implemented"
+        raise AwsError("NotImplemented", message, 501)
+    return headers
 
 
 def _joined(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
