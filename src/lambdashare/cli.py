@@ -305,6 +305,12 @@ def _own_name(host: str) -> str:
     help="The folder with all state.",
 )
 @click.option(
+    "--replica",
+    envvar="LAMBDASHARE_REPLICA",
+    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
+    help="A second folder, on another disk, that holds everything, too.",
+)
+@click.option(
     "--host",
     envvar="LAMBDASHARE_HOST",
     default="127.0.0.1",
@@ -318,7 +324,7 @@ def _own_name(host: str) -> str:
     help="How others see it (https://share.example).",
 )
 @click.option("--no-watch", is_flag=True, help="Do not deploy again when files change.")
-def up(port: int, aws_port: int, data: Path, host: str, public_url: str, no_watch: bool) -> None:
+def up(port: int, data: Path, host: str, public_url: str, no_watch: bool, **more: Any) -> None:
     """Runs λShare on this machine, on cloudlet. Ctrl-C stops it."""
     if public_url and not re.fullmatch(r"https?://[^/]+/?", public_url):
         raise click.BadParameter("must be http(s)://HOST[:PORT]", param_hint="--public-url")
@@ -333,9 +339,9 @@ def up(port: int, aws_port: int, data: Path, host: str, public_url: str, no_watc
     config = Config(
         data=data.absolute(),
         host=host,
-        aws_port=aws_port,
         door_port=port,
         public_url=public_url.rstrip("/"),
+        **more,
     )
     template = Path(__file__).parent / "template.yaml"
     parameters = {"PublicUrl": links, "S3Endpoint": links}

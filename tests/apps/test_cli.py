@@ -10,7 +10,9 @@ from typing import Any
 
 import boto3
 import pytest
+from click.testing import CliRunner
 
+from cloudlet.config import Config
 from lambdashare import cli, receiving, sending, web_build
 from lambdashare.client import ApiError, Client
 from tests.apps.http_door import served
@@ -26,6 +28,15 @@ def url(share: LocalShare, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.setenv("PUBLIC_URL", url)
         monkeypatch.setenv("LAMBDASHARE_SERVER", url)
         yield url
+
+
+def test_up_passes_its_options_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Config] = []
+    monkeypatch.setattr("cloudlet.app.serve", lambda config, *_, **__: started.append(config))
+    monkeypatch.setattr(web_build, "is_current", lambda: True)
+    options = ["--aws-port", "7", "--data", str(tmp_path), "--replica", str(tmp_path / "other")]
+    assert CliRunner().invoke(cli.cli, ["up", *options]).exit_code == 0
+    assert (started[0].aws_port, started[0].replica) == (7, tmp_path / "other")
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -16,6 +18,7 @@ from cloudlet.store import integrity, lineage
 from cloudlet.store.blobs import Blobs
 from cloudlet.store.database import Database, Transaction
 from cloudlet.store.replica import Replica
+from cloudlet.store.shipping import Shipper
 
 TABLE = "CREATE TABLE IF NOT EXISTS t (k INTEGER PRIMARY KEY, v BLOB);"
 
@@ -123,6 +126,75 @@ def test_a_run_that_ended_in_order_is_not_copied_again(data: Path, other: Path) 
     with running(data, other) as pair:
         assert pair.was_whole
         pair.put(2)
+    assert (data / "cloudlet.db").read_bytes() == (other / "cloudlet.db").read_bytes()
+
+
+KILLED = """
+import os, sys
+from itertools import count
+from pathlib import Path
+from cloudlet.store import shipping
+from tests.unit.test_replica import Pair
+
+def dying(name, moment):
+    real, calls = getattr(shipping, name), count(1)
+    def wrapped(*given):
+        if next(calls) == moment:
+            os._exit(9)
+        return real(*given)
+    return wrapped
+
+name, moment, data, other = sys.argv[1], int(sys.argv[2]), *map(Path, sys.argv[3:])
+pair = Pair(data, other)
+pair.blob(b"x" * 100_000)
+if name:
+    setattr(shipping, name, dying(name, moment))
+for key in range(60):  # several WALs
+    pair.put(key, 700_000)
+    print(key, flush=True)
+os._exit(9)
+"""
+
+
+def run_and_kill(name: str, moment: int, data: Path, other: Path) -> list[str]:
+    """Which rows were told as done."""
+    killed = [sys.executable, "-c", KILLED, name, str(moment), str(data), str(other)]
+    ended = subprocess.run(killed, capture_output=True, text=True)
+    assert ended.returncode == 9, ended.stderr
+    return ended.stdout.split()
+
+
+def test_what_was_put_in_place_after_a_kill_is_no_replica(
+    data: Path, other: Path, tmp_path: Path
+) -> None:
+    run_and_kill("", 0, data, other)
+    (other / "cloudlet.db-wal").unlink()
+    shutil.copy(other / "cloudlet.db", tmp_path / "older")
+    shutil.copy(tmp_path / "older", other / "cloudlet.db")
+    with running(data, other) as pair:
+        assert not pair.was_whole and pair.replica.is_whole
+        assert rows(other, tmp_path / "x") == rows(data, tmp_path / "y")
+
+
+@pytest.mark.parametrize(
+    ("name", "moment"),
+    [("", 0), ("_copy_bytes", 1), ("_copy_bytes", 20), ("fold", 1), ("fold", 2)],
+)
+def test_a_killed_run_leaves_little_to_copy(
+    data: Path, other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, moment: int
+) -> None:
+    """At whatever moment: the database itself is not copied, what was told as done is in both."""
+    told = run_and_kill(name, moment, data, other)
+    (tmp_path / "orphan").write_text("of an upload that was under way")
+    integrity.install(tmp_path / "orphan", integrity.place(data / "blobs", "ab-orphan"))
+    monkeypatch.setattr(Shipper, "copy_database", lambda *_: pytest.fail("copied"))
+    with running(data, other) as pair:
+        assert pair.was_whole and pair.replica.is_whole
+        assert rows(other, tmp_path / "x") == rows(data, tmp_path / "y")
+        assert (other / "blobs" / "ab" / "ab-orphan").exists()
+        pair.put(1000)
+        kept = [key for key, _ in rows(other, tmp_path / "x")]
+        assert kept[: len(told)] == [int(key) for key in told] and kept[-1] == 1000
     assert (data / "cloudlet.db").read_bytes() == (other / "cloudlet.db").read_bytes()
 
 

@@ -28,7 +28,7 @@ class Lineage:
     runs: tuple[str, ...] = ()
     other: str = ""
     is_clean: bool = False
-    mark: tuple[int, ...] = ()  # of the database as the run left it
+    mark: tuple[int, ...] = ()  # of the database as the run left it, without its WAL
 
     @property
     def run(self) -> str:
@@ -37,12 +37,12 @@ class Lineage:
     def then(self, run: str, other: Path | None) -> "Lineage":
         return Lineage((*self.runs, run)[-_RUNS_MAX:], str(other or ""))
 
-    def closed(self, folder: Path) -> "Lineage":
-        return replace(self, is_clean=True, mark=_mark(folder))
+    def marked(self, folder: Path) -> "Lineage":
+        return replace(self, mark=_mark(folder))
 
     def is_as_left(self, folder: Path) -> bool:
-        """Whether the run ended in order, and nobody put another database there since."""
-        return self.is_clean and self.mark == _mark(folder)
+        """Whether nobody put another database there since."""
+        return self.mark == _mark(folder)
 
 
 def _mark(folder: Path) -> tuple[int, ...]:

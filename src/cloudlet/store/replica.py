@@ -16,6 +16,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from cloudlet.config import ACCOUNTS
@@ -43,7 +44,8 @@ class Replica:
         self.on_change: Told = lambda why: None
         self.settled = threading.Event()  # after the first attempt
         self._new_run = new_run
-        self._shipper = Shipper(data, other)
+        self._is_compared = False  # all that lies beside the database
+        self._shipper = Shipper(data, other, self._folded)
         self._lock = threading.RLock()
         self._wake = threading.Event()
         self._is_ending = False
@@ -54,22 +56,30 @@ class Replica:
         self._open()
 
     def _open(self) -> None:
-        """Goes on where the last run ended, if it ended in order; else all is compared first."""
+        """Goes on where the last run ended, in order or killed; else all is compared first."""
         ours = lineage.read(self.data) or Lineage()
         self._lineage = ours.then(self._new_run(), self.other)
-        with suppress(OSError):
+        with suppress(OSError, sqlite3.Error):
             theirs = lineage.read(self.other) or Lineage()
-            is_alike = (
-                ours.run == theirs.run
-                and ours.is_as_left(self.data)
-                and theirs.is_as_left(self.other)
-            )
+            is_same = bool(ours.run) and ours.run == theirs.run
+            is_clean = ours.is_clean and theirs.is_clean
+            if is_same and is_clean:
+                is_alike = ours.is_as_left(self.data) and theirs.is_as_left(self.other)
+                is_same = is_alike and not _has_wal(self.data) and not _has_wal(self.other)
+            elif is_same:
+                is_same = self._shipper.resume(theirs.is_as_left(self.other))
             lineage.write(self.data, self._lineage)
-            if is_alike and not _has_wal(self.data) and not _has_wal(self.other):
-                lineage.write(self.other, self._lineage)
+            if is_same:
                 self.is_fed = self.is_whole = True
+                self._is_compared = is_clean
+                self._folded()
             return
         lineage.write(self.data, self._lineage)
+
+    def _folded(self) -> None:
+        """The replica's database is as it will be until its next WAL is moved into it."""
+        if self.is_whole:
+            lineage.write(self.other, self._lineage.marked(self.other))
 
     # What the database does (`database.Follower`)
 
@@ -86,7 +96,7 @@ class Replica:
             if self.is_whole and not _has_wal(self.data):
                 self._shipper.fold()
                 for folder in (self.other, self.data):
-                    lineage.write(folder, self._lineage.closed(folder))
+                    lineage.write(folder, replace(self._lineage.marked(folder), is_clean=True))
         except (OSError, sqlite3.Error) as error:
             _log.error("the replica %s was not closed in order: %s", self.other, error)
         self._shipper.close()
@@ -137,7 +147,7 @@ class Replica:
                 raise AwsError(
                     "ServiceUnavailable", f"Neither directory can be written: {failure}.", 503
                 ) from failure
-            self.is_fed = self.is_whole = False
+            self.is_fed = self.is_whole = self._is_compared = False
         self._tell(str(error))
         self._wake.set()
 
@@ -165,8 +175,9 @@ class Replica:
         while not self._is_ending:
             try:
                 self._copy_small()
-                if not self.is_whole:
+                if not (self.is_whole and self._is_compared):
                     self._catch_up()
+                    self._is_compared = True
                     self._tell("")
             except (OSError, sqlite3.Error, AwsError) as error:
                 if self.is_fed:
@@ -188,7 +199,8 @@ class Replica:
         for blob in integrity.missing(theirs, ours):
             self._check_fed()
             self.copy_blob(blob)
-        self._copy_database(self._database)
+        if not self.is_whole:
+            self._copy_database(self._database)
         for blob in integrity.missing(ours, theirs):
             integrity.place(theirs, blob).unlink(missing_ok=True)
 
@@ -201,8 +213,8 @@ class Replica:
             with self._lock:
                 self._check_fed()
                 self._shipper.take(draft)
-                lineage.write(self.other, self._lineage)
                 self.is_whole = True
+                self._folded()
 
         database.write_now(lambda tx: tx.run("PRAGMA wal_autocheckpoint=0"))
         try:

@@ -6,18 +6,22 @@ WAL and synced. When SQLite begins the WAL anew (its salts change), the replica'
 database by SQLite itself. Thus each directory is at any time a database that SQLite opens.
 https://www.sqlite.org/walformat.html
 
+After a kill the two WALs tell how far the replica came: it is at most one commit behind.
+
 The files are opened once: closing a descriptor would drop SQLite's own locks on the file.
 """
 
 import os
 import sqlite3
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 from cloudlet.store import integrity
 from cloudlet.store.lineage import DATABASE
 
 _INDEX = struct.Struct("=14xHI12x8s")  # page size, frames, salts
+_WAL_HEAD = struct.Struct(">12xI8s8x")  # how many WALs were before, salts
 _WAL_HEAD_BYTES, _FRAME_HEAD_BYTES = 32, 24
 _BLOCK_BYTES = 4 << 20
 
@@ -26,12 +30,34 @@ class Shipper:
     """Of the writer thread, but for `copy_database`. Any method raises OSError or sqlite3.Error
     when the replica cannot follow; it has to be copied anew then."""
 
-    def __init__(self, data: Path, other: Path) -> None:
-        self._data, self._other = data, other
+    def __init__(self, data: Path, other: Path, on_fold: Callable[[], None]) -> None:
+        self._data, self._other, self._on_fold = data, other, on_fold
         self._files: dict[str, int] = {}  # ours, open until the end
         self._wal: int | None = None  # the replica's
         self._salts = b""
         self._shipped = 0  # frames
+
+    def resume(self, is_folded: bool) -> bool:
+        """Whether the replica could follow the WAL that a killed run left, which nobody has opened
+        since. `is_folded`: the replica's database is as it was when this WAL began."""
+        ours, theirs = (folder / f"{DATABASE}-wal" for folder in (self._data, self._other))
+        head, other_head = _head(ours), _head(theirs)
+        if head is None:
+            return False
+        if other_head is None:
+            if not is_folded:
+                return False
+        elif head[0] == other_head[0] + 1:  # it has all of the one before
+            self.fold()
+        elif head != other_head or ours.stat().st_size < theirs.stat().st_size:
+            return False
+        self._open(head[1])
+        assert self._wal is not None
+        with ours.open("rb") as file:
+            start, end = _alike(file.fileno(), self._wal), ours.stat().st_size
+            _copy_bytes(file.fileno(), self._wal, start, end)
+        os.fdatasync(self._wal)
+        return True
 
     def ship(self) -> None:
         size, frames, salts = _INDEX.unpack_from(os.pread(self._file("-shm"), _INDEX.size, 0))
@@ -53,8 +79,12 @@ class Shipper:
 
     def _begin(self, salts: bytes) -> None:
         self.fold()
+        self._on_fold()
+        self._open(salts)
+
+    def _open(self, salts: bytes) -> None:
         path = self._other / f"{DATABASE}-wal"
-        self._wal = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        self._wal = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         integrity.sync_folder(self._other)
         self._salts, self._shipped = salts, 0
 
@@ -113,6 +143,22 @@ def fold(folder: Path) -> None:
         finally:
             connection.close()
         integrity.sync_folder(folder)
+
+
+def _head(wal: Path) -> tuple[int, bytes] | None:
+    """Which one of its database it is, by number and salts."""
+    if wal.is_symlink() or not wal.is_file() or wal.stat().st_size < _WAL_HEAD_BYTES:
+        return None
+    with wal.open("rb") as file:
+        return _WAL_HEAD.unpack(file.read(_WAL_HEAD_BYTES))
+
+
+def _alike(one: int, other: int) -> int:
+    """How many bytes two files have in common, in whole blocks."""
+    at = 0
+    while (block := os.pread(one, _BLOCK_BYTES, at)) and block == os.pread(other, len(block), at):
+        at += len(block)
+    return at
 
 
 def _copy_bytes(source: int, target: int, start: int, end: int) -> None:
