@@ -35,7 +35,7 @@ Source = tuple[Rows, Leap]
 _LEAPS = """
 WITH RECURSIVE seen (key) AS (
     VALUES (?1) UNION ALL
-    SELECT (SELECT o.key FROM s3_object AS o WHERE o.bucket = ?2 AND o.key >=
+    SELECT (SELECT o.key FROM s3_object AS o WHERE o.bucket = ?2 AND o.bucket <> 0 AND o.key >=
             ?3 || substr(seen.key, ?4, instr(substr(seen.key, ?4), ?5) - 1) || ?6
             AND o.key < ?7 ORDER BY o.key LIMIT 1)
     FROM seen WHERE instr(substr(seen.key, ?4), ?5) LIMIT ?8)

@@ -24,7 +24,12 @@ COLUMNS = (
     "bucket, key, size, etag, modified_ms, version, checksum, content, tags, upload, headers,"
     " metadata, parts, segments, version_id, encryption, traits"
 )
-_INSERT = f"INSERT OR REPLACE INTO s3_object ({COLUMNS}) VALUES ({', '.join('?' * 17)})"
+_NAMES = COLUMNS.split(", ")
+_PUT = (  # unlike REPLACE, it leaves the index of keys as it is
+    f"INSERT INTO s3_object ({COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"
+    " ON CONFLICT (bucket, key) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _NAMES[2:])
+)
 
 _AT_ONCE = 64  # numbers of versions
 _WHOLE = (
@@ -180,7 +185,7 @@ def store(tx: Transaction, record: Record, inline: Inline | None, spare: int | N
     the place of small contents that nobody needs any more."""
     record.content = _keep(tx, inline, spare)
     tx.run(
-        _INSERT,
+        _PUT,
         (
             record.bucket,
             record.key,

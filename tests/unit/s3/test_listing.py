@@ -137,6 +137,26 @@ def test_a_thousand_prefixes_cost_a_seek_each(shelf: Shelf) -> None:
     assert len(steps) < 100  # × 100 virtual machine steps; a full scan takes ten times as many
 
 
+def test_leaps_go_over_the_narrow_index_and_rows_do_not(shelf: Shelf) -> None:
+    insert(shelf, ("a/1", "b/1", "c"))
+    ran: list[str] = []
+    connection = shelf.database.view().connection
+    connection.set_trace_callback(ran.append)
+    v2(shelf, Delimiter="/")
+    connection.set_trace_callback(None)
+    plans = {
+        step["detail"].partition(" (")[0]
+        for sql in ran
+        if "FROM s3_object" in sql
+        for step in connection.execute(f"EXPLAIN QUERY PLAN {sql}")
+        if step["detail"].startswith("SEARCH")
+    }
+    assert plans == {
+        "SEARCH s3_object USING PRIMARY KEY",
+        "SEARCH o USING COVERING INDEX s3_object_key",
+    }
+
+
 def test_a_marker_within_a_common_prefix_passes_over_all_of_it(shelf: Shelf) -> None:
     """s3-067: V2's start-after doesn't."""
     for key in ("a/1", "a/2", "b"):
