@@ -173,7 +173,7 @@ class App:
 
     def _add_services(self) -> None:
         self.dispatcher.add(
-            s3_service.service(),
+            *s3_service.service(),
             *dynamodb_service.service(),
             *functions_service.service(self.functions),
             *monitoring_service.service(self.monitoring),
@@ -377,7 +377,7 @@ class _Told:
 def services_table() -> dict[str, tuple[list[str], list[str]]]:
     """Service → (operations we answer, all its operations), for the coverage table."""
     services = [
-        s3_service.service(),
+        *s3_service.service(),
         *dynamodb_service.service(),
         *functions_service.service(),
         *monitoring_service.service(),

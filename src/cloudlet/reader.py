@@ -70,8 +70,8 @@ class Universe:
             config, cast(Any, self.database), cast(Any, blobs), self.dispatcher.invoke
         )
         self.dispatcher.cloud = self.cloud
-        self.dispatcher.add(_reading(s3_service.service()))
-        self.dispatcher.add(*(_reading(each, relay) for each in dynamodb_service.service()))
+        services = [*s3_service.service(), *dynamodb_service.service()]
+        self.dispatcher.add(*(_reading(each, relay) for each in services))
         self.credentials = Credentials(config, cast(Any, self.database))
         self.meter = self.cloud.meter = Meter(self.cloud)
         self.access_logs = AccessLogs(self.cloud)

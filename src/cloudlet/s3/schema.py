@@ -28,6 +28,8 @@ CREATE TABLE IF NOT EXISTS s3_setting (
     PRIMARY KEY (bucket, name)
 ) WITHOUT ROWID;
 
+CREATE TABLE IF NOT EXISTS s3_account_block (document TEXT NOT NULL); -- at most one: JSON
+
 ALTER TABLE s3_bucket ADD COLUMN versioning TEXT NOT NULL DEFAULT ''; -- Enabled, Suspended
 ALTER TABLE s3_bucket ADD COLUMN encryption TEXT NOT NULL DEFAULT ''; -- JSON: the default's rule
 ALTER TABLE s3_bucket ADD COLUMN ownership TEXT NOT NULL DEFAULT 'BucketOwnerEnforced'; -- '' = none
@@ -143,4 +145,4 @@ CREATE TABLE IF NOT EXISTS s3_part (
     PRIMARY KEY (upload, number)
 ) WITHOUT ROWID;
 """
-SCHEMA = _TABLES + watched("s3_bucket", "s3_setting")
+SCHEMA = _TABLES + watched("s3_bucket", "s3_setting", "s3_account_block")

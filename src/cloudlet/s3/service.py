@@ -9,6 +9,7 @@ from cloudlet.s3 import (
     buckets,
     bulk,
     completion,
+    control,
     copying,
     cors,
     declared,
@@ -71,13 +72,20 @@ _MODULES = (
 )
 
 
-def service() -> Service:
+def service() -> list[Service]:
     table = operations(operation_names("s3"), *_MODULES)
-    return Service(
-        "s3",
-        table | made("Object", Post=objects.post_object),
-        permissions.requirements,
-        authority.resource_policies,
-        waives=authority.waives,
-        own_checks=frozenset({"DeleteObjects"}),
-    )
+    return [
+        Service(
+            "s3",
+            table | made("Object", Post=objects.post_object),
+            permissions.requirements,
+            authority.resource_policies,
+            waives=authority.waives,
+            own_checks=frozenset({"DeleteObjects"}),
+        ),
+        Service(
+            "s3control",
+            operations(operation_names("s3control"), control),
+            control.requirements,
+        ),
+    ]

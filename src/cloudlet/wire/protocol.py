@@ -49,6 +49,8 @@ _SIGNATURE_ARGUMENTS = {
 _UNHEEDED = ("x-amz-checksum-", "x-amz-sdk-checksum-")
 _CONDITIONS = ("if-match", "if-none-match")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+", re.ASCII)
+# s3-104: S3 Control's model refuses ARNs of buckets, which AWS takes
+_UNCHECKED = ("s3", "s3control", "apigatewaymanagementapi")
 _XML_NAMESPACE = {"s3": "http://s3.amazonaws.com/doc/2006-03-01/"}
 _S3_ROOTS = {
     "ListBuckets": "ListAllMyBucketsResult",
@@ -95,7 +97,7 @@ class Protocol:
         self._xml_in = Reader()
         self._xml_out = Writer()
         self._validator = TableRequests() if model.name == "dynamodb" else Validator()
-        self._validates = model.name not in ("s3", "apigatewaymanagementapi")
+        self._validates = model.name not in _UNCHECKED
         self._is_json = model.protocol in ("json", *models.CBORS)
         self._binders: dict[str, rest.Binder] = {}
         self._body_bytes_max = _BODY_BYTES_MAX_OF.get(model.name, _BODY_BYTES_MAX)
