@@ -16,6 +16,7 @@ from tests.conformance.building import (
     make_queue,
     message,
 )
+from tests.conformance.test_buses import make_role, make_rule, put
 from tests.server import Server
 
 # Writes what it is called with into a bucket: {bucket}/{first thing that tells events apart}
@@ -212,3 +213,21 @@ def test_streams_into_a_function_around_a_bad_record(
     assert batch["batchSize"] == 1 and batch["streamArn"] == table["LatestStreamArn"]
     dynamodb.delete_item(TableName=name, Key={"k": {"S": "one"}})
     eventually(lambda: ["REMOVE", "one"] in seen(server, target))
+
+
+def test_an_event_goes_from_bus_to_bus_once(server: Server, name: str) -> None:
+    """messaging-042: two buses that send to each other come to an end."""
+    events = server.client("events")
+    role = make_role(server, name, "events.amazonaws.com", allow("events:PutEvents"))
+    url, dead = make_queue(server, name, "events.amazonaws.com")
+    second = events.create_event_bus(Name=name)["EventBusArn"]
+    grave = {"RoleArn": role, "DeadLetterConfig": {"Arn": dead}}
+    make_rule(server, name, {"Arn": second, **grave})
+    back = {"Arn": arn("events", "event-bus/default"), **grave}
+    rule = make_rule(server, name, back, EventBusName=name)
+    (event,) = put(server, name, {"n": 1})
+    letter = message(server, url)
+    assert json.loads(letter["Body"])["id"] == event
+    told = {key: value["StringValue"] for key, value in letter["MessageAttributes"].items()}
+    assert told["ERROR_CODE"] == "THIRD_ACCOUNT_HOP_DETECTED" and told["RULE_ARN"] == rule
+    assert f"for event {event} because an event can be sent" in told["ERROR_MESSAGE"]

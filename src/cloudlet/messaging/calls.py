@@ -93,7 +93,17 @@ async def _log_group(call: Invocation) -> None:
 
 async def _bus(call: Invocation) -> None:
     """A rule's event goes on as it is; a schedule's input becomes the detail of a new one. Without
-    a role, the account itself puts it: another account's bus must allow that."""
+    a role, the account itself puts it: another account's bus must allow that.
+
+    messaging-042: what came from another bus goes to no third one, so circles end."""
+    if call.fact.attributes.get("was_sent"):
+        assert call.event is not None
+        message = (
+            f"Event ingestion rejected for event {call.event['id']} because an event can be sent"
+            " to an event bus target only once. This event was previously delivered to an event"
+            " bus target."
+        )
+        raise AwsError("THIRD_ACCOUNT_HOP_DETECTED", message)
     entry: Document = {"EventBusName": call.arn}
     if call.event is not None:
         entry |= {"Source": "-", "DetailType": "-", "Detail": "{}", "_event": call.event}

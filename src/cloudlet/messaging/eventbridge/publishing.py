@@ -46,10 +46,12 @@ def put_events(call: Call, tx: Transaction) -> Output:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What goes with an event, and of a replay: for which rules alone it is."""
+    """What goes with an event, and of a replay: for which rules alone it is. `was_sent`: from
+    another bus."""
 
     trace_id: str = ""
     only: frozenset[str] = frozenset()
+    was_sent: bool = False
 
 
 def publish(
@@ -74,6 +76,8 @@ def fire(
     attributes: Document = {"principal": "events.amazonaws.com", "received_ms": now_ms}
     if told.trace_id:
         attributes["trace_id"] = told.trace_id
+    if told.was_sent:
+        attributes["was_sent"] = True
     for target in rules.targets_of(tx, rule["EventBusName"], rule["Name"]):
         attributes["target"] = rules.with_role(rule, target)
         outbox.put(
@@ -109,7 +113,7 @@ def _put(call: Call, tx: Transaction, entry: Document) -> Document:
     bus = name.rsplit("/", 1)[-1]
     if "_event" in entry:  # a rule's, of whichever account
         rules.check_bus(tx, bus)
-        publish(tx, call.config, bus, entry["_event"])
+        publish(tx, call.config, bus, entry["_event"], Told(was_sent=True))
         return {"EventId": entry["_event"]["id"]}
     for member in ("Source", "DetailType", "Detail"):
         if not entry.get(member):
