@@ -20,3 +20,10 @@ def plainly(pattern: str, text: str) -> bool:
 @given(st.text("ab*?", max_size=8), st.text("ab", max_size=8))
 def test_glob(pattern: str, text: str) -> None:
     assert glob(pattern)(text) == plainly(pattern, text)
+
+
+def test_many_wildcards_take_no_time() -> None:
+    for pattern in ("*" + "a?" * 5000 + "a*", "*" + "?" * 10_000 + "a*", "*?" + "a*" * 5000 + "b"):
+        assert not glob(pattern)("a" * 9_999)
+        assert glob(pattern)("ab" * 10_001)
+    assert glob("*?" * 5000)("a" * 5000) and not glob("*?" * 5000)("a" * 4999)

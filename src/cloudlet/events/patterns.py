@@ -3,11 +3,13 @@
 `compile_pattern` checks a pattern and returns a predicate on event documents; a pattern that is
 not one raises `InvalidPattern` with the reason. A pattern is a tree of fields: what it says of an
 array of objects must be true of one and the same object. Each alternative of `$or` is, with all
-beside it, a tree of its own.
+beside it, a tree of its own. A predicate raises AwsError for a document that has too many values to
+be tried.
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
 """
 
 import ipaddress
+import logging
 import operator
 import re
 from collections.abc import Callable, Iterator
@@ -17,6 +19,9 @@ from typing import Any
 
 import orjson
 
+from cloudlet.errors import AwsError
+
+_log = logging.getLogger(__name__)
 Predicate = Callable[[Any], bool]
 Test = Callable[[Any], bool]
 Path = tuple[str, ...]
@@ -26,6 +31,7 @@ _MISSING: Any = object()
 _DEPTH_MAX = 32
 _COMBINATIONS_MAX = 1000  # of $or
 _FIELDS_MAX = 100_000  # of all combinations
+_TRIALS_MAX = 2_000_000  # values of an event, times what a pattern asks: seconds
 _BEGINNINGS_MAX = 10
 _NUMBER_MAX = 5_000_000_000
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
@@ -45,13 +51,43 @@ def compile_pattern(pattern: str | bytes | dict[str, Any]) -> Predicate:
             raise InvalidPattern(f"Event pattern is not valid JSON: {error}") from None
     if not isinstance(pattern, dict):
         raise InvalidPattern("Filter is not an object")
-    trees = [
-        _tree(sorted(fields.items(), key=itemgetter(0)))
-        for fields in _alternatives(pattern, (), [{}])
-    ]
-    if len(trees) == 1:
-        return trees[0]
-    return lambda event: any(tree(event) for tree in trees)
+    known = _alternatives(pattern, (), [{}])
+    trees = [_tree(sorted(fields.items(), key=itemgetter(0))) for fields in known]
+    weight = sum(len(tests) for fields in known for tests in fields.values())
+
+    def matches(event: Any) -> bool:
+        if weight * _size(event) > _TRIALS_MAX:
+            message = "The event has too many values for an event pattern that is as complex."
+            raise AwsError("InvalidArgument", message)
+        return any(tree(event) for tree in trees)
+
+    return matches
+
+
+def lenient(pattern: dict[str, Any]) -> Predicate:
+    """The same for what nobody can be told of: rather too much passes than that it is lost."""
+    matches = compile_pattern(pattern)
+
+    def passes(event: Any) -> bool:
+        try:
+            return matches(event)
+        except AwsError as error:
+            _log.error("a filter lets a record pass: %s", error)
+            return True
+
+    return passes
+
+
+def _size(event: Any) -> int:
+    """How many values there are in it."""
+    left: list[Any] = [[event]]
+    size = 0
+    while left:
+        item = left.pop()
+        values = item.values() if isinstance(item, dict) else item
+        size += len(values)
+        left += [each for each in values if isinstance(each, dict | list)]
+    return size
 
 
 @lru_cache(maxsize=512)
@@ -81,7 +117,9 @@ def _alternatives(
         elif isinstance(wanted, list):
             if not wanted:
                 raise InvalidPattern("Empty arrays are not allowed")
-            tests = [_test(item) for item in wanted]
+            tests = [_test(item) for item in wanted if isinstance(item, dict | list)]
+            literals = [item for item in wanted if not isinstance(item, dict | list)]
+            tests += [_among(literals)] if literals else []
             for fields in known:
                 fields[(*path, *key.split("."))] = tests
             _check_size(known)
@@ -205,15 +243,13 @@ def _test(wanted: Any) -> Test:
         if len(wanted) != 1:
             raise InvalidPattern("Only one key allowed in match expression")
         return make(argument)
-    if isinstance(wanted, list):
-        raise InvalidPattern("Match value must be String, number, true, false, or null")
-    return lambda value: _equal(value, wanted)
+    raise InvalidPattern("Match value must be String, number, true, false, or null")
 
 
-def _equal(value: Any, wanted: Any) -> bool:
-    if isinstance(value, bool) or isinstance(wanted, bool):
-        return value is wanted
-    return value is not _MISSING and bool(value == wanted)
+def _among(literals: list[Any]) -> Test:
+    """One of these; True is not 1."""
+    known = frozenset((isinstance(each, bool), each) for each in literals)
+    return lambda value: (isinstance(value, bool), value) in known
 
 
 def _text(argument: Any, name: str) -> str:
@@ -262,7 +298,7 @@ def _wildcard(argument: Any) -> Test:
             "Rule is too complex - try using fewer wildcard characters or fewer repeating"
             " character sequences after a wildcard character"
         )
-    return lambda value: isinstance(value, str) and _in_turn(value, parts)
+    return lambda value: isinstance(value, str) and in_turn(value, parts)
 
 
 def _is_complex(parts: list[str]) -> bool:
@@ -280,7 +316,8 @@ def _is_complex(parts: list[str]) -> bool:
     return False
 
 
-def _in_turn(text: str, parts: list[str]) -> bool:
+def in_turn(text: str, parts: list[str]) -> bool:
+    """Whether the text is these parts with anything between them."""
     first, *middle = parts
     if not middle:
         return text == first
@@ -404,7 +441,7 @@ def _anything_but(argument: Any) -> Test:
                 "Inside anything but list, either all values are number or string, mixed type is"
                 " not supported"
             )
-        tests = [_test(each) for each in values]
+        tests = [_among(values)]
     return lambda value: value is not _MISSING and not any(test(value) for test in tests)
 
 

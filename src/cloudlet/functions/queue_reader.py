@@ -20,7 +20,7 @@ import orjson
 
 from cloudlet.call import ANONYMOUS, Output, Params
 from cloudlet.errors import AwsError
-from cloudlet.events.patterns import compile_pattern
+from cloudlet.events.patterns import lenient
 from cloudlet.functions import names, traces
 from cloudlet.functions.batches import PAYLOAD_BYTES_MAX, failures
 from cloudlet.functions.queue_mappings import queue_url
@@ -59,8 +59,7 @@ class QueueReader:
         criteria = mapping.config.get("FilterCriteria") or {}
         patterns = [orjson.loads(item["Pattern"]) for item in criteria.get("Filters") or []]
         self._filters = [
-            (compile_pattern(pattern), isinstance(pattern.get("body"), dict))
-            for pattern in patterns
+            (lenient(pattern), isinstance(pattern.get("body"), dict)) for pattern in patterns
         ]
 
     def wake(self) -> None:

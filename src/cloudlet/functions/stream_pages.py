@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from cloudlet.errors import AwsError
-from cloudlet.events.patterns import compile_pattern
+from cloudlet.events.patterns import lenient
 from cloudlet.functions.batches import Item
 from cloudlet.functions.positions import Progress, order
 from cloudlet.functions.records import Document
@@ -102,7 +102,7 @@ def _wanted(criteria: Document) -> Callable[[Document], bool]:
     tests = []
     for item in criteria.get("Filters") or []:
         pattern = orjson.loads(item["Pattern"])
-        tests.append((compile_pattern(pattern), "data" in pattern))
+        tests.append((lenient(pattern), "data" in pattern))
     if not tests:
         return lambda document: True
 

@@ -8,7 +8,7 @@ import pytest
 
 from cloudlet.errors import AwsError
 from cloudlet.events.delivery import Done, Later
-from cloudlet.events.patterns import InvalidPattern, compile_pattern
+from cloudlet.events.patterns import InvalidPattern, compile_pattern, lenient
 from cloudlet.messaging.eventbridge import event_connections, firing, inputs, scheduler, sdk_targets
 from cloudlet.messaging.targets import Targets
 from tests.harness import Bench
@@ -135,6 +135,18 @@ def test_wildcards_take_no_time() -> None:
     for text in ("*a" * 40 + "b", "*:*:*:*:*:event-bus/*"):
         with pytest.raises(InvalidPattern, match="Rule is too complex - try"):
             compile_pattern({"a": [{"wildcard": text}]})
+
+
+def test_events_of_too_many_values_are_refused() -> None:
+    """Where trying them all would take long; one of many literals is one look."""
+    huge = {"a": list(range(200_000)), "b": [[{"c": 0}] * 100] * 100}
+    assert compile_pattern({"a": list(range(199_999, 201_000))})(huge)
+    assert not compile_pattern({"a": [True, None, "1", 0.5]})(huge)
+    for asked in ({"prefix": "x"}, {"numeric": ["<", 0]}, {"anything-but": {"prefix": "x"}}):
+        pattern = {"a": [asked] * 20}
+        with pytest.raises(AwsError, match="too many values"):
+            compile_pattern(pattern)(huge)
+        assert lenient(pattern)(huge)
 
 
 def test_a_dot_joins_fields() -> None:
