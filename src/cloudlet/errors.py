@@ -23,6 +23,11 @@ class AwsError(Exception):
         self.fields = fields
 
 
+def is_odd(error: Exception) -> bool:
+    """Whether a log shall tell where it was raised: a store that is full says enough."""
+    return not isinstance(error, AwsError)
+
+
 class NotImplementedByCloudlet(AwsError):
     """An AWS operation or option that cloudlet does not have; it is never silently ignored."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cloudlet.config import Config
+from cloudlet.errors import AwsError
 from cloudlet.events import outbox
 from cloudlet.events.delivery import DONE, Delivery, Done, Later, Outcome
 from cloudlet.events.outbox import Fact
@@ -41,7 +42,7 @@ def test_order_per_key_survives_failures(tmp_path: Path) -> None:
         delivery.start()
         for number in range(5):
             await database.write(lambda tx, n=number: _put(tx, config, b"%d" % n, "k"))
-        await asyncio.wait_for(complete.wait(), 10)
+        await asyncio.wait_for(complete.wait(), 60)
         await delivery.stop()
 
     asyncio.run(run())
@@ -76,7 +77,7 @@ def test_targets_that_do_not_answer_keep_no_others_waiting(tmp_path: Path) -> No
         delivery.register("lambda", handler, lambda target: 3)
         await database.write(put)
         delivery.start()
-        await asyncio.wait_for(delivered.wait(), 20)
+        await asyncio.wait_for(delivered.wait(), 60)
         await delivery.stop()
 
     asyncio.run(run())
@@ -100,7 +101,7 @@ async def _delivers_again(
     delivery.start()
     await database.write(lambda tx: _put(tx, config, b"first"))
     await meanwhile()
-    await asyncio.wait_for(again.wait(), 10)
+    await asyncio.wait_for(again.wait(), 60)
     await delivery.stop()
 
 
@@ -141,7 +142,7 @@ def test_a_raising_handler_keeps_the_fact(tmp_path: Path) -> None:
         delivery.register("sqs", handler)
         delivery.start()
         await database.write(lambda tx: _put(tx, config, b"x"))
-        await asyncio.wait_for(tried.wait(), 10)
+        await asyncio.wait_for(tried.wait(), 60)
         while not database.view().value("SELECT attempts FROM outbox"):
             await asyncio.sleep(0.001)
         await delivery.stop()
@@ -171,7 +172,7 @@ def test_a_follow_up_commits_with_the_removal(tmp_path: Path) -> None:
         delivery.register("sns", topic)
         delivery.start()
         await database.write(lambda tx: _put(tx, config, b"x"))
-        await asyncio.wait_for(complete.wait(), 10)
+        await asyncio.wait_for(complete.wait(), 60)
         while database.view().value("SELECT count(*) FROM outbox"):
             await asyncio.sleep(0.001)
         await delivery.stop()
@@ -181,7 +182,10 @@ def test_a_follow_up_commits_with_the_removal(tmp_path: Path) -> None:
     database.close()
 
 
-def test_timers_run_in_time_and_outlive_failures(tmp_path: Path) -> None:
+def test_timers_run_in_time_and_outlive_failures(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A store that is full is told of in a line, what nobody expected with its traceback."""
     config = Config(data=tmp_path)
     runs: list[str] = []
     enough = asyncio.Event()
@@ -194,17 +198,25 @@ def test_timers_run_in_time_and_outlive_failures(tmp_path: Path) -> None:
 
     async def once() -> None:
         runs.append("once")
+        raise AwsError("ServiceUnavailable", "The store cannot write", 503)
 
     async def run() -> None:
         timers = Timers(config)
         timers.start()
         timers.every(0.01, every)
         timers.at(config.now_ms() + 5, once)
-        await asyncio.wait_for(enough.wait(), 10)
+        await asyncio.wait_for(enough.wait(), 60)
         await timers.stop()
 
     asyncio.run(run())
     assert runs.count("once") == 1
+    traced = {
+        record.getMessage().split(": ", 1)[1]: bool(record.exc_info) for record in caplog.records
+    }
+    assert traced == {
+        "a job that fails keeps its turn": True,
+        "ServiceUnavailable: The store cannot write": False,
+    }
 
 
 @pytest.mark.parametrize("turns", range(4))
@@ -225,7 +237,7 @@ def test_a_stop_that_comes_with_a_wake_stops(tmp_path: Path, turns: int) -> None
         delivery._wake.set()
         for _ in range(turns):
             await asyncio.sleep(0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await asyncio.gather(delivery.stop(), timers.stop())
 
     asyncio.run(run())

@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from cloudlet.config import Config
+from cloudlet.errors import is_odd
 from cloudlet.events import outbox
 from cloudlet.events.outbox import Fact
 from cloudlet.store.database import Database, Transaction
@@ -138,8 +139,9 @@ class Delivery:
             outcome = await self._outcome(fact)
             await self._database.write(lambda tx: self._settle(tx, fact, outcome))
             is_gone = isinstance(outcome, Done)
-        except Exception:
-            _log.exception("fact %d for %s stays in the outbox", fact.id, fact.target)
+        except Exception as error:
+            told = "fact %d for %s stays in the outbox: %s"
+            _log.error(told, fact.id, fact.target, error, exc_info=is_odd(error))
             await asyncio.sleep(1)  # the store itself fails: don't spin
         finally:
             if not is_gone or fact.key or fact.target in self._full:

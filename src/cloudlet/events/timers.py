@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from cloudlet.config import Config
+from cloudlet.errors import is_odd
 
 _log = logging.getLogger(__name__)
 Job = Callable[[], Awaitable[object]]
@@ -65,7 +66,8 @@ class Timers:
     async def _once(self, job: Job, interval_s: float | None) -> None:
         try:
             await job()
-        except Exception:
-            _log.exception("timer job %s failed", getattr(job, "__qualname__", job))
+        except Exception as error:
+            name = getattr(job, "__qualname__", job)
+            _log.error("timer job %s failed: %s", name, error, exc_info=is_odd(error))
         if interval_s is not None:
             self._push(self._config.now_ms() + int(interval_s * 1000), job, interval_s)

@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 
 from cloudlet.call import Cloud
+from cloudlet.errors import is_odd
 from cloudlet.monitoring.ingestion import Intake, Line
 from cloudlet.store.database import Transaction
 
@@ -82,5 +83,5 @@ class Journal:
             self._is_woken = False  # from here on a new line wakes again
             try:
                 await self.flush()
-            except Exception:  # a full disk must not end logging for ever
-                _log.exception("log lines could not be written")
+            except Exception as error:  # a full disk must not end logging for ever
+                _log.error("log lines could not be written: %s", error, exc_info=is_odd(error))

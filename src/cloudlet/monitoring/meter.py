@@ -11,6 +11,7 @@ from collections import defaultdict
 from typing import NamedTuple
 
 from cloudlet.call import Cloud
+from cloudlet.errors import is_odd
 from cloudlet.monitoring.distribution import Summary
 from cloudlet.monitoring.points import write_points
 
@@ -119,5 +120,5 @@ class Meter:
             await asyncio.sleep(FLUSH_S)
             try:
                 await self.flush()
-            except Exception:  # a full disk must not end measuring for ever
-                _log.exception("metrics could not be written")
+            except Exception as error:  # a full disk must not end measuring for ever
+                _log.error("metrics could not be written: %s", error, exc_info=is_odd(error))
