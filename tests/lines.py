@@ -17,6 +17,24 @@ KEY = {"k": {"S": "one"}}
 NAME = "readers"  # of the table
 
 
+_EAGER = """
+from cloudlet.cli import main
+from cloudlet.front import readers
+readers._BUSY, readers._IDLE_READS = 1.0, 0
+main()
+"""
+
+
+class ReaderServer(Server):
+    """To it a few reads are many: it has a reader however slow the machine is, and keeps it."""
+
+    def __init__(self, data: Path) -> None:
+        super().__init__(data, None, "--readers", "1")
+
+    def _command(self) -> list[str]:
+        return ["-c", _EAGER, "up"]
+
+
 def make_table(server: Server, name: str) -> None:
     server.client("dynamodb").create_table(
         TableName=name,
@@ -95,9 +113,7 @@ def has_reader(server: Server) -> int:
     for thread in threads:
         thread.start()
     try:
-        return eventually(
-            lambda: next((p for p in readers(server) if connections_of(p) > 0), 0), 60
-        )
+        return eventually(lambda: next((p for p in readers(server) if connections_of(p) > 0), 0))
     finally:
         over.set()
         for thread in threads:

@@ -2,11 +2,13 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,14 +18,27 @@ import urllib3
 from botocore.config import Config
 
 LAMBDASHARE = Path(__file__).parent.parent / "src" / "lambdashare" / "template.yaml"
-_START_S = 60
+_START_S = _STOP_S = 120
+_PROCESSES = 16
+
+
+def _ports() -> Iterator[int]:
+    """Below those that the kernel gives to whoever connects: nobody takes one before the server
+    does, or while it is down. Each of pytest's processes has ports of its own."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % _PROCESSES
+    own = range(11_000 + number, 32_000, _PROCESSES)
+    while True:
+        yield from random.sample(own, len(own))
+
+
+_PORTS = _ports()
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port := next(_PORTS)))
+            return port
 
 
 class Server:
@@ -55,15 +70,15 @@ class Server:
 
     def _command(self) -> list[str]:
         if self.template == LAMBDASHARE:
-            return ["lambdashare.cli", "up"]
-        return ["cloudlet", "up", *([str(self.template)] if self.template else [])]
+            return ["-m", "lambdashare.cli", "up"]
+        return ["-m", "cloudlet", "up", *([str(self.template)] if self.template else [])]
 
     def start(self) -> "Server":
         arguments = ["--port", str(self.port), "--aws-port", str(self.aws_port)]
         arguments += ["--data", str(self.data), *self.options]
         log = self.log.open("ab")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", *self._command(), *arguments],
+            [sys.executable, *self._command(), *arguments],
             stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
@@ -83,7 +98,7 @@ class Server:
             if self._process.poll() is not None:
                 raise AssertionError(f"cloudlet ended:\n{self.log.read_text()[-4000:]}")
             with suppress(urllib3.exceptions.HTTPError):
-                answer = self.http.request("GET", f"{self.endpoint}/_cloudlet/health", timeout=1)
+                answer = self.http.request("GET", f"{self.endpoint}/_cloudlet/health", timeout=10)
                 if answer.status == 200 and answer.json()["ready"]:
                     return
             time.sleep(0.02)
@@ -93,7 +108,7 @@ class Server:
         """`kill -9` of cloudlet alone: its workers must notice by themselves."""
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
-        self._process.wait(30)
+        self._process.wait(_STOP_S)
         self.running.discard(self)
 
     def stop(self) -> int:
@@ -102,7 +117,7 @@ class Server:
             return self._process.returncode if self._process else 0
         self._process.send_signal(signal.SIGINT)
         try:
-            code = self._process.wait(30)
+            code = self._process.wait(_STOP_S)
             self.running.discard(self)
             return code
         except subprocess.TimeoutExpired:
@@ -122,7 +137,7 @@ class Server:
         }
 
     def client(self, service: str, **settings: Any) -> Any:
-        config = Config(retries={"max_attempts": 1}, connect_timeout=5, read_timeout=120)
+        config = Config(retries={"max_attempts": 1}, connect_timeout=60, read_timeout=120)
         options: dict[str, Any] = {
             "endpoint_url": self.endpoint,
             "region_name": "us-east-1",

@@ -37,7 +37,7 @@ class HttpDoor:
         return Response(answer.status, named, answer.data)
 
     def eventually(self, check: Callable[[], Any]) -> Any:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while not (result := check()):
             if time.monotonic() > deadline:
                 raise AssertionError("it never came true")

@@ -9,6 +9,7 @@ import functools
 import importlib.util
 import json
 import sys
+import threading
 import types
 import urllib.parse
 import uuid
@@ -162,6 +163,7 @@ class LocalShare:
         self._seen: set[tuple[str, str]] = set()
         self._position: dict[str, str] = {}
         self.records: list[dict[str, Any]] = []
+        self._one = threading.Lock()  # a process of Lambda has one invocation at a time
 
     def request(
         self,
@@ -175,7 +177,8 @@ class LocalShare:
             body = "" if document is None else json.dumps(document)
         event = self.event(method, path, headers or {}, body)
         name = self._routes[event["routeKey"]]
-        answer = function(name).handler(event, Context())
+        with self._one:
+            answer = function(name).handler(event, Context())
         return Response(answer["statusCode"], answer["headers"], answer["body"].encode())
 
     def event(self, method: str, path: str, headers: dict[str, str], body: str) -> dict[str, Any]:

@@ -57,21 +57,6 @@ def now() -> float:
     return now_ms() / 1000
 
 
-@pytest.fixture
-def isolated(share: LocalShare, monkeypatch: pytest.MonkeyPatch) -> None:
-    """moto's transactions are not isolated from each other (DynamoDB's are): one at a time."""
-    from lambdashare_core import tables
-
-    database, one = tables.client("dynamodb"), threading.Lock()
-    write = database.transact_write_items
-
-    def alone(**request: Any) -> Any:
-        with one:
-            return write(**request)
-
-    monkeypatch.setattr(database, "transact_write_items", alone)
-
-
 def test_repeated_events_count_once(share: LocalShare, now: float) -> None:
     analytics = function("analytics")
     batch = events(20, now)
@@ -88,7 +73,6 @@ def test_repeated_events_count_once(share: LocalShare, now: float) -> None:
     assert found["latency"] == {"p50_ms": 200, "p99_ms": 200, "histogram": {"200": 20}}
 
 
-@pytest.mark.usefixtures("isolated")
 def test_concurrent_deliveries_count_once(share: LocalShare, now: float) -> None:
     batch = events(5, now)
     threads = [
@@ -119,7 +103,6 @@ def test_items_that_are_no_files_do_not_count(share: LocalShare, now: float) -> 
     assert totals(share)["downloads"] == 0
 
 
-@pytest.mark.usefixtures("isolated")
 def test_rollup_folds_once_and_takes_late_counts(share: LocalShare, now: float) -> None:
     analytics, rollup = function("analytics"), function("rollup")
     batch = events(8, now)

@@ -132,7 +132,7 @@ def retag(sam: Sam, team: str) -> None:
         Tags=[{"Key": "team", "Value": team}],
     )
     client.get_waiter("stack_update_complete").wait(
-        StackName="lambdashare", WaiterConfig={"Delay": 0.2, "MaxAttempts": 300}
+        StackName="lambdashare", WaiterConfig={"Delay": 0.2, "MaxAttempts": 450}
     )
     lambdas = sam.server.client("lambda")
     mapping = lambdas.list_event_source_mappings()["EventSourceMappings"][0]

@@ -157,7 +157,7 @@ class Live:
         self._socket.send(json.dumps({"action": action, "topic": topic}))
 
     def until(self, kind: str, **fields: Any) -> dict[str, Any]:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while (left := deadline - time.monotonic()) > 0:
             message: dict[str, Any] = json.loads(self._socket.recv(timeout=left))
             self.heard.append(message)

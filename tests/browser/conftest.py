@@ -14,7 +14,7 @@ from tests.server import Server
 # Chromium reports these answers as errors of the page, though it asked for them.
 _ANSWERED = re.compile(r"Failed to load resource: .* (404|409|410) ")
 _ASKED = re.compile(r"/(s|h|v1/hashes|v1/shares)/|/nowhere$")
-_PATIENCE_MS = 30_000
+_PATIENCE_MS = 60_000
 
 OpenPage = Callable[..., Page]
 

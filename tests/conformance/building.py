@@ -92,7 +92,7 @@ def make_queue(server: Server, name: str, sender: str = "") -> tuple[str, str]:
     return url, arn("sqs", name)
 
 
-def message(server: Server, url: str, within_s: float = 20) -> dict[str, Any]:
+def message(server: Server, url: str, within_s: float = 90) -> dict[str, Any]:
     """The next message of a queue, deleted from it."""
     sqs = server.client("sqs")
     deadline = time.monotonic() + within_s
@@ -110,7 +110,7 @@ def message(server: Server, url: str, within_s: float = 20) -> dict[str, Any]:
     raise AssertionError(f"no message in {url} within {within_s} s")
 
 
-def eventually(probe: Callable[[], Found], within_s: float = 20) -> Found:
+def eventually(probe: Callable[[], Found], within_s: float = 90) -> Found:
     """The first true value of `probe`."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:

@@ -587,7 +587,7 @@ def test_all_of_it_from_a_template(server: Server, name: str) -> None:
     assert json.loads(found["Attributes"]["Policy"])["Statement"][0]["Principal"] == "*"
     parameters = [{"ParameterKey": "Days", "ParameterValue": "9"}]
     stacks.update_stack(StackName=name, UsePreviousTemplate=True, Parameters=parameters, **settings)
-    eventually(lambda: reached("UPDATE_COMPLETE"), 60)
+    eventually(lambda: reached("UPDATE_COMPLETE"))
     assert events.describe_archive(ArchiveName=made["Archive"])["RetentionDays"] == 9
     stacks.delete_stack(StackName=name)
-    eventually(lambda: not events.list_archives(NamePrefix=made["Archive"])["Archives"], 60)
+    eventually(lambda: not events.list_archives(NamePrefix=made["Archive"])["Archives"])

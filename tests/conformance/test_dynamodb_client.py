@@ -145,7 +145,7 @@ def test_counting_from_many_threads(server: Server, table: Any) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(90)
     assert table.get_item(Key={"owner": "c", "at": 0})["Item"]["n"] == 200
 
 

@@ -112,11 +112,11 @@ def test_parts(tmp_path: Path) -> None:
         apis = server.client("apigatewayv2").get_apis()["Items"]
         live = next(api["ApiId"] for api in apis if api["Name"] == "live")
         url = f"ws://127.0.0.1:{server.aws_port}/_aws/execute-api/{live}/prod"
-        with connect(url, proxy=None, open_timeout=20) as socket:
+        with connect(url, proxy=None, open_timeout=60) as socket:
             socket.send('{"n": 1}')
-            assert json.loads(socket.recv(timeout=20))["you"]
+            assert json.loads(socket.recv(timeout=60))["you"]
             socket.send("{}")
-            assert json.loads(socket.recv(timeout=20))["message"] == "Invalid request body"
+            assert json.loads(socket.recv(timeout=60))["message"] == "Invalid request body"
         template.write_text(TEMPLATE.replace('Source: "203"', 'Source: "202"'))
 
         def status() -> int:

@@ -29,7 +29,7 @@ def deploy(server: Server, name: str, verb: str, **parameters: str) -> dict[str,
         Parameters=given,
         Capabilities=["CAPABILITY_IAM"],
     )
-    settings = {"Delay": 1, "MaxAttempts": 60}
+    settings = {"Delay": 0.2, "MaxAttempts": 450}
     cloudformation.get_waiter(f"stack_{verb}_complete").wait(StackName=name, WaiterConfig=settings)
     (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
     return {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
@@ -65,7 +65,7 @@ def test_a_template_of_all_iam_types(server: Server, name: str) -> None:
 
     server.client("cloudformation").delete_stack(StackName=name)
     waiter = server.client("cloudformation").get_waiter("stack_delete_complete")
-    waiter.wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    waiter.wait(StackName=name, WaiterConfig={"Delay": 0.2, "MaxAttempts": 450})
     for call, params in (
         (iam.get_user, {"UserName": out["User"]}),
         (iam.get_group, {"GroupName": out["Group"]}),
@@ -176,5 +176,5 @@ def test_called_via_cloudformation(server: Server, name: str) -> None:
     body = {"Resources": {"Q": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name}}}}
     cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(body))
     waiter = cloudformation.get_waiter("stack_create_complete")
-    waiter.wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    waiter.wait(StackName=name, WaiterConfig={"Delay": 0.2, "MaxAttempts": 450})
     assert server.client("sqs").get_queue_url(QueueName=name)

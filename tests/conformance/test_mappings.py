@@ -41,7 +41,9 @@ def name(server: Server, names: Iterator[str]) -> str:
     name = next(names)
     kinesis = server.client("kinesis")
     kinesis.create_stream(StreamName=name, ShardCount=1)
-    kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1})
+    kinesis.get_waiter("stream_exists").wait(
+        StreamName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 900}
+    )
     make_function(server, name, PRINTS, READING, allow(["s3:PutObject", "s3:ListBucket"]),
                   allow(["sqs:SendMessage", "sns:Publish"]))  # fmt: skip
     return name
@@ -119,9 +121,13 @@ def test_a_stream_made_anew_is_read_from_its_beginning(server: Server, name: str
     put(server, name, "old")
     eventually(lambda: keys(server, name) == ["old"])
     kinesis.delete_stream(StreamName=name)
-    kinesis.get_waiter("stream_not_exists").wait(StreamName=name, WaiterConfig={"Delay": 1})
+    kinesis.get_waiter("stream_not_exists").wait(
+        StreamName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 900}
+    )
     kinesis.create_stream(StreamName=name, ShardCount=1)
-    kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1})
+    kinesis.get_waiter("stream_exists").wait(
+        StreamName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 900}
+    )
     put(server, name, "new")
     eventually(lambda: keys(server, name) == ["old", "new"])
 
@@ -143,13 +149,13 @@ def test_children_follow_their_parents(server: Server, name: str) -> None:
     kinesis.split_shard(
         StreamName=name, ShardToSplit="shardId-000000000000", NewStartingHashKey=str(1 << 127)
     )
-    waiter.wait(StreamName=name, WaiterConfig={"Delay": 1})
+    waiter.wait(StreamName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 900})
     put(server, name, "2")
     kinesis.merge_shards(
         StreamName=name, ShardToMerge="shardId-000000000001",
         AdjacentShardToMerge="shardId-000000000002",
     )  # fmt: skip
-    waiter.wait(StreamName=name, WaiterConfig={"Delay": 1})
+    waiter.wait(StreamName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 900})
     put(server, name, "3")
     connect(server, name, ParallelizationFactor=2)
     eventually(lambda: keys(server, name) == ["1", "2", "3"])

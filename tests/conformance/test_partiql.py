@@ -23,7 +23,7 @@ def make(client: Any, name: str) -> None:
 
 
 def done(describe: Any, member: str, kind: str, arn: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         told: dict[str, Any] = describe(**{f"{kind}Arn": arn})[member]
         if told[f"{kind}Status"] != "IN_PROGRESS":

@@ -222,13 +222,13 @@ def test_all_of_it_from_a_template(server: Server, name: str) -> None:
     parameters = [{"ParameterKey": "Most", "ParameterValue": "7"}]
     stacks.update_stack(StackName=name, UsePreviousTemplate=True, Parameters=parameters,
                         Capabilities=capabilities)  # fmt: skip
-    eventually(lambda: done("UPDATE_COMPLETE"), 60)
+    eventually(lambda: done("UPDATE_COMPLETE"))
     (changed,) = client.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
     assert changed["UUID"] == made["UUID"]
     assert changed["ScalingConfig"] == {"MaximumConcurrency": 7}
     stacks.delete_stack(StackName=name)
     buses = server.client("events").list_event_buses
-    eventually(lambda: not buses(NamePrefix=name)["EventBuses"], 60)
+    eventually(lambda: not buses(NamePrefix=name)["EventBuses"])
 
 
 def test_a_bus_of_ones_own(server: Server, name: str) -> None:

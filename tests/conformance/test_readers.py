@@ -14,14 +14,23 @@ from bench import load
 from botocore.exceptions import ClientError
 
 from tests.conformance.building import allow, eventually, policy
-from tests.lines import KEY, NAME, Line, connections_of, has_reader, make_table, readers
+from tests.lines import (
+    KEY,
+    NAME,
+    Line,
+    ReaderServer,
+    connections_of,
+    has_reader,
+    make_table,
+    readers,
+)
 from tests.server import Server
 
 
 @pytest.fixture(scope="module")
 def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with a reader."""
-    server = Server(tmp_path_factory.mktemp("readers") / "data", None, "--readers", "1").start()
+    server = ReaderServer(tmp_path_factory.mktemp("readers") / "data").start()
     make_table(server, NAME)
     server.client("dynamodb").put_item(TableName=NAME, Item={**KEY, "n": {"N": "0"}})
     server.client("s3").create_bucket(Bucket=NAME)

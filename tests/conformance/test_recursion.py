@@ -90,7 +90,7 @@ def test_a_function_may_be_allowed_to_recurse(
     client.put_function_recursion_config(FunctionName=name, RecursiveLoop="Allow")
     assert client.get_function_recursion_config(FunctionName=name)["RecursiveLoop"] == "Allow"
     server.client("s3").put_object(Bucket=bucket, Key="0", Body=b"")
-    eventually(lambda: "20" in keys(server, bucket), 60)
+    eventually(lambda: "20" in keys(server, bucket))
     server.client("s3").put_bucket_notification_configuration(
         Bucket=bucket, NotificationConfiguration={}
     )

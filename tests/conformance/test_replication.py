@@ -37,7 +37,7 @@ ALL = {
 
 def eventually(check: Callable[[], Any]) -> Any:
     """The first true answer."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         found = check()
         if found:

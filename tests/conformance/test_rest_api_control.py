@@ -220,7 +220,7 @@ def test_bodies_of_templates_come_from_s3(
         StackName=stack, TemplateBody=body, Capabilities=["CAPABILITY_AUTO_EXPAND"]
     )
     cloudformation.get_waiter("stack_create_complete").wait(
-        StackName=stack, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300}
+        StackName=stack, WaiterConfig={"Delay": 0.1, "MaxAttempts": 900}
     )
     (described,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
     ids = {each["OutputKey"]: each["OutputValue"] for each in described["Outputs"]}
@@ -233,5 +233,5 @@ def test_bodies_of_templates_come_from_s3(
         assert paths == ["/", "/mock"]
     cloudformation.delete_stack(StackName=stack)
     cloudformation.get_waiter("stack_delete_complete").wait(
-        StackName=stack, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300}
+        StackName=stack, WaiterConfig={"Delay": 0.1, "MaxAttempts": 900}
     )

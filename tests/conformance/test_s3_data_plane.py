@@ -110,7 +110,7 @@ def test_a_body_that_breaks_off_leaves_nothing(s3: Any, bucket: str) -> None:
         f"PUT {where.path}?{where.query} HTTP/1.1\r\nHost: {where.netloc}\r\n"
         "Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n"
     )
-    with socket.create_connection((where.hostname or "", where.port or 80), timeout=20) as line:
+    with socket.create_connection((where.hostname or "", where.port or 80), timeout=60) as line:
         line.sendall(head.encode())
         assert line.recv(100).startswith(b"HTTP/1.1 100")
         line.sendall(b"x" * 500)

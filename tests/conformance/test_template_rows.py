@@ -81,7 +81,7 @@ def test_rows_are_made_changed_and_deleted(server: Server, names: Iterator[str])
 
     def settle(what: str) -> dict[str, str]:
         waiter = stacks.get_waiter(f"stack_{what}_complete")
-        waiter.wait(StackName=name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 400})
+        waiter.wait(StackName=name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 1800})
         found = stacks.list_stack_resources(StackName=name)["StackResourceSummaries"]
         return {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in found}
 

@@ -437,7 +437,9 @@ def test_topics_in_templates(server: Server, sns: Any, name: str) -> None:
     cloudformation = server.client("cloudformation")
 
     def done(what: str) -> dict[str, str]:
-        cloudformation.get_waiter(what).wait(StackName=name, WaiterConfig={"Delay": 1})
+        cloudformation.get_waiter(what).wait(
+            StackName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 900}
+        )
         outputs = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
         return {each["OutputKey"]: each["OutputValue"] for each in outputs}
 
@@ -475,7 +477,7 @@ def test_topics_in_templates(server: Server, sns: Any, name: str) -> None:
     assert sns.list_tags_for_resource(ResourceArn=topic)["Tags"][0] == {"Key": "a", "Value": "b"}
     cloudformation.delete_stack(StackName=name)
     cloudformation.get_waiter("stack_delete_complete").wait(
-        StackName=name, WaiterConfig={"Delay": 1}
+        StackName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 900}
     )
     with pytest.raises(ClientError, match="NotFound"):
         sns.get_topic_attributes(TopicArn=topic)

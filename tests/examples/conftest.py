@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page
 from tests.server import Server
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-_PATIENCE_S = 60
+_PATIENCE_S = 90
 
 Load = Callable[..., ModuleType]
 Face = Callable[[Server], None]

@@ -26,7 +26,7 @@ class SharingServer(Server):
 
     def _command(self) -> list[str]:
         places = [f"-p{name}={self.url}" for name in ("PublicUrl", "S3Endpoint")]
-        return ["cloudlet", "up", str(LAMBDASHARE), *places]
+        return ["-m", "cloudlet", "up", str(LAMBDASHARE), *places]
 
     def ask(self, method: str, path: str, document: Any = None, token: str = "") -> Any:
         """A call of λShare's API; its JSON. Raises HTTPError when the server is gone."""
@@ -60,7 +60,7 @@ class SharingServer(Server):
         file: dict[str, Any] = self.ask("GET", f"/v1/shares/{share}")["files"][0]
         return file
 
-    def digests(self, share: str, within_s: float = 30) -> dict[str, str]:
+    def digests(self, share: str, within_s: float = 90) -> dict[str, str]:
         """The seven sums, waited for."""
         digests: dict[str, str] = eventually(lambda: self.file(share)["digests"], within_s)
         return digests
@@ -76,7 +76,7 @@ def sums(data: bytes) -> dict[str, str]:
     }
 
 
-def eventually(probe: Callable[[], Found], within_s: float = 20, pause_s: float = 0.02) -> Found:
+def eventually(probe: Callable[[], Found], within_s: float = 90, pause_s: float = 0.02) -> Found:
     """The first true value of `probe`; connections that break meanwhile are tried again."""
     deadline, value = time.monotonic() + within_s, None
     while time.monotonic() < deadline:

@@ -337,7 +337,7 @@ def test_events_wait_for_their_turn(server: Server) -> None:
         found = server.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
         return int(found["Attributes"][names[0]])
 
-    eventually(lambda: count() >= 40, 60)
+    eventually(lambda: count() >= 40)
 
 
 def resident_mb(pid: int) -> int:
@@ -379,10 +379,10 @@ def test_a_kill_loses_no_event_of_a_full_queue(own: Server) -> None:
         return bool(found["Count"] >= wanted)
 
     for wanted in (0, 10, EVENTS // 2):
-        eventually(partial(seen, wanted), 150)
+        eventually(partial(seen, wanted), 180)
         own.kill()
         own.start()
-    eventually(partial(seen, EVENTS), 150)
+    eventually(partial(seen, EVENTS), 180)
     expected = set(range(0, EVENTS, 5))
     events = messages(own, failed_url, expected, lambda body: body["requestPayload"]["n"])
     assert events == messages(own, dead_url, expected, lambda body: body["n"]) == expected
@@ -399,7 +399,7 @@ def messages(server: Server, url: str, wanted: set[int], number: Callable[[Any],
         found.update(number(json.loads(each["Body"])) for each in got.get("Messages", ()))
         return found >= wanted
 
-    eventually(are_all, 150)
+    eventually(are_all, 180)
     return found
 
 
@@ -420,7 +420,7 @@ def test_a_kill_while_workers_start_leaves_no_process(own: Server) -> None:
         )
         return bool(config["Status"] == "READY")
 
-    eventually(status, 60)
+    eventually(status)
     assert invoke(own, "kept")["body"] == "fine"
 
 

@@ -37,7 +37,7 @@ def port(request: pytest.FixtureRequest, server: SharingServer) -> int:
     return server.aws_port if request.param == "aws" else server.port
 
 
-def talk(port: int, data: bytes, within_s: float = 10) -> bytes:
+def talk(port: int, data: bytes, within_s: float = 60) -> bytes:
     """Sends bytes and reads until the server closes or answers with a whole head."""
     with socket.create_connection(("127.0.0.1", port), within_s) as peer:
         with suppress(OSError):  # it may refuse before it has read all
@@ -162,7 +162,7 @@ def test_clients_that_vanish_leave_nothing(server: SharingServer) -> None:
             peer.sendall(head.encode() + os.urandom(number * 100_000))
             if number % 2:  # with a reset
                 peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    eventually(lambda: files() == before, 20)
+    eventually(lambda: files() == before)
     assert s3.list_objects_v2(Bucket="mess")["KeyCount"] == 0
 
 
@@ -183,7 +183,7 @@ def test_downloads_that_nobody_reads_to_the_end(server: SharingServer) -> None:
         links = [str(fd.readlink()) for fd in _present(deleted)]
         return not any("(deleted)" in link and str(server.data) in link for link in links)
 
-    eventually(is_closed, 20)
+    eventually(is_closed)
 
 
 def _present(folder: Path) -> list[Path]:
@@ -194,7 +194,7 @@ def test_many_idle_connections(server: SharingServer, port: int) -> None:
     peers = []
     try:
         for number in range(IDLE // 2):
-            peer = socket.create_connection(("127.0.0.1", port), 10)
+            peer = socket.create_connection(("127.0.0.1", port), 60)
             peers.append(peer)
             if number % 2:
                 peer.sendall(b"GET / HTTP/1.1\r\nHost: x")  # and never more
@@ -247,7 +247,7 @@ def test_full_disk(small_disk: Path) -> None:
 
     filler.unlink()
     client.delete_object(Bucket="full", Key="0")
-    eventually(lambda: _puts(client), 20)
+    eventually(lambda: _puts(client))
     dynamodb.put_item(TableName="full", Item={"k": {"S": "again"}})
     server.kill()
     server.start()

@@ -109,7 +109,7 @@ def test_what_cloudlet_does_for_one_account_is_not_trusted_in_another(
         cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(body))
         waiter = cloudformation.get_waiter("stack_create_complete")
         with pytest.raises(Exception, match=r"ROLLBACK|FAILED"):
-            waiter.wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+            waiter.wait(StackName=name, WaiterConfig={"Delay": 0.2, "MaxAttempts": 450})
     code = refusal(hostile.client("s3").get_object, Bucket="vault", Key="k")
     assert code == "AccessDenied"
     code = refusal(hostile.client("lambda").invoke, FunctionName=function)

@@ -37,12 +37,12 @@ class Writers:
         for thread in threads:
             thread.start()
         wanted = random.randint(5, 60)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while len(self.acknowledged) < wanted and time.monotonic() < deadline:
             time.sleep(0.002)
         self.server.kill()
         for thread in threads:
-            thread.join(30)
+            thread.join(90)
 
     def note(self, key: str, value: Any) -> None:
         with self._lock:

@@ -37,7 +37,7 @@ class Producers:
         return sum(map(len, self.answered.values()))
 
     def run_for(self, more: int) -> None:
-        wanted, deadline = self.count + more, time.monotonic() + 30
+        wanted, deadline = self.count + more, time.monotonic() + 90
         while self.count < wanted and time.monotonic() < deadline:
             time.sleep(0.002)
         assert self.count >= wanted
@@ -50,7 +50,7 @@ class Producers:
     def __exit__(self, *_: object) -> None:
         self._is_over.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(90)
 
     def _write(self, key: str) -> None:
         client, done = self.server.client("kinesis"), self.answered[key]

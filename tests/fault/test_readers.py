@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.conformance.building import eventually
-from tests.lines import NAME, Line, connections_of, has_reader, make_table, readers
+from tests.lines import NAME, Line, ReaderServer, connections_of, has_reader, make_table, readers
 from tests.server import Server
 
 WRITERS = 12
@@ -14,7 +14,7 @@ ROUNDS = 2
 
 
 def test_what_was_told_as_done_survives(tmp_path: Path) -> None:
-    server = Server(tmp_path / "data", None, "--readers", "1").start()
+    server = ReaderServer(tmp_path / "data").start()
     make_table(server, NAME)
     done: dict[str, int] = {}
     for _ in range(ROUNDS):
@@ -30,9 +30,9 @@ def test_what_was_told_as_done_survives(tmp_path: Path) -> None:
         def is_relaying(pid: int = pid) -> bool:
             return connections_of(pid) > 0
 
-        eventually(is_relaying, 60)
+        eventually(is_relaying)
         before = sum(done.values())
-        eventually(lambda least=before + 200: sum(done.values()) > least, 60)
+        eventually(lambda least=before + 200: sum(done.values()) > least)
         server.kill()
         over.set()
         for thread in threads:

@@ -90,7 +90,7 @@ def test_either_directory_may_be_lost_at_any_time(tmp_path: Path) -> None:
         shutil.rmtree(lost)
         server = Server(data, None, "--replica", str(other)).start()
         verify(server, *truth)
-        eventually(partial(is_whole, server), 20)
+        eventually(partial(is_whole, server))
     assert server.stop() == 0
     assert scrub("--data", data)[0] == 0
 
@@ -141,7 +141,7 @@ def test_a_replica_that_is_taken_away_and_put_back(tmp_path: Path) -> None:
     assert code == 1 and "is behind" in text
     other.unlink()
     (tmp_path / "away").rename(other)
-    eventually(lambda: is_whole(server), 30)
+    eventually(lambda: is_whole(server))
     server.kill()
     shutil.rmtree(data)
     server = Server(other).start()
@@ -189,7 +189,7 @@ def test_a_full_replica_falls_behind_and_catches_up(tmp_path: Path, small_disk: 
     assert not is_whole(server)
     for key in list(bodies)[2:]:
         s3.delete_object(Bucket="kill", Key=key)
-    eventually(lambda: is_whole(server), 30)
+    eventually(lambda: is_whole(server))
     server.kill()
     with suppress(OSError):
         shutil.rmtree(server.data)

@@ -64,7 +64,7 @@ def test_writes_that_were_answered_arrive(two: tuple[Server, Server]) -> None:
         if round_:
             two[0].kill()
         for thread in threads:
-            thread.join(60)
+            thread.join(90)
         for server in two[: round_ + 1]:
             server.start()
     for key in answered:
@@ -105,7 +105,7 @@ def test_an_upload_goes_on_where_it_was(two: tuple[Server, Server]) -> None:
 
 
 def wait_for(check: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 90
     while not check():
         assert time.monotonic() < deadline
         time.sleep(0.005)

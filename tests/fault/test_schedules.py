@@ -37,7 +37,7 @@ class Heard:
         return len(self.bodies)
 
     def all(self, wanted: int) -> None:
-        eventually(lambda: self.listen() >= wanted, 60)
+        eventually(lambda: self.listen() >= wanted)
 
 
 def put_events(server: Server, moment: datetime) -> None:
@@ -91,6 +91,7 @@ def test_no_turn_and_no_event_is_lost(tmp_path: Path) -> None:
     assert set(second.bodies) == {str(n) for n in range(EVENTS)}
     left = server.client("scheduler").list_schedules()["Schedules"]
     assert left == []
-    assert server.client("events").describe_replay(ReplayName="r")["State"] == "COMPLETED"
+    events = server.client("events")
+    eventually(lambda: events.describe_replay(ReplayName="r")["State"] == "COMPLETED")
     assert server.client("events").describe_archive(ArchiveName="all")["EventCount"] == EVENTS
     assert server.stop() == 0

@@ -47,11 +47,11 @@ class Traffic:
         for thread in self._threads:
             thread.start()
         wanted = random.randint(3, 15)
-        eventually(lambda: self.stored >= wanted, 60, 0.002)
+        eventually(lambda: self.stored >= wanted, 90, 0.002)
         time.sleep(random.random() * 0.2)  # anywhere between two answers
         self.server.kill()
         for thread in self._threads:
-            thread.join(60)
+            thread.join(90)
             assert not thread.is_alive()
 
     def _go(self) -> None:
@@ -74,7 +74,7 @@ def test_sums_and_counts_after_kills(server: SharingServer) -> None:
         Traffic(server, truth).run_and_kill()
         server.start()
     for share, data in truth.items():
-        assert server.digests(share, 60) == sums(data), share
+        assert server.digests(share) == sums(data), share
 
     s3 = server.client("s3")
     (bucket,) = [b["Name"] for b in s3.list_buckets()["Buckets"] if "-uploads-" in b["Name"]]
@@ -95,37 +95,42 @@ def test_sums_and_counts_after_kills(server: SharingServer) -> None:
         totals = server.ask("GET", "/v1/stats?range=hour")["totals"]
         return {name: totals[name] for name in wanted}
 
-    eventually(lambda: counted() == wanted, 30)
+    eventually(lambda: counted() == wanted)
     time.sleep(1)  # an event counted twice would come now
     assert counted() == wanted
 
 
-def hashing_process(server: SharingServer, before: dict[int, int]) -> int:
-    """The process that has been hashing for 0.3 seconds: no other computes that long."""
-
-    def busiest() -> int | None:
+def hashing(server: SharingServer, share: str, before: dict[int, int]) -> list[int]:
+    """The process that has been hashing for 0.3 seconds, no other computes that long; none if all
+    is hashed before anybody sees it."""
+    while not server.file(share)["digests"]:
         busy = {pid: cpu_ticks(pid) - before.get(pid, 0) for pid in descendants(server.pid)}
-        return next((pid for pid, ticks in busy.items() if ticks >= 30), None)
-
-    return eventually(busiest, 30, 0.005) or 0
+        if found := [pid for pid, ticks in busy.items() if ticks >= 30]:
+            return found[:1]
+    return []
 
 
 def test_hashing_of_a_big_file_goes_on_after_a_kill(server: SharingServer, big: bytes) -> None:
     share = server.upload("big.bin", big)
     before = {pid: cpu_ticks(pid) for pid in descendants(server.pid)}
-    hashing_process(server, before)
+    hashing(server, share, before)
     server.kill()
     server.start()
-    assert server.digests(share, 60) == sums(big)
+    assert server.digests(share) == sums(big)
 
 
 def test_hashing_survives_its_worker(server: SharingServer, big: bytes) -> None:
     """kill -9 of the process that hashes: the event is tried again."""
-    share = server.upload("big.bin", big)
-    before = {pid: cpu_ticks(pid) for pid in descendants(server.pid)}
-    os.kill(hashing_process(server, before), signal.SIGKILL)
-    assert not server.file(share)["digests"]  # it was in the middle of it
-    assert server.digests(share, 60) == sums(big)
+    for _ in range(5):
+        share = server.upload("big.bin", big)
+        before = {pid: cpu_ticks(pid) for pid in descendants(server.pid)}
+        for pid in hashing(server, share, before):
+            os.kill(pid, signal.SIGKILL)
+        if not server.file(share)["digests"]:  # it was in the middle of it
+            break
+    else:
+        raise AssertionError("it was always done before the kill")
+    assert server.digests(share) == sums(big)
 
 
 def test_functions_survive_the_death_of_all_their_processes(server: SharingServer) -> None:
@@ -135,7 +140,7 @@ def test_functions_survive_the_death_of_all_their_processes(server: SharingServe
         assert server.digests(share)["crc32"] == sums(b"abc")["crc32"]
         for pid in descendants(server.pid):
             os.kill(pid, signal.SIGKILL)
-        eventually(lambda: server.http.request("GET", page).status == 200, 20)
+        eventually(lambda: server.http.request("GET", page).status == 200)
 
 
 def test_workers_end_with_a_killed_server(server: SharingServer) -> None:
@@ -143,5 +148,5 @@ def test_workers_end_with_a_killed_server(server: SharingServer) -> None:
     workers = descendants(server.pid)
     assert workers
     server.kill()
-    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 10)
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
     server.start()

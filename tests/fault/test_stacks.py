@@ -49,7 +49,7 @@ def kill_after(server: Server, stack: str, events: int, start: Callable[[Any], A
             return len(client.describe_stack_events(StackName=stack)["StackEvents"])
         return 0
 
-    before, deadline = count(), time.monotonic() + 30
+    before, deadline = count(), time.monotonic() + 90
     start(client)
     while count() - before < events and time.monotonic() < deadline:
         pass
@@ -59,7 +59,7 @@ def kill_after(server: Server, stack: str, events: int, start: Callable[[Any], A
 
 def settled(server: Server, stack: str) -> str:
     client = server.client("cloudformation")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 90
     status = ""
     while time.monotonic() < deadline:
         status = client.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]

@@ -46,7 +46,9 @@ def test_no_record_is_lost(tmp_path: Path) -> None:
     )  # fmt: skip
     kinesis = server.client("kinesis")
     kinesis.create_stream(StreamName="s", ShardCount=1)
-    kinesis.get_waiter("stream_exists").wait(StreamName="s", WaiterConfig={"Delay": 1})
+    kinesis.get_waiter("stream_exists").wait(
+        StreamName="s", WaiterConfig={"Delay": 0.1, "MaxAttempts": 900}
+    )
     server.client("s3").create_bucket(Bucket="dead")
     make_function(server, "notes", NOTES % POISON, allow(["kinesis:*", "dynamodb:*", "s3:*"]))
     server.client("lambda").create_event_source_mapping(
@@ -75,11 +77,11 @@ def test_no_record_is_lost(tmp_path: Path) -> None:
         return {int(base64.b64decode(record["kinesis"]["data"])) for record in records}
 
     for part in (5, 2):
-        eventually(lambda part=part: sum(map(len, seen().values())) >= RECORDS / part, 60)
+        eventually(lambda part=part: sum(map(len, seen().values())) >= RECORDS / part)
         server.kill()
         server.start()
     everything = set(range(RECORDS)) - {POISON}
-    eventually(lambda: {n for found in seen().values() for n in found} == everything, 60)
+    eventually(lambda: {n for found in seen().values() for n in found} == everything)
     assert eventually(dead) == {POISON}
     again = 0
     for key, found in seen().items():

@@ -100,7 +100,7 @@ def redrive(stack: Deployed) -> None:
         counted = sqs.get_queue_attributes(QueueUrl=grave, AttributeNames=["All"])["Attributes"]
         return bool(counted["ApproximateNumberOfMessages"] == "1")
 
-    stack.until(buried, "the dead letter", 45)
+    stack.until(buried, "the dead letter")
     sqs.start_message_move_task(SourceArn=source, DestinationArn=target)
     stack.logged("ReProcessQueueFunction", "123")
 

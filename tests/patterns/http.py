@@ -103,4 +103,4 @@ def greeted(stack: Deployed) -> None:
     stage = stack.client("apigatewayv2").get_stages(ApiId=api["ApiId"])["Items"][0]["StageName"]
     url = f"wss://{api['ApiId']}.execute-api.us-east-1.amazonaws.com/{stage}"
     with open_socket(stack, url) as client:
-        assert "connected" in str(client.recv(timeout=20))
+        assert "connected" in str(client.recv(timeout=60))

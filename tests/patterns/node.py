@@ -45,7 +45,7 @@ def socket_to_queue(stack: Deployed) -> None:
     """A message goes into the queue; the function answers it to its connection."""
     with open_socket(stack, stack.outputs["WebsocketURI"]) as client:
         client.send(json.dumps({"MessageGroupId": "1", "text": "hello"}))
-        answer = json.loads(client.recv(timeout=20))
+        answer = json.loads(client.recv(timeout=60))
     assert json.loads(answer["message"])["text"] == "hello"
 
 
@@ -57,7 +57,7 @@ def mapped_socket(stack: Deployed) -> None:
     host = f"{stack.resources['WebsocketApi']}.execute-api.us-east-1.amazonaws.com"
     with open_socket(stack, f"wss://{host}/{name}", token="hello") as client:
         client.send(stack.outputs["PayloadJson"])
-        assert "good job" in str(client.recv(timeout=20))
+        assert "good job" in str(client.recv(timeout=60))
 
 
 @pattern("lambda-streaming-ttfb-write-sam-with-dynamodb")

@@ -16,7 +16,7 @@ import urllib3
 
 from tests.server import Server
 
-_PATIENCE_S = 20
+_PATIENCE_S = 90
 Check = Callable[["Deployed"], None]
 
 

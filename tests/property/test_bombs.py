@@ -22,7 +22,7 @@ from cloudlet.wire.validate import Validator
 from tests.harness import Bench
 from tests.unit.dynamodb import statements
 
-QUICK_S = 5.0  # each took minutes, or all of the memory
+QUICK_S = 20.0  # of computing: each took minutes, or all of the memory
 
 
 def either(count: int, name: str) -> str:
@@ -49,10 +49,10 @@ FIELDS = ",".join(f'"f{number}": [1]' for number in range(15_000))
     ],
 )
 def test_patterns_that_are_too_much_are_refused_at_once(pattern: str) -> None:
-    began_s = time.monotonic()
+    began_s = time.process_time()
     with pytest.raises(InvalidPattern, match=r"too complex|too deeply"):
         compile_pattern(pattern)
-    assert time.monotonic() - began_s < QUICK_S
+    assert time.process_time() - began_s < QUICK_S
 
 
 def test_alternatives_do_not_share_their_fields() -> None:
@@ -70,10 +70,10 @@ def test_arrays_may_be_nested_however_deep() -> None:
 
 @pytest.mark.parametrize("number", [publishing._NUMBER, messages._NUMBER])
 def test_numbers_take_no_time(number: Any) -> None:
-    began_s = time.monotonic()
+    began_s = time.process_time()
     assert not number.fullmatch("1" * 250_000 + "x")
     assert all(number.fullmatch(text) for text in ("1", "-1.", "+.5", "1.5e-7"))
-    assert time.monotonic() - began_s < QUICK_S
+    assert time.process_time() - began_s < QUICK_S
 
 
 @pytest.fixture
@@ -97,15 +97,15 @@ _SETS = ", ".join(f"a{number:x} = 1" for number in range(950))
     ],
 )
 def test_statements_with_too_many_reads_are_refused_at_once(db: Bench, text: str) -> None:
-    began_s = time.monotonic()
+    began_s = time.process_time()
     error = statements.refusal(db, text, *[{"S": "x"}] * text.count("?"))
     assert "Too many decomposed read operations" in error.message
-    assert time.monotonic() - began_s < QUICK_S
+    assert time.process_time() - began_s < QUICK_S
 
 
 def test_updates_of_many_attributes_take_no_time(db: Bench) -> None:
     statements.put(db, "a")
-    began_s = time.monotonic()
+    began_s = time.process_time()
     key = {"pk": {"S": "a"}, "sk": {"S": "1"}}
     text = f"UPDATE \"my-tab\" SET {_SETS} WHERE pk = 'a' AND sk = '1'"
     assert len(db.call(partiql.batch_execute_statement, Statements=[{"Statement": text}] * 25)) == 1
@@ -115,7 +115,7 @@ def test_updates_of_many_attributes_take_no_time(db: Bench) -> None:
     assert len(answer["Item"]) == 950
     with pytest.raises(AwsError, match="Duplicate value in attribute name: a1"):
         db.call(items.get_item, TableName="my-tab", Key=key, AttributesToGet=[*wanted, "a1"])
-    assert time.monotonic() - began_s < 4 * QUICK_S
+    assert time.process_time() - began_s < 4 * QUICK_S
 
 
 @pytest.mark.parametrize("digits", [10, 5000])
@@ -140,31 +140,31 @@ def test_paths_that_get_in_each_others_way(db: Bench, paths: str) -> None:
 
 
 def test_variables_that_never_end_take_no_time() -> None:
-    began_s = time.monotonic()
+    began_s = time.process_time()
     text = "${" * 60_000
     assert patterns.substitute(text, {}) == text
     assert patterns.substitute("${a}${" + text, {"a": "b*"}) == "b\ue000${" + text
-    assert time.monotonic() - began_s < QUICK_S
+    assert time.process_time() - began_s < QUICK_S
 
 
 def test_columns_of_logs_take_no_time() -> None:
-    began_s = time.monotonic()
+    began_s = time.process_time()
     wants = filter_patterns.compile_pattern("[first, ..., last]")
     for line in ("[ " * 200_000, "[a] " + '"\\' * 100_000, '" ' * 200_000, "] [" * 100_000):
         assert wants(line) is not None
     found = filter_patterns.compile_pattern("[a, b, c, d, e]")('[x y] "u v" a]b [c d')
     assert found is not None
     assert found.values("$a") == ["x y"] and found.values("$d") == ["[c"]
-    assert time.monotonic() - began_s < QUICK_S
+    assert time.process_time() - began_s < QUICK_S
 
 
 def test_quotes_of_templates_take_no_time() -> None:
-    began_s = time.monotonic()
+    began_s = time.process_time()
     assert inputs._quoted_ranges('"\\' * 200_000) == []
     assert inputs._quoted_ranges('"\\' * 200_001 + "\\") == []
     assert inputs._quoted_ranges('a "b\\"c" d "e') == [(2, 8)]
     assert filter_conditions._NUMBER.fullmatch("1" * 400_000 + "x") is None
-    assert time.monotonic() - began_s < QUICK_S
+    assert time.process_time() - began_s < QUICK_S
 
 
 def validated(service: str, operation: str, params: dict[str, Any]) -> None:

@@ -85,7 +85,7 @@ def test_pipeline_resumes_anywhere(data: bytes, cuts: list[int], taken: int) -> 
     first = Pipeline(extra=[COMPOSITE])
     for block in done:
         first.feed(block)
-    states = first.states().result(timeout=5)
+    states = first.states().result(timeout=60)
     first.close()
     second = Pipeline({k: v for k, v in states.items() if v is not None}, [COMPOSITE])
     second.feed_only("blake3", b"".join(done))

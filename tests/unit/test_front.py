@@ -40,7 +40,7 @@ async def _exchange(handler: Handler, data: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
     writer.write(data)
     await writer.drain()
-    answer = await asyncio.wait_for(reader.read(), 10)
+    answer = await asyncio.wait_for(reader.read(), 60)
     writer.close()
     with suppress(OSError):
         await writer.wait_closed()
@@ -103,7 +103,7 @@ def test_a_cut_off_body_is_no_end() -> None:
         await writer.drain()
         writer.close()
         await writer.wait_closed()
-        await asyncio.wait_for(told.wait(), 10)
+        await asyncio.wait_for(told.wait(), 60)
         await listener.stop()
 
     asyncio.run(run())
@@ -146,7 +146,7 @@ def test_nobody_produces_for_a_reader_that_is_gone_or_slow() -> None:
             before = body.sent
             await asyncio.sleep(0.05)
         client.close()
-        await asyncio.wait_for(body.closed.wait(), 10)
+        await asyncio.wait_for(body.closed.wait(), 60)
         await listener.stop()
         return before, body.sent
 

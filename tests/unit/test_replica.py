@@ -33,7 +33,7 @@ class Pair:
         self.database.prepare(TABLE)
         self.blobs = Blobs(data / "blobs", lambda: token_hex(16), self.replica)
         self.replica.start(self.database)
-        assert self.replica.settled.wait(20)
+        assert self.replica.settled.wait(60)
 
     def put(self, key: int, size: int = 10) -> None:
         def change(tx: Transaction) -> None:

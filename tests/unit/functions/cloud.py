@@ -115,6 +115,7 @@ class Bed:
                 "Handler": "handler.handler",
                 "Role": ROLE,
                 "MemorySize": 256,
+                "Timeout": 60,
                 "Code": {"ZipFile": zipped(handler=source)},
                 **settings,
             },
@@ -160,7 +161,7 @@ async def running(folder: Path, sources: Any = None, **pool: Any) -> AsyncIterat
         )
         request.client_port = scope["client"][1]
         with suppress(AssertionError):  # it may ask before its process is known
-            await until(lambda: bed.functions.has_worker(request), 1)
+            await until(lambda: bed.functions.has_worker(request), 20)
         response = await bed.functions.runtime_api(request)
         assert isinstance(response.body, bytes)
         lines = [(name.encode(), value.encode()) for name, value in response.headers]
@@ -188,7 +189,7 @@ async def running(folder: Path, sources: Any = None, **pool: Any) -> AsyncIterat
         bed.database.close()
 
 
-async def until(condition: Callable[[], Any], timeout_s: float = 20) -> None:
+async def until(condition: Callable[[], Any], timeout_s: float = 60) -> None:
     """Waits for a condition; the tests' only way to wait."""
     end_s = time.monotonic() + timeout_s
     while not condition():
@@ -200,4 +201,4 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(asyncio.wait_for(test(), 60))
+        runner.run(asyncio.wait_for(test(), 240))

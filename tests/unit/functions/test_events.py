@@ -98,12 +98,9 @@ def handler(event, context):
 
 
 async def wait_for(bed: Any, name: str, wanted: list[Any]) -> None:
-    for _ in range(500):
-        seen = [value for batch in await got(bed, name) for value in batch]
-        if seen == wanted:
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError(seen)
+    async with asyncio.timeout(60):
+        while [value for batch in await got(bed, name) for value in batch] != wanted:
+            await asyncio.sleep(0.02)
 
 
 def test_a_mapping_keeps_its_position_over_a_restart(tmp_path: Path) -> None:

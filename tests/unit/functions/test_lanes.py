@@ -44,12 +44,15 @@ def test_poison_holds_up_its_own_lane_alone(tmp_path: Path) -> None:
 def test_as_many_batches_as_the_factor_says(tmp_path: Path) -> None:
     running: list[str] = []
     most = 0
+    are_three = asyncio.Event()
 
     async def respond(event: Any) -> None:
         nonlocal most
         running.append(event)
         most = max(most, len(running))
-        await asyncio.sleep(0.01)
+        if most == 3:
+            are_three.set()
+        await are_three.wait()
         running.remove(event)
 
     async def test() -> None:

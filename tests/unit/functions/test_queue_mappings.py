@@ -229,11 +229,15 @@ def test_a_throttled_function_is_asked_again(
 def test_no_more_batches_at_a_time_than_allowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    are_two = asyncio.Event()
+
     async def respond(*_: Any) -> None:
-        await asyncio.sleep(0.02)
+        await are_two.wait()
 
     async def scene(bed: Bed) -> None:
         await bed.send(*map(str, range(8)))
+        await until(lambda: bed.running == 2)
+        are_two.set()
         await until(lambda: not bed.left())
 
     scaling = {"ScalingConfig": {"MaximumConcurrency": 2}, "BatchSize": 1}

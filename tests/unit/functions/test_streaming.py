@@ -26,7 +26,7 @@ def test_a_slow_reader_slows_the_function_and_misses_nothing() -> None:
         assert pieces == [b"%d" % number for number in range(100)]
         assert read[-1] == {"InvokeComplete": {}}
 
-    asyncio.run(asyncio.wait_for(test(), 20))
+    asyncio.run(asyncio.wait_for(test(), 60))
 
 
 def test_a_reader_that_is_gone_stops_nobody() -> None:
@@ -37,7 +37,7 @@ def test_a_reader_that_is_gone_stops_nobody() -> None:
         await Events(stream, end, has_tail=False).aclose()
         await filling
 
-    asyncio.run(asyncio.wait_for(test(), 20))
+    asyncio.run(asyncio.wait_for(test(), 60))
 
 
 def test_a_lineage_counts_each_function_of_a_chain() -> None:

@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,22 @@ from tests.unit.functions.cloud import run as run_async
 def document(answer: dict[str, bytes]) -> dict[str, str]:
     found: dict[str, str] = json.loads(answer["Payload"])
     return found
+
+
+class Gate:
+    """Handlers that wait at it go on when it is opened; they are connected to it until then."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        host, port = self._listener.getsockname()
+        self.source = (
+            "import socket\ndef handler(e, c):\n"
+            f"    try: socket.create_connection(({host!r}, {port})).recv(1)\n"
+            "    except OSError: pass\n    return 1"
+        )
+
+    def open(self) -> None:
+        self._listener.close()
 
 
 def test_answers_logs_and_tail(tmp_path: Path) -> None:
@@ -196,21 +213,25 @@ def test_killed_workers_and_a_killed_zygote(tmp_path: Path) -> None:
 
 def test_concurrency_grows_and_shrinks(tmp_path: Path) -> None:
     async def test() -> None:
+        gate = Gate()
         async with running(tmp_path, idle_s=0.3) as bed:
-            nap = "import time, os\ndef handler(e, c):\n    time.sleep(0.4)\n    return 1"
-            await bed.create("nap", nap)
+            await bed.create("waits", gate.source)
             pool = bed.functions.pool
-            answers = await asyncio.gather(*(bed.run("nap") for _ in range(6)))
-            assert [answer["Payload"] for answer in answers] == [b"1"] * 6
-            assert len(pool.staff.fleets) >= 3
+            waiting = [asyncio.create_task(bed.run("waits")) for _ in range(6)]
+            await until(lambda: pool.size().get("busy") == 6)
+            gate.open()
+            assert [(await task)["Payload"] for task in waiting] == [b"1"] * 6
             await until(lambda: not pool.staff.fleets)
-            await bed.operate("PutFunctionConcurrency", FunctionName="nap",
+            gate = Gate()
+            await bed.create("alone", gate.source)
+            await bed.operate("PutFunctionConcurrency", FunctionName="alone",
                               ReservedConcurrentExecutions=1)  # fmt: skip
-            first = asyncio.create_task(bed.run("nap"))
+            first = asyncio.create_task(bed.run("alone"))
             await until(lambda: pool.running.total())
             with pytest.raises(AwsError) as refusal:
-                await bed.run("nap")
+                await bed.run("alone")
             assert refusal.value.code == "TooManyRequestsException"
+            gate.open()
             assert (await first)["Payload"] == b"1"
 
     run_async(test)
@@ -218,12 +239,14 @@ def test_concurrency_grows_and_shrinks(tmp_path: Path) -> None:
 
 def test_what_a_burst_left_goes_soon_but_for_the_last_worker(tmp_path: Path) -> None:
     async def test() -> None:
+        gate = Gate()
         async with running(tmp_path, spare_s=0.2, spare_max=0) as bed:
-            nap = "import time, os\ndef handler(e, c):\n    time.sleep(0.4)\n    return 1"
-            await bed.create("nap", nap)
+            await bed.create("waits", gate.source)
             staff = bed.functions.pool.staff
-            await asyncio.gather(*(bed.run("nap") for _ in range(6)))
-            assert len(staff.fleets) >= 3
+            waiting = [asyncio.create_task(bed.run("waits")) for _ in range(3)]
+            await until(lambda: bed.functions.pool.size().get("busy") == 3)
+            gate.open()
+            await asyncio.gather(*waiting)
             await until(lambda: len(staff.fleets) == 1)
             [last] = staff.fleets
             await asyncio.sleep(2 * min(1, staff.settings.idle_s))  # two looks later …
@@ -233,16 +256,24 @@ def test_what_a_burst_left_goes_soon_but_for_the_last_worker(tmp_path: Path) -> 
 
 
 def test_a_full_machine_leaves_room_for_other_functions(tmp_path: Path) -> None:
+    """Whoever has workers gives one up as soon as it answers, however many more wait."""
+
     async def test() -> None:
         async with running(tmp_path, workers_max=2) as bed:
-            nap = "import time\ndef handler(e, c):\n    time.sleep(0.4)"
-            await bed.create("nap", nap, Timeout=20)
-            await bed.create("other", "def handler(e, c):\n    return 1", Timeout=20)
-            naps = [asyncio.create_task(bed.run("nap")) for _ in range(8)]
+            nap = "import time\ndef handler(e, c):\n    time.sleep(0.2)"
+            await bed.create("nap", nap)
+            await bed.create("other", "def handler(e, c):\n    return 1")
+            is_over = False
+
+            async def nap_on() -> None:
+                while not is_over:
+                    assert (await bed.run("nap"))["Payload"] == b"null"
+
+            naps = [asyncio.create_task(nap_on()) for _ in range(8)]
             await until(lambda: bed.functions.pool.size().get("busy") == 2)
             assert (await bed.run("other"))["Payload"] == b"1"
-            assert not all(task.done() for task in naps)
-            assert [(await task)["Payload"] for task in naps] == [b"null"] * 8
+            is_over = True
+            await asyncio.gather(*naps)
 
     run_async(test)
 

@@ -77,9 +77,9 @@ def play(
     async def run() -> FakeSocket:
         socket = FakeSocket()
         serving = asyncio.create_task(state.connections.connect(socket, api_id, "/ws"))
-        await asyncio.wait_for(scene(socket), 5)
+        await asyncio.wait_for(scene(socket), 60)
         socket.say(None)
-        await asyncio.wait_for(serving, 10)
+        await asyncio.wait_for(serving, 60)
         await state.connections.stop()
         return socket
 

@@ -46,7 +46,7 @@ def backend() -> Iterator[Backend]:
         thread.start()
         yield made
         listener.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
+        thread.join(60)
 
 
 def ask(backend: Backend, path: str, timeout_s: float = 10) -> bytes:

@@ -185,7 +185,7 @@ def test_long_polling_is_woken(bench: Bench) -> None:
             bench.cloud, "sqs", "SendMessage", {"QueueUrl": url, "MessageBody": "x"}, ROOT, request
         )
         await bench.database.write(lambda tx: messages.send_message(send, tx))
-        return await asyncio.wait_for(waiting, 5)
+        return await asyncio.wait_for(waiting, 60)
 
     assert asyncio.run(scene())["Messages"][0]["Body"] == "x"
 

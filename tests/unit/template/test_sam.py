@@ -281,4 +281,4 @@ def test_a_change_deploys_again_and_mistakes_are_told(fake: FakeCloud, code: Pat
         stop.set()
         await task
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), 60))
