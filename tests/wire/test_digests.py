@@ -9,6 +9,7 @@ import pytest
 
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Request
+from cloudlet.wire import digests
 from cloudlet.wire.protocol import protocol
 
 BODY = b"<Delete><Object><Key>k</Key></Object></Delete>"
@@ -26,7 +27,7 @@ def parse(query: str, **headers: str) -> str:
 
 @pytest.mark.parametrize(
     "headers",
-    [{"content_md5": MD5}, {"x_amz_checksum_crc32": CRC32}, {"x_amz_checksum_xxhash3": "?"}],
+    [{"content_md5": MD5}, {"x_amz_checksum_crc32": CRC32}, {"x_amz_checksum_other": "?"}],
 )
 def test_right_ones_pass(headers: dict[str, str]) -> None:
     assert parse("delete", **headers) == "DeleteObjects"
@@ -51,3 +52,18 @@ def test_wrong_ones_are_refused(headers: dict[str, str], code: str) -> None:
 def test_a_completed_upload_brings_the_checksum_of_the_object() -> None:
     """s3-019: not of its document."""
     assert parse("uploadId=1", x_amz_checksum_crc32="AAAAAA==") == "CompleteMultipartUpload"
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "digest"),
+    [
+        ("XXHASH64", "26c7827d889f6da3"),
+        ("XXHASH3", "9555e8555c62dcfd"),
+        ("XXHASH128", "b5e9c1ad071b3e7fc779cfaa5e523818"),
+    ],
+)
+def test_xxhash_in_its_canonical_form(algorithm: str, digest: str) -> None:
+    found = digests.new(algorithm)
+    for part in (b"he", b"llo"):
+        found.update(part)
+    assert found.digest().hex() == digest

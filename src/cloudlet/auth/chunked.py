@@ -204,7 +204,7 @@ class Decoder:
         end = self._buffer.find(_LINE_END, 0, _HEADER_BYTES_MAX)
         if end < 0:
             if len(self._buffer) >= _HEADER_BYTES_MAX:
-                raise _malformed("a chunk header is too long")
+                raise _cut()
             return False
         size, signature = _parse_header(bytes(self._buffer[:end]))
         del self._buffer[: end + 2]
@@ -217,7 +217,7 @@ class Decoder:
         self._size = self._left = size
         if self._signer is not None:
             if signature is None:
-                raise _malformed("a chunk has no chunk-signature")
+                raise _cut()
             self._signature = signature
             self._check_size(size)
         if size:
@@ -269,7 +269,7 @@ class Decoder:
         if len(self._buffer) < 2:
             return False
         if self._buffer[:2] != _LINE_END:
-            raise _malformed("a chunk is longer than its header says")
+            raise _cut()
         del self._buffer[:2]
         self._read = self._header
         return True
@@ -301,12 +301,12 @@ class Decoder:
 def _parse_header(line: bytes) -> tuple[int, str | None]:
     size, semicolon, extension = line.partition(b";")
     if _SIZE.fullmatch(size) is None:
-        raise _malformed("a chunk size is not a hexadecimal number")
+        raise _cut()
     if not semicolon:
         return int(size, 16), None
     name, _, value = extension.decode("latin-1").partition("=")
     if name.strip() != "chunk-signature":
-        raise _malformed("a chunk has an unknown extension")
+        raise _cut()
     return int(size, 16), value.strip()
 
 
@@ -351,9 +351,9 @@ def _incomplete() -> AwsError:
     )
 
 
-def _malformed(what: str) -> AwsError:
-    text = f"The aws-chunked request body is malformed: {what}."
-    return AwsError("InvalidRequest", text, 400)
+def _cut() -> AwsError:
+    """s3-105: AWS doesn't say what is wrong with the chunks."""
+    return AwsError("IncompleteBody", "The request body terminated unexpectedly", 400)
 
 
 def _malformed_trailer() -> AwsError:

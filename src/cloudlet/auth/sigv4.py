@@ -242,6 +242,8 @@ def _header_claim(request: Request, header: str, service: str) -> _Claim:
         if not parts.get(name):
             detail = "the authorization header requires three components: Credential, "
             detail += "SignedHeaders, and Signature."
+            if rest.count(",") == 2:
+                detail = f"missing {name}."
             if not how.is_s3:
                 detail = f"Authorization header requires '{name}' parameter. Authorization={header}"
             raise refusals.malformed(how, False, detail)
@@ -291,18 +293,16 @@ def _parse(
 ) -> _Claim:
     said = _credential(parts["Credential"])
     how = refusals.dialect(service or (said.service if said else ""), request)
+    where = "Error parsing the X-Amz-Credential parameter; " if in_query and how.is_s3 else ""
     if said is None or not said.access_key:
-        detail = CREDENTIAL_FORM
-        if in_query and how.is_s3:
-            detail = f"Error parsing the X-Amz-Credential parameter; {detail}"
-        raise refusals.malformed(how, in_query, detail)
+        raise refusals.malformed(how, in_query, where + CREDENTIAL_FORM)
     if said.terminal != "aws4_request":
         detail = f'incorrect terminal "{said.terminal}". This endpoint uses "aws4_request".'
         text = "Credential should be scoped with a valid terminator: 'aws4_request', "
         raise refusals.wrong_scope(how, in_query, detail, f"{text}not '{said.terminal}'.")
     if not (len(said.date) == 8 and said.date.isdecimal()):
         detail = f'incorrect date format "{said.date}". This date in the credential must be in the '
-        raise refusals.malformed(how, in_query, f'{detail}format "yyyyMMdd".')
+        raise refusals.malformed(how, in_query, f'{where}{detail}format "yyyyMMdd".')
     names = parts["SignedHeaders"].lower().split(";")
     return _Claim(how, said, names, parts["Signature"], token, in_query)
 

@@ -108,7 +108,7 @@ def _place(call: Call) -> str:
     said = configuration.get("LocationConstraint") or ""
     here = call.request.region or call.config.region
     if here == "us-east-1" and said != "EU":
-        if said and said not in regions(here) - {here}:
+        if "LocationConstraint" in configuration and said not in regions(here) - {here}:
             raise AwsError(  # s3-013: us-east-1 is asked for by saying nothing
                 "InvalidLocationConstraint",
                 "The specified location-constraint is not valid",

@@ -13,7 +13,7 @@ from typing import Any
 from awscrt import checksums as crt
 
 from cloudlet.call import Call
-from cloudlet.errors import NotImplementedByCloudlet
+from cloudlet.errors import AwsError
 from cloudlet.s3 import faults
 from cloudlet.wire.digests import NEW, Digest, decode, encode, new
 
@@ -29,8 +29,6 @@ _COMBINE: Mapping[str, Callable[[int, int, int], int]] = {
     "CRC64NVME": crt.combine_crc64nvme,
 }
 _MEMBERS = {name: f"Checksum{name}" for name in NEW}
-_NOT_HERE = ("XXHASH64", "XXHASH3", "XXHASH128")
-_MEMBERS_NOT_HERE = [f"Checksum{name}" for name in _NOT_HERE]
 
 
 def member(algorithm: str) -> str:
@@ -41,27 +39,48 @@ def member(algorithm: str) -> str:
 def known(algorithm: str) -> str:
     """The algorithm's name as the API spells it, or the refusal."""
     name = algorithm.upper()
-    if name in _NOT_HERE:
-        raise NotImplementedByCloudlet(f"Checksum algorithm {name}")
     if name not in NEW:
         raise faults.invalid_request(
             "Checksum algorithm provided is unsupported. Please try again with any of the valid "
-            "types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256, SHA512, MD5]"
+            f"types: [{', '.join(sorted(NEW))}]"
         )
     return name
 
 
 def given(params: Mapping[str, Any]) -> tuple[str, str] | None:
     """The one (algorithm, value) among a request's or a part's members."""
-    found = [(name, params[each]) for name, each in _MEMBERS.items() if params.get(each)]
-    for each in _MEMBERS_NOT_HERE:
-        if params.get(each):
-            raise NotImplementedByCloudlet(f"Checksum algorithm {each.removeprefix('Checksum')}")
+    found = _all(params)
     if len(found) > 1:
         raise faults.invalid_request(
             "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
         )
     return found[0] if found else None
+
+
+def check_whole(algorithm: str, value: str) -> None:
+    """Of a completion; where it is made of parts' digests it may end in their number."""
+    digest, _, count = value.partition("-")
+    decode(algorithm, digest if not count or count.isdecimal() else value)
+
+
+def of_part(part: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The one (algorithm, value) of a part as a completion's document names it."""
+    found = _all(part)
+    try:
+        for algorithm, value in found:
+            decode(algorithm, value)
+        return given(part)
+    except AwsError as error:
+        several = "".join(f"{algorithm}:{value};" for algorithm, value in found)
+        raise faults.invalid_argument(
+            "Invalid Base64 or multiple checksums present in request",
+            "Checksum",
+            several if len(found) > 1 else found[0][1],
+        ) from error
+
+
+def _all(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(name, params[each]) for name, each in _MEMBERS.items() if params.get(each) is not None]
 
 
 def announced(call: Call) -> str:
@@ -105,7 +124,7 @@ def type_of_upload(algorithm: str, asked: str | None) -> str:
                 "x-amz-checksum-algorithm header."
             )
         return FULL
-    kind = asked or (FULL if algorithm == "CRC64NVME" else COMPOSITE)
+    kind = asked.upper() if asked else (FULL if algorithm == "CRC64NVME" else COMPOSITE)
     if kind not in (FULL, COMPOSITE):
         raise faults.invalid_request("Value for x-amz-checksum-type header is invalid.")
     possible = (FULL,) if algorithm == "CRC64NVME" else (COMPOSITE, FULL)

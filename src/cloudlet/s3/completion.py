@@ -33,6 +33,7 @@ PART_BYTES_MIN = 5 << 20
 def complete_multipart_upload(call: Call, tx: Transaction) -> Output:
     conditions.check_write_header(call.params)
     attributes.refuse_absent(call.params)
+    checksums.given(call.params)  # before all else: several are refused
     done = _completed(call, tx)
     if done is not None:
         return done
@@ -85,6 +86,9 @@ def _chosen(tx: Transaction, upload: Upload, wanted: list[dict[str, Any]]) -> li
         if not {"PartNumber", "ETag"} <= each.keys():
             raise faults.malformed_xml()
         number = each["PartNumber"]
+        if number < 1:
+            text = "PartNumber must be >= 1"
+            raise faults.invalid_argument(text, "PartNumber", number)
         if number == following.get("PartNumber"):
             continue  # s3-065: of a part that is named again the last name counts
         if chosen and number <= chosen[-1]["number"]:
@@ -131,7 +135,7 @@ def _invalid_part(upload: Upload, each: dict[str, Any]) -> AwsError:
 
 
 def _check_part(upload: Upload, each: dict[str, Any], row: Row) -> None:
-    said = checksums.given(each)
+    said = checksums.of_part(each)
     if said is None:
         return
     if upload.algorithm and said[0] != upload.algorithm:
@@ -209,6 +213,7 @@ def _check_whole(call: Call, upload: Upload, record: Record) -> None:
     algorithm, _, value = record.checksum
     if said is None or (not upload.algorithm and said[0] != algorithm):
         return  # s3-096: nothing is made of another algorithm's where the uploader named none
+    checksums.check_whole(*said)
     # s3-097: a checksum without its type is taken for one of parts, unless nothing else can be
     is_amiss = upload.algorithm not in ("", checksums.DEFAULT) and kind != upload.type
     is_amiss = is_amiss and upload.type == checksums.FULL

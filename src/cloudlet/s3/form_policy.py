@@ -52,7 +52,9 @@ def check(text: str, fields: Fields, now_ms: int) -> Limits | None:
 def _document(text: str) -> tuple[datetime, list[Any]]:
     try:
         document = orjson.loads(base64.b64decode(text, validate=True))
-    except (binascii.Error, ValueError) as error:
+    except binascii.Error as error:
+        raise _invalid("invalid Base64 encoding.") from error
+    except ValueError as error:
         raise _invalid("Invalid JSON.") from error
     if not isinstance(document, dict):
         raise _invalid("Invalid JSON.")
@@ -60,18 +62,23 @@ def _document(text: str) -> tuple[datetime, list[Any]]:
         raise _invalid("Policy missing expiration.")
     if "conditions" not in document:
         raise _invalid("Policy missing conditions.")
+    more = document.keys() - {"expiration", "conditions"}
+    if more:
+        raise _invalid(f'Unexpected: "{min(more)}"')
+    if not isinstance(document["expiration"], str):
+        raise _invalid("Invalid JSON.")
     conditions = document["conditions"]
     if not isinstance(conditions, list):
         raise _invalid("Invalid 'conditions' value: must be a List.")
     return _moment(document["expiration"]), conditions
 
 
-def _moment(text: Any) -> datetime:
+def _moment(text: str) -> datetime:
     """AWS's one form: 2007-12-01T12:00:00.000Z, with or without a fraction."""
     try:
-        if not str(text).endswith("Z"):
+        if not text.endswith("Z"):
             raise ValueError
-        found = datetime.fromisoformat(str(text))
+        found = datetime.fromisoformat(text)
     except ValueError as error:
         raise _invalid(f"Invalid 'expiration' value: '{text}'") from error
     return found.astimezone(UTC)
@@ -89,15 +96,17 @@ def _condition(condition: Any) -> list[Any]:
         if not isinstance(value, str):
             raise _invalid("Invalid Simple-Condition: value must be a string.")
         return ["eq", f"${name}", value]
-    if not isinstance(condition, list) or not condition or not isinstance(condition[0], str):
-        raise _invalid("Invalid Condition: must be a List or an Object.")
+    if not isinstance(condition, list):
+        raise _invalid("Invalid condition test: must be a List or Object.")
+    if not condition or not isinstance(condition[0], str):
+        raise _invalid("Invalid Condition: missing operation identifier.")
     operator = condition[0].lower()
     if operator not in ("eq", "starts-with", _RANGE):
-        raise _invalid(f"Unknown Condition operation: {condition[0]}")
+        raise _invalid(f"Invalid Condition: unknown operation '{condition[0]}'.")
     if len(condition) != 3:
-        raise _invalid(f"Invalid {operator} condition: wrong number of arguments.")
+        raise _invalid(f"Invalid {operator}: wrong number of arguments.")
     if operator != _RANGE and not all(isinstance(each, str) for each in condition):
-        raise _invalid(f"Invalid {operator} condition: arguments must be strings.")
+        raise _invalid("Invalid JSON.")
     return [operator, *condition[1:]]
 
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import orjson
 
-from cloudlet.call import Call, Output, Params
+from cloudlet.call import Call, Output, Params, Result
 from cloudlet.s3 import acl, announce, conditions, faults, traits
 from cloudlet.s3.bucket import Bucket, of_call
 from cloudlet.s3.records import object_of
@@ -180,7 +180,7 @@ def encoder(params: Params) -> Encode:
     return lambda text: quote(text, safe="/*-._~")
 
 
-def list_objects(call: Call, view: View) -> Output:
+def list_objects(call: Call, view: View) -> Result:
     bucket, params = of_call(call, view), call.params
     marker = params.get("Marker") or ""
     encode = encoder(params)
@@ -189,10 +189,10 @@ def list_objects(call: Call, view: View) -> Output:
     if page.is_truncated and params.get("Delimiter"):
         output["NextMarker"] = encode(page.last)
     output["Contents"] = _contents(call, page.rows, encode, _owners(call, bucket))
-    return output
+    return _placed(output, bucket)
 
 
-def list_objects_v2(call: Call, view: View) -> Output:
+def list_objects_v2(call: Call, view: View) -> Result:
     bucket, params = of_call(call, view), call.params
     encode = encoder(params)
     token, start = params.get("ContinuationToken"), params.get("StartAfter") or ""
@@ -208,7 +208,12 @@ def list_objects_v2(call: Call, view: View) -> Output:
         output["NextContinuationToken"] = _to_token(page.last)
     owners = _owners(call, bucket) if params.get("FetchOwner") else lambda traits: None
     output["Contents"] = _contents(call, page.rows, encode, owners)
-    return output
+    return _placed(output, bucket)
+
+
+def _placed(output: Output, bucket: Bucket) -> Result:
+    """s3-106: listings name the bucket's region in a header, as HeadBucket does."""
+    return Result(output, headers=[("x-amz-bucket-region", bucket.region)])
 
 
 def _owners(call: Call, bucket: Bucket) -> Owners:

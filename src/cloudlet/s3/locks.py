@@ -101,19 +101,15 @@ def of_write(call: Call, view: View, bucket: Bucket) -> Lock:
     params = call.params
     mode, until = params.get("ObjectLockMode"), params.get("ObjectLockRetainUntilDate")
     hold = params.get("ObjectLockLegalHoldStatus")
-    found = configuration(view, bucket)
-    if found is None:
-        if mode or until or hold:
-            raise missing_configuration()
-        return {}
-    lock: Lock = {}
-    if mode or until:
-        lock = _retention_said(call, mode, until)
-    elif "Rule" in found:
-        lock = _default_retention(found["Rule"]["DefaultRetention"], call.now_ms)
+    lock = _retention_said(call, mode, until) if mode or until else {}
     if hold not in (None, "ON", "OFF"):
         message = "Legal Hold must be either of 'ON' or 'OFF'"
         raise faults.invalid_argument(message, "x-amz-object-lock-legal-hold", hold)
+    found = configuration(view, bucket)
+    if found is None and (lock or hold):
+        raise missing_configuration()
+    if found is not None and not lock and "Rule" in found:
+        lock = _default_retention(found["Rule"]["DefaultRetention"], call.now_ms)
     return lock if hold is None else {**lock, "hold": hold}
 
 
@@ -121,9 +117,10 @@ def _retention_said(call: Call, mode: str | None, until: Any) -> Lock:
     if not mode or not until:
         name = _DATE if mode else _MODE
         raise faults.invalid_argument(f"{_DATE} and {_MODE} must both be supplied", name)
+    until_ms = _future_ms(call, until, _DATE)
     if mode not in MODES:
         raise faults.invalid_argument("Unknown wormMode directive.", _MODE, mode)
-    return {"mode": mode, "until_ms": _future_ms(call, until, _DATE)}
+    return {"mode": mode, "until_ms": until_ms}
 
 
 def _default_retention(rule: dict[str, Any], now_ms: int) -> Lock:
@@ -135,7 +132,7 @@ def _future_ms(call: Call, until: datetime, name: str) -> int:
     until_ms = round(until.timestamp() * 1000)
     if until_ms <= call.now_ms:
         message = "The retain until date must be in the future!"
-        raise faults.invalid_argument(message, name, _told(until))
+        raise faults.invalid_argument(message, name, call.request.headers.get(name, _told(until)))
     return until_ms
 
 

@@ -258,7 +258,12 @@ async def get_object_attributes(call: Call) -> Output:
     if isinstance(asked, str):
         asked = [each.strip() for each in asked.split(",")]
     known = {"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"}
-    if not asked or set(asked) - known:
+    if not asked:
+        raise faults.invalid_request(
+            "The x-amz-object-attributes header specifying the attributes to be retrieved is "
+            "either missing or empty"
+        )
+    if set(asked) - known:
         raise faults.invalid_argument(
             "Invalid attribute name specified.", "x-amz-object-attributes"
         )

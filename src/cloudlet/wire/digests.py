@@ -39,6 +39,12 @@ class _Crc:
         return self._value.to_bytes(self._size_bytes, "big")
 
 
+class _XxHash:
+    def __init__(self, state: crt.XXHash) -> None:
+        self.update = state.update
+        self.digest = state.finalize
+
+
 NEW: Mapping[str, Callable[[], Digest]] = {
     "CRC32": lambda: _Crc(zlib.crc32, 4),
     "CRC32C": lambda: _Crc(crt.crc32c, 4),
@@ -47,6 +53,9 @@ NEW: Mapping[str, Callable[[], Digest]] = {
     "SHA256": hashlib.sha256,
     "SHA512": hashlib.sha512,
     "MD5": lambda: hashlib.md5(usedforsecurity=False),
+    "XXHASH64": lambda: _XxHash(crt.XXHash.new_xxhash64()),
+    "XXHASH3": lambda: _XxHash(crt.XXHash.new_xxhash3_64()),
+    "XXHASH128": lambda: _XxHash(crt.XXHash.new_xxhash3_128()),
 }
 
 

@@ -16,7 +16,7 @@ from botocore.model import ListShape, OperationModel, StructureShape
 
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Request
-from cloudlet.wire import scalars
+from cloudlet.wire import s3_requests, scalars
 from cloudlet.wire.models import Model, serialization
 
 Arguments = list[tuple[str, str]]
@@ -120,8 +120,10 @@ def match(
             if best is None or rank > best:
                 best, found = rank, (route, matched)
     if found is None:
-        raise _no_route(path_known)
+        raise _no_route(model, request.method, path_known, path)
     route, matched = found
+    if model.name == "s3":
+        s3_requests.check(request, route.operation, names)
     labels = {
         label: _decoded(value) for label, value in zip(route.labels, matched.groups(), strict=True)
     }
@@ -135,13 +137,12 @@ def _decoded(text: str) -> str:
         raise AwsError("InvalidURI", "Couldn't parse the specified URI.", 400) from error
 
 
-def _no_route(path_known: bool) -> AwsError:
+def _no_route(model: Model, method: str, path_known: bool, path: str) -> AwsError:
     if path_known:
-        return AwsError(
-            "MethodNotAllowed",
-            "The specified method is not allowed against this resource.",
-            405,
-        )
+        text = "The specified method is not allowed against this resource."
+        kind = ("SERVICE", "BUCKET", "OBJECT")[min(2, len(path.rstrip("/").split("/")) - 1)]
+        fields = {"Method": method, "ResourceType": kind} if model.name == "s3" else {}
+        return AwsError("MethodNotAllowed", text, 405, **fields)
     return AwsError("UnknownOperationException", "The requested operation is not known.", 404)
 
 

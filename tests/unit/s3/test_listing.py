@@ -194,6 +194,7 @@ def test_what_is_spelled_from_rows_is_what_the_codec_spells(
             params = {"Bucket": "shelf", **asked}
             call = Call(shelf.cloud, "s3", operation, params, ROOT, request, takes_xml=takes_xml)
             with shelf.database.snapshot() as view:
-                result = Result(listed(call, view))
+                result = listed(call, view)
+            result = result if isinstance(result, Result) else Result(result)
             texts.append(protocol("s3").response(operation, result, "id", "").body)
         assert texts[0] == texts[1]

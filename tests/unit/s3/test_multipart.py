@@ -128,6 +128,7 @@ def test_an_upload_belongs_to_its_key(shelf: Shelf) -> None:
         ([1, 2, 1], "InvalidPartOrder"),
         ([1, 9], "InvalidPart"),
         ([], "MalformedXML"),
+        ([0], "InvalidArgument"),
         ([2, 3], "EntityTooSmall"),
     ],
 )
@@ -159,6 +160,8 @@ def test_part_numbers(shelf: Shelf, number: int) -> None:
         ({"MpuObjectSize": 1}, "InvalidRequest"),
         ({"ChecksumType": "COMPOSITE"}, "InvalidRequest"),
         ({"ChecksumCRC64NVME": b64(b"12345678")}, "BadDigest"),
+        ({"ChecksumCRC64NVME": b64(b"12345678") + "-x"}, "InvalidRequest"),
+        ({"ChecksumCRC64NVME": "x", "ChecksumMD5": "x"}, "Multiple checksum Types"),
         ({"IfMatch": '"x"'}, "NoSuchKey"),
     ],
 )
@@ -217,6 +220,13 @@ def test_composite_checksums(shelf: Shelf) -> None:
     wrong = [{**parts[0], "ChecksumSHA256": b64(sums[1])}]
     with pytest.raises(AwsError, match="InvalidPart"):
         shelf.complete("k", upload, wrong)
+    for said, told in (
+        ({"ChecksumSHA256": "x"}, "x"),
+        ({"ChecksumCRC32": "AAAAAA=="}, f"CRC32:AAAAAA==;SHA256:{b64(sums[0])};"),
+    ):
+        with pytest.raises(AwsError, match="Invalid Base64 or multiple checksums") as refused:
+            shelf.complete("k", upload, [{**parts[0], **said}])
+        assert refused.value.fields["ArgumentValue"] == told
     done = shelf.complete("k", upload, parts)
     expected = b64(hashlib.sha256(b"".join(sums)).digest()) + "-2"
     assert (done["ChecksumSHA256"], done["ChecksumType"]) == (expected, "COMPOSITE")
@@ -379,7 +389,11 @@ def test_composite_checksums_of_parts_and_attributes(shelf: Shelf) -> None:
     etag = shelf.part("k", upload, 1, LAST, ChecksumAlgorithm="CRC32C")["ETag"]
     part = {"PartNumber": 1, "ETag": etag, "ChecksumCRC32C": value}
     with pytest.raises(AwsError, match="The sha1 you specified for part 1 did not match"):
-        shelf.complete("k", upload, [{"PartNumber": 1, "ETag": etag, "ChecksumSHA1": "x"}])
+        shelf.complete(
+            "k",
+            upload,
+            [{"PartNumber": 1, "ETag": etag, "ChecksumSHA1": "qvTGHdzF6KLavt4PO0gs2a6pQ00="}],
+        )
     done = shelf.complete("k", upload, [part])["ChecksumCRC32C"]
     asked = {"Bucket": "shelf", "Key": "k", "ObjectAttributes": ["Checksum"]}
     told = shelf.call(reading.get_object_attributes, **asked)["Checksum"]

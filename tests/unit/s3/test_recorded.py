@@ -1,5 +1,6 @@
 """Small things that AWS was seen to do, other than one would think."""
 
+import asyncio
 import base64
 import hashlib
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from cloudlet.call import ANONYMOUS, Result
 from cloudlet.errors import AwsError
+from cloudlet.exchange import Body, Request
 from cloudlet.s3 import buckets, listing, locks, tagging
 from cloudlet.s3.copying import source_of
 from cloudlet.wire.digests import check_md5
@@ -35,6 +37,7 @@ def test_tokens_are_told_instead_of_keys_to_start_after(shelf: Shelf) -> None:
         ("new", {"Tags": [{"Key": "aws:a", "Value": "b"}]}, "InvalidTag"),  # s3-092
         ("shelf", {"Tags": [{"Key": "a", "Value": "b"}]}, "BucketAlreadyOwnedByYou"),
         ("new", {"LocationConstraint": "nowhere"}, "InvalidLocationConstraint"),
+        ("new", {"LocationConstraint": ""}, "InvalidLocationConstraint"),
         ("new", {"LocationConstraint": "EU"}, "IllegalLocationConstraintException"),
     ],
 )
@@ -92,3 +95,41 @@ def test_a_lock_configuration_has_a_body(shelf: Shelf) -> None:
     """s3-103"""
     with pytest.raises(AwsError, match="MissingRequestBodyError"):
         shelf.call(locks.put_object_lock_configuration, Bucket="shelf")
+
+
+def test_listings_name_the_region(shelf: Shelf) -> None:
+    """s3-106"""
+    for operation in (listing.list_objects, listing.list_objects_v2):
+        with shelf.database.snapshot() as view:
+            listed = operation(shelf.made(Bucket="shelf"), view)
+        assert listed.headers == [("x-amz-bucket-region", "us-east-1")]
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "code"),
+    [
+        ("GET", "/b/k?uploads", "InvalidRequest"),
+        ("GET", "/b/k?versions", "InvalidRequest"),
+        ("GET", "/b/k?response-other=x", "InvalidArgument"),
+        ("HEAD", "/b/k?response-other=x", "InvalidArgument"),
+        ("PUT", "/b/k?partNumber=1", "InvalidArgument"),
+        ("GET", "/b?uploads&uploadId=x", "InvalidArgument"),
+        ("GET", "/b?start-after=x", "InvalidArgument"),
+        ("POST", "/", "MethodNotAllowed"),
+    ],
+)
+def test_requests_that_are_wrong_whatever_is_there(method: str, target: str, code: str) -> None:
+    """s3-107"""
+    path, _, query = target.partition("?")
+    request = Request(method, path, query, {}, Body.of(b""))
+    with pytest.raises(AwsError, match=code) as refused:
+        asyncio.run(protocol("s3").parse(request))
+    assert code != "MethodNotAllowed" or refused.value.fields["ResourceType"] == "SERVICE"
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "HEAD"])
+def test_only_copies_have_sources(method: str) -> None:
+    """s3-107"""
+    request = Request(method, "/b/k", "", {"x-amz-copy-source": "b/l"}, Body.of(b""))
+    with pytest.raises(AwsError, match="only specify a copy source header for copy requests"):
+        asyncio.run(protocol("s3").parse(request))
