@@ -1,6 +1,7 @@
 """Fixtures that every kind of test may use."""
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import which
@@ -16,6 +17,9 @@ _ARGUMENTS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 _PATIENCE_MS = 60_000
+
+os.environ["TZ"] = "Pacific/Kiritimati"  # nothing depends on where the machine stands
+time.tzset()
 
 
 @pytest.fixture

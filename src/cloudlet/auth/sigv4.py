@@ -321,7 +321,8 @@ def _header_time(how: Dialect, request: Request) -> str:
     if _is_time(text):
         return text
     try:
-        moment = parsedate_to_datetime(text).astimezone(UTC)
+        moment = parsedate_to_datetime(text)
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment  # -0000, as botocore says
     except (ValueError, OverflowError):
         raise refusals.no_date(how, request.headers["authorization"]) from None
     return moment.strftime("%Y%m%dT%H%M%SZ")

@@ -81,7 +81,7 @@ def _seconds(moment: Any) -> int | None:
         except ValueError:
             return None
     if isinstance(moment, datetime):
-        return int(moment.timestamp())
+        return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
     return None if moment is None else int(moment)
 
 

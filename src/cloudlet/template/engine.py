@@ -70,9 +70,11 @@ async def finish(run: Run, wanted: list[Resource], outputs: Outputs, *, is_new: 
     left = await execute.clean_up(run, wanted)
     values = {each["OutputKey"]: each["OutputValue"] for each in outputs}
     if run.caller is None and not run.steps and not left and _is_settled(run, values):
+        await run.cloud.database.write(lambda tx: run.ended(tx, True))
         return left
 
     def change(tx: Transaction) -> None:
+        run.ended(tx, True)
         stacks.turn(tx, run.cloud.config, run.stack, Event(f"{verb}_COMPLETE"), values)
         found = stacks.details(tx, run.stack)
         found.outputs = outputs
@@ -91,12 +93,14 @@ async def fall_back(run: Run, wanted: list[Resource], *, is_new: bool) -> bool:
     problems = await execute.roll_back(run, wanted)
     if problems:
         text = f"The following resource(s) failed to roll back: {'; '.join(problems)}"
-        await stacks.settle(run.cloud, run.stack, Event(f"{name}_FAILED", text))
+        event = Event(f"{name}_FAILED", text)
+        await stacks.settle(run.cloud, run.stack, event, lambda tx: run.ended(tx, False))
         return False
     if not is_new:
         event = Event(f"{name}_COMPLETE_CLEANUP_IN_PROGRESS")
         await stacks.settle(run.cloud, run.stack, event)
-    await stacks.settle(run.cloud, run.stack, Event(f"{name}_COMPLETE"))
+    event = Event(f"{name}_COMPLETE")
+    await stacks.settle(run.cloud, run.stack, event, lambda tx: run.ended(tx, True))
     return True
 
 
@@ -106,7 +110,8 @@ async def delete(run: Run) -> list[str]:
     if left:
         names = ", ".join(each.partition(" ")[0] for each in left)
         reason = f"The following resource(s) failed to delete: [{names}]. "
-        await stacks.settle(run.cloud, run.stack, Event("DELETE_FAILED", reason))
+        event = Event("DELETE_FAILED", reason)
+        await stacks.settle(run.cloud, run.stack, event, lambda tx: run.ended(tx, False))
     else:
         await stacks.remove_stack(run.cloud, run.stack)
     return left

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from cloudlet.call import Caller, Cloud
 from cloudlet.errors import AwsError
+from cloudlet.store.database import Transaction
 from cloudlet.template import folders, plan, stacks
 from cloudlet.template.intrinsics import Known, Scope
 from cloudlet.template.plan import Resource, Step
@@ -54,6 +55,8 @@ class Run:
     tried: dict[int, Properties] = field(default_factory=dict)  # row id → what an update wanted
     halt: str = ""  # why to go no further ("" = go on)
     kept: frozenset[str] = frozenset()  # not to be deleted, or not to be rolled back
+    # what is committed with the last status, which says whether it was reached as wanted
+    ended: Callable[[Transaction, bool], None] = lambda tx, is_done: None
 
     def __post_init__(self) -> None:
         self.before = self.before or {row.id: dataclasses.replace(row) for row in self.rows}

@@ -172,8 +172,8 @@ class Operations:
             if not run.halt and not isinstance(error, Superseded):
                 await self._fail(run, job, error)
             return
+        run.ended = lambda tx, _: end(tx, run.stack, DEPLOY)
         await engine.finish(run, wanted, outputs, is_new=is_new)
-        await self._done(run.stack, DEPLOY)
 
     async def _fail(self, run: Run, job: Job, error: AwsError) -> None:
         verb = "CREATE" if job["is_new"] else "UPDATE"
@@ -198,18 +198,23 @@ class Operations:
             self._cloud, run.stack, job["document"], run.scope.parameters, run.caller
         )
         wanted = plan.resources(job["document"], scope)
-        is_undone = await engine.fall_back(run, wanted, is_new=job["is_new"])
-        if is_undone:
-            await self._done(run.stack, ROLLBACK, job)
-        else:
-            await self._move(run.stack, (ROLLBACK, FAILED), job)
+
+        def ended(tx: Transaction, is_undone: bool) -> None:
+            if is_undone:
+                end(tx, run.stack, ROLLBACK, job)
+            else:
+                claim(tx, run.stack, ROLLBACK)
+                put(tx, run.stack, FAILED, job)
+
+        run.ended = ended
+        await engine.fall_back(run, wanted, is_new=job["is_new"])
 
     async def _delete(self, run: Run, job: Job) -> None:
         run.caller = await self._acting(run, job)
         if stacks.status(self._cloud.database.view(), run.stack) != "DELETE_IN_PROGRESS":
             await stacks.settle(self._cloud, run.stack, Event("DELETE_IN_PROGRESS"))
-        if await engine.delete(run):
-            await self._done(run.stack, DELETE)
+        run.ended = lambda tx, _: end(tx, run.stack, DELETE)
+        await engine.delete(run)
 
     async def _acting(self, run: Run, job: Job) -> Caller | None:
         """The service role's caller, or that of who asked for the operation."""
@@ -232,23 +237,6 @@ class Operations:
         with suppress(Superseded):
             await self._cloud.database.write(change)
 
-    async def _done(self, stack: Stack, kind: str, undone: Job | None = None) -> None:
-        """No operation any more; after a rollback, what the stack was told to be is as before."""
-
-        def change(tx: Transaction) -> None:
-            claim(tx, stack, kind)
-            tx.run("DELETE FROM template_operations WHERE stack_id = ?", (stack.id,))
-            if undone is None:
-                return
-            tx.run("DELETE FROM template_imports WHERE stack_id = ?", (stack.id,))
-            for name in undone["imports"]:
-                tx.run("INSERT INTO template_imports VALUES (?, ?)", (name, stack.id))
-            if undone.get("previous"):
-                stacks.put_details(tx, stack, Details(**undone["previous"]))
-
-        with suppress(Superseded):
-            await self._cloud.database.write(change)
-
 
 class Superseded(AwsError):
     """Another operation took this one's place."""
@@ -262,6 +250,19 @@ def claim(tx: Transaction, stack: Stack, kind: str) -> None:
     sql = "SELECT kind FROM template_operations WHERE stack_id = ?"
     if tx.value(sql, (stack.id,)) != kind:
         raise Superseded
+
+
+def end(tx: Transaction, stack: Stack, kind: str, undone: Job | None = None) -> None:
+    """No operation any more; after a rollback, what the stack was told to be is as before."""
+    claim(tx, stack, kind)
+    tx.run("DELETE FROM template_operations WHERE stack_id = ?", (stack.id,))
+    if undone is None:
+        return
+    tx.run("DELETE FROM template_imports WHERE stack_id = ?", (stack.id,))
+    for name in undone["imports"]:
+        tx.run("INSERT INTO template_imports VALUES (?, ?)", (name, stack.id))
+    if undone.get("previous"):
+        stacks.put_details(tx, stack, Details(**undone["previous"]))
 
 
 async def assumed(cloud: Cloud, role: str, stack: Stack) -> Caller:

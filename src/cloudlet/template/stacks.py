@@ -8,6 +8,7 @@ next deployment what exists. Each change of a row may bring an event, in the sam
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -180,9 +181,16 @@ def turn(
 
 
 async def settle(
-    cloud: Cloud, stack: Stack, event: Event, outputs: dict[str, str] | None = None
+    cloud: Cloud, stack: Stack, event: Event, also: Callable[[Transaction], None] | None = None
 ) -> None:
-    await cloud.database.write(lambda tx: turn(tx, cloud.config, stack, event, outputs))
+    """With what else is to be seen from then on."""
+
+    def change(tx: Transaction) -> None:
+        turn(tx, cloud.config, stack, event, None)
+        if also is not None:
+            also(tx)
+
+    await cloud.database.write(change)
 
 
 def drop(tx: Transaction, config: Config, stack: Stack) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cloudlet.call import Caller
+from cloudlet.errors import AwsError
 from cloudlet.store.database import Transaction
 from cloudlet.template import operations, stacks
 from cloudlet.template.operations import DELETE, DEPLOY, FAILED, Operations
@@ -81,6 +82,31 @@ def test_malformed_properties_are_the_resource_s_failure(fake: FakeCloud, error:
     stack = put(fake, DEPLOY, QUEUE)
     run(fake)
     assert status(fake, stack) == ("ROLLBACK_COMPLETE", None)
+
+
+def test_a_last_status_is_seen_with_the_operations_end(
+    fake: FakeCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what is asked for in between would be taken for what has just ended."""
+    seen: set[tuple[str, str | None]] = set()
+    write = fake.bench.database.write
+
+    async def watched(change: Any) -> Any:
+        done = await write(change)
+        seen.add(status(fake, stack))
+        return done
+
+    monkeypatch.setattr(fake.bench.database, "write", watched)
+    fake.failing["CreateQueue"] = fake.failing["DeleteQueue"] = AwsError("No", "no")
+    stack = put(fake, DEPLOY, QUEUE)
+    run(fake)
+    del fake.failing["CreateQueue"]
+    stack = put(fake, DEPLOY, QUEUE)
+    run(fake)
+    put(fake, DELETE, QUEUE)
+    run(fake)
+    last = {(told, kind) for told, kind in seen if not told.endswith("_IN_PROGRESS")}
+    assert last == {("ROLLBACK_COMPLETE", None), ("CREATE_COMPLETE", None), ("DELETE_FAILED", None)}
 
 
 def test_callers_are_kept_with_the_operation(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import unquote
@@ -141,7 +142,8 @@ def _explicit_s(directives: dict[str, str], response: Response, now_ms: int) -> 
     if not expires:
         return None
     try:
-        return parsedate_to_datetime(expires).timestamp() - now_ms / 1000
+        moment = parsedate_to_datetime(expires)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now_ms / 1000
     except ValueError:
         return 0
 
