@@ -12,8 +12,8 @@ from cloudlet.dynamodb import definitions, expressions, keys, writes
 from cloudlet.dynamodb.capacity import Consumed, read_units, settle_all
 from cloudlet.dynamodb.definitions import Table
 from cloudlet.dynamodb.keys import Key
-from cloudlet.dynamodb.numerics import invalid
-from cloudlet.dynamodb.values import Item
+from cloudlet.dynamodb.numerics import invalid, worded_anew
+from cloudlet.dynamodb.values import Item, not_one
 from cloudlet.dynamodb.writes import Write
 from cloudlet.store.database import Transaction, View
 
@@ -23,6 +23,7 @@ _WRITES_MAX = 25
 _DUPLICATES = "Provided list of item keys contains duplicates"
 
 
+@worded_anew()
 def batch_get_item(call: Call, view: View) -> Output:
     """Up to 100 items of any tables."""
     requests = call.params["RequestItems"]
@@ -86,13 +87,7 @@ def batch_write_item(call: Call, tx: Transaction) -> Output:
 def _prepare(call: Call, tx: Transaction, name: str, request: dict[str, Any]) -> Write:
     put, delete = request.get("PutRequest"), request.get("DeleteRequest")
     if (put is None) == (delete is None):
-        raise invalid(
-            "Supplied AttributeValue has more than one datatypes set, must contain exactly one of"
-            " the supported datatypes"
-            if put
-            else "Supplied AttributeValue is empty, must contain exactly one of the supported"
-            " datatypes"
-        )
+        raise not_one("has more than one datatypes set" if put else "is empty")
     if put is not None:
         try:
             return writes.prepare_put(tx, call.config, {"TableName": name, "Item": put["Item"]})

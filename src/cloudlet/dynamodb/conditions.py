@@ -178,7 +178,8 @@ _FUNCTIONS: dict[str, Callable[[Value, Value], bool]] = {
 
 
 def check(condition: Condition, b: Bindings) -> None:
-    """Refuses what depends on the bindings: operand types, bounds, operands that are the same."""
+    """Refuses what depends on the bindings: operand types, bounds, operands that are the same;
+    dynamodb-075: the first such in the order of the text."""
     if isinstance(condition, Logic):
         check(condition.left, b)
         check(condition.right, b)
@@ -196,10 +197,19 @@ def check(condition: Condition, b: Bindings) -> None:
 
 
 def _check_operand(operand: Operand, b: Bindings) -> None:
-    if isinstance(operand, Function):
+    if isinstance(operand, Placeholder):
+        if operand.name not in b.values:
+            raise undefined(operand.name)
+    elif isinstance(operand, Function):
         _check_function(operand, b)
-    elif not isinstance(operand, Path | Placeholder | Arithmetic):
+    elif not isinstance(operand, Path | Arithmetic):
         check(operand, b)
+
+
+def undefined(value: str) -> Exception:
+    return invalid(
+        f"An expression attribute value used in expression is not defined; attribute value: {value}"
+    )
 
 
 def _check_comparison(condition: Comparison, b: Bindings) -> None:
@@ -286,10 +296,9 @@ def _check_type(operand: Operand, b: Bindings, allowed: tuple[str, ...], name: s
         return
     kind = values.type_of(b.values[operand.name])
     if kind not in allowed:
-        label = "operator" if name in _COMPARE or name == "BETWEEN" else "operator or function"
         raise invalid(
-            "Incorrect operand type for operator or function;"
-            f" {label}: {name}, operand type: {kind}"
+            "Incorrect operand type for operator or function; operator or function:"
+            f" {name}, operand type: {kind}"
         )
 
 

@@ -146,7 +146,8 @@ class _Place(NamedTuple):
 
     async def put_manifest(self, name: str, contents: bytes) -> str:
         key, _ = await self.put(f"{name}.json", Body.of(contents))
-        await self.put(f"{name}.checksum", Body.of(_md5(contents).encode()))
+        digest = hashlib.md5(contents, usedforsecurity=False).digest()
+        await self.put(f"{name}.checksum", Body.of(b64encode(digest)))
         return key
 
 
@@ -179,10 +180,6 @@ def _file(rows: Iterator[Any], stack: ExitStack) -> _File:
     md5 = hashlib.file_digest(contents, "md5").digest()
     contents.seek(0)
     return _File(contents, size, items, b64encode(md5).decode())
-
-
-def _md5(contents: bytes) -> str:
-    return b64encode(hashlib.md5(contents, usedforsecurity=False).digest()).decode()
 
 
 def _summary(job: Job, listed: str) -> dict[str, Any]:

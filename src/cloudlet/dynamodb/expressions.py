@@ -16,7 +16,7 @@ from typing import Any, cast
 from cloudlet.dynamodb import conditions, grammar, legacy, paths, updates, values
 from cloudlet.dynamodb.conditions import Bindings, Test
 from cloudlet.dynamodb.grammar import Action, Between, Function, Path, Placeholder
-from cloudlet.dynamodb.numerics import invalid
+from cloudlet.dynamodb.numerics import Malformed, invalid
 from cloudlet.dynamodb.paths import Parts
 from cloudlet.dynamodb.values import Item
 from cloudlet.errors import AwsError
@@ -127,9 +127,14 @@ _NONE = Expressions({}, Bindings({}, {}))
 
 
 def of(params: dict[str, Any], *kinds: str) -> Expressions:
-    if not legacy.NAMES.isdisjoint(params):
-        return _with_legacy(params, kinds)
-    return _of_texts(params, kinds)
+    try:
+        if not legacy.NAMES.isdisjoint(params):
+            return _with_legacy(params, kinds)
+        return _of_texts(params, kinds)
+    except AwsError as error:
+        if isinstance(error, Malformed) or error.code != "ValidationException":
+            raise
+        raise Malformed(error.message) from None
 
 
 def _with_legacy(params: dict[str, Any], kinds: tuple[str, ...]) -> Expressions:
@@ -149,10 +154,8 @@ def _of_texts(params: dict[str, Any], kinds: tuple[str, ...]) -> Expressions:
             raise invalid("ExpressionAttributeNames can only be specified when using expressions")
         if given is not None:
             which = " and ".join(kind for kind in kinds if kind != "ProjectionExpression")
-            raise invalid(
-                "ExpressionAttributeValues can only be specified when using expressions:"
-                f" {which} is null"
-            )
+            said = "ExpressionAttributeValues can only be specified when using expressions"
+            raise Malformed(f"{said}: {which} is null", said)
         return _NONE
     bindings = Bindings(_names(names), _values(given))
     by_kind = {kind: compiled(kind, text) for kind, text in texts.items()}
@@ -211,8 +214,9 @@ def _values(given: dict[str, Any] | None) -> dict[str, values.Value]:
         except AwsError as error:
             if error.code != "ValidationException":
                 raise
-            raise invalid(
-                f"ExpressionAttributeValues contains invalid value: {error.message} for key {key}"
+            raise Malformed(
+                f"ExpressionAttributeValues contains invalid value: {error.message} for key {key}",
+                error.now if isinstance(error, Malformed) else error.message,
             ) from None
     return result
 
@@ -225,13 +229,10 @@ def _check(kind: str, expression: Compiled, b: Bindings) -> None:
                     "An expression attribute name used in the document path is not defined;"
                     f" attribute name: {name}"
                 )
-        for name in expression.values:
-            if name not in b.values:
-                raise invalid(
-                    "An expression attribute value used in expression is not defined; attribute"
-                    f" value: {name}"
-                )
         if kind == "UpdateExpression":
+            for name in expression.values:
+                if name not in b.values:
+                    raise conditions.undefined(name)
             updates.check(cast(tuple[Action, ...], expression.tree), b)
         elif kind == "ProjectionExpression":
             tree = cast(tuple[Path, ...], expression.tree)

@@ -114,10 +114,8 @@ def parse(kind: str, text: str) -> Tree:
             raise invalid("The expression can not be empty;")
         size_bytes = len(text.encode())
         if size_bytes > EXPRESSION_MAX_BYTES:
-            raise invalid(
-                "Expression size has exceeded the maximum allowed size; expression size:"
-                f" {size_bytes}"
-            )
+            size = "" if kind == "UpdateExpression" else f" expression size: {size_bytes}"
+            raise invalid(f"Expression size has exceeded the maximum allowed size;{size}")
         parser = _Parser(text, kind)
         tree: Tree
         if kind == "UpdateExpression":

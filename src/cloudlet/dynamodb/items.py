@@ -3,23 +3,21 @@
 See https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operations_Amazon_DynamoDB.html
 """
 
-import re
 from collections.abc import Callable
 
 import orjson
 
-from cloudlet.call import Call, Output, Params
+from cloudlet.call import Call, Output
 from cloudlet.dynamodb import definitions, expressions, keys, paths, storage, updates, writes
 from cloudlet.dynamodb.capacity import Consumed, read_units, settle
-from cloudlet.dynamodb.numerics import invalid
-from cloudlet.dynamodb.values import canonical_item
+from cloudlet.dynamodb.numerics import invalid, worded_anew
 from cloudlet.dynamodb.writes import Write
-from cloudlet.errors import AwsError
 from cloudlet.store.database import Transaction, View
 
-_WRAPPED = re.compile(r"(?s)ExpressionAttributeValues contains invalid value: (.*) for key :\w+")
+_COUNT = "1 validation error detected: "
 
 
+@worded_anew()
 def get_item(call: Call, view: View) -> Output:
     """The item, or parts of it, by its key."""
     params = call.params
@@ -39,15 +37,11 @@ def get_item(call: Call, view: View) -> Output:
 
 def put_item(call: Call, tx: Transaction) -> Output:
     """Creates or replaces an item."""
-    if call.params.get("ReturnValues", "NONE") not in ("NONE", "ALL_OLD"):
-        raise invalid("ReturnValues can only be ALL_OLD or NONE")
     return _perform(call, tx, writes.prepare_put)
 
 
 def delete_item(call: Call, tx: Transaction) -> Output:
     """Deletes an item; deleting none is fine."""
-    if call.params.get("ReturnValues", "NONE") not in ("NONE", "ALL_OLD"):
-        raise invalid("ReturnValues can only be ALL_OLD or NONE")
     return _perform(call, tx, writes.prepare_keyed, "delete")
 
 
@@ -57,15 +51,17 @@ def update_item(call: Call, tx: Transaction) -> Output:
 
 
 def _perform(call: Call, tx: Transaction, prepare: Callable[..., Write], *kind: str) -> Output:
-    try:
+    returned_values = call.params.get("ReturnValues", "NONE")
+    if returned_values not in ("NONE", "ALL_OLD") and prepare is not writes.prepare_update:
+        raise invalid(f"{_COUNT}ReturnValues can only be ALL_OLD or NONE")
+    with worded_anew(_COUNT):  # dynamodb-065: counted as the model's complaints are
         write = prepare(tx, call.config, call.params, *kind)
-    except AwsError as error:
-        raise _counted(call.params, error, prepare is writes.prepare_update) from None
     consumed = Consumed(write.table)
     change(call, tx, write, consumed)
-    output = returned(write, call.params.get("ReturnValues", "NONE"))
+    output = returned(write, returned_values)
     settle(call, "Write", output, consumed)
-    output.update(writes.collection_metrics(write, call.params))
+    if metrics := writes.collection(write, call.params):
+        output["ItemCollectionMetrics"] = metrics
     return output
 
 
@@ -74,19 +70,6 @@ def change(call: Call, tx: Transaction, write: Write, consumed: Consumed) -> Non
     writes.check(write)
     writes.perform(tx, call.config, [write])
     consumed.add_write(write.change)
-
-
-def _counted(params: Params, error: AwsError, is_update: bool) -> AwsError:
-    """dynamodb-065: what is wrong with a write's parameters, whatever the table, is counted as the
-    model's complaints are; and of a value in expressions is not said which one it was."""
-    try:
-        expressions.of(params, *["UpdateExpression"] * is_update, "ConditionExpression")
-        canonical_item(params.get("Item", {}))
-    except AwsError as found:
-        if found.code == "ValidationException":
-            plain = _WRAPPED.sub(r"\1", found.message)
-            return invalid(f"1 validation error detected: {plain}")
-    return error
 
 
 def returned(write: Write, mode: str) -> Output:

@@ -67,14 +67,14 @@ def of_key(table: Table, given: dict[str, Any]) -> tuple[Key, Item]:
 
 
 def _key(table: Table, item: Item) -> Key:
-    raw = _bytes(table.hash_key, item[table.hash_key])
+    raw = bytes_of(table.hash_key, item[table.hash_key])
     if len(raw) > _HASH_MAX_BYTES:
         raise invalid(
             f"{_WRONG}Size of hashkey has exceeded the maximum size limit of{_HASH_MAX_BYTES} bytes"
         )
     if table.range_key is None:
         return Key(partition(raw), b"")
-    sort = _bytes(table.range_key, item[table.range_key])
+    sort = bytes_of(table.range_key, item[table.range_key])
     if len(sort) > _RANGE_MAX_BYTES:
         raise invalid(
             f"{_WRONG}Aggregated size of all range keys has exceeded the size limit of"
@@ -83,7 +83,7 @@ def _key(table: Table, item: Item) -> Key:
     return Key(partition(raw), sort)
 
 
-def _bytes(name: str, value: Value) -> bytes:
+def bytes_of(name: str, value: Value) -> bytes:
     raw = key_bytes(value)
     if not raw:
         kind = "string" if "S" in value else "binary"

@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/LegacyCondition
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
@@ -230,7 +230,7 @@ def _check_operands(operator: str, operands: Sequence[Value]) -> None:
         raise invalid(
             f"{_WRONG}Invalid number of argument(s) for the {operator} ComparisonOperator"
         )
-    kinds = list(_kinds(operands))
+    kinds = list(map(values.type_of, operands))
     for kind in kinds:
         if kind not in _ALLOWED.get(operator, (kind,)):
             raise invalid(
@@ -245,10 +245,6 @@ def _check_operands(operator: str, operands: Sequence[Value]) -> None:
             "The BETWEEN condition was provided a range where the lower bound is greater than the"
             " upper bound"
         )
-
-
-def _kinds(operands: Sequence[Value]) -> Iterator[str]:
-    return (values.type_of(operand) for operand in operands)
 
 
 def _shown(kind: str) -> str:

@@ -7,6 +7,8 @@ See "Data types" in https://docs.aws.amazon.com/amazondynamodb/latest/developerg
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Context, Decimal
 from functools import lru_cache
 from typing import NamedTuple
@@ -14,7 +16,7 @@ from typing import NamedTuple
 from cloudlet.errors import AwsError
 
 _PLAIN = re.compile(r"-?[1-9][0-9]{0,37}|0")
-_NUMBER = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]{1,9}))?")
+_NUMBER = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]{1,999}))?")
 _DIGITS_MAX = 38
 _POINT_MAX = 126
 _POINT_MIN = -129
@@ -30,40 +32,57 @@ class Parts(NamedTuple):
 _OVERFLOW = (
     "Number overflow. Attempting to store a number with magnitude larger than supported range"
 )
+_UNDERFLOW = _OVERFLOW.replace("overflow", "underflow").replace("larger", "smaller")
+_NO_NUMBER = "The parameter cannot be converted to a numeric value"
+
+
+class Malformed(AwsError):
+    """What is wrong with a request, whatever the tables are. dynamodb-069: AWS has two sets of
+    checks; `now` is how the newer one says it, which some of the operations have."""
+
+    def __init__(self, message: str, now: str | None = None) -> None:
+        super().__init__("ValidationException", message)
+        self.now = message if now is None else now
 
 
 def invalid(message: str) -> AwsError:
     return AwsError("ValidationException", message)
 
 
+@contextmanager
+def worded_anew(count: str = "") -> Iterator[None]:
+    """Around what has AWS's newer checks."""
+    try:
+        yield
+    except Malformed as error:
+        raise invalid(count + error.now) from None
+
+
 def parse(text: str) -> Parts:
-    """Raises AwsError with DynamoDB's sentence for what is no number or out of range."""
+    """Raises Malformed with DynamoDB's sentence for what is no number or out of range."""
     match = _NUMBER.fullmatch(text)
-    if not text:
-        raise invalid("The parameter cannot be converted to a numeric value")
-    if match is None or not (match[2] or match[3]):
-        raise invalid(f"The parameter cannot be converted to a numeric value: {text}")
-    whole, fraction = match[2], match[3] or ""
+    if match is None or not (match[2] or match[3]) or abs(int(match[4] or 0)) >> 63:
+        raise Malformed(f"{_NO_NUMBER}: {text}" if text else _NO_NUMBER, f"{_NO_NUMBER}: {text}")
+    whole, fraction, exponent = match[2], match[3] or "", int(match[4] or 0)
     padded = whole + fraction
-    digits = padded.lstrip("0")
-    point = len(whole) + int(match[4] or 0) - (len(padded) - len(digits))
+    digits = padded.lstrip("0") or "0"  # dynamodb-070: also zero has its exponent
+    point = len(digits) - len(fraction) + exponent
+    if not _POINT_MIN <= point <= _POINT_MAX:
+        raise _out_of_range(text, point, (exponent, exponent - len(fraction)))
     digits = digits.rstrip("0")
-    if not digits:
-        return Parts(False, "", 0)
-    _check_range(len(digits), point)
-    return Parts(match[1] == "-", digits, point)
+    if len(digits) > _DIGITS_MAX:
+        raise Malformed("Attempting to store more than 38 significant digits in a Number")
+    return Parts(match[1] == "-", digits, point) if digits else Parts(False, "", 0)
 
 
-def _check_range(digit_count: int, point: int) -> None:
-    if point > _POINT_MAX:
-        raise invalid(_OVERFLOW)
-    if point < _POINT_MIN:
-        raise invalid(
-            "Number underflow. Attempting to store a number with magnitude smaller than supported"
-            " range"
-        )
-    if digit_count > _DIGITS_MAX:
-        raise invalid("Attempting to store more than 38 significant digits in a Number")
+def _out_of_range(text: str, point: int, scales: tuple[int, int]) -> Malformed:
+    """The older checks count in 32 bits, as Java's BigDecimal does."""
+    now = old = _OVERFLOW if point > 0 else _UNDERFLOW
+    if point >> 31 == 1:
+        old = _UNDERFLOW
+    if not all(-(1 << 31) < scale < 1 << 31 for scale in scales):
+        old = f"{_NO_NUMBER}: {text}"
+    return Malformed(old, now)
 
 
 def canonical(text: str) -> str:
@@ -83,13 +102,14 @@ def canonical(text: str) -> str:
 
 
 def size_bytes(number: str) -> int:
-    """Of a canonical number, as AWS measures: a byte for two digits, one more, one for the sign."""
-    if number == "0":
-        return 1
-    digits = number.lstrip("-0.").replace(".", "")
-    if "." not in number:
-        digits = digits.rstrip("0")
-    return (len(digits) + 1) // 2 + 1 + (number[0] == "-")
+    """Of a canonical number, as AWS measures: dynamodb-071: a byte for two digits on either side of
+    the point, one more, one for the sign."""
+    whole, _, fraction = number.lstrip("-0").partition(".")
+    if not fraction:
+        whole = whole.rstrip("0")
+    elif not whole:
+        fraction = fraction.lstrip("0")
+    return (len(whole) + 1) // 2 + (len(fraction) + 1) // 2 + 1 + (number[0] == "-")
 
 
 @lru_cache(maxsize=4096)

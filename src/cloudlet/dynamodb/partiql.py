@@ -55,15 +55,11 @@ async def execute_statement(call: Call) -> Output:
         raise invalid("EXISTS can only be used in ExecuteTransaction write requests.")
     if each.statement.verb != "SELECT":
         return await call.cloud.database.write(lambda tx: _write(call, tx, each))
-    if _is_scan(call, each):
-        return await asyncio.to_thread(_on_snapshot, call, each)
-    return _on_snapshot(call, each)
-
-
-def _is_scan(call: Call, each: Bound) -> bool:
     with call.cloud.database.snapshot() as view:
         table, index = partiql_reads.source(view, call, each.statement)
-    return partiql_reads.queries(each, table, index) is None
+    if partiql_reads.queries(each, table, index) is None:  # a scan
+        return await asyncio.to_thread(_on_snapshot, call, each)
+    return _on_snapshot(call, each)
 
 
 def _on_snapshot(call: Call, each: Bound) -> Output:
@@ -137,7 +133,7 @@ class _Get:
 
 def _get(call: Call, view: View, each: Bound, operation: str) -> _Get:
     """A SELECT that names one item by its key and says nothing else."""
-    table = definitions.get(view, call.config, each.statement.table)
+    table, _ = partiql_reads.source(view, call, each.statement)
     plan = _keyed(each, table)
     is_once = all(
         each.bindings.values[value.name] == _key_value(each, plan, name)

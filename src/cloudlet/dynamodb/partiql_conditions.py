@@ -28,19 +28,16 @@ def some(r: Reader, one: Callable[[Reader], T]) -> tuple[T, ...]:
     return tuple(found)
 
 
-def expression(r: Reader) -> Any:
-    left = _conjunction(r)
-    while r.is_word("OR"):
+def expression(r: Reader, *words: str) -> Any:
+    """What binds least comes first: alternatives of conjunctions of negations."""
+    word, *inner = words or ("OR", "AND")
+    one = (lambda r: expression(r, *inner)) if inner else _negation
+    left = one(r)
+    while r.is_word(word):
         r.take()
-        left = Logic("OR", tested(left), tested(_conjunction(r)))
-    return left
-
-
-def _conjunction(r: Reader) -> Any:
-    left = _negation(r)
-    while r.is_word("AND"):
-        r.take()
-        left = Logic("AND", tested(left), tested(_negation(r)))
+        if r.token.kind == "end":
+            raise malformed("Missing right-hand side expression of infix operator")
+        left = Logic(word, tested(left), tested(one(r)))
     return left
 
 
@@ -131,6 +128,10 @@ def operand(r: Reader) -> Any:
         return r.parameter()
     if partiql_literals.is_literal(r):
         return r.placeholder(partiql_literals.literal(r))
+    if r.is_word("IS", "LIKE"):
+        raise malformed("Unexpected operator")
+    if r.token.kind in ("sign", "end"):
+        raise malformed("Unexpected term")
     return path(r)
 
 

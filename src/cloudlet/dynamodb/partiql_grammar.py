@@ -33,6 +33,8 @@ from cloudlet.dynamodb.partiql_conditions import (
 from cloudlet.dynamodb.partiql_tokens import Reader, malformed
 from cloudlet.dynamodb.values import Value, type_of
 
+_LEFTOVER = "Unexpected token after expression"
+
 
 class Statement(NamedTuple):
     verb: str  # "SELECT", "INSERT", "UPDATE", "DELETE", or "EXISTS" around a SELECT
@@ -67,8 +69,9 @@ def _statement(r: Reader) -> Statement:
     if r.is_sign(";"):
         r.take()
     if r.token.kind != "end":
-        raise malformed("Unexpected token after expression")
+        raise malformed(_LEFTOVER)
     names = {placeholder: name for name, placeholder in r.names.items()}
+    verb = "UPDATE" if verb == "FROM" else verb
     return Statement(verb, names=names, values=r.values, parameters=r.parameters, **given)
 
 
@@ -79,17 +82,14 @@ def _select(r: Reader) -> dict[str, Any]:
     else:
         columns = some(r, _column)
     r.expect("FROM")
-    table, index = r.identifier(), None
-    if r.is_sign("."):
-        r.take()
-        index = r.identifier()
+    table, index = _table(r, "Unexpected term")
     where = _where(r)
     order: tuple[tuple[str, bool], ...] = ()
     if r.is_word("ORDER"):
         r.take()
         r.expect("BY")
         order = some(r, _ordering)
-        if where is None:
+        if where is None and not r.is_word("WHERE"):
             raise invalid("Must have WHERE clause in the statement when using ORDER BY clause.")
     return {
         "table": table,
@@ -129,7 +129,9 @@ def _exists(r: Reader) -> dict[str, Any]:
 def _insert(r: Reader) -> dict[str, Any]:
     r.expect("INTO")
     table = r.identifier()
-    r.expect("VALUE")
+    if not r.is_word("VALUE"):
+        raise malformed(_LEFTOVER)
+    r.take()
     item: dict[str, Placeholder] = {}
     for name in partiql_literals.members(r):
         item[name] = r.parameter() if r.is_sign("?") else r.placeholder(partiql_literals.literal(r))
@@ -138,7 +140,9 @@ def _insert(r: Reader) -> dict[str, Any]:
 
 def _delete(r: Reader) -> dict[str, Any]:
     r.expect("FROM")
-    table = r.identifier()
+    if r.is_word("WHERE"):
+        raise malformed("Expected identifier for simple path")
+    table, _ = _table(r, "Expected identifier for simple path")
     where, returning = _where(r), _returning(r)
     if returning not in ("NONE", "ALL_OLD"):
         raise invalid("Only RETURNING ALL OLD * is allowed in DELETE statements")
@@ -146,15 +150,31 @@ def _delete(r: Reader) -> dict[str, Any]:
 
 
 def _update(r: Reader) -> dict[str, Any]:
-    table = r.identifier()
+    """dynamodb-076: one that begins with FROM has its WHERE before its actions."""
+    is_from = r.tokens[0].text.upper() == "FROM"
+    table, _ = _table(r)
+    where = _where(r) if is_from else None
     actions: list[Action] = []
     while r.is_word("SET", "REMOVE"):
         is_set = r.take().text.upper() == "SET"
         actions += some(r, _set if is_set else _remove)
     if not actions:
         raise malformed("Expected data manipulation")
-    where, returning = _where(r), _returning(r)
+    where, returning = where if is_from else _where(r), _returning(r)
     return {"table": table, "actions": tuple(actions), "where": where, "returning": returning}
+
+
+def _table(r: Reader, otherwise: str = "Expected identifier") -> tuple[str, str | None]:
+    """A table and maybe an index of it; nothing is called otherwise."""
+    if r.token.kind not in ("word", "quoted"):
+        raise malformed(otherwise)
+    table, index = r.identifier(), None
+    if r.is_sign("."):
+        r.take()
+        index = r.identifier()
+    if r.is_word("AS") or r.token.kind == "quoted" or r.is_name():
+        raise invalid("Aliasing is not supported")
+    return table, index
 
 
 def _where(r: Reader) -> Condition | None:
@@ -233,4 +253,5 @@ _CLAUSES: dict[str, Callable[[Reader], dict[str, Any]]] = {
     "UPDATE": _update,
     "DELETE": _delete,
     "EXISTS": _exists,
+    "FROM": _update,
 }

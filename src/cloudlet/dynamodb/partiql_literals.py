@@ -10,12 +10,14 @@ from cloudlet.dynamodb import numerics, values
 from cloudlet.dynamodb.numerics import invalid
 from cloudlet.dynamodb.partiql_tokens import Reader, malformed
 from cloudlet.dynamodb.values import Value
+from cloudlet.errors import AwsError
 
 # What IS may ask for, beside MISSING
 TYPES = {
     "NULL": "NULL", "BOOL": "BOOL", "BOOLEAN": "BOOL", "STRING": "S", "VARCHAR": "S",
     "LIST": "L", "STRUCT": "M", "TUPLE": "M", "BLOB": "B",
-    **dict.fromkeys(("INT", "INTEGER", "SMALLINT", "NUMERIC", "DECIMAL", "FLOAT", "REAL"), "N"),
+    **dict.fromkeys(("INT", "INT4", "INT8", "INTEGER", "SMALLINT", "NUMERIC"), "N"),
+    **dict.fromkeys(("DECIMAL", "FLOAT", "REAL"), "N"),
 }  # fmt: skip
 _WORDS: dict[str, Value] = {
     "TRUE": {"BOOL": True},
@@ -72,7 +74,7 @@ def _value(r: Reader, place: str, depth: int) -> Value:
     if r.is_sign("?") or r.follows("("):
         what = "Parameter" if r.is_sign("?") else r.token.text.lower()
         raise invalid(f"Unsupported data type: {what} under key {place}{r.here()}")
-    return _number(r)
+    return _number(r, place)
 
 
 def _elements(r: Reader, closing: str, place: str, depth: int) -> Iterator[Value]:
@@ -86,7 +88,7 @@ def _elements(r: Reader, closing: str, place: str, depth: int) -> Iterator[Value
     r.take()
 
 
-def _number(r: Reader) -> Value:
+def _number(r: Reader, place: str) -> Value:
     """Signs may be repeated; they are the number's, wherever it stands."""
     is_negative = False
     while r.is_sign("-", "+"):
@@ -94,7 +96,12 @@ def _number(r: Reader) -> Value:
     if r.token.kind != "number":
         raise malformed("Expected expression")
     number = r.take().text
-    return {"N": numerics.canonical(f"-{number}" if is_negative else number)}
+    try:
+        return {"N": numerics.canonical(f"-{number}" if is_negative else number)}
+    except AwsError as error:  # dynamodb-077
+        if error.message.endswith(number):
+            raise malformed("") from None
+        raise invalid(f"{error.message} under {place}") from None
 
 
 def _set(elements: list[Value]) -> Value:

@@ -21,6 +21,7 @@ from cloudlet.dynamodb.grammar import (
     Function,
     In,
     Logic,
+    Not,
     Path,
     Placeholder,
 )
@@ -198,6 +199,17 @@ def _spoken_of(statement: Statement, node: Condition) -> str:
     if not isinstance(path, Path) or not all(isinstance(each, Placeholder) for each in values):
         return ""
     return statement.names[str(path.parts[0])] if len(path.parts) == 1 else ""
+
+
+def negates(statement: Statement, node: Condition | None, name: str | None) -> bool:
+    """Is there something that the attribute must not be?"""
+    if isinstance(node, Logic):
+        return any(negates(statement, each, name) for each in (node.left, node.right))
+    if isinstance(node, Not):
+        return _spoken_of(statement, node.condition) == name
+    if isinstance(node, Comparison) and node.operator == "<>":
+        return _spoken_of(statement, node._replace(operator="=")) == name
+    return False
 
 
 def _equality(statement: Statement, node: Condition) -> tuple[str, Placeholder | None]:

@@ -83,7 +83,15 @@ def source(view: View, call: Call, statement: Statement) -> tuple[Table, Index |
     table, name = definitions.get(view, call.config, statement.table), statement.index_name
     if name is not None and all(index.name != name for index in table.indexes):
         raise invalid("The table does not have the specified index")
-    return table, table.index(name) if name is not None else None
+    index = table.index(name) if name is not None else None
+    if index is not None and max(len(index.hash_keys), len(index.range_keys)) > 1:
+        raise invalid(
+            "PartiQL statements cannot be executed on tables with multi-attribute HASH keys or"
+            " multi-attribute RANGE keys."
+        )
+    if index is not None and index.is_global and call.params.get("ConsistentRead"):
+        raise invalid("Strongly consistent read is not supported on Global Secondary Indexes")
+    return table, index
 
 
 def queries(each: Bound, table: Table, index: Index | None) -> tuple[Kinds, ...] | None:
@@ -126,7 +134,15 @@ def select(call: Call, view: View, each: Bound) -> Output:
         _check_types(found, each.statement, table)
         _check_projected(found, index)
         made.append(_Query(found, ranges.of(found, table, index)))
-    _check_apart(made)
+    if not _are_apart(made):
+        range_key = next(iter((table if index is None else index).key_names()[1:]), None)
+        if not partiql_plan.negates(each.statement, each.statement.where, range_key):
+            raise invalid(
+                "Overlapping conditions with range keys are not supported in where clause"
+            )
+        found = Expressions({**partiql_plan.scan(each.text), **projection}, each.bindings)
+        places = dict.fromkeys(query.key_range.pk for query in made)
+        made = [_Query(found, KeyRange(pk, ())) for pk in places]
     return _query(call, view, each, _in_order(each.statement, made, table, index))
 
 
@@ -189,14 +205,13 @@ def _check_projected(found: Expressions, index: Index | None) -> None:
         )
 
 
-def _check_apart(made: list[_Query]) -> None:
-    """dynamodb-044: no two queries may find the same item."""
+def _are_apart(made: list[_Query]) -> bool:
+    """dynamodb-044: no two queries may find the same item, but where one tells what the sort key
+    must not be: then all of a partition is looked at."""
     spans = sorted((query.key_range.pk, *_span(query.key_range)) for query in made)
-    for (pk, _, end), (next_pk, start, _) in pairwise(spans):
-        if pk == next_pk and start < end:
-            raise invalid(
-                "Overlapping conditions with range keys are not supported in where clause"
-            )
+    return not any(
+        pk == next_pk and start < end for (pk, _, end), (next_pk, start, _) in pairwise(spans)
+    )
 
 
 def _span(key_range: KeyRange) -> tuple[tuple[bytes, int], tuple[bytes, int]]:

@@ -51,7 +51,7 @@ def tokens(text: str) -> list[Token]:
         position = match.end()
     rest = _REST.match(text, position)
     if rest is not None and rest.end() < len(text):
-        raise malformed("Invalid token")
+        raise malformed("")
     found.append(Token("end", "", len(text), 0))
     return found
 
@@ -79,6 +79,9 @@ class Reader:
     def is_word(self, *words: str) -> bool:
         return self.token.kind == "word" and self.token.text.upper() in words
 
+    def is_name(self) -> bool:
+        return self.token.kind == "word" and self.token.text.upper() not in KEYWORDS
+
     def is_sign(self, *signs: str) -> bool:
         return self.token.kind == "sign" and self.token.text in signs
 
@@ -94,7 +97,7 @@ class Reader:
 
     def expect(self, text: str) -> None:
         if not (self.is_sign(text) or self.is_word(text)):
-            is_keyword = self.token.kind == "word" and self.token.text.upper() in KEYWORDS
+            is_keyword = self.token.kind == "word" and not self.is_name()
             raise malformed("Unexpected keyword" if is_keyword else "Unexpected token")
         self.take()
 
@@ -107,7 +110,7 @@ class Reader:
 
     def identifier(self, otherwise: str = "Unexpected keyword") -> str:
         token = self.token
-        if token.kind == "quoted" or (token.kind == "word" and token.text.upper() not in KEYWORDS):
+        if token.kind == "quoted" or self.is_name():
             return self.take().text
         raise malformed(otherwise if token.kind == "word" else "Expected identifier")
 

@@ -7,10 +7,10 @@ from cloudlet.dynamodb.conditions import Bindings
 from cloudlet.dynamodb.definitions import Index, Table, key_names
 from cloudlet.dynamodb.expressions import Expressions
 from cloudlet.dynamodb.grammar import Between, Comparison, Function, Logic, Path, Placeholder
-from cloudlet.dynamodb.keys import END, delimited, escaped, joined, partition
+from cloudlet.dynamodb.keys import END, bytes_of, delimited, escaped, joined, partition
 from cloudlet.dynamodb.numerics import invalid
 from cloudlet.dynamodb.paths import resolve
-from cloudlet.dynamodb.values import Value, key_bytes, type_of
+from cloudlet.dynamodb.values import Value, type_of
 
 _KIND = "KeyConditionExpression"
 _BAD = f"Invalid condition in {_KIND}: "
@@ -60,7 +60,12 @@ def of(found: Expressions, table: Table, index: Index | None) -> KeyRange:
     if index is not None:
         hash_key, range_key = index.hash_key, next(iter(index.range_keys), None)
     if len(conditions) > 2:
-        raise invalid("Conditions can be of length 1 or 2 only")
+        if found.is_legacy:
+            raise invalid("Conditions can be of length 1 or 2 only")
+        raise invalid(
+            f"The number of query conditions ({len(conditions)}) exceeds the number of key"
+            f" attributes defined in the schema ({1 + (range_key is not None)})"
+        )
     return _of_pair(hash_key, range_key, conditions)
 
 
@@ -69,7 +74,9 @@ def _by_name(found: Expressions) -> dict[str, _One]:
     for node in _conjuncts(found.tree(_KIND)):
         one = _one(node, found.bindings)
         if one.name in conditions:
-            raise invalid("KeyConditionExpressions must only contain one condition per key")
+            raise invalid(
+                f"Invalid {_KIND}: KeyConditionExpressions must only contain one condition per key"
+            )
         conditions[one.name] = one
     return conditions
 
@@ -80,7 +87,7 @@ def _of_pair(hash_key: str, range_key: str | None, conditions: dict[str, _One]) 
     partition_condition = conditions.pop(hash_key)
     if partition_condition.operator != "=":
         raise invalid("Query key condition not supported")
-    pk = partition(_key_bytes(partition_condition.operands[0], hash_key))
+    pk = partition(bytes_of(hash_key, partition_condition.operands[0]))
     if not conditions:
         return KeyRange(pk, ())
     if range_key is None or range_key not in conditions:
@@ -96,29 +103,29 @@ def _of_several(index: Index, conditions: dict[str, _One]) -> KeyRange:
     if any(name not in conditions or conditions[name].operator != "=" for name in index.hash_keys):
         raise invalid("Query key condition must have all HASH key attributes with equality")
     named = [name for name in index.range_keys if name in conditions]
-    if (
-        named != list(index.range_keys[: len(named)])
-        or any(conditions[name].operator != "=" for name in named[:-1])
-        or len(conditions) > len(index.hash_keys) + len(named)
-    ):
+    if len(conditions) > len(index.hash_keys) + len(named):
+        raise invalid("Query key condition not supported")
+    before = index.range_keys[: index.range_keys.index(named[-1])] if named else ()
+    lacking = [n for n in before if n not in conditions or conditions[n].operator != "="]
+    if lacking:
         raise invalid(
-            "Query key condition must name RANGE key attributes in the order of the key schema,"
-            f" all but the last one with equality: {', '.join(index.range_keys)}"
+            f"RANGE key attributes {', '.join(lacking)} must have equality conditions specified in"
+            f" the query because a condition is present on key attribute {named[-1]}"
         )
     pk = partition(joined([_operand(conditions[name]) for name in index.hash_keys]))
     if len(index.range_keys) == 1:
         return KeyRange(pk, tuple(b for n in named for b in _bounds(conditions[n], n)))
-    before = b"".join(delimited(_operand(conditions[name])) for name in named[:-1])
-    return KeyRange(pk, _bounds_within(before, conditions[named[-1]]) if named else ())
+    start = b"".join(delimited(_operand(conditions[name])) for name in named[:-1])
+    return KeyRange(pk, _bounds_within(start, conditions[named[-1]]) if named else ())
 
 
 def _operand(condition: _One) -> bytes:
-    return _key_bytes(condition.operands[0], condition.name)
+    return bytes_of(condition.name, condition.operands[0])
 
 
 def _bounds_within(before: bytes, condition: _One) -> tuple[Bound, ...]:
     """Bounds of keys that begin with `before`, of which the next attribute meets the condition."""
-    raw = [before + escaped(_key_bytes(value, condition.name)) for value in condition.operands]
+    raw = [before + escaped(bytes_of(condition.name, value)) for value in condition.operands]
     beyond = _after_prefix(before)
     rest = (Bound(">=", before), *([Bound("<", beyond)] if beyond else []))
     if condition.operator == "begins_with":
@@ -192,19 +199,8 @@ def _check_types(condition: _One, table: Table) -> None:
             )
 
 
-def _key_bytes(value: Value, name: str) -> bytes:
-    raw = key_bytes(value)
-    if not raw:
-        kind = "string" if "S" in value else "binary"
-        raise invalid(
-            "One or more parameter values are not valid. The AttributeValue for a key attribute"
-            f" cannot contain an empty {kind} value. Key: {name}"
-        )
-    return raw
-
-
 def _bounds(condition: _One, name: str) -> tuple[Bound, ...]:
-    raw = [_key_bytes(value, name) for value in condition.operands]
+    raw = [bytes_of(name, value) for value in condition.operands]
     if condition.operator == "BETWEEN":
         return (Bound(">=", raw[0]), Bound("<=", raw[1]))
     if condition.operator == "begins_with":

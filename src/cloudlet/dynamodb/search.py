@@ -16,7 +16,7 @@ from cloudlet.dynamodb import definitions, expressions, keys, ranges, storage, v
 from cloudlet.dynamodb.capacity import Consumed, PageRead, settle
 from cloudlet.dynamodb.definitions import Index, Table
 from cloudlet.dynamodb.expressions import Expressions
-from cloudlet.dynamodb.numerics import invalid
+from cloudlet.dynamodb.numerics import Malformed, invalid, worded_anew
 from cloudlet.dynamodb.ranges import KeyRange
 from cloudlet.dynamodb.values import Item
 from cloudlet.errors import AwsError
@@ -57,6 +57,7 @@ class Search:
         self.arguments.extend(arguments)
 
 
+@worded_anew()
 def query(call: Call, view: View) -> Output:
     """Items of one partition in the order of their sort keys."""
     search = _search(call, view, "KeyConditionExpression")
@@ -227,18 +228,13 @@ def _start(search: Search) -> tuple[bytes, ...]:
     table, index = search.table, search.index
     try:
         item = {name: values.canonical(value)[0] for name, value in given.items()}
-    except AwsError as error:
-        raise invalid(f"{_BAD_START}: {error.message}") from None
-    if item.keys() != set(search.key_names()):
-        if index is not None:
-            raise invalid(_BAD_START)
-        raise invalid(f"{_BAD_START}: The provided key element does not match the schema")
-    if index is None:
-        try:
+        if index is None:
             return tuple(keys.of_key(table, item)[0])
-        except AwsError as error:
-            raise invalid(f"{_BAD_START}: {error.message}") from None
-    place = keys.of_index(table, index, item)
+    except AwsError as error:
+        now = error.now if isinstance(error, Malformed) else None
+        raise Malformed(f"{_BAD_START}: {error.message}", now) from None
+    is_whole = item.keys() == set(search.key_names())
+    place = keys.of_index(table, index, item) if is_whole else None
     if place is None:
         raise invalid(_BAD_START)
     key, _ = keys.of_key(table, {name: item[name] for name in table.key_names()})

@@ -29,13 +29,9 @@ async def sweep_ttl(cloud: Cloud) -> int:
         names = [table.name for table in definitions.all_tables(view) if table.expiry]
     total = 0
     for name in names:
-        while count := await cloud.database.write(partial(_expire_in, cloud, name)):
+        while count := await cloud.database.write(partial(expire, cloud=cloud, name=name)):
             total += count
     return total
-
-
-def _expire_in(cloud: Cloud, name: str, tx: Transaction) -> int:
-    return expire(tx, cloud, name)
 
 
 def expire(tx: Transaction, cloud: Cloud, name: str) -> int:
@@ -97,13 +93,9 @@ async def backfill(cloud: Cloud) -> None:
     with cloud.database.snapshot() as view:
         waiting = view.all("SELECT table_id, index_id FROM dynamodb_backfills")
     for row in waiting:
-        task = (row[0], row[1])
-        while not await cloud.database.write(partial(_fill_in, task)):
+        one = partial(fill, table_id=row[0], index_id=row[1])
+        while not await cloud.database.write(one):
             pass
-
-
-def _fill_in(task: tuple[int, int], tx: Transaction) -> bool:
-    return fill(tx, *task)
 
 
 def start_backfills(tx: Transaction, table: Table) -> None:

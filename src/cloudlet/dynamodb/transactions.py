@@ -17,6 +17,7 @@ from cloudlet.dynamodb.capacity import Consumed, read_units, settle_all
 from cloudlet.dynamodb.definitions import Table
 from cloudlet.dynamodb.keys import Key, KeyMismatch
 from cloudlet.dynamodb.numerics import invalid
+from cloudlet.dynamodb.values import canonical_item
 from cloudlet.dynamodb.writes import Write
 from cloudlet.errors import AwsError
 from cloudlet.store.database import Transaction, View
@@ -78,21 +79,39 @@ def is_repeated(call: Call, tx: Transaction, token: str) -> bool:
 def _prepare_all(call: Call, tx: Transaction) -> list[Write]:
     """dynamodb-035: the first item that doesn't fit its table cancels, with a reason of its own;
     what expressions say wrong is the request's fault, and refused as that."""
-    actions, prepared = call.params["TransactItems"], []
-    for number, action in enumerate(actions):
-        try:
+    actions: list[Params] = call.params["TransactItems"]
+    prepared: list[Write] = []
+    try:
+        for action in actions:
             prepared.append(_prepare(call, tx, action))
-        except KeyMismatch as error:
-            reasons: list[dict[str, Any]] = [{"Code": "None"} for _ in actions]
-            reasons[number] = {"Code": "ValidationError", "Message": error.message}
-            raise cancelled(reasons) from None
+    except AwsError as error:
+        _screen(actions)
+        if not isinstance(error, KeyMismatch):
+            raise
+        reasons: list[dict[str, Any]] = [{"Code": "None"} for _ in actions]
+        reasons[len(prepared)] = {"Code": "ValidationError", "Message": error.message}
+        raise cancelled(reasons) from None
     return prepared
+
+
+def _screen(actions: list[Params]) -> None:
+    """dynamodb-074: what is wrong with an action's parameters comes before all of the tables."""
+    for action in actions:
+        for kind, params in action.items():
+            update = ["UpdateExpression"] * (kind == "Update")
+            read = "ProjectionExpression" if kind == "Get" else "ConditionExpression"
+            expressions.of(params, *update, read)
+            canonical_item(params.get("Item") or params.get("Key") or {})
 
 
 def _prepare(call: Call, tx: Transaction, action: Params) -> Write:
     given = [name for name in _KINDS if action.get(name) is not None]
     if len(given) != 1:
-        raise invalid("TransactItems can only contain one of Check, Put, Update or Delete")
+        none = (
+            "Invalid Request: TransactWriteRequest should contain Delete or Put or Update request"
+        )
+        several = "TransactItems can only contain one of Check, Put, Update or Delete"
+        raise invalid(several if given else none)
     kind, params = _KINDS[given[0]], action[given[0]]
     if kind == "put":
         return writes.prepare_put(tx, call.config, params)

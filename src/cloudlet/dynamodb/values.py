@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from cloudlet.dynamodb import numerics
-from cloudlet.dynamodb.numerics import invalid
+from cloudlet.dynamodb.numerics import Malformed, invalid
 from cloudlet.errors import AwsError
 
 Value = dict[str, Any]
@@ -34,6 +34,8 @@ def text_size(text: str) -> int:
 
 def canonical_item(item: dict[str, Any]) -> tuple[Item, int]:
     """The item in canonical spelling, and its size in bytes as AWS counts."""
+    if "" in item:
+        raise empty_name()
     result: Item = {}
     total = 0
     for name, value in item.items():
@@ -44,26 +46,19 @@ def canonical_item(item: dict[str, Any]) -> tuple[Item, int]:
         else:
             result[name], size = canonical(value)
         total += size + (len(name) if name.isascii() else len(name.encode()))
-    if "" in item:
-        raise empty_name()
     return result, total
 
 
 def empty_name() -> AwsError:
-    return invalid(f"{_WRONG}Empty attribute name")
+    return Malformed("Empty attribute name", f"{_WRONG}Empty attribute name")
 
 
 def canonical(value: Any, depth: int = 1) -> tuple[Value, int]:
     """The value in canonical spelling, and its size; raises AwsError for a malformed one."""
     if not isinstance(value, dict) or not value:
-        raise invalid(
-            "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
-        )
+        raise not_one("is empty")
     if len(value) > 1:
-        raise invalid(
-            "Supplied AttributeValue has more than one datatypes set, must contain exactly one of"
-            " the supported datatypes"
-        )
+        raise not_one("has more than one datatypes set")
     ((kind, content),) = value.items()
     if kind == "S":
         if not isinstance(content, str):
@@ -71,11 +66,14 @@ def canonical(value: Any, depth: int = 1) -> tuple[Value, int]:
         return value, text_size(content)
     check = _CANONICAL.get(kind)
     if check is None:
-        raise invalid(
-            "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
-        )
+        raise not_one("is empty")
     spelled, size = check(content, depth)
     return {kind: spelled}, size
+
+
+def not_one(what: str) -> AwsError:
+    said = "must contain exactly one of the supported datatypes"
+    return invalid(f"Supplied AttributeValue {what}, {said}")
 
 
 def _mistyped(expected: str) -> Exception:
@@ -119,7 +117,7 @@ def binary(content: Any) -> bytes:
 
 def _null(content: Any, depth: int) -> tuple[Any, int]:
     if content is not True:
-        raise invalid(_WRONG + "Null attribute value types must have the value of true")
+        raise Malformed(_WRONG + "Null attribute value types must have the value of true")
     return True, 1
 
 
@@ -132,7 +130,7 @@ def _bool(content: Any, depth: int) -> tuple[Any, int]:
 def _list(content: Any, depth: int) -> tuple[Any, int]:
     if not isinstance(content, list):
         raise _mistyped("List")
-    _check_depth(depth)
+    _check_depth(content, depth)
     spelled = [canonical(element, depth + 1) for element in content]
     return [each for each, _ in spelled], 3 + sum(size + 1 for _, size in spelled)
 
@@ -140,7 +138,7 @@ def _list(content: Any, depth: int) -> tuple[Any, int]:
 def _map(content: Any, depth: int) -> tuple[Any, int]:
     if not isinstance(content, dict):
         raise _mistyped("Map")
-    _check_depth(depth)
+    _check_depth(content, depth)
     result: Item = {}
     total = 3
     for name, element in content.items():
@@ -149,9 +147,10 @@ def _map(content: Any, depth: int) -> tuple[Any, int]:
     return result, total
 
 
-def _check_depth(depth: int) -> None:
-    if depth > NESTING_MAX:
-        raise invalid(
+def _check_depth(content: Any, depth: int) -> None:
+    """dynamodb-072: the levels count what is inside."""
+    if depth >= NESTING_MAX and content:
+        raise Malformed(
             "Nesting Levels have exceeded supported limits: Attributes in the item have nested"
             " levels beyond supported limit"
         )
@@ -162,8 +161,8 @@ def _string_set(content: Any, depth: int) -> tuple[Any, int]:
     if not all(isinstance(member, str) for member in members):
         raise _mistyped("String")
     if len(set(members)) != len(members):
-        shown = f"[{', '.join(members)}]"
-        raise invalid(f"{_WRONG}Input collection {shown} contains duplicates.")
+        shown = ", ".join(members), ", ".join(f'"{member}"' for member in _as_found(members))
+        raise Malformed(*(f"{_WRONG}Input collection [{x}] contains duplicates." for x in shown))
     return sorted(members), sum(map(text_size, members))
 
 
@@ -171,7 +170,8 @@ def _number_set(content: Any, depth: int) -> tuple[Any, int]:
     members = _members(content, "An number set  may not be empty")
     numbers = [_number(member, depth) for member in members]
     if len({number for number, _ in numbers}) != len(numbers):
-        raise invalid("Input collection contains duplicates")
+        said = "Input collection contains duplicates"
+        raise Malformed(said, f"{_WRONG}{said}.")
     ordered = sorted((number for number, _ in numbers), key=numerics.decimal)
     return ordered, sum(size for _, size in numbers)
 
@@ -179,8 +179,10 @@ def _number_set(content: Any, depth: int) -> tuple[Any, int]:
 def _binary_set(content: Any, depth: int) -> tuple[Any, int]:
     members = [binary(member) for member in _members(content, "Binary sets should not be empty")]
     if len(set(members)) != len(members):
-        shown = ", ".join(b64encode(member).decode() for member in members)
-        raise invalid(f"{_WRONG}Input collection [{shown}]of type BS contains duplicates.")
+        texts, found = ([b64encode(x).decode() for x in y] for y in (members, _as_found(members)))
+        shown = ", ".join(texts), ",".join(f'"{text}"' for text in found)
+        said = (f"{_WRONG}Input collection [{x}]of type BS contains duplicates." for x in shown)
+        raise Malformed(*said)
     return [b64encode(each).decode() for each in sorted(members)], sum(map(len, members))
 
 
@@ -188,8 +190,18 @@ def _members(content: Any, if_empty: str) -> list[Any]:
     if not isinstance(content, list):
         raise _mistyped("List")
     if not content:
-        raise invalid(_WRONG + if_empty)
+        raise Malformed(_WRONG + if_empty)
     return content
+
+
+def _as_found(members: list[Any]) -> list[Any]:
+    """In order up to the first that repeats one, and from there as they came."""
+    seen: set[Any] = set()
+    for member in members:
+        if member in seen:
+            break
+        seen.add(member)
+    return sorted(seen) + members[len(seen) :]
 
 
 _CANONICAL: dict[str, Callable[[Any, int], tuple[Any, int]]] = {

@@ -138,7 +138,8 @@ def _only_removes(write: Write) -> bool:
 
 
 def _updated(write: Write) -> Stored:
-    base, size_bytes = _base(write)
+    old = write.old or Stored(*values.canonical_item(write.item))
+    base, size_bytes = old.item, old.size_bytes
     found = write.expressions
     try:
         item = updates.apply(found.actions, found.bindings, base)
@@ -153,12 +154,6 @@ def _updated(write: Write) -> Stored:
     for index in write.table.indexes:
         keys.check_index_keys(write.table, index, item)
     return Stored(item, size_bytes)
-
-
-def _base(write: Write) -> tuple[Item, int]:
-    if write.old:
-        return write.old.item, write.old.size_bytes
-    return values.canonical_item(write.item)
 
 
 def _settled(name: str, old: Item, item: Item) -> int:
@@ -183,13 +178,8 @@ def perform(tx: Transaction, config: Config, prepared: Sequence[Write]) -> None:
             write.change = change
 
 
-def collection_metrics(write: Write, params: Params) -> dict[str, Any]:
-    """The size estimate of the item's collection, which only tables with LSIs have."""
-    metrics = collection(write, params)
-    return {"ItemCollectionMetrics": metrics} if metrics else {}
-
-
 def collection(write: Write, params: Params) -> dict[str, Any] | None:
+    """The size estimate of the item's collection, which only tables with LSIs have."""
     has_local = any(not index.is_global for index in write.table.indexes)
     if params.get("ReturnItemCollectionMetrics") != "SIZE" or not has_local:
         return None

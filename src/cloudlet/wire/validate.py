@@ -47,15 +47,18 @@ class Validator:
 
     def check(self, shape: Shape, params: dict[str, Any]) -> None:
         """Raises ValidationException with every complaint."""
-        check = self.of(shape)
-        if check is None:
-            return
-        problems: Problems = []
-        check(params, "", problems)
+        problems = self.problems(shape, params)
         if problems:
             count = len(problems)
             text = f"{count} validation error{'s' if count > 1 else ''} detected: "
             raise AwsError("ValidationException", text + "; ".join(problems[:_PROBLEMS_MAX]), 400)
+
+    def problems(self, shape: Shape, params: dict[str, Any]) -> Problems:
+        problems: Problems = []
+        check = self.of(shape)
+        if check is not None:
+            check(params, "", problems)
+        return problems
 
     def of(self, shape: Shape) -> Check | None:
         """None where the shape, at any depth, asks for nothing."""

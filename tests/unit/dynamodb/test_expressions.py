@@ -118,8 +118,8 @@ def test_placeholders_for_names() -> None:
          " size"),
         ("n = n", "The first operand must be distinct from the remaining operands for this operator"
          " or function; operator: =, first operand: [n]"),
-        ("n < :ss", "Incorrect operand type for operator or function; operator: <, operand type:"
-         " SS"),
+        ("n < :ss", "Incorrect operand type for operator or function; operator or"
+         " function: <, operand type: SS"),
         ("n BETWEEN :six AND :four", "The BETWEEN operator requires upper bound to be greater"
          " than or equal to lower bound; lower bound operand: AttributeValue: {N:6}, upper bound"
          " operand: AttributeValue: {N:4}"),

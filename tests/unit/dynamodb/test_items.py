@@ -149,7 +149,9 @@ def test_return_values(db: Bench) -> None:
     assert db.call(items.delete_item, TableName="tab", Key=KEY, ReturnValues="ALL_OLD") == {}
     for operation, params in ((items.put_item, {"Item": KEY}), (items.delete_item, {"Key": KEY})):
         error = refused(db.call, operation, TableName="tab", ReturnValues="ALL_NEW", **params)
-        assert error.message == "ReturnValues can only be ALL_OLD or NONE"
+        assert error.message == (
+            "1 validation error detected: ReturnValues can only be ALL_OLD or NONE"
+        )
 
 
 def test_update_creates_items(db: Bench) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from cloudlet.dynamodb import partiql, tables
 from cloudlet.dynamodb.schema import SCHEMA
+from cloudlet.errors import AwsError
 from tests.harness import Bench
 from tests.unit.dynamodb.statements import PLACE, got, put, refusal, run, update, where
 
@@ -422,3 +423,102 @@ def test_capacity_is_told(filled: Bench) -> None:
     assert units(where("pk = 'o'")) == {"TableName": "my-tab", "CapacityUnits": 0.5}
     assert units(where("pk IN ['o', 'p']"))["CapacityUnits"] == 1.0
     assert units("UPDATE \"my-tab\" SET z = 1 WHERE pk = 'o' AND sk = '1'")["CapacityUnits"] >= 1.0
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("NOT sk = '1'", ["o/2", "o/3"]),
+        ("sk <> '1'", ["o/2", "o/3"]),
+        ("NOT sk IN ['1', '3']", ["o/2"]),
+        ("NOT sk > '5'", ["o/1", "o/2", "o/3"]),
+    ],
+)
+def test_what_a_sort_key_must_not_be_may_overlap(
+    db: Bench, condition: str, expected: list[str]
+) -> None:
+    """dynamodb-044"""
+    for sort in "123":
+        run(db, f"INSERT INTO \"my-tab\" VALUE {{'pk': 'o', 'sk': '{sort}'}}")
+    assert sorted(found(db, f"pk = 'o' AND {condition} OR pk = 'o' AND sk = '2'")) == expected
+
+
+def test_an_update_may_begin_with_from(db: Bench) -> None:
+    """dynamodb-076"""
+    put(db, "a")
+    place = "FROM \"my-tab\" WHERE pk = 'a' AND sk = '1'"
+    assert run(db, f"{place} SET c = 1 SET d = 2 REMOVE b") == []
+    assert got(db, "a")["d"] == {"N": "2"} and got(db, "a")["c"] == {"N": "1"}
+    assert refusal(db, f"{place} AND d = 3 SET d = 4").code == "ConditionalCheckFailedException"
+    assert refusal(db, f"{place} SET d = 3 WHERE pk = 'a'").message == (
+        f"{MALFORMED}Unexpected token after expression"
+    )
+    assert refusal(db, 'FROM "my-tab" SET d = 3').message.startswith("Where clause does not")
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        ("1e126", "Number overflow. Attempting to store a number with magnitude larger than"
+         " supported range under root.x[1]"),
+        ("1e2147483648", MALFORMED),
+        ("1.5e-2147483647", MALFORMED),
+    ],
+)  # fmt: skip
+def test_numbers_that_are_no_literals(db: Bench, number: str, message: str) -> None:
+    """dynamodb-077"""
+    statement = (
+        f"INSERT INTO \"my-tab\" VALUE {{'pk': 'a', 'sk': '1', 'n': {{'x': [1, {number}]}}}}"
+    )
+    assert refusal(db, statement).message == message
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ('SELECT * FROM "my-tab" t WHERE pk = 1', "Aliasing is not supported"),
+        ('SELECT * FROM "my-tab" AS t WHERE pk = 1', "Aliasing is not supported"),
+        ('UPDATE "my-tab" t SET a = 1', "Aliasing is not supported"),
+        ('DELETE FROM "my-tab" t', "Aliasing is not supported"),
+        ("INSERT INTO \"my-tab\" t VALUE {'pk': 'x'}", f"{MALFORMED}Unexpected token after"
+         " expression"),
+        ('SELECT * FROM "my-tab" ORDER BY pk WHERE pk = 1', f"{MALFORMED}Unexpected token after"
+         " expression"),
+        ('SELECT * FROM "my-tab" WHERE', f"{MALFORMED}Unexpected term"),
+        ('SELECT * FROM "my-tab" WHERE NOT', f"{MALFORMED}Unexpected term"),
+        ('SELECT * FROM "my-tab" WHERE (', f"{MALFORMED}Unexpected term"),
+        ('SELECT * FROM "my-tab" WHERE pk = 1 AND', f"{MALFORMED}Missing right-hand side expression"
+         " of infix operator"),
+        ('SELECT * FROM "my-tab" WHERE IS NULL', f"{MALFORMED}Unexpected operator"),
+        ('SELECT * FROM "my-tab" WHERE pk = 1 # x', MALFORMED),
+        ("SELECT * FROM", f"{MALFORMED}Unexpected term"),
+        ("DELETE FROM;", f"{MALFORMED}Expected identifier for simple path"),
+        ("DELETE FROM WHERE pk = 1", f"{MALFORMED}Expected identifier for simple path"),
+    ],
+)  # fmt: skip
+def test_statements_that_break_off(db: Bench, statement: str, message: str) -> None:
+    assert refusal(db, statement).message == message
+
+
+def test_indexes_that_partiql_does_not_read(db: Bench) -> None:
+    several = [{"AttributeName": name, "KeyType": "HASH"} for name in ("h1", "h2")]
+    table: dict[str, Any] = {
+        "TableName": "several",
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [{"AttributeName": "h1", "KeyType": "HASH"}],
+        "AttributeDefinitions": [
+            {"AttributeName": name, "AttributeType": "S"} for name in ("h1", "h2")
+        ],
+        "GlobalSecondaryIndexes": [
+            {"IndexName": name, "KeySchema": schema, "Projection": {"ProjectionType": "ALL"}}
+            for name, schema in (("pair", several), ("one", several[1:]))
+        ],
+    }
+    table["GlobalSecondaryIndexes"][1]["KeySchema"] = [{"AttributeName": "h2", "KeyType": "HASH"}]
+    db.call(tables.create_table, **table)
+    assert refusal(db, 'SELECT * FROM "several"."pair"').message.startswith(
+        "PartiQL statements cannot be executed on tables with multi-attribute HASH keys"
+    )
+    consistent = {"Statement": 'SELECT * FROM "several"."one"', "ConsistentRead": True}
+    with pytest.raises(AwsError, match="Strongly consistent read is not supported on Global"):
+        db.call(partiql.execute_statement, **consistent)

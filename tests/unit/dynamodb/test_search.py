@@ -173,8 +173,8 @@ def test_global_index_pages(db: Bench) -> None:
         ("pk = :v OR sk = :v", {":v": {"S": "1"}}, "Invalid operator used in"
          " KeyConditionExpression: OR"),
         ("pk <> :v", {":v": {"S": "1"}}, "Invalid operator used in KeyConditionExpression: <>"),
-        ("pk = :v AND pk = :v", {":v": {"S": "1"}}, "KeyConditionExpressions must only contain one"
-         " condition per key"),
+        ("pk = :v AND pk = :v", {":v": {"S": "1"}}, "Invalid KeyConditionExpression:"
+         " KeyConditionExpressions must only contain one condition per key"),
         ("pk.x = :v", {":v": {"S": "1"}}, "KeyConditionExpressions cannot have conditions on nested"
          " attributes"),
         ("pk = :v AND contains(sk, :v)", {":v": {"S": "1"}}, "Invalid operator used in"

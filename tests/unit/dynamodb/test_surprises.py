@@ -165,6 +165,76 @@ def test_a_writes_complaints_are_counted(db: Bench) -> None:
     assert error.message == "Invalid UpdateExpression: The expression can not be empty;"
 
 
+def test_operations_word_malformed_values_in_two_ways(db: Bench) -> None:
+    """dynamodb-069"""
+    wrong = {"NS": ["1", "1"]}
+    counted, plain = "1 validation error detected: ", "One or more parameter values were invalid: "
+    now, old = f"{plain}Input collection contains duplicates.", "Input collection contains dup"
+    key = {"id": wrong}
+    for operation in (items.update_item, items.delete_item):
+        assert refused(db.call, operation, TableName="plain", Key=key).message == counted + now
+    assert refused(db.call, items.get_item, TableName="plain", Key=key).message == now
+    gets = {"plain": {"Keys": [key]}}
+    assert refused(db.call, batches.batch_get_item, RequestItems=gets).message == now
+    asked = {
+        "TableName": "plain",
+        "FilterExpression": "a = :v",
+        "ExpressionAttributeValues": {":v": wrong},
+    }
+    keyed = {"KeyConditionExpression": "id = :v", "ExpressionAttributeValues": {":v": wrong}}
+    assert refused(db.call, search.query, TableName="plain", **keyed).message == now
+    assert refused(db.call, search.scan, **asked).message.startswith(
+        f"ExpressionAttributeValues contains invalid value: {old}"
+    )
+    puts = {"plain": [{"PutRequest": {"Item": {**KEY, "s": wrong}}}]}
+    assert refused(db.call, batches.batch_write_item, RequestItems=puts).message.startswith(old)
+
+
+def test_parameters_of_all_actions_come_before_tables(db: Bench) -> None:
+    """dynamodb-074"""
+    missing = {"Delete": {"TableName": "absent", "Key": KEY}}
+    wrong = {"Delete": {"TableName": "plain", "Key": KEY, "ConditionExpression": "a ="}}
+    deep: dict[str, Any] = {"S": "leaf"}
+    for _ in range(40):
+        deep = {"M": {"n": deep}}
+    nested = {"Delete": {"TableName": "absent", "Key": {"id": deep}}}
+
+    def message(*actions: dict[str, Any]) -> str:
+        return refused(
+            db.call, transactions.transact_write_items, TransactItems=list(actions)
+        ).message
+
+    assert message(missing, wrong).startswith("Invalid ConditionExpression: Syntax error")
+    assert message(nested, wrong).startswith("Nesting Levels")
+    assert message(missing, {}).startswith("Requested resource")
+    assert message({}).endswith("should contain Delete or Put or Update request")
+    assert message(missing) == "Requested resource not found"
+
+
+def test_key_conditions_are_read_from_the_left(db: Bench) -> None:
+    """dynamodb-075: operands of the wrong type and undefined values, in the order of the text."""
+
+    def message(text: str, **given: Any) -> str:
+        values = {f":{name}": value for name, value in given.items()}
+        return refused(
+            db.call,
+            search.query,
+            TableName="tab",
+            KeyConditionExpression=text,
+            ExpressionAttributeValues=values,
+        ).message
+
+    number = {"N": "1"}
+    assert message("pk = :m AND begins_with(sk, :n)", n=number).endswith("value: :m")
+    assert message("begins_with(sk, :n) AND pk = :m", n=number).endswith("operand type: N")
+    assert message("pk = :n AND sk > :n AND x = :n", n=number).startswith("One or more")
+    three = message("pk = :s AND sk > :n AND x = :n", s={"S": "p"}, n=number)
+    assert three == (
+        "The number of query conditions (3) exceeds the number of key attributes defined in the"
+        " schema (2)"
+    )
+
+
 def test_query_counts_what_scan_does_not(db: Bench) -> None:
     """dynamodb-066"""
     wrong = {"TableName": "plain", "Select": "SPECIFIC_ATTRIBUTES"}

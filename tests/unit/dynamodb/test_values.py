@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from cloudlet.dynamodb import numerics, values
+from cloudlet.dynamodb.numerics import Malformed
 from cloudlet.errors import AwsError
 from tests.unit.dynamodb.conftest import refused
 
@@ -63,6 +64,49 @@ def test_sizes(value: dict[str, Any], size: int) -> None:
     assert values.canonical(value)[1] == size
 
 
+@pytest.mark.parametrize(
+    ("number", "size"),
+    [("3.14159", 5), ("123456", 4), ("100.001", 5), ("0.0000001", 2), ("1e125", 2), ("-1.5", 4)],
+)
+def test_digits_are_measured_on_either_side_of_the_point(number: str, size: int) -> None:
+    """dynamodb-071"""
+    assert values.canonical({"N": number})[1] == size
+
+
+@pytest.mark.parametrize(
+    ("number", "old", "now"),
+    [
+        ("", "The parameter cannot be converted", "The parameter cannot be converted"),
+        ("1e2147483647", "Number underflow.", "Number overflow."),
+        ("1e99999999999", "The parameter cannot be converted", "Number overflow."),
+        ("1e-99999999999", "The parameter cannot be converted", "Number underflow."),
+        ("1e9223372036854775808", "The parameter cannot", "The parameter cannot be converted"),
+        ("0e126", "Number overflow.", "Number overflow."),
+        ("0e-131", "Number underflow.", "Number underflow."),
+    ],
+)
+def test_exponents(number: str, old: str, now: str) -> None:
+    """dynamodb-069, dynamodb-070"""
+    error = refused(values.canonical, {"N": number})
+    assert isinstance(error, Malformed)
+    assert error.message.startswith(old) and error.now.startswith(now)
+    assert values.canonical({"N": "0e125"})[0] == {"N": "0"}
+
+
+@pytest.mark.parametrize(
+    ("value", "old", "now"),
+    [
+        ({"SS": ["b", "a", "b"]}, "[b, a, b] c", '["a", "b", "b"] c'),
+        ({"BS": ["/w==", "AA==", "AA=="]}, "[/w==, AA==, AA==]of", '["AA==","/w==","AA=="]of'),
+        ({"NS": ["2", "1", "2"]}, "collection contains duplicates", "collection contains dup"),
+    ],
+)
+def test_repeated_members(value: dict[str, Any], old: str, now: str) -> None:
+    """dynamodb-069: the newer checks show them in order up to the first repeat."""
+    error = refused(values.canonical, value)
+    assert isinstance(error, Malformed) and old in error.message and now in error.now
+
+
 def test_sets_are_sorted_by_value() -> None:
     assert values.canonical({"NS": ["10", "9", "-1.0"]})[0] == {"NS": ["-1", "9", "10"]}
     assert values.canonical({"SS": ["b", "a"]})[0] == {"SS": ["a", "b"]}
@@ -92,8 +136,9 @@ def test_malformed_values(value: dict[str, Any], message: str) -> None:
 
 
 def test_nesting_ends_at_32_levels() -> None:
+    """dynamodb-072"""
     value: dict[str, Any] = {"S": "deep"}
-    for _ in range(32):
+    for _ in range(31):
         value = {"L": [value]}
     values.canonical(value)
     assert "Nesting Levels" in refused(values.canonical, {"M": {"a": value}}).message
