@@ -2,9 +2,12 @@
 
 import contextlib
 import resource
+import select
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import urllib3
@@ -21,6 +24,7 @@ BODY_BYTES = 64 << 10
 SENT_BYTES = BODY_BYTES // 2
 PER_CLIENT_BYTES_MAX = SENT_BYTES + (48 << 10)
 BIG_BYTES = 512 << 20
+READERS = 300
 
 
 @pytest.fixture
@@ -91,6 +95,61 @@ def test_slow_clients_cost_little_more_than_what_they_sent(server: Server) -> No
         assert all(client.recv(4096).startswith(b"HTTP/1.1 200 ") for client in clients[:20])
     listed = server.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
     assert [each["Key"] for each in listed] == ["quick", "slow"]  # the others left nothing
+
+
+def answered(clients: list[socket.socket]) -> list[bytes]:
+    """What those have got who got something; they are taken from the list."""
+    ready = select.select(clients, [], [], 0.1)[0]
+    for client in ready:
+        clients.remove(client)
+    return [client.recv(4096) for client in ready]
+
+
+def test_too_many_are_told_to_slow_down(server: Server) -> None:
+    """s3-109: before the store itself lacks files. Who was let in goes on."""
+    body, part = bytes(2 << 20), 60_000  # beyond 1 MiB it is a file
+    limit = open_files(server) + 100
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    with contextlib.ExitStack() as stack:
+        clients = []
+        for number in range(100):
+            client = socket.create_connection(("127.0.0.1", server.aws_port), timeout=60)
+            clients.append(stack.enter_context(client))
+            client.sendall(head(server, f"u{number}", len(body)) + body[:part])
+        refused: list[bytes] = []
+        while len(refused) < 10:  # connections
+            refused += answered(clients)
+        for client in clients:
+            with contextlib.suppress(ConnectionError):
+                client.sendall(body[part : 3 << 19])
+        files = server.data / "blobs" / "tmp"
+        while len(list(files.iterdir())) < len(clients):  # all others are refused theirs
+            refused += answered(clients)
+        assert len(refused) > 25
+        assert all(b" 503 " in each and b"SlowDown" in each for each in refused)
+        for client in clients[:5]:
+            client.sendall(body[3 << 19 :])
+            assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+    server.client("s3").put_object(Bucket=BUCKET, Key="after", Body=body)
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_slow_readers_hold_a_chunk_each(server: Server) -> None:
+    """s3-110: however big the object, what they do not take is not read for them."""
+    s3 = server.client("s3")
+    s3.put_object(Bucket=BUCKET, Key="big", Body=bytes(16 << 20))
+    url = urlsplit(s3.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "big"}))
+    request = f"GET {url.path}?{url.query} HTTP/1.1\r\nHost: 127.0.0.1:{server.aws_port}\r\n\r\n"
+    before, held = resident_bytes(server), -1
+    with contextlib.ExitStack() as stack:
+        for _ in range(READERS):
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+            client.connect(("127.0.0.1", server.aws_port))
+            client.sendall(request.encode())
+        while held != (held := resident_bytes(server)):  # until nobody takes any more
+            time.sleep(1)
+    assert held - before < READERS * (384 << 10)
 
 
 def test_memory_does_not_grow_with_an_object(server: Server) -> None:

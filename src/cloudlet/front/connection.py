@@ -24,6 +24,7 @@ from uvicorn.protocols.http.httptools_impl import (
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Interrupted, Request, Response, Streamed
 from cloudlet.front import heads
+from cloudlet.store.holding import is_crowded, slow_down
 from cloudlet.store.integrity import Damaged
 
 _log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ _WAITING_BYTES_MAX = 512 << 10  # of a body that nobody has read yet
 _SETTLED_HERE = frozenset(("Connection", "Content-Length", "Transfer-Encoding"))
 _HEAD_BYTES_MAX = 512 << 10  # that come in without a head's or a body's getting on
 _PIPELINED_MAX = 1000
+_REFUSAL_S = 5.0  # for a request that is told that there are too many
 
 Answer = Callable[[Request], Awaitable[Response]]
 
@@ -74,6 +76,7 @@ class Connection(HttpToolsProtocol):
         self.steward = steward
         self.care: Any = None  # what the steward notes of it
         self.early = b""  # received while the connection was another process's
+        self.is_over = False  # the number that can be served
         self._is_between = True  # requests: nothing of the next one is there
         self._held_bytes = 0
 
@@ -105,6 +108,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
+        if is_crowded(transport.get_extra_info("socket").fileno(), 2):
+            self.is_over = True
+            self.loop.call_later(_REFUSAL_S, transport.close)
         early, self.early = self.early, b""
         if early:
             self.data_received(early)
@@ -214,6 +220,8 @@ class Exchange(RequestResponseCycle):
             headers = heads.read(connection.sent)
         except AwsError as error:
             headers, self._refused = {}, error
+        if connection.is_over:
+            self._refused = slow_down()
         self.waiting_for_100_continue = headers.get("expect", "").lower() == "100-continue"
         announced = headers.get("content-length")
         length = int(announced) if announced else None
@@ -338,8 +346,6 @@ class Exchange(RequestResponseCycle):
         self.transport.write(head + b"\r\n")
         if not self._is_bare(response):
             async for chunk in body:
-                if self.flow.write_paused:
-                    await self.flow.drain()
                 if self.disconnected:
                     return
                 if left is not None:
@@ -348,6 +354,8 @@ class Exchange(RequestResponseCycle):
                     self.transport.writelines((b"%x\r\n" % len(chunk), chunk, b"\r\n"))
                 else:
                     self.transport.write(chunk)
+                if self.flow.write_paused:  # a slow reader holds one chunk
+                    await self.flow.drain()
             if left:
                 raise ValueError("The response is not as long as it says.")
             if is_chunked:

@@ -85,7 +85,7 @@ def find(config: Config, name: str) -> Remote | None:
 
 async def ask(config: Config, remote: Remote, operation: str, params: Params) -> Output:
     """An S3 operation over there. Raises AwsError: 503 where nobody answers."""
-    return await outbound.in_thread(_ask, config.data, remote, operation, params)
+    return await outbound.behind(_ask, config.data, remote, operation, params)
 
 
 def _ask(data: Path, remote: Remote, operation: str, params: Params) -> Output:

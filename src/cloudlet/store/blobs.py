@@ -23,12 +23,13 @@ from typing import NamedTuple
 from awscrt.checksums import crc64nvme
 
 from cloudlet.errors import AwsError
-from cloudlet.store import integrity, sealing
+from cloudlet.store import holding, integrity, sealing
 from cloudlet.store.integrity import Damaged
 from cloudlet.store.replica import Replica
 from cloudlet.store.sealing import DataKey, Master, Wrapper
 
 READ_BYTES = 1 << 20
+_BUFFER = bytearray()  # reused: fresh memory costs more than what is done with it
 _log = logging.getLogger(__name__)
 _NO_WAIT: int = getattr(os, "RWF_NOWAIT", 0)  # Linux
 
@@ -144,7 +145,7 @@ class BlobWriter:
         self._chunks = 0
         self._waiting = bytearray()  # for the rest of a chunk
         self._blobs = blobs
-        self._file = os.open(blobs.temporary(draft), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._file = holding.opened(blobs.temporary(draft), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         self._twin = blobs.replica.twin(draft) if blobs.replica is not None else None
 
     @property
@@ -230,7 +231,6 @@ class BlobReader:
         self._file: int | None = None
         self._position = 0
         self._left = 0
-        self._buffer = bytearray()  # reused: fresh memory costs more than what is done with it
 
     def read(self, size_bytes: int = READ_BYTES) -> bytes:
         try:
@@ -260,7 +260,7 @@ class BlobReader:
 
     def _opened_file(self, blob: str) -> int:
         try:
-            return os.open(self._blobs.path(blob), os.O_RDONLY)
+            return holding.opened(self._blobs.path(blob), os.O_RDONLY)
         except FileNotFoundError as error:
             raise Damaged("is not there") from error
 
@@ -280,16 +280,17 @@ class BlobReader:
         return self._taken(chunk if wanted == len(chunk) else chunk[offset : offset + wanted])
 
     def read_cached(self, size_bytes: int) -> bytes | None:
-        """The next bytes if they are in the page cache; None where `read` would wait."""
+        """The next bytes if they are in the page cache; None where `read` would wait. For the event
+        loop alone: all readers share a buffer."""
         if not _NO_WAIT or self._file is None or self._left == 0:
             return None
         place, wanted = self._position, min(size_bytes, self._left)
         if self._key is not None:
             place = self._position // sealing.CHUNK_BYTES * sealing.SEALED_BYTES
             wanted = min(sealing.SEALED_BYTES, os.fstat(self._file).st_size - place)
-        if len(self._buffer) < wanted:
-            self._buffer = bytearray(wanted)
-        buffer = memoryview(self._buffer)[: max(0, wanted)]
+        if len(_BUFFER) < wanted:
+            _BUFFER.extend(bytes(wanted - len(_BUFFER)))
+        buffer = memoryview(_BUFFER)[: max(0, wanted)]
         try:
             got = os.preadv(self._file, [buffer], place, _NO_WAIT)
         except OSError:  # not cached, or a file system that can't tell

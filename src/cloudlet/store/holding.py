@@ -1,10 +1,14 @@
-"""One cloudlet per data directory: a lock that goes with the process, however it ends."""
+"""One cloudlet per data directory: a lock that goes with the process, however it ends. And how
+many files it may open."""
 
 import fcntl
 import os
+import resource
 from pathlib import Path
 
 from cloudlet.errors import AwsError
+
+_SHARE_MAX = 256  # files
 
 
 def hold(data: Path) -> int:
@@ -17,3 +21,25 @@ def hold(data: Path) -> int:
         message = f"{data} is in use by another cloudlet"
         raise AwsError("DataDirectoryInUse", message, 409) from error
     return file
+
+
+def opened(path: Path, flags: int) -> int:
+    """A file for a content; refused while the store itself may need those that are left."""
+    file = os.open(path, flags, 0o600)
+    if is_crowded(file, 1):
+        os.close(file)
+        if flags & os.O_CREAT:
+            path.unlink()
+        raise slow_down()
+    return file
+
+
+def is_crowded(file: int, shares: int) -> bool:
+    """Whether hardly any more files can be opened, told by the number that one got: it is always
+    the lowest that is free. `shares` are what others have to be left."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return file >= most - shares * min(_SHARE_MAX, most // 8)
+
+
+def slow_down() -> AwsError:
+    return AwsError("SlowDown", "Please reduce your request rate.", 503)

@@ -20,6 +20,7 @@ ANSWER_MAX_BYTES = 10 * 1024 * 1024  # API Gateway's limit
 
 
 _THREADS = 64
+_BEHIND = 32  # more
 _PIECE_BYTES = 64 * 1024
 _REPEATABLE = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
 _DOTS = re.compile(r"(?<=/)\.{1,2}(?=/|$)")
@@ -35,14 +36,22 @@ def _pool() -> urllib3.PoolManager:
     return urllib3.PoolManager(maxsize=32, retries=False)
 
 
-@lru_cache(maxsize=1)
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_THREADS, "outbound")
+@lru_cache(maxsize=2)
+def _threads(number: int, name: str) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(number, name)
 
 
 async def in_thread(function: Callable[..., Result], *given: Any, **named: Any) -> Result:
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_threads(), partial(function, *given, **named))
+    return await _in(_threads(_THREADS, "outbound"), partial(function, *given, **named))
+
+
+async def behind(function: Callable[..., Result], *given: Any) -> Result:
+    """For what no client waits for: it keeps none of the threads that clients need."""
+    return await _in(_threads(_BEHIND, "outbound-behind"), partial(function, *given))
+
+
+async def _in(threads: ThreadPoolExecutor, function: Callable[[], Result]) -> Result:
+    return await asyncio.get_running_loop().run_in_executor(threads, function)
 
 
 def ask(

@@ -1,5 +1,6 @@
 """Services outside that are hostile: slow, endless, or behind a path that must not be left."""
 
+import asyncio
 import socket
 import threading
 import time
@@ -76,3 +77,18 @@ def test_an_endless_answer_is_not_read_to_its_end(backend: Backend) -> None:
     backend.pieces, backend.times = (b"\r\n", b"x" * 1_000_000), 100_000
     with pytest.raises(outbound.TooLarge):
         ask(backend, "/", 60)
+
+
+def test_what_nobody_waits_for_keeps_no_threads_of_clients() -> None:
+    """However many slow destinations there are: a gateway's request finds a thread."""
+    over = threading.Event()
+
+    async def run() -> int:
+        slow = [asyncio.create_task(outbound.behind(over.wait, 60)) for _ in range(200)]
+        await asyncio.sleep(0)
+        quick = await asyncio.wait_for(outbound.in_thread(int, "7"), 30)
+        over.set()
+        await asyncio.gather(*slow)
+        return quick
+
+    assert asyncio.run(run()) == 7

@@ -186,7 +186,7 @@ async def _token(oauth: Document) -> tuple[str, float]:
 
 async def _ask(method: str, request: _Request) -> Response:
     try:
-        return await outbound.in_thread(
+        return await outbound.behind(
             outbound.whole, (method, request.address), request.headers, request.body, _TIMEOUT_S
         )
     except (urllib3.exceptions.TimeoutError, TimeoutError) as error:
