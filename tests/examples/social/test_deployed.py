@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from boto3.dynamodb.conditions import Key
+from boto3.dynamodb.conditions import Attr, Key
 from jsonschema import Draft4Validator
 
 from tests.examples.conftest import eventually
@@ -137,7 +137,7 @@ def test_wrong_passwords_are_refused_and_not_for_ever(social: Social) -> None:
 def test_sessions_are_ours_and_not_over(social: Social) -> None:
     social.sign_up("holder")
     now, key = int(time.time()), social.signing_key
-    good = {"sub": "holder", "exp": now + 60}
+    good = {"sub": "holder", "exp": now + 600}
     unsigned = ".".join(encoded(json.dumps(part).encode()) for part in ({"alg": "none"}, good))
     refused = [
         "",
@@ -180,18 +180,24 @@ def test_trials_are_slow_and_few(social: Social) -> None:
     social.sign_up("trier")
     keys = social.server.client("apigateway")
     key = keys.get_api_key(apiKey=social.outputs["TrialKey"], includeValue=True)["value"]
-    seen: Counter[str] = Counter()
 
-    def over() -> bool:
+    def attempt(_: int) -> str:
         answer = social.ask("trier", "POST", "/posts", {"text": "try"}, key=key)
         title = "" if answer.status == 201 else answer.json()["title"]
-        seen[title] += 1
         if title:
             _problem(answer, 429, title)
+        return str(title)
+
+    with ThreadPoolExecutor(8) as pool:
+        seen = Counter(pool.map(attempt, range(8)))
+    assert seen["Too many requests"] > 0
+
+    def over() -> bool:
+        seen[title := attempt(0)] += 1
         return title == "Quota exceeded"
 
     eventually(over)
-    assert seen[""] == TRIAL_QUOTA and seen["Too many requests"] > 0
+    assert seen[""] == TRIAL_QUOTA
     assert social.ask("trier", "POST", "/posts", {"text": "ours"}).status == 201
 
 
@@ -266,10 +272,11 @@ def test_feeds_have_pages_without_gaps_and_forget_what_is_gone(social: Social) -
 
 
 def _delivered(social: Social, post: str) -> Counter[str]:
-    counted: Counter[str] = Counter()
-    for item in social.table.scan()["Items"]:
-        counted[item["pk"]] += item["pk"].startswith("FEED#") and item["sk"] == post
-    return +counted
+    wanted = {"FilterExpression": Attr("pk").begins_with("FEED#") & Attr("sk").eq(post)}
+    pages = social.table.meta.client.get_paginator("scan").paginate(
+        TableName=social.table.name, **wanted
+    )
+    return Counter(item["pk"] for page in pages for item in page["Items"])
 
 
 def _invoke(social: Social, function: str, *records: dict[str, Any]) -> None:
@@ -286,7 +293,7 @@ def test_a_post_reaches_all_followers_once_however_often_it_is_told(
     feeds = {f"FEED#{name}": 1 for name in [*crowd, "idol"]}
     devices = {f"of-{name}": 1 for name in crowd}
     eventually(lambda: len(social.pushes("hello crowd")) >= CROWD)
-    assert _delivered(social, post) == feeds
+    eventually(lambda: _delivered(social, post) == feeds)
     assert Counter(social.pushes("hello crowd")) == devices
     chunk = {"kind": "news", "author": "idol", "posts": [post], "feeds": crowd}
     image = {"kind": {"S": "post"}, "author": {"S": "idol"}, "place": {"S": post}}
