@@ -37,7 +37,7 @@ def busy(page: Page, folder: Path) -> None:
     file = folder / "slow.bin"
     file.write_bytes(os.urandom(32 << 20))
     page.goto("/")
-    Network(page).slow(1e6)
+    Network(page).slow(3e5)
     page.set_input_files(FILES, file)
     expect(page.locator(".linkfield input")).to_have_value(re.compile("#sha256="))
     expect(page.locator(".total progress, .total [role=progressbar]")).to_be_visible()

@@ -151,7 +151,7 @@ def test_pause_and_resume(page: Page, tmp_path: Path) -> None:
     file.write_bytes(os.urandom(96 * MIB))
     watch, network = Watch(page), Network(page)
     page.goto("/")
-    network.slow(12e6)
+    network.slow(5e6)
     page.set_input_files(FILES, file)
     expect(page.locator(".facts .percent")).to_have_text(PERCENT)
     page.get_by_role("button", name="Pause").click()
@@ -168,7 +168,7 @@ def test_a_reload_goes_on_where_it_was(page: Page, tmp_path: Path) -> None:
     watch, network = Watch(page), Network(page)
     page.on("dialog", lambda dialog: dialog.accept())
     page.goto("/")
-    network.slow(24e6)
+    network.slow(12e6)
     page.set_input_files(FILES, file)
     while not watch.stored:
         page.wait_for_event("response")
@@ -187,7 +187,7 @@ def test_cancelled_is_gone(page: Page, tmp_path: Path) -> None:
     file = tmp_path / "mistake.bin"
     file.write_bytes(os.urandom(32 * MIB))
     page.goto("/")
-    Network(page).slow(3e6)
+    Network(page).slow(1e6)
     page.set_input_files(FILES, file)
     link = page.input_value(".linkfield input")
     page.get_by_role("button", name="Cancel").click()
