@@ -172,7 +172,8 @@ class Decoder:
         self._size = 0  # of the current chunk
         self._left = 0  # of its data
         self._signature = ""
-        self._is_short_seen = False
+        self._count = 0
+        self._short = 0  # the size of the chunk before, if it may only be the last one
         self._total = 0
         self._out: list[bytes] = []
 
@@ -219,7 +220,7 @@ class Decoder:
             if signature is None:
                 raise _cut()
             self._signature = signature
-            self._check_size(size)
+        self._check_size(size)
         if size:
             self._read = self._signed_data if self._signer else self._data
             return
@@ -228,16 +229,18 @@ class Decoder:
         self._read = self._trailer
 
     def _check_size(self, size: int) -> None:
-        if size > CHUNK_BYTES_MAX:
+        if self._signer is not None and size > CHUNK_BYTES_MAX:
             raise AwsError(
                 "InvalidRequest",
                 f"A signed chunk may have at most {CHUNK_BYTES_MAX} bytes, not {size}.",
                 400,
             )
-        if size and self._is_short_seen:
+        self._count += 1
+        if size and self._short:  # s3-108: of unsigned chunks, too
             text = "Only the last chunk is allowed to have a size less than 8192 bytes"
-            raise AwsError("InvalidChunkSizeError", text, 403)
-        self._is_short_seen = size < CHUNK_BYTES_MIN
+            fields = {"Chunk": self._count, "BadChunkSize": self._short}
+            raise AwsError("InvalidChunkSizeError", text, 403, **fields)
+        self._short = size if size < CHUNK_BYTES_MIN else 0
 
     def _data(self) -> bool:
         if not self._buffer:

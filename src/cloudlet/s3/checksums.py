@@ -51,10 +51,14 @@ def given(params: Mapping[str, Any]) -> tuple[str, str] | None:
     """The one (algorithm, value) among a request's or a part's members."""
     found = _all(params)
     if len(found) > 1:
-        raise faults.invalid_request(
-            "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
-        )
+        raise _several()
     return found[0] if found else None
+
+
+def _several() -> AwsError:
+    return faults.invalid_request(
+        "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
+    )
 
 
 def check_whole(algorithm: str, value: str) -> None:
@@ -89,7 +93,9 @@ def announced(call: Call) -> str:
     trailer = call.request.headers.get("x-amz-trailer", "").strip().lower()
     asked = call.params.get("ChecksumAlgorithm")
     name = header[0] if header else ""
-    if not name and trailer.startswith("x-amz-checksum-"):
+    if trailer.startswith("x-amz-checksum-"):
+        if name:
+            raise _several()
         name = known(trailer.removeprefix("x-amz-checksum-"))
     if not asked:
         return name
@@ -108,11 +114,10 @@ def announced(call: Call) -> str:
 def expected(call: Call, trailers: Mapping[str, str], algorithm: str) -> bytes | None:
     """The digest that the client says the body has; trailers are known after its end."""
     header = given(call.params)
-    name = f"x-amz-checksum-{algorithm.lower()}"
-    value = header[1] if header else trailers.get(name)
-    if value is None:
-        return None
-    return decode(algorithm, value)
+    if header:
+        return decode(algorithm, header[1])
+    value = trailers.get(f"x-amz-checksum-{algorithm.lower()}")
+    return None if value is None else decode(algorithm, value, "trailing header")
 
 
 def type_of_upload(algorithm: str, asked: str | None) -> str:

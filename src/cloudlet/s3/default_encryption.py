@@ -70,12 +70,10 @@ def put_bucket_encryption(call: Call, tx: Transaction) -> None:
     if method not in ("AES256", "aws:kms"):
         raise faults.malformed_xml()
     if default.get("KMSMasterKeyID") and method == "AES256":
-        raise AwsError(
-            "InvalidArgument",
+        raise faults.invalid_argument(
             "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or "
             "aws:kms:dsse",
-            400,
-            ArgumentName="ApplyServerSideEncryptionByDefault",
+            "ApplyServerSideEncryptionByDefault",
         )
     rule = {**default, "BucketKeyEnabled": bool(rules[0].get("BucketKeyEnabled"))}
     blocked = (rules[0].get("BlockedEncryptionTypes") or {}).get("EncryptionType")

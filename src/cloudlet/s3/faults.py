@@ -47,6 +47,11 @@ def malformed_xml() -> AwsError:
     )
 
 
+def method_not_allowed(**fields: str) -> AwsError:
+    text = "The specified method is not allowed against this resource."
+    return AwsError("MethodNotAllowed", text, 405, **fields)
+
+
 def precondition_failed(condition: str) -> AwsError:
     return AwsError(
         "PreconditionFailed",

@@ -50,7 +50,12 @@ def complete(form: Form, bucket: str, now_ms: int) -> Params:
     """PutObject's parameters, after the policy has been asked."""
     fields = {name: _filled(form, name) for name in form.fields}
     if "key" not in fields:
-        raise _no_key()
+        raise faults.invalid_argument(
+            "Bucket POST must contain a field named 'key'.  If it is specified, please check the "
+            "order of the fields.",
+            "key",
+            "",
+        )
     limits = None
     if "policy" in fields:
         limits = form_policy.check(fields["policy"], {**fields, "bucket": bucket}, now_ms)
@@ -136,14 +141,3 @@ def _redirect(fields: Mapping[str, str]) -> str:
     except ValueError:
         return ""
     return wanted if parts.scheme in ("http", "https") and parts.netloc else ""
-
-
-def _no_key() -> AwsError:
-    return AwsError(
-        "InvalidArgument",
-        "Bucket POST must contain a field named 'key'.  If it is specified, please check the order "
-        "of the fields.",
-        400,
-        ArgumentName="key",
-        ArgumentValue="",
-    )

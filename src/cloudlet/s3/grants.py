@@ -144,9 +144,7 @@ def _group(value: str, name: str) -> str:
 
 def _no_mail() -> AwsError:
     """s3-021: since October 2025 nobody is named by an email address any more."""
-    return AwsError(
-        "MethodNotAllowed", "The specified method is not allowed against this resource.", 405
-    )
+    return faults.method_not_allowed()
 
 
 def malformed() -> AwsError:

@@ -68,11 +68,7 @@ def _checked(rule: Rule, new_id: str) -> Rule:
     abort = rule.get("AbortIncompleteMultipartUpload")
     moves = any(rule.get(part) for part in transitions.KINDS)
     if not expiration and not abort and not outdating and not moves:
-        raise AwsError(
-            "InvalidRequest",
-            "At least one action needs to be specified in a rule",
-            400,
-        )
+        raise faults.invalid_request("At least one action needs to be specified in a rule")
     if len(rule.get("ID") or "") > 255:
         raise faults.invalid_argument("ID length should not exceed allowed limit of 255")
     marks = "ExpiredObjectDeleteMarker" in (expiration or {})
@@ -143,11 +139,7 @@ def _check_filter(chosen: dict[str, Any], actions: list[str]) -> None:
     by_size = "ObjectSizeGreaterThan" in parts or "ObjectSizeLessThan" in parts
     if actions and (tags or by_size):
         what = "Tags" if tags else "object size"
-        raise AwsError(
-            "InvalidRequest",
-            f"{actions[0]} cannot be specified with {what}",
-            400,
-        )
+        raise faults.invalid_request(f"{actions[0]} cannot be specified with {what}")
 
 
 def _not_positive(what: str) -> AwsError:

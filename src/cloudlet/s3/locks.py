@@ -84,12 +84,10 @@ def _check_default(retention: dict[str, Any]) -> None:
     if retention.get("Mode") not in MODES or len(periods) != 1:
         raise faults.malformed_xml()
     unit, length = periods[0], retention[periods[0]]
-    if length < 1:
-        message = "Default retention period must be a positive integer value."
-        raise AwsError("InvalidRetentionPeriod", message, 400)
-    if length > _LONGEST[unit]:
-        message = f"Default retention period must not be longer than {_LONGEST[unit]} {unit}."
-        raise AwsError("InvalidRetentionPeriod", message, 400)
+    if not 1 <= length <= _LONGEST[unit]:
+        limit = f"must not be longer than {_LONGEST[unit]} {unit}."
+        how = limit if length > 0 else "must be a positive integer value."
+        raise AwsError("InvalidRetentionPeriod", f"Default retention period {how}", 400)
 
 
 def _invalid_state(message: str) -> AwsError:

@@ -130,13 +130,7 @@ def _headers(marker: Record) -> list[tuple[str, str]]:
 
 def _not_of_markers(call: Call, marker: Record) -> AwsError:
     """s3-016: GET and HEAD of a delete marker by its id."""
-    error = AwsError(
-        "MethodNotAllowed",
-        "The specified method is not allowed against this resource.",
-        405,
-        Method=call.request.method,
-        ResourceType="DeleteMarker",
-    )
+    error = faults.method_not_allowed(Method=call.request.method, ResourceType="DeleteMarker")
     modified = ("Last-Modified", http_date(marker.modified_ms))
     error.fields["_headers"] = [*_headers(marker), ("Allow", "DELETE"), modified]
     return error

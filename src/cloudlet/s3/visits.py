@@ -84,13 +84,7 @@ def _site(cloud: Cloud, request: Request, name: str) -> dict[str, Any]:
     if site is None:
         raise no_website(name)
     if request.method not in ("GET", "HEAD"):
-        raise AwsError(
-            "MethodNotAllowed",
-            "The specified method is not allowed against this resource.",
-            405,
-            Method=request.method,
-            ResourceType="OBJECT",
-        )
+        raise faults.method_not_allowed(Method=request.method, ResourceType="OBJECT")
     return site
 
 

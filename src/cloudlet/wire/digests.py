@@ -67,12 +67,12 @@ def encode(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
 
 
-def decode(algorithm: str, value: str) -> bytes:
+def decode(algorithm: str, value: str, where: str = "header") -> bytes:
     with suppress(binascii.Error, ValueError):
         digest = base64.b64decode(value, validate=True)
         if len(digest) == len(new(algorithm).digest()):
             return digest
-    message = f"Value for {_HEADER}{algorithm.lower()} header is invalid."
+    message = f"Value for {_HEADER}{algorithm.lower()} {where} is invalid."
     raise AwsError("InvalidRequest", message, 400)
 
 

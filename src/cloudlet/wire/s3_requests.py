@@ -8,17 +8,9 @@ from collections.abc import Mapping
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Request
 
-_OVERRIDES = frozenset(
-    f"response-{name}"
-    for name in (
-        "cache-control",
-        "content-disposition",
-        "content-encoding",
-        "content-language",
-        "content-type",
-        "expires",
-    )
-)
+_CONTENT = ("disposition", "encoding", "language", "type")
+_OVERRIDES = {"response-cache-control", "response-expires"}
+_OVERRIDES |= {f"response-content-{name}" for name in _CONTENT}
 _NOT_OF_KEYS = {
     "uploads": "Key is not expected for the GET method ?uploads subresource",
     "versions": "There is no such thing as the ?versions sub-resource for a key",
@@ -43,9 +35,9 @@ def check(request: Request, operation: str, query: Mapping[str, str]) -> None:
     elif operation == "ListMultipartUploads" and "uploadId" in query:
         text = "Conflicting query string parameters: uploads, uploadId"
         raise _invalid(text, "ResourceType", "uploads")
-    elif operation == "ListObjects" and "start-after" in query:
+    elif operation == "ListObjects" and (start := query.get("start-after")) is not None:
         text = "startAfter only supported in REST.GET.BUCKET with list-type=2"
-        raise _invalid(text, "start-after", query["start-after"])
+        raise _invalid(text, "start-after", start)
 
 
 def _invalid(message: str, name: str, value: str) -> AwsError:

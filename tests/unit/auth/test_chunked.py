@@ -111,8 +111,14 @@ def test_signed_chunks_have_signatures_and_sizes() -> None:
     assert code(request(b"1\r\nx\r\n0\r\n\r\n", 1), signed) == "IncompleteBody"
     huge = f"{CHUNK_BYTES_MAX + 1:x};chunk-signature=0\r\n".encode()
     assert code(request(huge, CHUNK_BYTES_MAX + 1), signed) == "InvalidRequest"
-    small = encode(sigv4.SIGNED_CHUNKS, [b"x", b"y"], {})
-    assert code(request(small, 2), signed) == "InvalidChunkSizeError"
+
+
+@pytest.mark.parametrize("mode", [sigv4.SIGNED_CHUNKS, UNSIGNED])
+def test_s3_108_only_the_last_chunk_may_be_small(mode: str) -> None:
+    small = encode(mode, [b"x", b"yz"], {})
+    with pytest.raises(AwsError, match="InvalidChunkSizeError") as refused:
+        contents(open_body(request(small, 3), verdict(mode)))
+    assert refused.value.fields == {"Chunk": 2, "BadChunkSize": 1}
 
 
 def test_length_is_required() -> None:
