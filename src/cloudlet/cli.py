@@ -128,12 +128,7 @@ def main() -> None:
     envvar="CLOUDLET_RETRY_SECONDS",
     help="Before a failed asynchronous invocation is tried again; twice as long before the last.",
 )
-def up(
-    template: Path | None,
-    parameters: tuple[str, ...],
-    no_watch: bool,
-    **settings: Any,
-) -> None:
+def up(template: Path | None, parameters: tuple[str, ...], no_watch: bool, **settings: Any) -> None:
     """Starts the cloud and deploys TEMPLATE; without one, the bare services."""
     more = {
         name: settings.pop(name) for name in ("retry_s", "classic_buckets", "replica", "readers")

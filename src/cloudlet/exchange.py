@@ -76,7 +76,7 @@ class Request:
     `sent` has them as the client spelled and repeated them, where they came over the network.
     `signer` is the caller that a part of this cloud signs as, in place of a signature. `seen`
     takes what a log is told of the request, where there is one. `region` is what it was signed
-    for, where that is another than ours.
+    for, where that is another than ours. `is_alone`: small, and lately no other connection asked.
     """
 
     method: str
@@ -92,6 +92,7 @@ class Request:
     client_port: int = 0
     seen: Any = None
     region: str = ""
+    is_alone: bool = False
 
     @property
     def path(self) -> str:

@@ -1,5 +1,7 @@
 """The store: what is answered is kept, what failed left nothing, readers see whole commits."""
 
+import asyncio
+import shutil
 import threading
 from pathlib import Path
 
@@ -74,6 +76,79 @@ def test_changes_that_come_meanwhile_are_committed_along(tmp_path: Path) -> None
     later.join()
     assert database.view().value("SELECT count(*) FROM t") == 2
     assert len(commits) == 1
+    database.close()
+
+
+def _kept(tx: Transaction) -> str:
+    tx.run("INSERT INTO t (v) VALUES ('x')")
+    return threading.current_thread().name
+
+
+def test_who_writes_alone_is_answered_at_once_but_for_what_takes_long(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bad(tx: Transaction) -> None:
+        _kept(tx)
+        raise AwsError("No", "no")
+
+    async def again() -> str:
+        while database._turn.locked():
+            await asyncio.sleep(0.001)
+        return await database.write(_kept, is_alone=True)
+
+    async def write() -> None:
+        monkeypatch.setattr("cloudlet.store.database._SLOW_S", 60)
+        threads = [await again() for _ in range(256)]
+        assert set(threads) == {"MainThread", "writer"}
+        assert 4 <= threads.count("writer") <= 5  # it moves the log into the database
+        with pytest.raises(AwsError):
+            await database.write(bad, is_alone=True)
+        monkeypatch.setattr("cloudlet.store.database._SLOW_S", 0)
+        threads = [await again() for _ in range(3)]
+        assert threads.count("MainThread") <= 1  # the disk is slow: nobody waits for it
+
+    asyncio.run(write())
+    assert database.view().value("SELECT count(*) FROM t") == 259
+    database.close()
+
+
+def test_who_is_alone_does_not_wait_for_others(database: Database) -> None:
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def long(tx: Transaction) -> None:
+        begun.set()
+        goes_on.wait(10)
+
+    async def write() -> None:
+        waiting = database.write(long)
+        await asyncio.to_thread(begun.wait)
+        writing = database.write(_kept, is_alone=True)
+        assert not writing.done()
+        goes_on.set()
+        assert await writing == "writer"
+        await waiting
+
+    asyncio.run(write())
+    database.close()
+
+
+def test_space_of_the_log_that_is_reserved_is_no_part_of_it(
+    database: Database, tmp_path: Path
+) -> None:
+    for _ in range(130):
+        database.write_now(_kept)
+    log = tmp_path / "cloudlet.db-wal"
+    assert log.stat().st_size > 1 << 20
+    assert log.read_bytes().endswith(bytes(1 << 19))
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for suffix in ("", "-wal"):
+        shutil.copy(tmp_path / f"cloudlet.db{suffix}", killed)
+    after = Database(killed)
+    assert after.view().value("SELECT count(*) FROM t") == 130
+    after.write_now(_kept)
+    assert after.view().value("PRAGMA integrity_check") == "ok"
+    after.close()
     database.close()
 
 

@@ -13,6 +13,7 @@ from cloudlet.dynamodb.capacity import Consumed, read_units, settle_all
 from cloudlet.dynamodb.definitions import Table
 from cloudlet.dynamodb.keys import Key
 from cloudlet.dynamodb.numerics import invalid, worded_anew
+from cloudlet.dynamodb.transactions import answer
 from cloudlet.dynamodb.values import Item, not_one
 from cloudlet.dynamodb.writes import Write
 from cloudlet.store.database import Transaction, View
@@ -71,17 +72,16 @@ def batch_write_item(call: Call, tx: Transaction) -> Output:
     requests = call.params["RequestItems"]
     if sum(map(len, requests.values())) > _WRITES_MAX:
         raise invalid("Too many items requested for the BatchWriteItem call")
-    prepared = {
-        name: [_prepare(call, tx, name, request) for request in group]
-        for name, group in requests.items()
-    }
-    by_table: dict[int, set[Key]] = {}
-    for write in (write for group in prepared.values() for write in group):
-        seen = by_table.setdefault(write.table.id, set())
-        if write.key in seen:
-            raise invalid(_DUPLICATES)
-        seen.add(write.key)
-    return _perform(call, tx, prepared)
+    prepared = [
+        _prepare(call, tx, name, request) for name, group in requests.items() for request in group
+    ]
+    if len({(write.table.id, write.key) for write in prepared}) < len(prepared):
+        raise invalid(_DUPLICATES)
+    writes.read(tx, prepared)
+    for write in prepared:
+        writes.check(write)
+    writes.perform(tx, call.config, prepared)
+    return {"UnprocessedItems": {}, **answer(call, prepared)}
 
 
 def _prepare(call: Call, tx: Transaction, name: str, request: dict[str, Any]) -> Write:
@@ -96,27 +96,3 @@ def _prepare(call: Call, tx: Transaction, name: str, request: dict[str, Any]) ->
     assert delete is not None
     params = {"TableName": name, "Key": delete["Key"]}
     return writes.prepare_keyed(tx, call.config, params, "delete")
-
-
-def _perform(call: Call, tx: Transaction, prepared: dict[str, list[Write]]) -> Output:
-    output: Output = {"UnprocessedItems": {}}
-    capacities = []
-    metrics: dict[str, list[dict[str, Any]]] = {}
-    for name, group in prepared.items():
-        if not group:
-            continue
-        consumed = Consumed(group[0].table)
-        capacities.append(consumed)
-        writes.read(tx, group)
-        for write in group:
-            writes.check(write)
-        writes.perform(tx, call.config, group)
-        for write in group:
-            consumed.add_write(write.change)
-            collection = writes.collection(write, call.params)
-            if collection and collection not in metrics.setdefault(name, []):
-                metrics[name].append(collection)
-    settle_all(call, "Write", output, capacities)
-    if metrics:
-        output["ItemCollectionMetrics"] = metrics
-    return output

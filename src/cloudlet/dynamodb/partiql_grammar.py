@@ -91,13 +91,7 @@ def _select(r: Reader) -> dict[str, Any]:
         order = some(r, _ordering)
         if where is None and not r.is_word("WHERE"):
             raise invalid("Must have WHERE clause in the statement when using ORDER BY clause.")
-    return {
-        "table": table,
-        "index_name": index,
-        "where": where,
-        "columns": columns,
-        "order": order,
-    }
+    return {"table": table, "index_name": index, "where": where, "columns": columns, "order": order}
 
 
 def _column(r: Reader) -> tuple[str, Path]:

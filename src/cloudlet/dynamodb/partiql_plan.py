@@ -222,9 +222,7 @@ def _equality(statement: Statement, node: Condition) -> tuple[str, Placeholder |
 
 
 def _used(
-    keys: tuple[tuple[str, Condition], ...],
-    hash_keys: tuple[str, ...],
-    range_keys: tuple[str, ...],
+    keys: tuple[tuple[str, Condition], ...], hash_keys: tuple[str, ...], range_keys: tuple[str, ...]
 ) -> list[Condition] | None:
     """What of a branch is a query's key condition; None: no partition is named."""
     used = []

@@ -203,13 +203,7 @@ def _count(tx: Transaction, table_id: int, index_id: int, items: int, size_bytes
         )
 
 
-def _change_entry(
-    tx: Transaction,
-    table: Table,
-    index: Index,
-    key: Key,
-    versions: Versions,
-) -> int:
+def _change_entry(tx: Transaction, table: Table, index: Index, key: Key, versions: Versions) -> int:
     """Moves the item's entry; the bytes that AWS would charge for."""
     places = [None if each is None else keys.of_index(table, index, each.item) for each in versions]
     before, after = places

@@ -51,7 +51,7 @@ def commit(call: Call, tx: Transaction, prepared: list[Write]) -> Output:
     for write in prepared:
         if write.kind == "check" and write.old:
             write.change = storage.Change(write.old.size_bytes, 0, {})
-    return _answer(call, prepared)
+    return answer(call, prepared, is_transaction=True)
 
 
 def is_repeated(call: Call, tx: Transaction, token: str) -> bool:
@@ -146,12 +146,16 @@ def cancelled(reasons: list[dict[str, Any]]) -> AwsError:
     )
 
 
-def _answer(call: Call, prepared: list[Write]) -> Output:
+def answer(call: Call, prepared: list[Write], is_transaction: bool = False) -> Output:
+    """What was consumed, and what is told of collections."""
     output: Output = {}
     by_table: dict[int, Consumed] = {}
     for write in prepared:
-        consumed = by_table.setdefault(write.table.id, Consumed(write.table, _WRITTEN))
-        consumed.add_write(write.change, is_transaction=True)
+        consumed = by_table.get(write.table.id)
+        if consumed is None:
+            kind = _WRITTEN if is_transaction else None
+            consumed = by_table[write.table.id] = Consumed(write.table, kind)
+        consumed.add_write(write.change, is_transaction)
     settle_all(call, "Write", output, by_table.values())
     metrics: dict[str, list[dict[str, Any]]] = {}
     for write in prepared:

@@ -1,7 +1,8 @@
 """What two of our own processes tell each other: messages, some with an open connection.
 
 Over a pair of Unix sockets: a length, a JSON head, bytes, and perhaps one descriptor. Neither side
-ever waits for the other: what does not go at once waits in order.
+ever waits for the other: what does not go at once waits in order. What is said in one turn of the
+loop goes together.
 See https://man7.org/linux/man-pages/man7/unix.7.html (SCM_RIGHTS).
 """
 
@@ -33,7 +34,8 @@ class Channel:
         self._on_end = on_end
         self._received = bytearray()
         self._descriptors: deque[int] = deque()
-        self._waiting: deque[tuple[memoryview, int | None]] = deque()
+        self._waiting: deque[tuple[bytes, list[int]]] = deque()
+        self._is_due = self._is_full = False
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(end.fileno(), self._receive)
         self.is_open = True
@@ -41,15 +43,16 @@ class Channel:
     @property
     def is_clear(self) -> bool:
         """Whether what is said now goes at once."""
-        return self.is_open and not self._waiting
+        return self.is_open and not self._is_full
 
     def say(self, head: Document, data: bytes = b"", descriptor: int | None = None) -> None:
         """The descriptor is ours to close, and closed once it went."""
         text = orjson.dumps(head)
         message = _LENGTHS.pack(len(text), len(data)) + text + data
-        self._waiting.append((memoryview(message), descriptor))
-        if len(self._waiting) == 1:
-            self._send()
+        self._waiting.append((message, [] if descriptor is None else [descriptor]))
+        if not (self._is_due or self._is_full):
+            self._is_due = True
+            self._loop.call_soon(self._send)
 
     def close(self) -> None:
         if not self.is_open:
@@ -58,33 +61,44 @@ class Channel:
         self._loop.remove_reader(self._end.fileno())
         self._loop.remove_writer(self._end.fileno())
         self._end.close()
-        left = [descriptor for _, descriptor in self._waiting if descriptor is not None]
-        for descriptor in (*left, *self._descriptors):
-            os.close(descriptor)
+        for _, descriptors in (*self._waiting, (b"", self._descriptors)):
+            for descriptor in descriptors:
+                os.close(descriptor)
         self._waiting.clear()
         self._descriptors.clear()
 
     def _send(self) -> None:
-        while self._waiting:
-            message, descriptor = self._waiting[0]
+        self._is_due = False
+        while self.is_open and self._waiting:
+            data, descriptors = self._gathered()
             try:
-                if descriptor is None:
-                    sent = self._end.send(message)
-                else:
-                    sent = socket.send_fds(self._end, [message], [descriptor])
-            except BlockingIOError:
-                self._loop.add_writer(self._end.fileno(), self._send)
+                sent = socket.send_fds(self._end, [data], descriptors)
+            except OSError as error:
+                self._waiting.appendleft((data, descriptors))
+                if not isinstance(error, BlockingIOError):
+                    self._ended()
+                elif not self._is_full:
+                    self._is_full = True
+                    self._loop.add_writer(self._end.fileno(), self._send)
                 return
-            except OSError:
-                self._ended()
-                return
-            if descriptor is not None:
+            for descriptor in descriptors:
                 os.close(descriptor)
-            if sent < len(message):
-                self._waiting[0] = message[sent:], None
-            else:
-                self._waiting.popleft()
-        self._loop.remove_writer(self._end.fileno())
+            if sent < len(data):
+                self._waiting.appendleft((data[sent:], []))
+        if self._is_full and self.is_open:
+            self._is_full = False
+            self._loop.remove_writer(self._end.fileno())
+
+    def _gathered(self) -> tuple[bytes, list[int]]:
+        """The next messages, as many as go together."""
+        data, descriptors = self._waiting.popleft()
+        pieces, size_bytes = [data], len(data)
+        while self._waiting and size_bytes < _PIECE_BYTES and len(descriptors) < _DESCRIPTORS_MAX:
+            data, more = self._waiting.popleft()
+            pieces.append(data)
+            descriptors += more
+            size_bytes += len(data)
+        return b"".join(pieces), descriptors
 
     def _receive(self) -> None:
         try:

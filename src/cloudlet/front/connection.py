@@ -12,7 +12,7 @@ import os
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import (
@@ -24,6 +24,7 @@ from uvicorn.protocols.http.httptools_impl import (
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Interrupted, Request, Response, Streamed
 from cloudlet.front import heads
+from cloudlet.front.light import REQUEST_BYTES_MAX
 from cloudlet.store.holding import is_crowded, slow_down
 from cloudlet.store.integrity import Damaged
 
@@ -33,6 +34,7 @@ _SETTLED_HERE = frozenset(("Connection", "Content-Length", "Transfer-Encoding"))
 _HEAD_BYTES_MAX = 512 << 10  # that come in without a head's or a body's getting on
 _PIPELINED_MAX = 1000
 _REFUSAL_S = 5.0  # for a request that is told that there are too many
+_ALONE = 16  # requests of a connection in a row
 
 Answer = Callable[[Request], Awaitable[Response]]
 
@@ -70,6 +72,8 @@ class ClientGone(AwsError):
 
 
 class Connection(HttpToolsProtocol):
+    latest: ClassVar["Connection | None"] = None  # that asked something
+
     def __init__(self, answer: Answer, steward: Steward | None = None, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
         self._answer = answer
@@ -79,6 +83,7 @@ class Connection(HttpToolsProtocol):
         self.is_over = False  # the number that can be served
         self._is_between = True  # requests: nothing of the next one is there
         self._held_bytes = 0
+        self.in_a_row = 0  # requests
 
     @property
     def is_idle(self) -> bool:
@@ -117,6 +122,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        Connection.latest = None
         if self.steward is not None:
             self.steward.lost(self)
 
@@ -142,6 +148,8 @@ class Connection(HttpToolsProtocol):
                 asked: Any = {"method": method, "headers": self.sent}
                 self.scope = asked
                 return
+        self.in_a_row = self.in_a_row + 1 if Connection.latest is self else 0
+        Connection.latest = self
         before = self.cycle
         exchange = self.cycle = Exchange(self, method, self._answer)
         if before is None or before.response_complete:
@@ -233,6 +241,7 @@ class Exchange(RequestResponseCycle):
         scheme = connection.scheme or "http"
         request = Request(method, path, query, headers, body, client, scheme)
         request.sent, request.client_port = connection.sent, port
+        request.is_alone = connection.in_a_row > _ALONE and 0 < (length or 0) <= REQUEST_BYTES_MAX
         return request
 
     @property

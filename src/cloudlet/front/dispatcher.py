@@ -8,12 +8,14 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from cloudlet.auth.guard import authorize
 from cloudlet.call import Call, Caller, Cloud, Output, Params, Result
 from cloudlet.errors import AwsError, NotImplementedByCloudlet
 from cloudlet.exchange import Body, Request
+from cloudlet.front.light import WRITES
 from cloudlet.policy.evaluation import INTERNAL
 from cloudlet.wire.service import Operation, Service
 
@@ -125,7 +127,8 @@ async def _run(call: Call, service: Service, operation: Operation, trusted: bool
     if operation.mode == "async":
         output = await operation.run(call)
     elif operation.mode == "write":
-        output = await database.write(lambda tx: operation.run(call, tx))
+        is_alone = call.request.is_alone and operation.name in WRITES
+        output = await database.write(partial(operation.run, call), is_alone=is_alone)
     else:
         output = await asyncio.to_thread(_read, call, operation)
     return _result(output)

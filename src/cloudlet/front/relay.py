@@ -16,6 +16,7 @@ from cloudlet.call import Call, Caller, Cloud, Output
 from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Request
 from cloudlet.front.channel import Channel, Document
+from cloudlet.front.connection import Connection
 from cloudlet.wire.service import Operation
 
 _FOREIGN = b"arn:aws:dynamodb:"  # perhaps another account's table
@@ -70,6 +71,7 @@ class Relay:
 def perform(cloud: Cloud, operation: Operation, asked: tuple[Document, bytes], to: Channel) -> None:
     """The main process's side: answers when the outcome is durable."""
     head, data = asked
+    Connection.latest = None  # none of this process's is alone
     caller = Caller("user", "", head["account"])  # allowed already
     request = Request("POST", "/", "", {}, Body.of(b""))
     params = orjson.loads(data)

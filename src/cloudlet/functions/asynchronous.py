@@ -68,12 +68,7 @@ class _Attempt:
     """One attempt to have the function take one event."""
 
     def __init__(
-        self,
-        functions: Runner,
-        fact: Fact,
-        found: Found,
-        policy: dict[str, Any],
-        failures: int,
+        self, functions: Runner, fact: Fact, found: Found, policy: dict[str, Any], failures: int
     ) -> None:
         self.functions = functions
         self.config = functions.cloud.config

@@ -65,10 +65,7 @@ def _save_event_config(call: Call, tx: Transaction, document: Document) -> Outpu
     records.require(tx, call.config, name, qualifier)
     document["FunctionArn"] = names.function_arn(call.config, name, qualifier or names.LATEST)
     document["LastModified"] = call.now_ms / 1000
-    for key, low, high in (
-        ("MaximumRetryAttempts", 0, 2),
-        ("MaximumEventAgeInSeconds", 60, 21600),
-    ):
+    for key, low, high in (("MaximumRetryAttempts", 0, 2), ("MaximumEventAgeInSeconds", 60, 21600)):
         if params.get(key) is not None:
             if not low <= int(params[key]) <= high:
                 raise names.invalid(f"{key} must be between {low} and {high}.")

@@ -33,5 +33,5 @@ def service(state: Any = None) -> list[Service]:
             permissions.requirements,
             permissions.resource_policies,
             state,
-        ),
+        )
     ]

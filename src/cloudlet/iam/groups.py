@@ -8,17 +8,7 @@ from typing import Any
 
 from cloudlet.call import Call, Output
 from cloudlet.iam import attachments, faults, roles
-from cloudlet.iam.entities import (
-    GROUP,
-    PROFILE,
-    ROLE,
-    USER,
-    find,
-    insert,
-    named,
-    rows,
-    shown,
-)
+from cloudlet.iam.entities import GROUP, PROFILE, ROLE, USER, find, insert, named, rows, shown
 from cloudlet.iam.identifiers import changed, page
 from cloudlet.store.database import Row, Transaction, View
 

@@ -81,9 +81,5 @@ def _record(shard: Row, found: records.Record, head: dict[str, Any]) -> Record:
         "data": b64encode(found.data).decode(),
         "approximateArrivalTimestamp": found.created_ms / 1000,
     }
-    document = {
-        "kinesis": kinesis,
-        **head,
-        "eventID": f"{shard_id(shard['number'])}:{number}",
-    }
+    document = {"kinesis": kinesis, **head, "eventID": f"{shard_id(shard['number'])}:{number}"}
     return Record(number, found.partition_key, document, found.created_ms)

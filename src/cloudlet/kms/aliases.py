@@ -33,8 +33,7 @@ def _check(name: str) -> None:
         )
     if not _NAME.fullmatch(name):
         raise AwsError(
-            "InvalidAliasNameException",
-            f"{name} contains invalid characters for an alias",
+            "InvalidAliasNameException", f"{name} contains invalid characters for an alias"
         )
     if name.startswith(lookup.OWN):
         raise AwsError("NotAuthorizedException", "")

@@ -14,12 +14,7 @@ from cloudlet.store.database import View
 
 _ON_EVERYTHING = ("CreateKey", "ListKeys", "ListAliases", "GenerateRandom")
 _ON_ALIAS = ("CreateAlias", "UpdateAlias", "DeleteAlias")
-_WITH_ALIASES = (
-    "DescribeKey",
-    "Encrypt",
-    "GenerateDataKey",
-    "GenerateDataKeyWithoutPlaintext",
-)
+_WITH_ALIASES = ("DescribeKey", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext")
 
 
 def requirements(call: Call) -> list[Requirement]:

@@ -48,11 +48,7 @@ async def send(cloud: Cloud, arn: str, params: Params, fact: Fact, caller: Calle
 
 
 async def _function(call: Invocation) -> None:
-    params: Params = {
-        "FunctionName": call.arn,
-        "InvocationType": "Event",
-        "Payload": call.payload,
-    }
+    params: Params = {"FunctionName": call.arn, "InvocationType": "Event", "Payload": call.payload}
     await call.cloud.invoke("lambda", "Invoke", params, call.caller)
 
 

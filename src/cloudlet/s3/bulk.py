@@ -5,15 +5,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 
 from cloudlet.call import Call, Output, Params
 from cloudlet.errors import AwsError
-from cloudlet.s3 import (
-    attributes,
-    authority,
-    conditions,
-    faults,
-    objects,
-    permissions,
-    versions,
-)
+from cloudlet.s3 import attributes, authority, conditions, faults, objects, permissions, versions
 from cloudlet.s3.bucket import Bucket, of_call
 from cloudlet.store.database import Transaction
 

@@ -10,15 +10,7 @@ from typing import Any
 
 from cloudlet.call import Call, Output
 from cloudlet.errors import AwsError
-from cloudlet.s3 import (
-    attributes,
-    checksums,
-    conditions,
-    encryption,
-    faults,
-    multipart,
-    records,
-)
+from cloudlet.s3 import attributes, checksums, conditions, encryption, faults, multipart, records
 from cloudlet.s3.bucket import address, of_call
 from cloudlet.s3.multipart import Upload
 from cloudlet.s3.objects import made, place, written

@@ -157,10 +157,7 @@ _KEYS = {
 
 
 # What writing a replica needs instead
-_REPLICA = {
-    "DeleteObject": "ReplicateDelete",
-    "PutObjectTagging": "ReplicateTags",
-}
+_REPLICA = {"DeleteObject": "ReplicateDelete", "PutObjectTagging": "ReplicateTags"}
 
 
 def requirements(call: Call) -> list[Requirement]:

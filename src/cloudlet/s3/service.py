@@ -84,8 +84,6 @@ def service() -> list[Service]:
             own_checks=frozenset({"DeleteObjects"}),
         ),
         Service(
-            "s3control",
-            operations(operation_names("s3control"), control),
-            control.requirements,
+            "s3control", operations(operation_names("s3control"), control), control.requirements
         ),
     ]

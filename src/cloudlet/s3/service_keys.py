@@ -31,11 +31,7 @@ async def made(call: Call, rule: Params) -> Seal:
     kept["_resource"] = _resource(call, kept)
     key_id = rule.get("KMSMasterKeyID") or _OWN_KEY
     key = await _ask(
-        call,
-        "GenerateDataKey",
-        KeyId=key_id,
-        KeySpec="AES_256",
-        EncryptionContext=_context(kept),
+        call, "GenerateDataKey", KeyId=key_id, KeySpec="AES_256", EncryptionContext=_context(kept)
     )
     kept["SSEKMSKeyId"] = key["KeyId"]
     kept["_key"] = base64.b64encode(key["CiphertextBlob"]).decode()

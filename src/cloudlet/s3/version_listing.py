@@ -78,10 +78,7 @@ def _starts(view: View, bucket: int, params: Params) -> list[Start | None]:
 
 
 def _listed(row: Row, encode: Callable[[str], str], owner: dict[str, str]) -> dict[str, Any]:
-    named = {
-        "VersionId": row["version_id"] or "null",
-        "IsLatest": row["noncurrent_ms"] == 0,
-    }
+    named = {"VersionId": row["version_id"] or "null", "IsLatest": row["noncurrent_ms"] == 0}
     if row["etag"]:
         return {**listing.listed(row, encode, owner), **named}
     modified = announce.second(row["modified_ms"] // 1000)

@@ -3,6 +3,8 @@
 Changes are functions that take a `Transaction`. They queue up for the writer thread, which runs
 all that wait inside one SQLite transaction, each in its own savepoint, and commits once (WAL,
 `synchronous=FULL`): a change that was answered is on the disk, one that raised left nothing.
+Where one client alone writes, the way to that thread and back takes longer than the work: then the
+event loop commits by itself, in turn with the thread, which keeps all that may take long.
 Readers are plain connections, one per thread, that see the last committed state.
 
 Each service brings its tables as SQL text (`CREATE TABLE IF NOT EXISTS …`); columns that came
@@ -12,9 +14,11 @@ See https://www.sqlite.org/wal.html.
 
 import asyncio
 import logging
+import os
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -30,6 +34,10 @@ T = TypeVar("T")
 Row = sqlite3.Row
 Parameters = Sequence[Any] | dict[str, Any]
 _GROUP_MAX = 256  # changes per commit
+_ROUND = 64  # commits, of which one at least is the writer thread's
+_SLOW_S = 0.002  # for commits on the event loop
+_CHECKPOINT_FRAMES = 4000
+_RESERVED_BYTES, _RESERVED_AT_ONCE = 16 << 20, 1 << 20  # of the WAL
 _log = logging.getLogger(__name__)
 
 
@@ -207,13 +215,16 @@ class Database(Reads):
         directory.mkdir(parents=True, exist_ok=True)
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._is_watching = self._is_closing = False
+        self._turn = threading.Lock()  # whose the writing connection is
+        self._commits = self._frames = 0  # `_frames`: so many make a checkpoint
+        self._pace_s = 0.0  # what a commit takes, lately
         # The writer's own: it forgets as it changes.
         self._memory = Memory(lambda: 0 if self._is_watching else None)
         self._connection = self._connect()
         self._connection.create_function("watched_change", 0, self._memory.forget)
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
-        self._connection.execute("PRAGMA wal_autocheckpoint=4000")
+        self._checkpoint_at(_CHECKPOINT_FRAMES)
         self._thread = threading.Thread(target=self._write_groups, name="writer", daemon=True)
         self._thread.start()
 
@@ -222,12 +233,30 @@ class Database(Reads):
         self.write_now(lambda tx: _prepare(tx, schema))
         self._is_watching = self._is_watching or "watched_change" in schema
 
-    def write(self, change: Callable[[Transaction], T]) -> "asyncio.Future[T]":
-        """Runs the change in the writer thread; gives its value when it is on the disk."""
+    def write(
+        self, change: Callable[[Transaction], T], *, is_alone: bool = False
+    ) -> "asyncio.Future[T]":
+        """Runs the change in the writer thread; gives its value when it is on the disk. `is_alone`:
+        it is quick, and nobody else waits for the loop."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._queue.put(_Waiting(change, future, loop))
+        if not (is_alone and self._commits_here(_Waiting(change, future))):
+            self._queue.put(_Waiting(change, future, loop))
         return future
+
+    def _commits_here(self, waiting: "_Waiting") -> bool:
+        """On the loop, unless that may take long."""
+        is_due = self._commits % _ROUND == 0 or self._follower is not None
+        if is_due or self._pace_s > _SLOW_S or not self._queue.empty():
+            return False
+        if not self._turn.acquire(blocking=False):
+            return False
+        try:
+            self._checkpoint_at(0)
+            self._commit([waiting], is_here=True)
+        finally:
+            self._turn.release()
+        return True
 
     def write_now(self, change: Callable[[Transaction], T]) -> T:
         """The same, blocking: for start-up and for threads; never on the event loop."""
@@ -248,7 +277,19 @@ class Database(Reads):
 
     def _write_groups(self) -> None:
         while not self._is_closing and (first := self._queue.get()) is not None:
-            self._commit([first])
+            with self._turn:
+                self._checkpoint_at(_CHECKPOINT_FRAMES)
+                self._commit([first])
+                if self._commits % _ROUND == 1:
+                    self._reserve()
+
+    def _reserve(self) -> None:
+        """The WAL's file grows ahead of its contents: what is written where there were zeros is on
+        the disk sooner than what makes the file longer. SQLite takes them for no frames."""
+        with suppress(OSError), Path(f"{self.path}-wal").open("r+b", buffering=0) as file:
+            if file.seek(0, os.SEEK_END) < _RESERVED_BYTES:
+                file.write(bytes(_RESERVED_AT_ONCE))
+                os.fdatasync(file)
 
     def _join(self, group: list["_Waiting"]) -> None:
         """Who came in the meantime goes along."""
@@ -259,14 +300,16 @@ class Database(Reads):
             else:
                 group.append(waiting)
 
-    def _commit(self, group: list["_Waiting"]) -> None:
+    def _commit(self, group: list["_Waiting"], *, is_here: bool = False) -> None:
         done: list[Transaction] = []
+        began_s = time.monotonic()
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             for waiting in group:  # it grows
                 if not waiting.future.cancelled():
                     self._apply(waiting, done)
-                self._join(group)
+                if not is_here:
+                    self._join(group)
             self._connection.execute("COMMIT")
             self._note_watched()
             if self._follower is not None:
@@ -286,6 +329,14 @@ class Database(Reads):
                 if topic.startswith(prefix):
                     with suppress(RuntimeError):  # the loop is closed: nobody sleeps any more
                         wake(topic)
+        self._commits += 1
+        self._pace_s += (time.monotonic() - began_s - self._pace_s) / 8
+
+    def _checkpoint_at(self, frames: int) -> None:
+        """0: never; they take long."""
+        if frames != self._frames:
+            self._frames = frames
+            self._connection.execute(f"PRAGMA wal_autocheckpoint={frames}")
 
     def _note_watched(self) -> None:
         """Before anybody is told of the commit: whoever asks afterwards reads anew."""

@@ -106,11 +106,7 @@ async def _deploy(run: Run, prepared: Prepared, path: Path) -> Deployment:
     left = [f"not deleted: {each}" for each in left]
     values = {each["OutputKey"]: each["OutputValue"] for each in outputs}
     return Deployment(
-        run.stack,
-        values,
-        tuple(run.steps),
-        (*prepared.warnings, *left),
-        (path, *prepared.watched),
+        run.stack, values, tuple(run.steps), (*prepared.warnings, *left), (path, *prepared.watched)
     )
 
 

@@ -170,12 +170,7 @@ def turn(
     tx.run(
         "UPDATE template_stacks SET status = ?, updated_ms = ?,"
         " outputs = coalesce(?, outputs) WHERE id = ?",
-        (
-            event.status,
-            config.now_ms(),
-            None if outputs is None else json.dumps(outputs),
-            stack.id,
-        ),
+        (event.status, config.now_ms(), None if outputs is None else json.dumps(outputs), stack.id),
     )
     note(tx, config, stack, Record(stack.name, TYPE, "", physical_id=stack.id), event)
 

@@ -167,10 +167,7 @@ def _origin(view: View, origin: Document) -> Origin:
 
 
 def _behavior(
-    view: View,
-    behavior: Document,
-    origins: dict[str, Origin],
-    path_pattern: re.Pattern[str] | None,
+    view: View, behavior: Document, origins: dict[str, Origin], path_pattern: re.Pattern[str] | None
 ) -> Behavior:
     forwards = list(_forwarding(view, behavior))
     response_id = behavior.get("ResponseHeadersPolicyId")

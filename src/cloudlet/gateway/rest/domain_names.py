@@ -155,8 +155,4 @@ def _save(call: Call, tx: Transaction, mapping: Mapping) -> Document:
 
 
 def _mapping(mapping: Mapping) -> Document:
-    return {
-        "basePath": mapping.path or _ROOT,
-        "restApiId": mapping.api_id,
-        "stage": mapping.stage,
-    }
+    return {"basePath": mapping.path or _ROOT, "restApiId": mapping.api_id, "stage": mapping.stage}

@@ -45,11 +45,7 @@ _SETTINGS: Mapping[str, tuple[str, str, Any]] = {
         "SUCCEED_WITH_RESPONSE_HEADER",
     ),
 }
-_STRATEGIES = (
-    "FAIL_WITH_403",
-    "SUCCEED_WITH_RESPONSE_HEADER",
-    "SUCCEED_WITHOUT_RESPONSE_HEADER",
-)
+_STRATEGIES = ("FAIL_WITH_403", "SUCCEED_WITH_RESPONSE_HEADER", "SUCCEED_WITHOUT_RESPONSE_HEADER")
 
 
 def create_stage(call: Call, tx: Transaction) -> Output:

@@ -185,9 +185,7 @@ class Connections:
         reader = asyncio.create_task(self._read(connection, socket))
         ended = asyncio.create_task(connection.ended.wait())
         await asyncio.wait(
-            (writer, reader, ended),
-            timeout=LIFETIME_MAX_S,
-            return_when=asyncio.FIRST_COMPLETED,
+            (writer, reader, ended), timeout=LIFETIME_MAX_S, return_when=asyncio.FIRST_COMPLETED
         )
         if reader.done():
             connection.end(*socket.gone)  # the client left

@@ -242,10 +242,7 @@ def list_stack_resources(call: Call, view: View) -> Output:
     found = _resources(view, _any_stack(view, call.params["StackName"]))
     page, token = tokens(call, found)
     names = ("Timestamp", "StackName", "StackId")
-    return {
-        "StackResourceSummaries": [_without(each, *names) for each in page],
-        "NextToken": token,
-    }
+    return {"StackResourceSummaries": [_without(each, *names) for each in page], "NextToken": token}
 
 
 def _processed(details: Details) -> Document:

@@ -25,10 +25,7 @@ _ELSEWHERE = words(
 def _settings(properties: Properties) -> dict[str, Any]:
     settings = {key: value for key, value in properties.items() if key not in _ELSEWHERE}
     if "StreamSpecification" in settings:
-        settings["StreamSpecification"] = {
-            "StreamEnabled": True,
-            **settings["StreamSpecification"],
-        }
+        settings["StreamSpecification"] = {"StreamEnabled": True, **settings["StreamSpecification"]}
     if "SSESpecification" in settings:
         specification = dict(settings["SSESpecification"])
         specification["Enabled"] = specification.pop("SSEEnabled", True)
