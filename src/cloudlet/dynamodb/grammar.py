@@ -9,9 +9,9 @@ See https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions
 
 import re
 from collections.abc import Callable
+from importlib.resources import files
 from typing import NamedTuple, TypeVar
 
-from cloudlet.dynamodb import reserved
 from cloudlet.dynamodb.numerics import invalid
 
 T = TypeVar("T")
@@ -30,13 +30,9 @@ OPERANDS = {
     "if_not_exists": 2,
     "list_append": 2,
 }
-_CONDITIONS = (
-    "attribute_exists",
-    "attribute_not_exists",
-    "attribute_type",
-    "begins_with",
-    "contains",
-)
+_CONDITIONS = tuple(OPERANDS)[:5]
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ReservedWords.html
+_RESERVED = frozenset(files(__package__).joinpath("reserved_words.txt").read_text().split())
 _SECTIONS = ("SET", "REMOVE", "ADD", "DELETE")
 
 
@@ -218,7 +214,7 @@ class _Parser:
         token = self.token
         if not (token[:1] == "#" or (token[:1].isascii() and token[:1].isalpha())):
             raise self.syntax_error()
-        if token.upper() in reserved.WORDS:
+        if token.upper() in _RESERVED:
             raise invalid(f"Attribute name is a reserved keyword; reserved keyword: {self.token}")
         return self.take()
 

@@ -18,21 +18,13 @@ from cloudlet.policy.patterns import glob
 from cloudlet.policy.publicity import is_public, listed
 from cloudlet.s3 import grants
 from cloudlet.s3.bucket import ACL, Bucket, drop_setting, of_call, put_setting, setting
+from cloudlet.s3.condition_keys import is_known
 from cloudlet.s3.public_access import blocks, prevented
 from cloudlet.store.database import Transaction, View
 
 POLICY_BYTES_MAX = 20 << 10
-_STATEMENT = {
-    "Sid",
-    "Effect",
-    "Principal",
-    "NotPrincipal",
-    "Action",
-    "NotAction",
-    "Resource",
-    "NotResource",
-    "Condition",
-}
+_PAIRS = ("Principal", "Action", "Resource")
+_STATEMENT = {"Sid", "Effect", "Condition", *_PAIRS, *(f"Not{each}" for each in _PAIRS)}
 _DENIAL = {"Statement": [{"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}]}
 
 
@@ -130,7 +122,7 @@ def _check_statement(statement: Any, bucket: Bucket) -> None:
         raise _malformed(f"Unknown field {min(unknown)}")
     if statement.get("Effect") not in ("Allow", "Deny"):
         raise _malformed(f"Invalid effect: {statement.get('Effect')}")
-    for name in ("Principal", "Action", "Resource"):
+    for name in _PAIRS:
         if (name in statement) == (f"Not{name}" in statement):
             raise _malformed(f"Missing required field {name}")
     if "NotPrincipal" in statement and statement["Effect"] == "Allow":
@@ -155,6 +147,8 @@ def _check_conditions(block: Any) -> None:
         conditions.tests(block)
     except conditions.UnknownOperator as error:
         raise _malformed(f"Invalid Condition type : {error}") from None
+    if not all(map(is_known, chain.from_iterable(block.values()))):
+        raise _malformed("Policy has an invalid condition key")  # s3-111
     for value in chain.from_iterable(keys.values() for keys in block.values()):
         if any(isinstance(each, dict | list | None) for each in listed(value)):
             raise _malformed("Invalid value in condition")

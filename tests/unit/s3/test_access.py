@@ -9,7 +9,7 @@ from cloudlet.call import ANONYMOUS
 from cloudlet.errors import AwsError
 from cloudlet.policy import evaluation
 from cloudlet.policy.publicity import is_public
-from cloudlet.s3 import access, authority, buckets, permissions, public_access
+from cloudlet.s3 import access, authority, buckets, condition_keys, permissions, public_access
 from cloudlet.s3.bucket import of_name, put_setting
 from tests.harness import ROOT
 from tests.unit.s3.conftest import Shelf
@@ -54,6 +54,21 @@ def test_a_policy_is_kept_as_it_was_sent(shelf: Shelf) -> None:
     shelf.call(access.delete_bucket_policy, Bucket="shelf")
     with pytest.raises(AwsError, match="NoSuchBucketPolicy"):
         shelf.call(access.get_bucket_policy_status, Bucket="shelf")
+
+
+def test_condition_keys_must_be_known(shelf: Shelf) -> None:
+    """s3-111: as AWS does for buckets, and IAM for no policy of its own."""
+
+    def asking(key: str) -> dict[str, Any]:
+        return policy({**ONE, "Condition": {"StringEquals": {key: "x"}}})
+
+    for key in ("s3:x-amz-acls", "aws:SourceIP2", "username", "aws:PrincipalTag/", "s3:"):
+        with pytest.raises(AwsError, match="Policy has an invalid condition key"):
+            put(shelf, asking(key))
+    for key in ("S3:X-AMZ-ACL", "aws:sourceip", "aws:PrincipalTag/a/b", "s3:ExistingObjectTag/a"):
+        put(shelf, asking(key))
+    put(shelf, asking("accounts.google.com:aud"))
+    assert all(map(condition_keys.is_known, permissions._KEYS.values()))
 
 
 @pytest.mark.parametrize(
