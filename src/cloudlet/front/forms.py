@@ -13,7 +13,7 @@ from cloudlet.errors import AwsError
 from cloudlet.exchange import Request, Response
 from cloudlet.front.accounts import Accounts
 from cloudlet.front.buckets import bucket_of
-from cloudlet.s3 import forms
+from cloudlet.s3 import faults, forms
 from cloudlet.wire import multipart_form
 from cloudlet.wire.protocol import protocol, s3_path
 
@@ -41,7 +41,8 @@ class Forms:
     async def post(self, request: Request) -> Response:
         boundary = multipart_form.boundary_of(request.headers.get("content-type", ""))
         if not boundary:
-            raise _other_type()
+            how = "Bucket POST must be of the enclosure-type multipart/form-data"
+            raise faults.precondition_failed(how)
         if request.body.length is None:
             raise _no_length()
         form = await multipart_form.open_form(request, boundary)
@@ -57,15 +58,6 @@ class Forms:
         result = await home.dispatcher.perform(call, trusted=config.open_access)
         made = protocol("s3").response("PutObject", result, request.id)
         return forms.answer(request, params, form.fields, made)
-
-
-def _other_type() -> AwsError:
-    return AwsError(
-        "PreconditionFailed",
-        "At least one of the pre-conditions you specified did not hold",
-        412,
-        Condition="Bucket POST must be of the enclosure-type multipart/form-data",
-    )
 
 
 def _no_length() -> AwsError:

@@ -61,12 +61,6 @@ def _several() -> AwsError:
     )
 
 
-def check_whole(algorithm: str, value: str) -> None:
-    """Of a completion; where it is made of parts' digests it may end in their number."""
-    digest, _, count = value.partition("-")
-    decode(algorithm, digest if not count or count.isdecimal() else value)
-
-
 def of_part(part: Mapping[str, Any]) -> tuple[str, str] | None:
     """The one (algorithm, value) of a part as a completion's document names it."""
     found = _all(part)

@@ -205,7 +205,6 @@ def _check_whole(call: Call, upload: Upload, record: Record) -> None:
     algorithm, _, value = record.checksum
     if said is None or (not upload.algorithm and said[0] != algorithm):
         return  # s3-096: nothing is made of another algorithm's where the uploader named none
-    checksums.check_whole(*said)
     # s3-097: a checksum without its type is taken for one of parts, unless nothing else can be
     is_amiss = upload.algorithm not in ("", checksums.DEFAULT) and kind != upload.type
     is_amiss = is_amiss and upload.type == checksums.FULL
