@@ -51,11 +51,16 @@ class Consumed:
         self.table = table
         self.kind = kind
         self.units = 0.0
+        self.failed_units = 0.0
         self.global_units: dict[str, float] = {}
         self.local_units: dict[str, float] = {}
 
     def add(self, units: float) -> None:
         self.units += units
+
+    def fail(self, size_bytes: int) -> None:
+        """dynamodb-081: a batch's statement that fails is paid for, beside others that do not."""
+        self.failed_units += write_units(size_bytes)
 
     def add_index(self, index_name: str, is_global: bool, units: float) -> None:
         by_name = self.global_units if is_global else self.local_units
@@ -63,8 +68,8 @@ class Consumed:
 
     def add_write(self, change: Change, is_transaction: bool = False) -> None:
         self.add(write_units(max(change.old_bytes, change.new_bytes), is_transaction))
-        for name, (is_global, size_bytes) in change.index_bytes.items():
-            self.add_index(name, is_global, write_units(size_bytes, is_transaction))
+        for name, (is_global, sizes) in change.index_bytes.items():  # dynamodb-078: never doubled
+            self.add_index(name, is_global, sum(map(write_units, sizes)))
 
     def add_page(self, index: Index | None, read: PageRead, is_consistent: bool) -> None:
         self.add(sum(read_units(size_bytes, is_consistent) for size_bytes in read.fetched))
@@ -85,7 +90,8 @@ class Consumed:
 
     def shown(self, mode: str) -> dict[str, Any]:
         indexes = (*self.global_units.values(), *self.local_units.values())
-        document = {"TableName": self.table.name, **self._told(self.units + sum(indexes))}
+        total = self.units + self.failed_units + sum(indexes)
+        document = {"TableName": self.table.name, **self._told(total)}
         if mode == "INDEXES":
             document["Table"] = self._told(self.units)
             for member, by_name in (
@@ -114,5 +120,5 @@ def settle_all(call: Call, kind: str, output: Output, consumed: Collection[Consu
     for each in consumed:
         each.measure(call.cloud.meter, kind)
     mode = call.params.get("ReturnConsumedCapacity")
-    if mode in ("TOTAL", "INDEXES"):
+    if consumed and mode in ("TOTAL", "INDEXES"):
         output["ConsumedCapacity"] = [each.shown(mode) for each in consumed]

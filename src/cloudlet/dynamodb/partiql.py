@@ -181,7 +181,9 @@ def _verbs(statements: list[Params]) -> set[str]:
 
 def _batch(call: Call, view: View, run: Callable[..., Output]) -> Output:
     by_table: dict[str, Consumed] = {}
+    done: set[str] = set()
     responses, kind = [], "Read" if run is _batch_get else "Write"
+    _check_distinct(call, view)
     for params in call.params["Statements"]:
         response: Output = {}
         try:
@@ -190,13 +192,37 @@ def _batch(call: Call, view: View, run: Callable[..., Output]) -> Output:
             response["TableName"] = table.name
             consumed = by_table.setdefault(table.name, Consumed(table))
             response.update(run(call, view, each, consumed))
+            done.add(table.name)
         except AwsError as error:
             code = transactions.REASONS.get(error.code, "ValidationError")
+            if code == "ValidationError":
+                response.pop("TableName", None)
             response["Error"] = {"Code": code, "Message": error.message, **error.fields}
         responses.append(response)
     output: Output = {"Responses": responses}
-    capacity.settle_all(call, kind, output, by_table.values())
+    capacity.settle_all(call, kind, output, [by_table[name] for name in by_table if name in done])
     return output
+
+
+def _check_distinct(call: Call, view: View) -> None:
+    """dynamodb-080: statements that can be read are of different items, or none is done."""
+    places = [_place(call, view, params) for params in call.params["Statements"]]
+    named = [place for place in places if place is not None]
+    if len(set(named)) < len(named):
+        raise invalid("Provided list of item keys contains duplicates")
+
+
+def _place(call: Call, view: View, params: Params) -> tuple[int, Key] | None:
+    with suppress(AwsError, KeyError):
+        each = partiql_reads.bound(params)
+        table = definitions.get(view, call.config, each.statement.table)
+        plan = _keyed(each, table)
+        if each.statement.verb == "SELECT" and (each.statement.index_name or plan.has_rest):
+            return None
+        named = each.statement.item or plan.key
+        given = {name: each.bindings.values[named[name].name] for name in table.key_names()}
+        return table.id, keys.of_key(table, given)[0]
+    return None
 
 
 def _batch_get(call: Call, view: View, each: Bound, consumed: Consumed) -> Output:
@@ -210,7 +236,11 @@ def _batch_write(call: Call, tx: Transaction, each: Bound, consumed: Consumed) -
     if each.statement.verb == "EXISTS":
         raise invalid("EXISTS can only be used in ExecuteTransaction write requests.")
     write = _prepared(call, tx, each)
-    items.change(call, tx, write, consumed)
+    try:
+        items.change(call, tx, write, consumed)
+    except AwsError:
+        consumed.fail(max(write.size_bytes, write.old.size_bytes if write.old else 0))
+        raise
     shown = _returned(each, write)
     return {"Item": shown[0]} if shown else {}
 

@@ -47,7 +47,7 @@ class Change(NamedTuple):
 
     old_bytes: int
     new_bytes: int
-    index_bytes: dict[str, tuple[bool, int]]  # name → (is global, bytes)
+    index_bytes: dict[str, tuple[bool, list[int]]]  # name → (is global, bytes of each write)
 
 
 Versions = tuple[Stored | None, Stored | None]
@@ -178,12 +178,12 @@ def _change_rows(tx: Transaction, table: Table, writes: Writes) -> None:
 
 def _follow(
     tx: Transaction, table: Table, key: Key, versions: Versions, context: streams.Context
-) -> dict[str, tuple[bool, int]]:
+) -> dict[str, tuple[bool, list[int]]]:
     """Indexes and streams go with the item; what was written in indexes."""
     old, new = versions
-    index_bytes: dict[str, tuple[bool, int]] = {}
+    index_bytes: dict[str, tuple[bool, list[int]]] = {}
     for index in table.indexes:
-        written = _change_entry(tx, table, index, key, versions)
+        written = _move(tx, table, index, key, versions)
         if written:
             index_bytes[index.name] = (index.is_global, written)
     if table.stream is not None or destinations.of(table):
@@ -203,8 +203,8 @@ def _count(tx: Transaction, table_id: int, index_id: int, items: int, size_bytes
         )
 
 
-def _change_entry(tx: Transaction, table: Table, index: Index, key: Key, versions: Versions) -> int:
-    """Moves the item's entry; the bytes that AWS would charge for."""
+def _move(tx: Transaction, table: Table, index: Index, key: Key, versions: Versions) -> list[int]:
+    """Moves the item's entry; the bytes of each write that AWS would charge for."""
     places = [None if each is None else keys.of_index(table, index, each.item) for each in versions]
     before, after = places
     old_bytes, new_bytes = (
@@ -225,9 +225,9 @@ def _change_entry(tx: Transaction, table: Table, index: Index, key: Key, version
         old, new = versions
         assert old is not None and new is not None
         if before == after and index.entry(old.item) == index.entry(new.item):
-            return 0
-        return max(old_bytes, new_bytes) if before == after else old_bytes + new_bytes
-    return old_bytes + new_bytes
+            return []
+        return [max(old_bytes, new_bytes)] if before == after else [old_bytes, new_bytes]
+    return [old_bytes + new_bytes] if before is not None or after is not None else []
 
 
 def _entry_bytes(index: Index, stored: Stored) -> int:

@@ -162,7 +162,10 @@ def _change_stream(
     view_type = specification.get("StreamViewType")
     if not specification["StreamEnabled"]:
         if view_type is not None:
-            raise invalid(f"{_WRONG}StreamViewType cannot be specified when StreamEnabled is false")
+            raise invalid(
+                f"{_WRONG}Table is being created with a stream disabled, UpdateViewType should not"
+                " be specified"
+            )
         streams.disable(tx, document, now_ms)
         return
     if view_type is None:
@@ -483,12 +486,16 @@ def delete_table(call: Call, tx: Transaction) -> Output:
     shown = describe(tx, table, "DELETING")
     for member in _NOT_OF_DELETED:
         shown.pop(member, None)
-    streams.disable(tx, copy.deepcopy(table.document), call.now_ms)
+    remove(tx, table, call.now_ms)
+    return {"TableDescription": shown}
+
+
+def remove(tx: Transaction, table: Table, now_ms: int) -> None:
+    streams.disable(tx, copy.deepcopy(table.document), now_ms)
     storage.drop_table(tx, table)
     tx.run("DELETE FROM dynamodb_tables WHERE id = ?", (table.id,))
     tx.run("DELETE FROM dynamodb_tags WHERE arn = ?", (table.arn,))
     tx.run("DELETE FROM dynamodb_policies WHERE arn = ?", (table.arn,))
-    return {"TableDescription": shown}
 
 
 def list_tables(call: Call, view: View) -> Output:

@@ -135,6 +135,8 @@ def at_creation(shown: dict[str, Any], params: Params) -> None:
             each[_WARM]["Status"] = "UPDATING"
         else:
             del each[_WARM]
+    if "BillingModeSummary" in shown:  # nor since when it is on demand
+        del shown["BillingModeSummary"]["LastUpdateToPayPerRequestDateTime"]
 
 
 def at_update(shown: dict[str, Any], before: dict[str, Any], params: Params) -> None:

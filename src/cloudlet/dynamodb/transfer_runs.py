@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from cloudlet.call import Caller, Cloud
-from cloudlet.dynamodb import exports, imports, transfers
+from cloudlet.dynamodb import definitions, exports, imports, tables, transfers
 from cloudlet.dynamodb.transfers import Job
 from cloudlet.errors import AwsError
 from cloudlet.policy.context import via
@@ -44,11 +44,16 @@ async def progress(cloud: Cloud) -> None:
             job.status, job.told["FailureCode"] = "FAILED", "InternalServerError"
             job.told["FailureMessage"] = "The request processing has failed: see cloudlet's log."
         job.told["EndTime"] = cloud.config.now_ms()
-        await cloud.database.write(partial(_keep, job))
+        await cloud.database.write(partial(_keep, cloud, job))
 
 
-def _keep(job: Job, tx: Transaction) -> None:
+def _keep(cloud: Cloud, job: Job, tx: Transaction) -> None:
+    """dynamodb-079: of an import that failed at once no table is left."""
     transfers.keep(tx, job)
+    if job.status == "FAILED" and job.told.get("ImportedItemCount") == 0:
+        table = definitions.find(tx, cloud.config, job.told["TableArn"])
+        if table is not None and table.document["TableId"] == job.told["TableId"]:
+            tables.remove(tx, table, cloud.config.now_ms())
 
 
 def _caller(cloud: Cloud, job: Job) -> Caller | None:

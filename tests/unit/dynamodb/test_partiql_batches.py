@@ -37,10 +37,12 @@ def batch(db: Bench, *statements: str, **more: Any) -> Any:
 
 
 def test_batches_answer_each_for_itself(db: Bench) -> None:
-    put(db, "a", n={"N": "1"})
+    for name in "acd":
+        put(db, name, n={"N": "1"})
     insert = "INSERT INTO \"my-tab\" VALUE {'pk': 'b', 'sk': '1'}"
+    fails = update("SET n = 2", "AND n = 9").replace("'a'", "'d'")
     answers = batch(
-        db, insert, insert, update("SET n = 2", "AND n = 9"), "gibberish",
+        db, insert, insert.replace("'b'", "'c'"), fails, "gibberish",
         "DELETE FROM nowhere WHERE a = 1", update("SET n = 3", "RETURNING ALL NEW *"),
     )  # fmt: skip
     assert [answer.get("Error", {}).get("Code") for answer in answers] == [
@@ -185,3 +187,33 @@ def test_permissions_of_statements(db: Bench) -> None:
     statements = [{"Statement": update("REMOVE n")}, {"Statement": "gibberish"}]
     assert len(needs(db, "BatchExecuteStatement", Statements=statements)) == 1
     assert len(needs(db, "ExecuteTransaction", TransactStatements=statements)) == 1
+
+
+def test_a_batch_is_of_different_items(db: Bench) -> None:
+    """dynamodb-080"""
+    put(db, "a")
+    one = "UPDATE \"my-tab\" SET z = 1 WHERE pk = 'a' AND sk = '1'"
+    with pytest.raises(AwsError, match="Provided list of item keys contains duplicates"):
+        db.call(partiql.batch_execute_statement, Statements=[{"Statement": one}] * 2)
+    assert "z" not in got(db, "a")
+
+
+def test_what_fails_in_a_batch_is_paid_for_beside_what_does_not(db: Bench) -> None:
+    """dynamodb-081"""
+    put(db, "a", big={"S": "x" * 2500})
+    fails = {"Statement": "INSERT INTO \"my-tab\" VALUE {'pk': 'a', 'sk': '1'}"}
+    works = {"Statement": "INSERT INTO \"my-tab\" VALUE {'pk': 'b', 'sk': '1'}"}
+    wrong = {"Statement": "UPDATE \"my-tab\" SET z = 1 WHERE pk = 'a'"}
+
+    def run_all(*statements: dict[str, str]) -> Any:
+        return db.call(
+            partiql.batch_execute_statement,
+            Statements=list(statements),
+            ReturnConsumedCapacity="INDEXES",
+        )
+
+    output = run_all(fails, works, wrong)
+    assert ["TableName" in each for each in output["Responses"]] == [True, True, False]
+    assert output["ConsumedCapacity"][0]["CapacityUnits"] == 4.0
+    assert output["ConsumedCapacity"][0]["Table"] == {"CapacityUnits": 1.0}
+    assert "ConsumedCapacity" not in run_all(fails)

@@ -235,6 +235,31 @@ def test_key_conditions_are_read_from_the_left(db: Bench) -> None:
     )
 
 
+def test_each_write_of_an_index_is_rounded_and_none_is_doubled(db: Bench) -> None:
+    """dynamodb-078"""
+    key = {"pk": {"S": "p"}, "sk": {"N": "1"}}
+    db.call(items.put_item, TableName="tab", Item={**key, "g": {"S": "a"}, "v": {"S": "x" * 1500}})
+
+    def moved(to: str, *, in_transaction: bool) -> Any:
+        action = {
+            "TableName": "tab",
+            "Key": key,
+            "UpdateExpression": "SET g = :g",
+            "ExpressionAttributeValues": {":g": {"S": to}},
+        }
+        shown = {"ReturnConsumedCapacity": "INDEXES"}
+        if not in_transaction:
+            return db.call(items.update_item, **action, **shown)["ConsumedCapacity"]
+        actions = [{"Update": action}]
+        output = db.call(transactions.transact_write_items, TransactItems=actions, **shown)
+        return output["ConsumedCapacity"][0]
+
+    for in_transaction, table in ((False, 2.0), (True, 4.0)):
+        consumed = moved("b" if in_transaction else "c", in_transaction=in_transaction)
+        assert consumed["Table"]["CapacityUnits"] == table
+        assert consumed["GlobalSecondaryIndexes"]["by_g"]["CapacityUnits"] == 4.0
+
+
 def test_query_counts_what_scan_does_not(db: Bench) -> None:
     """dynamodb-066"""
     wrong = {"TableName": "plain", "Select": "SPECIFIC_ATTRIBUTES"}

@@ -186,9 +186,9 @@ def test_transactions_tell_kinds_of_capacity(db: Bench) -> None:
     assert ask() == [
         {
             "TableName": "tab",
-            **units("Write", 4.0),
+            **units("Write", 3.0),
             "Table": units("Write", 2.0),
-            "GlobalSecondaryIndexes": {"by_g": units("Write", 2.0)},
+            "GlobalSecondaryIndexes": {"by_g": units("Write", 1.0)},
         },
         {"TableName": "plain", **units("Write", 2.0), "Table": units("Write", 2.0)},
     ]

@@ -256,6 +256,27 @@ def test_failures_are_told(db: Bench, shelf: Shelf) -> None:
     assert not shelf.objects
 
 
+def test_of_an_import_that_failed_at_once_no_table_is_left(db: Bench, shelf: Shelf) -> None:
+    """dynamodb-079"""
+    table = {
+        "TableName": "made",
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": keys("id"),
+        "AttributeDefinitions": types(id="S"),
+    }
+    told = db.call(
+        imports.import_table,
+        S3BucketSource={"S3Bucket": "nowhere"},
+        InputFormat="DYNAMODB_JSON",
+        TableCreationParameters=table,
+    )["ImportTableDescription"]
+    assert "made" in db.call(tables.list_tables)["TableNames"]
+    run(db)
+    told = db.call(imports.describe_import, ImportArn=told["ImportArn"])["ImportTableDescription"]
+    assert (told["ImportStatus"], told["FailureCode"]) == ("FAILED", "S3NoSuchBucket")
+    assert "made" not in db.call(tables.list_tables)["TableNames"]
+
+
 def test_s3_is_asked_in_the_callers_name(db: Bench, shelf: Shelf) -> None:
     export(db, S3SseAlgorithm="KMS", S3SseKmsKeyId="k", S3BucketOwner="000000000000")
     run(db)
