@@ -92,8 +92,8 @@ def make_queue(server: Server, name: str, sender: str = "") -> tuple[str, str]:
     return url, arn("sqs", name)
 
 
-def message(server: Server, url: str, within_s: float = 90) -> dict[str, Any]:
-    """The next message of a queue, deleted from it."""
+def message(server: Any, url: str, within_s: float = 90) -> dict[str, Any]:
+    """The next message of a queue, deleted from it. `server` may be one account of it."""
     sqs = server.client("sqs")
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:

@@ -206,7 +206,7 @@ def test_streams_into_a_function_around_a_bad_record(
         DestinationConfig={"OnFailure": {"Destination": queue}},
     )
     good = [["INSERT", word] for word in words if word != "bad"]
-    eventually(lambda: seen(server, target) == good, 40)  # in order, each once
+    eventually(lambda: seen(server, target) == good)  # in order, each once
     failure = json.loads(message(server, url)["Body"])
     assert failure["requestContext"]["condition"] == "RetryAttemptsExhausted"
     batch = failure["DDBStreamBatchInfo"]

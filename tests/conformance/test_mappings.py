@@ -16,6 +16,7 @@ from tests.conformance.building import (
     eventually,
     make_function,
     make_queue,
+    message,
     policy,
 )
 from tests.server import Server
@@ -225,7 +226,7 @@ def test_what_is_refused(server: Server, name: str) -> None:
     fifo = {"OnFailure": {"Destination": arn("sqs", "dead.fifo")}}
     bus = {"OnFailure": {"Destination": arn("events", "event-bus/default")}}
     at: dict[str, Any] = {"StartingPosition": "AT_TIMESTAMP"}
-    for settings, message in (
+    for settings, told in (
         ({"TumblingWindowInSeconds": 60, "ParallelizationFactor": 2}, "not supported with"),
         (at, "Need to specify a timestamp"),
         (at | {"StartingPositionTimestamp": moment + timedelta(days=1)}, "future"),
@@ -243,7 +244,7 @@ def test_what_is_refused(server: Server, name: str) -> None:
         ({"ScalingConfig": {"MaximumConcurrency": 2}}, "SQS event sources alone"),
         ({"MaximumRecordAgeInSeconds": 5}, "MaximumRecordAgeInSeconds"),
     ):
-        with pytest.raises(ClientError, match=message):
+        with pytest.raises(ClientError, match=told):
             connect(server, name, **settings)
     server.client("iam").delete_role_policy(RoleName=f"{name}-role", PolicyName="own")
     for each in (stream(name), source):
@@ -317,9 +318,7 @@ def test_a_queue_hears_of_what_is_given_up(server: Server, name: str) -> None:
         DestinationConfig={"OnFailure": {"Destination": queue}},
     )  # fmt: skip
     put(server, name, "poison")
-    sqs = server.client("sqs")
-    (message,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
-    assert json.loads(message["Body"])["KinesisBatchInfo"]["batchSize"] == 1
+    assert json.loads(message(server, url)["Body"])["KinesisBatchInfo"]["batchSize"] == 1
 
 
 def test_a_topic_hears_of_what_is_given_up(server: Server, name: str) -> None:
@@ -332,7 +331,5 @@ def test_a_topic_hears_of_what_is_given_up(server: Server, name: str) -> None:
         DestinationConfig={"OnFailure": {"Destination": topic}},
     )  # fmt: skip
     put(server, name, "poison")
-    sqs = server.client("sqs")
-    (message,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
-    told = json.loads(json.loads(message["Body"])["Message"])
+    told = json.loads(json.loads(message(server, url)["Body"])["Message"])
     assert told["KinesisBatchInfo"]["streamArn"] == stream(name)

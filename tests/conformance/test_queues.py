@@ -54,9 +54,14 @@ def with_grave(server: Server, name: str, tries: int) -> tuple[str, str, str]:
     grave, grave_arn = make_queue(server, f"{name}-dead")
     url, queue = make_queue(server, name)
     policy = json.dumps({"deadLetterTargetArn": grave_arn, "maxReceiveCount": tries})
-    attributes = {"RedrivePolicy": policy, "VisibilityTimeout": "3"}
+    attributes = {"RedrivePolicy": policy, "VisibilityTimeout": "5"}
     server.client("sqs").set_queue_attributes(QueueUrl=url, Attributes=attributes)
     return url, queue, grave
+
+
+def warm(server: Server, name: str) -> None:
+    """The first start may take longer than messages are hidden."""
+    server.client("lambda").invoke(FunctionName=name, Payload=b'{"Records": []}')
 
 
 def map_queue(server: Server, name: str, queue: str, **settings: Any) -> dict[str, Any]:
@@ -96,16 +101,20 @@ def test_what_a_mapping_asks_for(server: Server, name: str) -> None:
 
 def test_what_fails_lands_in_the_dead_letter_queue(server: Server, name: str) -> None:
     url, queue, grave = with_grave(server, name, 2)
-    make_function(server, name, KEEPS_BAD, POLLING, Timeout=3)
+    make_function(server, name, KEEPS_BAD, POLLING, Timeout=5)
+    warm(server, name)
     made = map_queue(server, name, queue, FunctionResponseTypes=["ReportBatchItemFailures"])
     assert made["BatchSize"] == 10 and "StartingPosition" not in made
     sqs = server.client("sqs")
     for body in ("good", "bad", "fine"):
         sqs.send_message(QueueUrl=url, MessageBody=body)
     assert message(server, grave)["Body"] == "bad"
-    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-    counts = [found[f"ApproximateNumberOfMessages{each}"] for each in ("", "NotVisible")]
-    assert counts == ["0", "0"]
+
+    def counts() -> list[str]:
+        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        return [found[f"ApproximateNumberOfMessages{each}"] for each in ("", "NotVisible")]
+
+    eventually(lambda: counts() == ["0", "0"])
     client = server.client("lambda")
     client.update_event_source_mapping(UUID=made["UUID"], Enabled=False)
     sqs.send_message(QueueUrl=url, MessageBody="bad")
@@ -117,10 +126,11 @@ def test_a_loop_through_a_queue_is_stopped(server: Server, name: str) -> None:
     url, queue, grave = with_grave(server, name, 1)
     sending = allow("sqs:SendMessage", queue)
     variables = {"Environment": {"Variables": {"URL": url}}}
-    make_function(server, name, SENDS_AGAIN, POLLING, sending, Timeout=3, **variables)
+    make_function(server, name, SENDS_AGAIN, POLLING, sending, Timeout=5, **variables)
+    warm(server, name)
     map_queue(server, name, queue)
     server.client("sqs").send_message(QueueUrl=url, MessageBody="0")
-    assert message(server, grave, 60)["Body"] == "16"
+    assert message(server, grave)["Body"] == "16"
 
 
 def test_groups_reach_a_function_in_order(server: Server, name: str) -> None:
@@ -159,8 +169,12 @@ def test_dead_letters_are_moved_back(server: Server, name: str) -> None:
     source = arn("sqs", f"{name}-dead")
     sqs.start_message_move_task(SourceArn=source)
     assert message(server, url)["Body"] == "once"
-    (task,) = sqs.list_message_move_tasks(SourceArn=source)["Results"]
-    assert task["Status"] == "COMPLETED" and task["ApproximateNumberOfMessagesMoved"] == 1
+
+    def task() -> Any:
+        return sqs.list_message_move_tasks(SourceArn=source)["Results"][0]
+
+    eventually(lambda: task()["Status"] == "COMPLETED")
+    assert task()["ApproximateNumberOfMessagesMoved"] == 1
     assert "Messages" not in sqs.receive_message(QueueUrl=grave)
 
 

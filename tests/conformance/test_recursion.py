@@ -74,11 +74,11 @@ def test_a_chain_through_s3_ends_in_the_dead_letter_queue_and_at_the_destination
         FunctionName=name, DestinationConfig={"OnFailure": {"Destination": queue_arn}}
     )
     server.client("s3").put_object(Bucket=bucket, Key="0", Body=b"")
-    record: dict[str, Any] = json.loads(message(server, url, 60)["Body"])
+    record: dict[str, Any] = json.loads(message(server, url)["Body"])
     assert record["requestContext"]["condition"] == "RecursiveInvocationDetected"
     assert record["requestContext"]["functionArn"] == arn("lambda", f"function:{name}:$LATEST")
     assert keys(server, bucket) == {str(number) for number in range(17)}
-    event = json.loads(message(server, dead, 60)["Body"])
+    event = json.loads(message(server, dead)["Body"])
     assert event["Records"][0]["s3"]["object"]["key"] == "16"
 
 
@@ -111,6 +111,6 @@ def test_a_chain_through_a_topic_ends(server: Server, names: Iterator[str]) -> N
     )
     sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=function)
     sns.publish(TopicArn=topic, Message="0")
-    record = json.loads(message(server, url, 60)["Body"])
+    record = json.loads(message(server, url)["Body"])
     assert record["requestContext"]["condition"] == "RecursiveInvocationDetected"
     assert record["requestPayload"]["Records"][0]["Sns"]["Message"] == "16"
