@@ -198,7 +198,7 @@ def test_the_configuration(server: Server, names: Iterator[str]) -> None:
 def stream(server: Server) -> str:
     name = "url-stream"
     server.client("lambda").create_function(
-        FunctionName=name, Runtime="nodejs22.x", Handler="index.handler", MemorySize=256, Timeout=2,
+        FunctionName=name, Runtime="nodejs22.x", Handler="index.handler", MemorySize=256, Timeout=5,
         Role=make_role(server, name), Code={"ZipFile": zipped_files({"index.mjs": STREAM})},
     )  # fmt: skip
     return open_to_all(server, name, InvokeMode="RESPONSE_STREAM")
@@ -257,6 +257,6 @@ def test_a_stream_that_runs_out_of_time(server: Server, stream: str) -> None:
     )
     first, last = list(answer["EventStream"])
     assert first["PayloadChunk"]["Payload"] == b"first,"
-    assert "Task timed out after 2.00 seconds" in last["InvokeComplete"]["ErrorDetails"]
+    assert "Task timed out after 5.00 seconds" in last["InvokeComplete"]["ErrorDetails"]
     reading = server.http.request("GET", f"{stream}plain")
     assert reading.data == b'first,{"second":2}'  # by another worker

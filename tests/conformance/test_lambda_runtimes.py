@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import zipfile
@@ -31,7 +32,8 @@ while true; do
       answer="{\\"code\\":$code,\\"said\\":$(cat /tmp/answer)}"
       curl -sS -X POST "$api/invocation/$id/response" -d "$answer" ;;
     *stream*)
-      (printf one,; sleep 0.1; printf two) | curl -sS -X POST -T - \\
+      port=${event//[^0-9]/}
+      (printf one,; read -r _ < "/dev/tcp/127.0.0.1/$port"; printf two) | curl -sS -X POST -T - \\
         -H "Lambda-Runtime-Function-Response-Mode: streaming" \\
         "$api/invocation/$id/response" ;;
     *fail*) curl -sS -X POST "$api/invocation/$id/error" \\
@@ -209,12 +211,16 @@ def test_a_bootstrap_in_bash(server: Server, role: str, names: Iterator[str]) ->
 def test_a_bootstrap_may_stream(server: Server, role: str, names: Iterator[str]) -> None:
     name = next(names)
     create(server, role, name, {"bootstrap": BOOTSTRAP}, Runtime="provided.al2023")
-    answer = server.client("lambda").invoke_with_response_stream(
-        FunctionName=name, Payload=b'{"stream": 1}'
-    )
-    *pieces, last = list(answer["EventStream"])
-    assert [piece["PayloadChunk"]["Payload"] for piece in pieces] == [b"one,", b"two"]
-    assert last == {"InvokeComplete": {}}
+    with socket.create_server(("127.0.0.1", 0)) as gate:
+        payload = json.dumps({"stream": gate.getsockname()[1]})
+        answer = server.client("lambda").invoke_with_response_stream(
+            FunctionName=name, Payload=payload
+        )
+        events = iter(answer["EventStream"])
+        assert next(events)["PayloadChunk"]["Payload"] == b"one,"
+    # which it waits for before it goes on
+    assert next(events)["PayloadChunk"]["Payload"] == b"two"
+    assert list(events) == [{"InvokeComplete": {}}]
 
 
 @needs_curl
