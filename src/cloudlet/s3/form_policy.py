@@ -18,6 +18,7 @@ from cloudlet.errors import AwsError
 _RANGE = "content-length-range"
 # Fields that need no condition, and how such names begin
 _FREE = frozenset(("policy", "signature", "awsaccesskeyid", "x-amz-signature", "file"))
+# s3-109: the bucket is a field, too, though the path names it
 # s3-030: checksums need no condition either; they allow nothing, and AWS's tools add them late
 _FREE_PREFIXES = ("x-ignore-", "x-amz-checksum-", "x-amz-sdk-checksum-")
 Fields = Mapping[str, str]

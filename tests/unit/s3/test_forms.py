@@ -57,10 +57,19 @@ def test_conditions_that_fail(condition: Any, message: str) -> None:
     assert message in error.message
 
 
+def test_s3_109_a_policy_names_the_bucket() -> None:
+    document = {"expiration": LATER, "conditions": COVERED[1:]}
+    error = refused(base64.b64encode(json.dumps(document).encode()).decode())
+    assert error.message == "Invalid according to Policy: Extra input fields: bucket"
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "%",
+        policy(extra=1),
+        policy([]),
+        policy(expiration=True),
         base64.b64encode(b"[]").decode(),
         policy({}),
         policy({"acl": "a", "b": "c"}),
