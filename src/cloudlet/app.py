@@ -94,7 +94,7 @@ from cloudlet.store.pulse import CREDENTIALS
 from cloudlet.store.replica import Replica
 from cloudlet.template import service as template_service
 from cloudlet.template import watch
-from cloudlet.template.addresses import addresses
+from cloudlet.template.addresses import addresses, front
 from cloudlet.template.deploy import SCHEMA as TEMPLATE_SCHEMA
 from cloudlet.template.deploy import Deployment, deploy
 from cloudlet.template.operations import Operations
@@ -450,6 +450,7 @@ async def _serve(
     stack = _Stack(app, template, parameters, told)
     app.functions.on_error = Failures(told.say, config.now_ms).tell
     try:
+        stack.lead()
         await ports.listen(app)
         _write_endpoint(app.config)
         await app.start(ports.runtime.port)
@@ -511,12 +512,17 @@ class _Stack:
         self.template = template
         self._parameters = parameters
         self._told = told
+        folder = template.resolve().parent.name if template else ""
+        self._name = re.sub(r"[^A-Za-z0-9-]+", "-", folder).strip("-") or "app"
+
+    def lead(self) -> None:
+        """The front door is this stack's, if it has anything to show there."""
+        if self.template:
+            self._app.gateway.edge.lead(*front(self._app.cloud, self._name))
 
     async def deploy(self) -> Deployment:
         assert self.template is not None
-        folder = self.template.resolve().parent.name
-        name = re.sub(r"[^A-Za-z0-9-]+", "-", folder).strip("-") or "app"
-        told = Progress(self._told.say)
+        name, told = self._name, Progress(self._told.say)
         try:
             deployment = await deploy(
                 self._app.cloud,
@@ -528,6 +534,7 @@ class _Stack:
             )
         finally:
             told.close()
+        self.lead()
         if done := summary(deployment.steps):
             self._told.say(f"Stack {name}: {done}")
         for warning in deployment.warnings:

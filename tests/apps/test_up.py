@@ -175,3 +175,45 @@ Resources:
     Properties:
       ServiceToken: !GetAtt Function.Arn
 """
+
+
+MOCK = """
+Resources:
+  Api:
+    Type: AWS::ApiGateway::RestApi
+    Properties:
+      Body:
+        openapi: 3.0.1
+        info: {title: %(name)s, version: "1"}
+        paths:
+          /:
+            get:
+              responses: {"200": {description: it}}
+              x-amazon-apigateway-integration:
+                type: mock
+                requestTemplates: {application/json: '{"statusCode": 200}'}
+                responses:
+                  default: {statusCode: "200", responseTemplates: {application/json: %(name)s}}
+  Deployment:
+    Type: AWS::ApiGateway::Deployment
+    Properties: {RestApiId: !Ref Api}
+  Stage:
+    Type: AWS::ApiGateway::Stage
+    Properties: {RestApiId: !Ref Api, DeploymentId: !Ref Deployment, StageName: live}
+"""
+
+
+def test_the_front_door_is_the_template_s_that_was_named(tmp_path: Path) -> None:
+    """Whatever else was deployed into the same folder before."""
+    templates = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        templates.append(folder / "template.yaml")
+        templates[-1].write_text(MOCK % {"name": name})
+    for template in (*templates, templates[0]):
+        server = Server(tmp_path / "data", template).start()
+        try:
+            assert HTTP.request("GET", server.url).data.decode() == template.parent.name
+        finally:
+            server.stop()

@@ -137,10 +137,17 @@ def test_permissions_name_the_parameter(server: Server) -> None:
     assert refused(client.get_parameter, Name="/closed/a") == "AccessDeniedException"
 
 
-def test_services_that_nobody_has_say_so_as_json(server: Server) -> None:
-    steps, secrets = server.client("stepfunctions"), server.client("secretsmanager")
-    for call, said in ((steps.list_activities, "states (AWSStepFunctions)"),
-                       (secrets.list_secrets, "secretsmanager")):  # fmt: skip
+def test_services_that_nobody_has_say_so_in_their_words(server: Server) -> None:
+    for service, operation, said in (
+        ("stepfunctions", "list_activities", "states (AWSStepFunctions)"),
+        ("secretsmanager", "list_secrets", "secretsmanager"),
+        ("ec2", "describe_vpcs", "ec2:DescribeVpcs"),
+        ("ses", "list_identities", "ses:ListIdentities"),
+        ("sesv2", "list_email_identities", "sesv2:ListEmailIdentities"),
+        ("elbv2", "describe_load_balancers", "elasticloadbalancing"),
+        ("bedrock", "list_guardrails", "bedrock:ListGuardrails"),
+    ):
+        call = getattr(server.client(service), operation)
         with pytest.raises(ClientError, match=r"is not implemented by cloudlet\.") as caught:
             call()
         error = caught.value.response["Error"]

@@ -87,13 +87,13 @@ class AwsDoor:
                 raise
             if request.seen is not None:
                 request.seen.code = error.code
-            return self.decorate(request, (spoken or protocol("s3")).fault(error, request))
+            return self.decorate(request, (spoken or _likely(request)).fault(error, request))
         except Exception:
             _log.exception("request %s: %s %s", request.id, request.method, request.raw_path)
             bug = AwsError(
                 "InternalError", "We encountered an internal error. Please try again.", 500
             )
-            return self.decorate(request, (spoken or protocol("s3")).fault(bug, request))
+            return self.decorate(request, (spoken or _likely(request)).fault(bug, request))
 
     async def _operation(self, request: Request, spoken: Protocol) -> Response:
         caller = await self._authenticate(request, spoken)
@@ -148,6 +148,13 @@ class AwsDoor:
         if request.method == "PUT" and not key and not request.query:
             return said if said in regions(here) else here
         return self._accounts.region_of_bucket(bucket)
+
+
+def _likely(request: Request) -> Protocol:
+    """What a client speaks whose service nobody knows here, from the kind of its body."""
+    kind = request.headers.get("content-type", "").partition(";")[0]
+    spoken = {"application/x-www-form-urlencoded": "sts", "application/json": "lambda"}
+    return protocol(spoken.get(kind, "s3"))
 
 
 def is_usual(host: str, raw_path: str) -> bool:

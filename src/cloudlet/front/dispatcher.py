@@ -57,10 +57,8 @@ class Dispatcher:
     def operation(self, service: str, name: str) -> tuple[Service, Operation]:
         """Raises AWS's not-implemented error for what nobody wrote."""
         known = self.services.get(service)
-        if known is None:
-            raise NotImplementedByCloudlet(f"The service {service!r}")
-        operation = known.operations.get(name)
-        if operation is None:
+        operation = known.operations.get(name) if known is not None else None
+        if known is None or operation is None:
             raise NotImplementedByCloudlet(f"{service}:{name}")
         return known, operation
 

@@ -1,4 +1,5 @@
-"""Where a stack's APIs, function URLs and websites answer on this machine: what `up` prints."""
+"""Where a stack's APIs, function URLs and websites answer on this machine: what `up` prints, and
+what its front door shows."""
 
 from collections.abc import Iterator
 
@@ -17,6 +18,16 @@ def addresses(cloud: Cloud, stack_name: str) -> list[tuple[str, str]]:
     rows = stacks.records(cloud.database.view(), stack_name)
     ready = [row for row in rows if row.state == READY]
     return [*_stages(cloud, ready), *_function_urls(ready), *_websites(ready)]
+
+
+def front(cloud: Cloud, stack_name: str) -> tuple[str, str]:
+    """Ids of the stack's distribution and API, HTTP rather than REST; "" where it has none."""
+    rows = stacks.records(cloud.database.view(), stack_name)
+    ready = [row for row in rows if row.state == READY]
+    ready = [row for row in ready if row.properties.get("ProtocolType") != "WEBSOCKET"]
+    ids = {row.type: row.physical_id for row in reversed(ready)}
+    api = ids.get("AWS::ApiGatewayV2::Api") or ids.get("AWS::ApiGateway::RestApi", "")
+    return ids.get("AWS::CloudFront::Distribution", ""), api
 
 
 def _stages(cloud: Cloud, rows: list[Record]) -> Iterator[tuple[str, str]]:

@@ -36,6 +36,8 @@ def response(model: Model, error: AwsError, request_id: str, resource: str) -> R
         return Response(304, [*headers, *signs(request_id)])
     if model.name == "s3":
         return _s3(error, request_id, resource)
+    if model.protocol == "ec2":
+        return _ec2(error, request_id)
     if model.protocol in ("query", "rest-xml"):
         return _xml(model, error, request_id)
     if model.name == "cloudwatch":
@@ -124,6 +126,15 @@ def _xml(model: Model, error: AwsError, request_id: str) -> Response:
         body = f"<{code}/>"
     headers = [("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id)]
     return Response(error.status, headers, body.encode())
+
+
+def _ec2(error: AwsError, request_id: str) -> Response:
+    body = (
+        f"{DECLARATION}<Response><Errors><Error><Code>{escape(error.code)}</Code><Message>"
+        f"{escape(error.message)}</Message></Error></Errors><RequestID>{request_id}</RequestID>"
+        "</Response>"
+    )
+    return Response(error.status, [("Content-Type", "text/xml")], body.encode())
 
 
 def _json(model: Model, error: AwsError, request_id: str) -> Response:

@@ -108,6 +108,8 @@ def detect(request: Request) -> str:
     scope = signing_name(request)
     if scope == "apigateway":
         return "apigatewayv2" if request.raw_path.startswith("/v2/") else "apigateway"
+    if scope == "ses" and request.raw_path.startswith("/v2/"):
+        return "sesv2"
     if scope == "s3" and request.raw_path.startswith("/v20180820/"):  # or a bucket of that name
         return "s3control" if "x-amz-account-id" in request.headers else "s3"
     if scope:

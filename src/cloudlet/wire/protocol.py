@@ -97,7 +97,7 @@ class Protocol:
         self._xml_in = Reader()
         self._xml_out = Writer()
         self._validator = TableRequests() if model.name == "dynamodb" else Validator()
-        self._validates = model.name not in _UNCHECKED
+        self._validates = model.name not in _UNCHECKED and model.protocol != "ec2"
         self._is_json = model.protocol in ("json", *models.CBORS)
         self._binders: dict[str, rest.Binder] = {}
         self._body_bytes_max = _BODY_BYTES_MAX_OF.get(model.name, _BODY_BYTES_MAX)
@@ -108,7 +108,7 @@ class Protocol:
         """Raises AwsError where no operation matches or a parameter has the wrong form."""
         if self._is_json:
             parsed = await self._parse_json(request)
-        elif self.model.protocol == "query":
+        elif self.model.protocol in ("query", "ec2"):
             parsed = await self._parse_form(request)
         else:
             parsed = await self._parse_rest(request)
@@ -142,6 +142,8 @@ class Protocol:
         if not name:
             raise AwsError("MissingAction", "The request is missing an action.", 400)
         shape = self._known(name).input_shape
+        if self.model.protocol == "ec2":  # whose lists have forms of their own: nobody asks here
+            return Parsed(name, {})
         params = form_codec.parse(fields, shape) if shape else {}
         if shape and self.model.name == "sqs":
             sqs_query.complete(params, shape, request.path)

@@ -267,3 +267,17 @@ def test_a_signed_body_needs_its_hash(bench: Bench, state: GatewayState) -> None
     for told, status in (({}, 403), ({"x-amz-content-sha256": "0" * 64}, 403),
                          ({"x-amz-content-sha256": digest}, 200)):  # fmt: skip
         assert ask(state, request("POST", "/", told, b"{}")).status == status
+
+
+def test_this_run_s_stack_comes_before_older_ones(bench: Bench, state: GatewayState) -> None:
+    make(bench, state)
+    newer = make_api(bench)
+    add_route(bench, newer, "$default")
+    bench.call(resources.STAGE.create, ApiId=newer, StageName="$default", AutoDeploy=True)
+    answers(bench, "newer")
+    bench.answers["GetObject"] = {"Body": b"older", "ContentLength": 5}
+    assert ask(state, request("GET", "/")).body == b"older"
+    state.edge.lead("", newer)
+    assert ask(state, request("GET", "/")).body == b"newer"
+    state.edge.lead("", "")
+    assert ask(state, request("GET", "/")).body == b"older"

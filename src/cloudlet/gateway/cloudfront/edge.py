@@ -1,7 +1,8 @@
 """The front door of an application: a distribution's behaviors → S3 bucket or API Gateway.
 
-Without a distribution, the oldest HTTP API answers, else the oldest REST API, whose stage's name
-begins every path: `/` leads to its only stage. Without any API a page says so.
+The stack that this run keeps deployed comes first (`lead`), else what is oldest: a distribution,
+without one an HTTP API, else a REST API, whose stage's name begins every path: `/` leads to its
+only stage. Without any API a page says so.
 Nothing is cached here: origins are in the same process.
 https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HowCloudFrontWorks.html
 """
@@ -37,6 +38,11 @@ class Edge:
         self._known: list[Distribution] | None = None
         self._generation = 0
         self._warned: set[str] = set()
+        self._own_distribution, self._own_api = "", ""
+
+    def lead(self, distribution: str, api: str) -> None:
+        """By id, "" for none: these answer before older ones."""
+        self._own_distribution, self._own_api = distribution, api
 
     @property
     def cache(self) -> EdgeCache:
@@ -51,7 +57,8 @@ class Edge:
             request.id = self.cloud.config.new_id()
         distribution = self._distribution(request.host)
         if distribution is None:
-            api_id = self._gateway.stages.only_http_api() or self._gateway.rest.oldest()
+            stages, rest = self._gateway.stages, self._gateway.rest
+            api_id = self._own_api or stages.only_http_api() or rest.oldest()
             if api_id is None:
                 return _error(request, 503, _NOTHING)
             if request.raw_path == "/" and (home := self._gateway.rest.home(api_id)):
@@ -119,9 +126,11 @@ class Edge:
         return [name for each in self._distributions() for name in each.hosts]
 
     def _distribution(self, host: str) -> Distribution | None:
-        """By its alias or domain; otherwise the oldest."""
+        """By its alias or domain; otherwise that of this run's stack, or the oldest."""
         known = self._distributions()
-        return self._named(known, host) or (known[0] if known else None)
+        own = [each for each in known if each.id == self._own_distribution]
+        others = [] if self._own_api else known
+        return self._named(known, host) or next(iter(own or others), None)
 
     def _distributions(self) -> list[Distribution]:
         known = self._known

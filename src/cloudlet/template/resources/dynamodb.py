@@ -56,7 +56,7 @@ async def _create_table(ctx: Context, properties: Properties) -> Known:
     await ctx.begin(table)
     await ctx.until(lambda: _active(ctx, table), f"Table {table}")
     await _time_to_live(ctx, table, properties, {})
-    await _recovery(ctx, table, properties, {})
+    _warn_of_recovery(ctx, properties, {})
     await _destination(ctx, table, properties, {})
     return await _known(ctx, table)
 
@@ -93,16 +93,15 @@ async def _time_to_live(ctx: Context, table: str, new: Properties, old: Properti
     )
 
 
-async def _recovery(ctx: Context, table: str, new: Properties, old: Properties) -> None:
+def _warn_of_recovery(ctx: Context, new: Properties, old: Properties) -> None:
+    """Applications that ask for continuous backups run here as well, and are told."""
     name = "PointInTimeRecoverySpecification"
-    wanted = new.get(name)
-    if wanted == old.get(name):
+    if new.get(name) == old.get(name):
         return
-    specification = wanted if wanted is not None else {"PointInTimeRecoveryEnabled": False}
-    converted = shapes.member("dynamodb", "UpdateContinuousBackups", name, specification)
-    if not converted.get("PointInTimeRecoveryEnabled") and not old:
-        return  # off is what a new table has
-    await ctx.call("dynamodb", "UpdateContinuousBackups", TableName=table, **{name: converted})
+    asked = shapes.member("dynamodb", "UpdateContinuousBackups", name, new.get(name) or {})
+    if asked.get("PointInTimeRecoveryEnabled"):
+        what = f"{ctx.logical_id}: point-in-time recovery is not implemented by cloudlet"
+        ctx.say(f"warning: {what}; the table has none")
 
 
 async def _policy(ctx: Context, arn: str, new: Properties, old: Properties) -> None:
@@ -145,7 +144,7 @@ async def _update_table(ctx: Context, known: Known, new: Properties, old: Proper
         await ctx.call("dynamodb", "UpdateTable", TableName=table, **change)
         await ctx.until(lambda: _active(ctx, table), f"Table {table}")
     await _time_to_live(ctx, table, new, old)
-    await _recovery(ctx, table, new, old)
+    _warn_of_recovery(ctx, new, old)
     await _destination(ctx, table, new, old)
     await _policy(ctx, found["TableArn"], new, old)
     await _TAGS.update(ctx, found["TableArn"], new, old)
