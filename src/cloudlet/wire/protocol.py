@@ -141,9 +141,7 @@ class Protocol:
             sqs_query.check_action(name, self.model.operation_names, request.path)
         if not name:
             raise AwsError("MissingAction", "The request is missing an action.", 400)
-        shape = self._known(name).input_shape
-        if self.model.protocol == "ec2":  # whose lists have forms of their own: nobody asks here
-            return Parsed(name, {})
+        shape = self._known(name).input_shape if self._validates else None  # not EC2's: refused
         params = form_codec.parse(fields, shape) if shape else {}
         if shape and self.model.name == "sqs":
             sqs_query.complete(params, shape, request.path)
