@@ -39,11 +39,3 @@ def test_broken_json_is_refused_without_a_word() -> None:
         _parsed("dynamodb", "POST", "/", b"{broken", "DynamoDB_20120810.PutItem")
     answer = faults.response(models.load("dynamodb"), refused.value, "id", "/")
     assert answer.body == b'{"__type":"com.amazon.coral.service#SerializationException"}'
-
-
-def test_a_failed_conditions_item_goes_with_a_message_spelled_otherwise() -> None:
-    """dynamodb-082"""
-    for fields, name in (({}, "message"), ({"Item": {}}, "Message")):
-        error = AwsError("ConditionalCheckFailedException", "no", 400, **fields)
-        answer = faults.response(models.load("dynamodb"), error, "id", "/")
-        assert isinstance(answer.body, bytes) and orjson.loads(answer.body)[name] == "no"

@@ -153,8 +153,7 @@ def _json(model: Model, error: AwsError, request_id: str) -> Response:
         headers.append(("x-amzn-query-error", f"{code};{who}"))
     is_silent = model.name == "kms" or error.code == "SerializationException"  # kms-002
     if error.message or not is_silent:
-        name = _message_name(model, error.code)
-        document["Message" if "Item" in error.fields else name] = error.message  # dynamodb-082
+        document[_message_name(model, error.code)] = error.message
     document.update(error.fields)
     if "retryAfterSeconds" in document:  # Lambda's, which travels as a header
         headers.append(("Retry-After", document.pop("retryAfterSeconds")))
