@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from urllib3.exceptions import HTTPError
 
 from lambdashare import receiving, sending
 from lambdashare.client import NETWORK_ERRORS, ApiError, Client
@@ -43,8 +44,10 @@ def main() -> None:
         _fail(str(error), 2)
     except RuntimeError as error:
         _fail(str(error), ERROR)
-    except NETWORK_ERRORS as error:
+    except HTTPError as error:
         _fail(f"{error} (--server or LAMBDASHARE_SERVER says where λShare is)", ERROR)
+    except OSError as error:
+        _fail(str(error), ERROR)
 
 
 def _fail(message: str, code: int) -> None:
@@ -173,7 +176,8 @@ def _link(view: dict[str, Any]) -> str:
 
 def _summary(view: dict[str, Any]) -> dict[str, Any]:
     files = [{key: file[key] for key in ("name", "size", "digests")} for file in view["files"]]
-    return {"url": view["url"], "id": view["id"], "files": files}
+    named = {"url": _link(view), "id": view["id"], "expires_at": view["expires_at"]}
+    return {**named, "files": files}
 
 
 @cli.command()
@@ -227,7 +231,10 @@ def _receipt(client: Client, file: dict[str, Any], sha256: str) -> None:
 @_server
 @_json
 def verify(file: Path, digest: str | None, server: str, as_json: bool) -> None:
-    """Compares FILE with HASH (any of the seven sums), or looks its hash up on the server."""
+    """Compares FILE with HASH, or asks the server whether it knows FILE.
+
+    HASH is any of the seven sums, or the first 12 or more digits of one.
+    """
     from lambdashare import sums
 
     if digest is None:

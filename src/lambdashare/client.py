@@ -33,7 +33,7 @@ class Client:
     """One server and the connections to it (and to its storage)."""
 
     def __init__(self, server: str) -> None:
-        self.server = server.rstrip("/")
+        self.server = (server if "://" in server else f"http://{server}").rstrip("/")
         self.pool = urllib3.PoolManager(
             maxsize=8,
             blocksize=BLOCK_BYTES,

@@ -43,7 +43,10 @@ class Wanted:
 def wanted(text: str, server: str) -> Wanted:
     """ValueError if it is neither a link nor a digest."""
     if not text.startswith(("http://", "https://")):
-        return Wanted(server, digest=sums.parse(text))
+        try:
+            return Wanted(server, digest=sums.parse(text))
+        except ValueError as error:
+            raise ValueError(f"{text!r} is neither a link nor a digest. {error}") from None
     parts = urlsplit(text)
     origin = f"{parts.scheme}://{parts.netloc}"
     if found := _PAGE.fullmatch(parts.path):

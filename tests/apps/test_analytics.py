@@ -68,7 +68,7 @@ def test_repeated_events_count_once(share: LocalShare, now: float) -> None:
     analytics.handler({"Records": batch}, None)
     found = totals(share)
     assert (found["uploads"], found["bytes"], found["downloads"]) == (20, 200, 40)
-    assert (found["hashes"], found["verifications"]) == (20, 20)
+    assert (found["hashes"], found["verifications"]) == (20, 0)  # the sender's own are no copies
     assert found["types"] == {"image": 20}
     assert found["latency"] == {"p50_ms": 200, "p99_ms": 200, "histogram": {"200": 20}}
 
@@ -144,6 +144,15 @@ def test_subscribers_of_stats_get_increments(
     assert sent[0]["type"] == "stats" and bucket["downloads"] == 2
     function("analytics").handler({"Records": events(1, now)}, None)
     assert len(sent) == 1  # repeated: nothing new to tell
+    row["topic"]["S"] = "share:s"
+    boto3.client("dynamodb").put_item(TableName="Connections", Item=row)
+    before = {"stored_at": 1, "digests": {}, "phase": "verified"}
+    used = {"downloads": 1}, {"downloads": 2}, {"downloads": 2, "verifications": 1}
+    seen = [record(9 + n, before | used[n], before | used[n + 1], now) for n in range(2)]
+    function("analytics").handler({"Records": seen}, None)
+    counts = {"type": "counts", "topic": "share:s", "n": 1, "downloads": 2, "verifications": 1}
+    assert [each for each in sent if each["type"] == "counts"] == [counts]
+    assert totals(share)["verifications"] == 1
     gone.set()
     broadcast.publish("stats", {"type": "stats"})
     assert broadcast.subscribers("stats") == []

@@ -72,7 +72,9 @@ def file(tmp_path: Path) -> Path:
 def test_send_get_verify(run: Run, file: Path, tmp_path: Path) -> None:
     code, out, _ = run("send", file, "--json")
     sent = json.loads(out)
-    assert code == 0 and set(sent) == {"url", "id", "files"}
+    assert code == 0 and set(sent) == {"url", "id", "expires_at", "files"}
+    assert sent["url"].endswith(f"/s/{sent['id']}#sha256={sent['files'][0]['digests']['sha256']}")
+    assert sent["expires_at"].endswith("Z")
     (described,) = sent["files"]
     assert set(described) == {"name", "size", "digests"} and described["size"] == 3000
     assert len(described["digests"]) == 7
@@ -155,7 +157,9 @@ def test_exit_codes(run: Run, file: Path, tmp_path: Path, url: str) -> None:
     assert run("verify", file)[0] == 4
     assert run("get", "0" * 64)[0] == 4
     assert run("get", f"{url}/s/{'a' * 22}")[0] == 4
-    assert run("get", "neither")[0] == 2
+    for word in ("neither", "nohash", "elevenchars"):  # base64 of a CRC has these lengths, too
+        code, _, err = run("get", word)
+        assert code == 2 and f"'{word}' is neither a link nor a digest" in err
     assert run("send")[0] == 2
     assert run("send", file, "--expires", "1m")[0] == 2
     assert run("send", file, "--server", "http://127.0.0.1:1")[0] == 1
@@ -165,8 +169,14 @@ def test_existing_files_are_kept(run: Run, file: Path) -> None:
     sent = json.loads(run("send", file, "--json")[1])
     file.write_bytes(b"mine")
     code, _, err = run("get", sent["url"], "-o", file)
-    assert code == 1 and "exists" in err and file.read_bytes() == b"mine"
+    assert (code, file.read_bytes()) == (1, b"mine")
+    assert err == f"lambdashare: {file} exists; --force replaces it\n"
     assert run("get", sent["url"], "-o", file, "--force")[0] == 0
+
+
+def test_a_server_needs_no_scheme(run: Run, url: str) -> None:
+    assert run("stats", "--server", url.removeprefix("http://"))[0] == 0
+    assert "LAMBDASHARE_SERVER" in run("send", __file__, "--server", "127.0.0.1:1")[2]
 
 
 def test_stats(run: Run, file: Path) -> None:

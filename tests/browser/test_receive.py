@@ -28,6 +28,10 @@ def test_download_find_delete(page: Page, sample: Path) -> None:
         page.click(".receive a.button")
     assert download.value.suggested_filename == sample.name
     assert Path(download.value.path()).read_bytes() == sample.read_bytes()
+    counted = page.locator("p.note", has_text="verified cop")
+    expect(counted).to_have_text("1 download · 0 verified copies")  # by itself, not by a reload
+    page.set_input_files(".receive input[type=file]", sample)
+    expect(counted).to_have_text("1 download · 1 verified copy")
 
     page.goto(f"/h/{digest[:16]}")
     expect(page.locator(".found li")).to_contain_text(sample.name)

@@ -133,3 +133,10 @@ def test_a_state_of_the_wrong_size_is_refused() -> None:
 def test_spellings_of_digests(text: str, kind: str) -> None:
     digest = sums.parse(text)
     assert digest == hashlib.md5(b"").hexdigest() and sums.algorithms_of(digest) == [kind]
+
+
+def test_a_word_is_no_digest() -> None:
+    assert sums.parse("3q2+7w==") == "deadbeef"
+    for word in ("nohash", "elevenchars", "3q2+7w"):
+        with pytest.raises(ValueError, match="digest is"):
+            sums.parse(word)

@@ -1,4 +1,5 @@
-"""analytics: what happened to files becomes counters, exactly once, and moves the live charts.
+"""analytics: what happened to files becomes counters, exactly once, and moves the live charts and
+the counts that a share's page shows.
 
 The stream of Files delivers at least once. The id of each event and the counters it changes are
 written in one transaction; an id that is there already has been counted.
@@ -22,6 +23,7 @@ SEEN_S = 3 * 86400  # a stream keeps its records for one
 MINUTES_S = 3 * 86400
 MAX_TOGETHER = 40  # events in one transaction of at most 100 writes
 ATTEMPTS = 8
+USES = ("downloads", "verifications")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Event:
     sequence: str
     at_ms: int
     counts: Counter[str]
+    file: Item
 
     @property
     def row(self) -> tuple[str, str]:
@@ -65,7 +68,7 @@ def event_of(record: dict[str, Any]) -> Event | None:
     if not counts:
         return None
     at_ms = round(float(change.get("ApproximateCreationDateTime", now_ms() / 1000)) * 1000)
-    return Event(record["eventID"], change["SequenceNumber"], at_ms, counts)
+    return Event(record["eventID"], change["SequenceNumber"], at_ms, counts, new)
 
 
 def counts_of(old: Item, new: Item) -> Counter[str]:
@@ -78,10 +81,9 @@ def counts_of(old: Item, new: Item) -> Counter[str]:
     if "digests" in new and "digests" not in old:
         counts["hashes"] += 1
         counts[counters.latency_counter(new["latency_ms"])] += 1
-    for name in ("downloads", "verifications"):
+    for name in USES:
         counts[name] += new.get(name, 0) - old.get(name, 0)
-    for phase, name in (("verified", "verifications"), ("quarantined", "quarantined")):
-        counts[name] += new["phase"] == phase and old.get("phase") != phase
+    counts["quarantined"] += new["phase"] == "quarantined" != old.get("phase")
     return +counts
 
 
@@ -144,7 +146,7 @@ def _addition(metric: str, moment: str, counts: Counter[str]) -> dict[str, Any]:
 
 
 def push(events: list[Event]) -> None:
-    """Increments, by minute, to those who watch."""
+    """To those who watch: increments, by minute; of each file its latest counts."""
     minutes: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for event in events:
         minutes[counters.moment_of(event.at_ms, "minute")].update(event.counts)
@@ -155,3 +157,7 @@ def push(events: list[Event]) -> None:
         for moment, counts in sorted(minutes.items())
     ]
     broadcast.publish("stats", {"type": "stats", "buckets": buckets})
+    used = [event.file for event in events if event.counts.keys() & set(USES)]
+    for (share, n), file in {(file["share"], file["n"]): file for file in used}.items():
+        now = {name: file.get(name, 0) for name in USES}
+        broadcast.publish(f"share:{share}", {"type": "counts", "n": n, **now})

@@ -97,6 +97,22 @@ describe("what is heard of a share", () => {
     expect(leastAdvanced(["verified", "quarantined"])).toBe("quarantined");
   });
 
+  it("counts up, whatever comes late", () => {
+    const count = (downloads: number, verifications: number) => ({
+      type: "counts" as const,
+      topic,
+      n: 1,
+      downloads,
+      verifications,
+    });
+    const now = heard(share(file(1), file(2)), count(2, 1)) as Share;
+    expect(now.files.map((one) => [one.downloads, one.verifications])).toEqual([
+      [2, 1],
+      [0, 0],
+    ]);
+    expect(heard(now, count(1, 0))).toEqual(now);
+  });
+
   it("takes the state that comes with a subscription, and says when it is gone", () => {
     const fresh = share(file(1, { phase: "hashed" }));
     expect(heard(share(file(1)), { type: "subscribed", topic, share: fresh })).toEqual(fresh);
@@ -139,9 +155,11 @@ describe("digests in links", () => {
       "0123456789ab",
       ` ${a} `,
       "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=",
+      "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0",
+      "3q2+7w==",
     ])
       expect(looksLikeDigest(good)).toBe(true);
-    for (const bad of ["", "xyz", "abc", "zz!", "a".repeat(129)])
+    for (const bad of ["", "xyz", "abc", "zz!", "nohash", "elevenchars", "a".repeat(129)])
       expect(looksLikeDigest(bad)).toBe(false);
   });
 });

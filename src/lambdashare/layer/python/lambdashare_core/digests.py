@@ -17,6 +17,7 @@ LENGTHS = {
     "blake3": 32,
 }
 MIN_PREFIX = 12
+WORD = 16  # bytes; base64 of fewer could be any word, unless it is padded
 PARTITION = 8  # hex digits: as many as the shortest sum has
 _HEX = re.compile(r"[0-9a-f]+")
 
@@ -33,7 +34,7 @@ def parse(text: str) -> str:
     ):
         return lowered
     raw = None if _HEX.fullmatch(lowered) else _base64(text)
-    if raw is not None and len(raw) in LENGTHS.values():
+    if raw is not None and len(raw) in LENGTHS.values() and (len(raw) >= WORD or text[-1] == "="):
         return raw.hex()
     raise malformed(
         f"A digest is 8, 16, 32, 40, 64 or 128 hex digits, a prefix of {MIN_PREFIX} or more of"

@@ -198,6 +198,7 @@ export type LiveMessage =
       bytes_per_s: number;
     }
   | { type: "file"; topic: string; file: SharedFile }
+  | { type: "counts"; topic: string; n: number; downloads: number; verifications: number }
   | { type: "share"; topic: string; share: Share }
   | { type: "gone"; topic: string; reason: "expired" | "deleted" }
   | { type: "stats"; topic: string; buckets: Increment[] }

@@ -38,11 +38,16 @@ export function linkWithDigests(
   return `${url}#${fields.join("&")}`;
 }
 
+/** How long base64 of the sums is without its padding; of the shortest, words look the same. */
+const BASE64 = [22, 27, 43, 86];
+const BASE64_PADDED = [6, 11, ...BASE64];
+
 /** What may be looked up: hex of a full digest or of 12 digits and more, or base64 of a full one. */
 export function looksLikeDigest(text: string): boolean {
   const trimmed = text.trim();
   if (/^[0-9a-fA-F]+$/.test(trimmed)) {
     return trimmed.length === 8 || (trimmed.length >= 12 && trimmed.length <= 128);
   }
-  return /^[A-Za-z0-9+/_-]{6,86}={0,2}$/.test(trimmed);
+  const [, body, padding] = /^([A-Za-z0-9+/_-]*)(={0,2})$/.exec(trimmed) ?? [];
+  return (padding ? BASE64_PADDED : BASE64).includes(body?.length ?? 0);
 }

@@ -15,6 +15,12 @@ export function heard(share: Share, message: LiveMessage): Share | Gone {
       return withFile(share, message.n, (file) => progressed(file, message.hashed_bytes));
     case "file":
       return withFile(share, message.file.n, (file) => newer(file, message.file));
+    case "counts":
+      return withFile(share, message.n, (file) => ({
+        ...file,
+        downloads: Math.max(file.downloads, message.downloads),
+        verifications: Math.max(file.verifications, message.verifications),
+      }));
     case "gone":
       return message.reason;
     default:

@@ -61,11 +61,11 @@ function Numbers({ stats }: { stats: Stats }) {
         <Tile name="stats.downloads" value={count(totals.downloads)} />
         <Tile name="stats.verifications" value={count(totals.verifications)} />
         <Tile
-          name="stats.p50"
+          name="stats.hashed.p50"
           value={totals.latency.p50_ms === null ? "–" : milliseconds(totals.latency.p50_ms)}
         />
         <Tile
-          name="stats.p99"
+          name="stats.hashed.p99"
           value={totals.latency.p99_ms === null ? "–" : milliseconds(totals.latency.p99_ms)}
         />
       </dl>
@@ -205,8 +205,8 @@ function Table({ buckets }: { buckets: Bucket[] }) {
     ["stats.verifications", (one) => count(one.verifications)],
     ["stats.hashes", (one) => count(one.hashes)],
     ["stats.quarantined", (one) => count(one.quarantined)],
-    ["stats.p50", (one) => (one.latency.p50_ms === null ? "–" : milliseconds(one.latency.p50_ms))],
-    ["stats.p99", (one) => (one.latency.p99_ms === null ? "–" : milliseconds(one.latency.p99_ms))],
+    ["stats.hashed.p50", (one) => (one.latency.p50_ms === null ? "–" : milliseconds(one.latency.p50_ms))],
+    ["stats.hashed.p99", (one) => (one.latency.p99_ms === null ? "–" : milliseconds(one.latency.p99_ms))],
   ];
   return (
     <details class="card">
