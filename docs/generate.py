@@ -39,14 +39,21 @@ def settings() -> str:
         "",
         "Generated from the commands (`just docs`). `script/up` is `lambdashare up`.",
     ]
-    for program, group in (("lambdashare", lambdashare), ("cloudlet", cloudlet)):
-        for name, command in sorted(group.commands.items()):
-            arguments = [p for p in command.params if isinstance(p, click.Argument)]
-            names = " ".join(a.make_metavar(click.Context(command)) for a in arguments)
-            lines += ["", f"## `{f'{program} {name} {names}'.strip()}`", ""]
-            lines.append((command.help or "").strip().split("\n\n")[0].replace("\n", " "))
-            lines += _options(command)
+    lines += _commands("lambdashare", lambdashare) + _commands("cloudlet", cloudlet)
     return "\n".join(lines) + "\n"
+
+
+def _commands(program: str, group: click.Group) -> list[str]:
+    lines = []
+    for name, command in sorted(group.commands.items()):
+        arguments = [p for p in command.params if isinstance(p, click.Argument)]
+        names = " ".join(a.make_metavar(click.Context(command)) for a in arguments)
+        lines += ["", f"## `{f'{program} {name} {names}'.strip()}`", ""]
+        lines.append((command.help or "").strip().split("\n\n")[0].replace("\n", " "))
+        lines += _options(command)
+        if isinstance(command, click.Group):
+            lines += _commands(f"{program} {name}", command)
+    return lines
 
 
 def _options(command: click.Command) -> list[str]:

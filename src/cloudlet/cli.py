@@ -129,7 +129,7 @@ def main() -> None:
     help="Before a failed asynchronous invocation is tried again; twice as long before the last.",
 )
 def up(template: Path | None, parameters: tuple[str, ...], no_watch: bool, **settings: Any) -> None:
-    """Starts the cloud and deploys TEMPLATE; without one, the bare services."""
+    """Starts the cloud and deploys TEMPLATE. Without one, the bare services."""
     more = {
         name: settings.pop(name) for name in ("retry_s", "classic_buckets", "replica", "readers")
     }
@@ -167,8 +167,13 @@ def parameter_values(given: tuple[str, ...]) -> dict[str, str]:
     return values
 
 
+_account_option = click.option(
+    "--account", default="", metavar="ID|NAME", help="Another than the default account."
+)
+
+
 @cli.command()
-@click.option("--account", default="", metavar="ID", help="Another than the default account.")
+@_account_option
 @data_option
 def env(account: str, data: Path) -> None:
     """Prints exports for a shell: eval "$(cloudlet env)"."""
@@ -178,7 +183,7 @@ def env(account: str, data: Path) -> None:
 
 @cli.group()
 def account() -> None:
-    """Accounts beside the default one: each with resources, users and keys of its own."""
+    """Accounts beside the default one, each with a cloud of its own."""
 
 
 @account.command("create")
@@ -206,17 +211,17 @@ def list_accounts(data: Path) -> None:
 
 
 @account.command("delete")
-@click.argument("account_id")
+@click.argument("account", metavar="ID|NAME")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @data_option
-def delete_account(account_id: str, yes: bool, data: Path) -> None:
+def delete_account(account: str, yes: bool, data: Path) -> None:
     """Deletes an account with all that is in it."""
     from cloudlet.errors import AwsError
     from cloudlet.iam import accounts
     from cloudlet.store.holding import hold
 
     config = Config(data=data.absolute())
-    accounts.key_of(config, account_id)
+    account_id = accounts.id_of(config, account)
     if not yes:
         click.confirm(f"Delete account {account_id} and all that is in it?", abort=True)
     accounts.mark_deleted(config, account_id)
@@ -232,12 +237,7 @@ def delete_account(account_id: str, yes: bool, data: Path) -> None:
 
 @cli.group("remote")
 def remotes() -> None:
-    """Buckets at other S3 endpoints, as destinations of bucket replication."""
-
-
-_account_option = click.option(
-    "--account", default="", metavar="ID", help="Another than the default account."
-)
+    """Buckets at other S3 endpoints, to replicate to."""
 
 
 @remotes.command("add")
@@ -246,19 +246,30 @@ _account_option = click.option(
 @click.option("--region", default="us-east-1", show_default=True)
 @click.option("--bucket", default="", help="What the bucket is called there, if not NAME.")
 @click.option("--access-key", required=True)
-@click.option("--secret-key", envvar="CLOUDLET_REMOTE_SECRET_KEY", prompt=True, hide_input=True)
+@click.option("--secret-key", envvar="CLOUDLET_REMOTE_SECRET_KEY", help="Better not said here.")
 @_account_option
 @data_option
-def add_remote(name: str, account: str, data: Path, secret_key: str, **where: str) -> None:
-    """Makes arn:aws:s3:::NAME mean a bucket elsewhere, for replication rules of this account.
+def add_remote(name: str, account: str, data: Path, secret_key: str | None, **where: str) -> None:
+    """Makes arn:aws:s3:::NAME a bucket elsewhere, for replication.
 
-    The secret key is read from the terminal, from standard input or from
-    CLOUDLET_REMOTE_SECRET_KEY, and kept encrypted.
+    The secret key is read from CLOUDLET_REMOTE_SECRET_KEY, from standard input or, where that is
+    the terminal, asked for. It is kept encrypted.
     """
-    from cloudlet.s3.remotes import Remote, add
+    from cloudlet.s3.remotes import Remote, add, trouble
 
-    place = where["endpoint"], where["region"], where["bucket"] or name
-    add(_config_of(data, account), Remote(name, *place, where["access_key"], secret_key))
+    config, place = _config_of(data, account), (where["endpoint"], where["region"])
+    there = Remote(name, *place, where["bucket"] or name, where["access_key"], "")
+    add(config, replace(there, secret=secret_key or _secret_key()))
+    if found := trouble(config, name):
+        click.echo(f"cloudlet: warning: {name} is added, but cannot be used yet: {found}", err=True)
+
+
+def _secret_key() -> str:
+    if sys.stdin.isatty():
+        return str(click.prompt("Secret key", hide_input=True))
+    if given := sys.stdin.readline().strip():
+        return given
+    raise click.UsageError("standard input has no secret key")
 
 
 @remotes.command("list")
@@ -287,7 +298,10 @@ def remove_remote(name: str, account: str, data: Path) -> None:
 @click.argument("bucket")
 @data_option
 def sync_remote(bucket: str, data: Path) -> None:
-    """Replicates what BUCKET (of the default account) holds already, and what has failed."""
+    """Replicates what BUCKET holds already, and what has failed.
+
+    Of the default account.
+    """
     remote.replicate_existing(data, bucket)
 
 
@@ -297,8 +311,7 @@ def _config_of(data: Path, account: str) -> Config:
     config = Config(data=data.absolute())
     if not account:
         return config
-    accounts.key_of(config, account)  # it must be there
-    return accounts.config_of(config, account)
+    return accounts.config_of(config, accounts.id_of(config, account))
 
 
 @cli.command()
@@ -311,7 +324,7 @@ def _config_of(data: Path, account: str) -> Config:
 )
 @click.option("--repair", is_flag=True, help="Take what is damaged or lost from the other folder.")
 def scrub(data: Path, replica: Path | None, repair: bool) -> None:
-    """Verifies everything that is stored; the exit code is 1 if something is damaged."""
+    """Verifies everything that is stored. The exit code is 1 if something is damaged."""
     from cloudlet.inspection import inspect
 
     sys.exit(1 if inspect(data.absolute(), replica, repair, _say) else 0)

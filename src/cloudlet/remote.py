@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -43,7 +44,7 @@ def data_option(command: Command) -> Command:
 @click.option("--async", "is_async", is_flag=True, help="Do not wait for the answer.")
 @data_option
 def invoke(function: str, payload: str, is_async: bool, data: Path) -> None:
-    """Invokes FUNCTION (its name, or its name in the template) and prints its answer.
+    """Invokes FUNCTION and prints its answer. It goes by its name or its name in the template.
 
     Of an error, the end of the function's log goes to standard error; the exit code is 1.
     """
@@ -91,12 +92,14 @@ def _payload(given: str) -> bytes:
 @click.option(
     "--since", metavar="10m", help="Only the last seconds, minutes, hours, days: s m h d."
 )
+@click.option("--plain", is_flag=True, help="Nothing but what was logged.")
 @data_option
-def logs(name: str | None, follow: bool, pattern: str, since: str | None, data: Path) -> None:
-    """Prints what FUNCTION (its name, its name in the template) or a log group has logged.
+def logs(name: str | None, pattern: str, since: str | None, data: Path, **flags: bool) -> None:
+    """Prints what a function, all functions or a log group have logged.
 
-    Without a name, what all functions have, each line after its function's name. Of a log group
-    that functions share, FUNCTION gets its own.
+    Each line after its time (UTC) and the beginning of its worker's id: a worker has one invocation
+    at a time. Of all functions, after whose it is, too. Of a log group that functions share,
+    FUNCTION (its name, its name in the template) gets its own.
     """
     client, start_ms = _client(data, "logs"), _since_ms(since)
     is_group = name is not None and "/" in name
@@ -108,14 +111,20 @@ def logs(name: str | None, follow: bool, pattern: str, since: str | None, data: 
             is_wanted = is_group or not name or bool({*whose} & {*groups[group]})
             if is_wanted and event["eventId"] not in seen:
                 seen[event["eventId"]] = event["timestamp"]
-                label = "" if name else f"[{', '.join(whose)}] "
+                label = "" if flags["plain"] else _label(event, [] if name else whose)
                 click.echo(_shown(label + event["message"].rstrip("\n")))
-        if not follow:
+        if not flags["follow"]:
             return
         start_ms = max([start_ms, *(time_ms - _LATE_MS for time_ms in seen.values())])
         seen = {id_: time_ms for id_, time_ms in seen.items() if time_ms >= start_ms}
         sys.stdout.flush()
         time.sleep(_POLL_S)
+
+
+def _label(event: dict[str, Any], whose: list[str]) -> str:
+    moment = datetime.fromtimestamp(event["timestamp"] / 1000, UTC).isoformat("T", "milliseconds")
+    names = f"[{', '.join(whose)}] " if whose else ""
+    return f"{moment[:-6]}Z {event['logStreamName'].rpartition(']')[2][:8]} {names}"
 
 
 def _window(pattern: str, start_ms: int) -> dict[str, Any]:

@@ -1,5 +1,9 @@
 """The command's options, its output and its refusals."""
 
+import base64
+import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -8,10 +12,16 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from docs import generate
 
 from cloudlet import cli, remote
 from cloudlet.config import Config
 from cloudlet.errors import AwsError
+from cloudlet.iam import accounts
+from cloudlet.iam.root import root_key
+from cloudlet.s3 import remotes
+from cloudlet.store.sealing import Master
+from lambdashare.cli import cli as lambdashare
 
 
 @pytest.fixture
@@ -87,6 +97,63 @@ def test_env_invents_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_accounts_go_by_name_or_id(tmp_path: Path) -> None:
+    root_key(Config(data=tmp_path))
+
+    def run(*words: str) -> str:
+        done = CliRunner().invoke(cli.cli, [*words, "--data", str(tmp_path)])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    made = run("account", "create", "team").split()
+    run("account", "create")  # it has no name
+    assert run("env", "--account", "team") == run("env", "--account", made[1])
+    assert made[-1] in run("env", "--account", "team")
+    assert run("remote", "list", "--account", "team") == ""
+    with pytest.raises(AwsError, match="no account"):
+        accounts.id_of(Config(data=tmp_path), "")
+    run("account", "delete", "team", "--yes")
+    assert "team" not in run("account", "list")
+
+
+ADD = "remote", "add", "bucket", "--endpoint", "http://127.0.0.1:1", "--access-key", "A"
+
+
+def test_a_secret_key_comes_from_a_pipe(tmp_path: Path) -> None:
+    """Though there is a terminal; and an endpoint where nobody answers is told of."""
+    master, slave = os.openpty()
+    command = [sys.executable, "-m", "cloudlet", *ADD, "--data", str(tmp_path)]
+    done = subprocess.run(
+        command, input="s3cret\n", text=True, stdout=slave, stderr=slave, timeout=60, check=True
+    )
+    os.close(slave)
+    shown = os.read(master, 1 << 16).decode()
+    os.close(master)
+    assert done.returncode == 0 and "GetPass" not in shown and "ecret key" not in shown
+    assert "warning: bucket is added, but cannot be used yet: ServiceUnavailable: " in shown
+    kept = remotes.find(Config(data=tmp_path), "bucket")
+    assert kept is not None
+    sealed = Master(tmp_path / "master-key").wrapper.open(base64.b64decode(kept.secret))
+    assert sealed == b"s3cret"
+
+
+def test_without_a_secret_key_nothing_is_added(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli.cli, [*ADD, "--data", str(tmp_path)], input="")
+    assert done.exit_code == 2 and not remotes.known(Config(data=tmp_path))
+
+
+def test_summaries_are_whole() -> None:
+    groups = cli.cli, cli.account, cli.remotes, lambdashare
+    for group in groups:
+        listed = CliRunner().invoke(group, ["--help"], terminal_width=80).output
+        assert not re.search(r"\.\.\.$", listed.partition("Commands:")[2], re.MULTILINE), listed
+
+
+def test_settings_list_commands_of_commands() -> None:
+    assert "## `cloudlet remote add NAME`" in generate.settings()
+    assert "## `cloudlet account delete ID|NAME`" in generate.settings()
+
+
 @pytest.mark.usefixtures("served")
 def test_coverage_lists_what_is_missing() -> None:
     result = CliRunner().invoke(cli.cli, ["coverage"])
@@ -152,6 +219,11 @@ def test_logs_of_functions_that_share_a_group(monkeypatch: pytest.MonkeyPatch) -
         done = CliRunner().invoke(remote.logs, arguments, catch_exceptions=False)
         return done.output.splitlines()
 
-    assert logs() == ["[buy] 0", "[sell] 1", "[buy, sell] 2", "[buy] 3"]
-    assert logs("sell") == ["1", "2"]
-    assert logs("/shop") == ["0", "1", "2"]
+    time = "1970-01-01T00:00:00.00"
+    assert logs() == [
+        f"{time}{each}"
+        for each in ("0Z 0a [buy] 0", "1Z 0b [sell] 1", "2Z 0c [buy, sell] 2", "3Z 0d [buy] 3")
+    ]
+    assert logs("sell") == [f"{time}1Z 0b 1", f"{time}2Z 0c 2"]
+    assert logs("sell", "--plain") == ["1", "2"]
+    assert logs("/shop", "--plain") == ["0", "1", "2"]

@@ -21,6 +21,7 @@ from cloudlet.wire import models
 _log = logging.getLogger(__name__)
 _OWN = f"python{sys.version_info.major}.{sys.version_info.minor}"
 _ASK_S = 10
+_told: set[str] = set()
 _COMPILE = (
     "import boto3.session, awslambdaric.bootstrap as b\n"
     "boto3.session.Session('x', 'x', region_name='us-east-1').client('s3')"
@@ -77,7 +78,9 @@ def _python(runtime: str) -> Interpreter:
         if told.returncode == 0:  # else a name that leads nowhere, as pyenv's do
             program, home = told.stdout.splitlines()
             return Interpreter("python", program, home)
-    _log.warning("%s is not on the PATH: %s runs its functions", runtime, _OWN)
+    if runtime not in _told:  # several threads may ask at once
+        _told.add(runtime)
+        _log.warning("%s is not on the PATH: %s runs the functions that want it", runtime, _OWN)
     return OWN
 
 

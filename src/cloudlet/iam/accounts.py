@@ -72,10 +72,18 @@ def exists(config: Config, account: str) -> bool:
     return account.isdecimal() and (folder / FILE).exists() and not is_deleted(config, account)
 
 
+def id_of(config: Config, account: str) -> str:
+    """`account` is an id or a name."""
+    if account == config.account or exists(config, account):
+        return account
+    for each in known(config):
+        if account and each.name == account:
+            return each.id
+    raise AwsError("NoSuchAccount", f"there is no account {account} in {config.data}", 404)
+
+
 def key_of(config: Config, account: str) -> RootKey:
-    if account != config.account and not exists(config, account):
-        raise AwsError("NoSuchAccount", f"there is no account {account} in {config.data}", 404)
-    return root_key(config_of(config, account))
+    return root_key(config_of(config, id_of(config, account)))
 
 
 def is_used(config: Config, account: str) -> bool:
@@ -84,7 +92,7 @@ def is_used(config: Config, account: str) -> bool:
 
 
 def mark_deleted(config: Config, account: str) -> None:
-    key_of(config, account)  # it must be there
+    account = id_of(config, account)
     if account == config.account:
         raise AwsError("InvalidAccount", "the default account cannot be deleted")
     (config_of(config, account).data / _DELETED).touch()

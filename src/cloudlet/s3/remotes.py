@@ -83,6 +83,17 @@ def find(config: Config, name: str) -> Remote | None:
         return None
 
 
+def trouble(config: Config, name: str) -> str:
+    """Why nothing can be copied there now; "" if it can. A key may well be there to write only."""
+    remote = find(config, name)
+    try:
+        if remote:
+            _ask(config.data, remote, "ListObjectsV2", {"MaxKeys": 1})
+    except AwsError as error:
+        return "" if error.code == "AccessDenied" else f"{error.code}: {error.message}"
+    return ""
+
+
 async def ask(config: Config, remote: Remote, operation: str, params: Params) -> Output:
     """An S3 operation over there. Raises AwsError: 503 where nobody answers."""
     return await outbound.behind(_ask, config.data, remote, operation, params)
@@ -100,7 +111,7 @@ def _ask(data: Path, remote: Remote, operation: str, params: Params) -> Output:
         code = status.get("HTTPStatusCode", 500)
         told = _line(found.get("Code", "")), _line(found.get("Message", ""))
         raise AwsError(*told, code) from error
-    except (BotoCoreError, HTTPClientError, OSError, RecursionError) as error:
+    except (BotoCoreError, HTTPClientError, OSError, RecursionError, ValueError) as error:
         message = _line(f"{remote.endpoint}: {error}")
         raise AwsError("ServiceUnavailable", message, 503) from error
     return output

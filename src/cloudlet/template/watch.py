@@ -44,7 +44,10 @@ async def watch(
         async for changes in awatch(
             *_roots(watched), watch_filter=_Filter(watched), debounce=_DEBOUNCE_MS, stop_event=stop
         ):
-            say(f"changed: {', '.join(sorted({Path(path).name for _, path in changes}))}")
+            names = sorted({path.name for path in _lasting(changes)})
+            if not names:
+                continue
+            say(f"changed: {', '.join(names)}")
             try:
                 deployment = await again()
             except AwsError as error:
@@ -53,6 +56,12 @@ async def watch(
             say(f"deployed: {_summary(deployment)}")
             if set(deployment.watched) != set(watched):
                 break
+
+
+def _lasting(changes: set[tuple[Change, str]]) -> set[Path]:
+    """Without the files that came and went within a moment, as editors and `sed -i` leave them."""
+    added = {Path(path) for change, path in changes if change is Change.added}
+    return {Path(path) for _, path in changes} - {path for path in added if not path.exists()}
 
 
 def _summary(deployment: Deployment) -> str:

@@ -4,7 +4,9 @@ import logging
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
     interpreters.find.cache_clear()
+    monkeypatch.setattr(interpreters, "_told", set())
     yield folder
     interpreters.find.cache_clear()
 
@@ -41,10 +44,24 @@ def test_pythons(programs: Path, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
         assert interpreters.find("python3.9").kind == "own"
         assert interpreters.find("python3.6").kind == "own"
-    assert [record.getMessage() for record in caplog.records] == [
-        f"{name} is not on the PATH: {OWN} runs its functions"
-        for name in ("python3.9", "python3.6")
-    ]
+    told = [record.getMessage() for record in caplog.records]
+    line = f"python3.9 is not on the PATH: {OWN} runs the functions that want it"
+    assert told == [line, line.replace("3.9", "3.6")]
+
+
+def test_what_is_missing_is_told_once(
+    programs: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Functions are made at the same time."""
+    together = threading.Barrier(4)
+
+    def nowhere(name: str) -> None:
+        together.wait(30)
+
+    monkeypatch.setattr(shutil, "which", nowhere)
+    with ThreadPoolExecutor(4) as pool:
+        assert {each.kind for each in pool.map(interpreters.find, ["python3.7"] * 4)} == {"own"}
+    assert len(caplog.records) == 1
 
 
 def test_node(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,6 @@ class Behavior:
     cookies: tuple[Selection, ...]
     queries: tuple[Selection, ...]
     response_policy: Document | None
-    wants_https: bool
     caching: Caching | None  # None: nothing is kept
     compresses: bool
 
@@ -179,7 +178,6 @@ def _behavior(
         tuple(f[1] for f in forwards),
         tuple(f[2] for f in forwards),
         policies.document(view, "response-headers-policy", response_id) if response_id else None,
-        behavior.get("ViewerProtocolPolicy", "allow-all") != "allow-all",
         _caching(view, behavior),
         bool(behavior.get("Compress")),
     )

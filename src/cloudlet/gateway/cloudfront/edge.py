@@ -3,23 +3,21 @@
 The stack that this run keeps deployed comes first (`lead`), else what is oldest: a distribution,
 without one an HTTP API, else a REST API, whose stage's name begins every path: `/` leads to its
 only stage. Without any API a page says so.
-Nothing is cached here: origins are in the same process.
+Nothing is cached here: origins are in the same process. ViewerProtocolPolicy is not looked at: TLS
+ends before cloudlet, if anywhere, and a redirect to HTTPS could never be satisfied.
 https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/HowCloudFrontWorks.html
 """
-
-import logging
 
 from cloudlet.call import Cloud
 from cloudlet.exchange import Body, Request, Response, Socket
 from cloudlet.gateway.answers import json
 from cloudlet.gateway.cloudfront import behaviors, forwarding, response_headers
-from cloudlet.gateway.cloudfront.behaviors import Behavior, Distribution
+from cloudlet.gateway.cloudfront.behaviors import Distribution
 from cloudlet.gateway.cloudfront.edge_cache import EdgeCache
 from cloudlet.gateway.cloudfront.edge_origins import Origins, discard, without_conditions
 from cloudlet.gateway.http_apis.http_api import Gateway
 from cloudlet.gateway.websockets.connections import Connections
 
-_log = logging.getLogger(__name__)
 _NOTHING = "Nothing that is deployed here answers at the front door: no distribution, no API."
 _METHOD_REFUSED = (
     "This distribution is not configured to allow the HTTP request method that was used "
@@ -37,7 +35,6 @@ class Edge:
         self.origins = Origins(gateway)
         self._known: list[Distribution] | None = None
         self._generation = 0
-        self._warned: set[str] = set()
         self._own_distribution, self._own_api = "", ""
 
     def lead(self, distribution: str, api: str) -> None:
@@ -90,7 +87,6 @@ class Edge:
         if raw_path == "/" and distribution.root:
             raw_path = path = f"/{distribution.root}"
         behavior = distribution.behavior(path)
-        self._note_protocol(distribution, behavior, request)
         if request.method in behavior.methods:
             response = await self.origins.fetch(distribution, behavior, request, raw_path)
         else:
@@ -148,21 +144,6 @@ class Edge:
             if any(_is_host(pattern, name) for pattern in distribution.hosts):
                 return distribution
         return None
-
-    def _note_protocol(
-        self, distribution: Distribution, behavior: Behavior, request: Request
-    ) -> None:
-        """TLS ends before cloudlet, if anywhere: a redirect could never be satisfied."""
-        if (
-            behavior.wants_https
-            and request.scheme != "https"
-            and distribution.id not in self._warned
-        ):
-            self._warned.add(distribution.id)
-            _log.warning(
-                "distribution %s wants HTTPS; this door speaks plain HTTP and serves it as it is",
-                distribution.id,
-            )
 
 
 def _is_host(pattern: str, name: str) -> bool:
