@@ -123,6 +123,7 @@ _STOP_S = 5  # for a deployment to end when a signal comes
 _ABLE_S = 2.0
 _SETTLE_S = 10.0  # for a second directory to catch up before the first request
 _FILES = 1 << 16  # that may be open at once
+_COLLECTED_AT = 10_000  # objects: requests leave hardly any cycles
 _SWITCH_S = 0.001  # the writer thread waits so long for a busy loop's GIL; Python's 5 ms are felt
 
 
@@ -481,6 +482,7 @@ async def _run(app: App, stack: "_Stack", told: _Told, stop: asyncio.Event) -> N
     deployment = await stack.deploy() if stack.template else None
     app.doors.is_ready = True
     gc.freeze()  # what is loaded stays: later collections needn't look at it
+    gc.set_threshold(_COLLECTED_AT)
     await _tell_isolation(app, told.say)
     if deployment is not None and told.shows_addresses:
         for name, url in addresses(app.cloud, deployment.stack.name):

@@ -44,6 +44,7 @@ from cloudlet.wire.service import Operation, Service
 
 _REPORT_S = 0.5
 _FLUSH_S = 0.02
+_COLLECTED_AT = 10_000  # objects: requests leave hardly any cycles
 _SWITCH_S = 0.001
 
 
@@ -239,6 +240,7 @@ async def _serve(config: Config, end: socket.socket, pulse: Pulse) -> None:
     steward = Steward(channel, over.set)
     await listener.start(door.answer, steward=steward)
     gc.freeze()
+    gc.set_threshold(_COLLECTED_AT)
     while channel.is_open and not over.is_set():
         channel.say(_report(universe, door, len(steward.connections) + len(adopting)))
         with suppress(TimeoutError):

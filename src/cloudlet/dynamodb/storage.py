@@ -94,7 +94,7 @@ def get(view: View, table: Table, key: Key) -> Stored | None:
     return None if row is None else Stored(None, row[1], row[0])
 
 
-def get_all(view: View, table: Table, wanted: Sequence[Key]) -> dict[Key, Stored]:
+def get_all(view: View, table: Table, wanted: list[Key]) -> dict[tuple[bytes, bytes], Stored]:
     """Those of the items that are there."""
     rows = read(
         view,
@@ -103,7 +103,7 @@ def get_all(view: View, table: Table, wanted: Sequence[Key]) -> dict[Key, Stored
         " ON pk = a AND sk = b",
         [part for key in wanted for part in key],
     )
-    return {Key(pk, sk): Stored(None, size_bytes, raw) for pk, sk, size_bytes, raw in rows}
+    return {(pk, sk): Stored(None, size_bytes, raw) for pk, sk, size_bytes, raw in rows}
 
 
 def raw(view: View, table: Table, key: Key) -> tuple[bytes, int] | None:

@@ -136,7 +136,7 @@ def _each_entry(shape: MapShape, below: Check | None) -> Check | None:
 
     def entries(value: Any, path: str, problems: Problems) -> None:
         for kind, rules, parts in (("keys", of_keys, value), ("value", of_values, value.values())):
-            if any(not holds(part) for part in parts for holds, _ in rules):
+            if not all(all(map(holds, parts)) for holds, _ in rules):
                 asked = ", ".join(sentence for _, sentence in (*rules[-1:], *rules[:-1]))
                 constraint = f"Map {kind} must satisfy constraint: [{asked}]"
                 problems.append(_sentence(value, path, constraint))
