@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -111,6 +112,33 @@ def s3(server: Server) -> Any:
 @pytest.fixture(scope="module")
 def copier(server: Server) -> str:
     return role(server)
+
+
+def test_locks_go_along(s3: Any, copier: str) -> None:
+    """s3-112: a version is locked there as here, or as the other bucket's default says."""
+    for name in ("locked-source", "locked-copy"):
+        s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
+    bucket(s3, "unlocked")
+    with pytest.raises(ClientError, match="must have object lock enabled"):
+        replicate(s3, "locked-source", copier, rule("unlocked"))
+    default = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
+    s3.put_object_lock_configuration(
+        Bucket="locked-copy",
+        ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": default},
+    )
+    for source in ("locked-source", "unlocked"):
+        replicate(s3, source, copier, rule("locked-copy"))
+    until = datetime(2126, 1, 1, tzinfo=UTC)
+    lock = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
+    s3.put_object(
+        Bucket="locked-source", Key="own", Body=b"x", ObjectLockLegalHoldStatus="ON", **lock
+    )
+    s3.put_object(Bucket="unlocked", Key="default", Body=b"x" * 300_000)
+    eventually(is_copied(s3, "locked-source", "own"))
+    eventually(is_copied(s3, "unlocked", "default"))
+    copy = s3.head_object(Bucket="locked-copy", Key="own")
+    assert copy.items() >= {**lock, "ObjectLockLegalHoldStatus": "ON"}.items()
+    assert s3.head_object(Bucket="locked-copy", Key="default")["ObjectLockMode"] == "GOVERNANCE"
 
 
 def test_a_copy_has_all_that_the_object_has(s3: Any, copier: str) -> None:

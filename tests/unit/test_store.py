@@ -158,6 +158,21 @@ def test_settings_that_promise_durability(database: Database) -> None:
     database.close()
 
 
+def test_nothing_is_told_as_done_in_a_folder_that_went(tmp_path: Path) -> None:
+    """Writing would go on, into files that nobody finds."""
+    folder = tmp_path / "data"
+    database = Database(folder)
+    database.prepare(TABLE)
+    database.write_now(lambda tx: tx.run("INSERT INTO t (k) VALUES (1)"))
+    folder.rename(tmp_path / "moved")
+    with pytest.raises(AwsError, match="was moved or removed"):
+        database.write_now(lambda tx: tx.run("INSERT INTO t (k) VALUES (2)"))
+    (tmp_path / "moved").rename(folder)
+    database.write_now(lambda tx: tx.run("INSERT INTO t (k) VALUES (3)"))
+    assert [row[0] for row in database.view().all("SELECT * FROM t")] == [1, 3]
+    database.close()
+
+
 def test_subscribers_hear_of_commits_only(database: Database) -> None:
     heard: list[str] = []
     database.subscribe("a:", heard.append)

@@ -18,6 +18,7 @@ from cloudlet.s3 import (
     lifecycle,
     locks,
     records,
+    replication,
     traits,
 )
 from cloudlet.s3.attributes import Attributes
@@ -108,7 +109,8 @@ async def upload_part(call: Call) -> Output:
     number = check_number(call.params["PartNumber"])
     attributes.refuse_absent(call.params)
     upload = of_id(call, call.cloud.database.view())
-    locks.check_digest(call, "Part", upload.traits.get("lock", {}))
+    if not replication.is_copy(call):
+        locks.check_digest(call, "Part", upload.traits.get("lock", {}))
     brought = checksums.announced(call)
     _check_algorithm(upload, brought)
     seal = await encryption.of_upload(call, upload.encryption)

@@ -69,7 +69,8 @@ async def _receive(call: Call, how: str) -> tuple[Record, intake.Contents]:
     conditions.check_write_header(call.params)
     bucket = of_call(call, call.cloud.database.view())  # refuse before the body is taken
     kept = traits.of_write(call, bucket)
-    locks.check_digest(call, "Object", kept.get("lock", {}))
+    if not replication.is_copy(call):
+        locks.check_digest(call, "Object", kept.get("lock", {}))
     seal = await encryption.wanted(call, bucket)
     algorithm = checksums.announced(call) or checksums.DEFAULT
     contents = await intake.receive(call, (algorithm,), seal, inline=True)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -142,7 +143,7 @@ class Replicas:
             return None
         needs = {"source": "GetObjectVersionForReplication", "there": "ReplicateObject"}
         target = await self._target(job, bucket, needs)
-        params = written(record, job["rule"])
+        params = written(record, job["rule"], self._cloud.config.now_ms())
         if len(parts) == 1 and not record.parts:
             algorithm, _, value = record.checksum
             whole = {**params, checksums.member(algorithm): value}
@@ -287,10 +288,15 @@ class Replicas:
             announce.announce(self._cloud.config, tx, bucket, event, announce.REPLICATION)
 
 
-def written(record: Record, rule: Mapping[str, Any]) -> Params:
-    """What a write says of the copy."""
-    to = rule["Destination"]
+def written(record: Record, rule: Mapping[str, Any], now_ms: int) -> Params:
+    """What a write says of the copy, which is locked as the object is."""
+    to, lock = rule["Destination"], record.traits.get("lock", {})
     params: Params = {"Key": record.key, **record.headers}
+    if lock.get("until_ms", 0) > now_ms:
+        until = datetime.fromtimestamp(lock["until_ms"] / 1000, UTC)
+        params |= {"ObjectLockMode": lock["mode"], "ObjectLockRetainUntilDate": until}
+    if "hold" in lock:
+        params["ObjectLockLegalHoldStatus"] = lock["hold"]
     if record.metadata:
         params["Metadata"] = record.metadata
     if record.tags:

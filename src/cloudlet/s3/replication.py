@@ -16,7 +16,8 @@ from cloudlet.config import Config
 from cloudlet.errors import AwsError
 from cloudlet.events import outbox
 from cloudlet.s3 import remotes, replication_rules
-from cloudlet.s3.bucket import Bucket, drop_setting, of_call, put_setting, setting
+from cloudlet.s3.bucket import Bucket, drop_setting, of_call, of_name, put_setting, setting
+from cloudlet.s3.locks import configuration as locking
 from cloudlet.s3.records import Record
 from cloudlet.store.database import Transaction, View
 
@@ -32,7 +33,7 @@ async def put_bucket_replication(call: Call) -> None:
     wanted = call.params.get("ReplicationConfiguration") or {}
     configuration = replication_rules.checked(call.config, bucket, wanted)
     for name in sorted({destination(rule) for rule in configuration["Rules"]}):
-        await _check_destination(call, name)
+        await _check_destination(call, bucket, name)
 
     def change(tx: Transaction) -> None:
         bucket = of_call(call, tx)
@@ -65,9 +66,10 @@ def delete_bucket_replication(call: Call, tx: Transaction) -> Result:
     return Result({}, 204)
 
 
-async def _check_destination(call: Call, name: str) -> None:
+async def _check_destination(call: Call, bucket: Bucket, name: str) -> None:
     """s3-075: that a bucket is not there at all is told in the same words. Buckets elsewhere, and
-    others' that don't let us look, are asked when there is something to copy."""
+    others' that don't let us look, are asked when there is something to copy. What is locked here
+    must be there, too."""
     if remotes.find(call.config, name) is not None:
         return
     try:
@@ -78,6 +80,10 @@ async def _check_destination(call: Call, name: str) -> None:
         found = {}
     if found.get("Status") != "Enabled":
         raise AwsError("InvalidRequest", "Destination bucket must have versioning enabled.", 400)
+    view = call.cloud.database.view()
+    there = of_name(view, name)
+    if there and locking(view, bucket) and not locking(view, there):
+        raise AwsError("InvalidRequest", "Destination bucket must have object lock enabled.", 400)
 
 
 def destination(rule: Rule) -> str:

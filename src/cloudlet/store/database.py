@@ -225,6 +225,7 @@ class Database(Reads):
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
         self._checkpoint_at(_CHECKPOINT_FRAMES)
+        self._inode = self.path.stat().st_ino
         self._thread = threading.Thread(target=self._write_groups, name="writer", daemon=True)
         self._thread.start()
 
@@ -305,6 +306,7 @@ class Database(Reads):
         began_s = time.monotonic()
         try:
             self._connection.execute("BEGIN IMMEDIATE")
+            self._check_place()
             for waiting in group:  # it grows
                 if not waiting.future.cancelled():
                     self._apply(waiting, done)
@@ -337,6 +339,15 @@ class Database(Reads):
         if frames != self._frames:
             self._frames = frames
             self._connection.execute(f"PRAGMA wal_autocheckpoint={frames}")
+
+    def _check_place(self) -> None:
+        """Writing goes on into a file that was moved away, or deleted: nobody would find it."""
+        try:
+            is_here = self.path.stat().st_ino == self._inode
+        except OSError:
+            is_here = False
+        if not is_here:
+            raise AwsError("ServiceUnavailable", f"{self.path} was moved or removed.", 503)
 
     def _note_watched(self) -> None:
         """Before anybody is told of the commit: whoever asks afterwards reads anew."""

@@ -25,7 +25,12 @@ def hold(data: Path) -> int:
 
 def opened(path: Path, flags: int) -> int:
     """A file for a content; refused while the store itself may need those that are left."""
-    file = os.open(path, flags, 0o600)
+    try:
+        file = os.open(path, flags, 0o600)
+    except OSError as error:
+        if not flags & os.O_CREAT:
+            raise
+        raise AwsError("ServiceUnavailable", f"The store cannot write: {error}.", 503) from error
     if is_crowded(file, 1):
         os.close(file)
         if flags & os.O_CREAT:
