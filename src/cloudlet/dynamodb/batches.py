@@ -13,6 +13,7 @@ from cloudlet.dynamodb.capacity import Consumed, read_units, settle_all
 from cloudlet.dynamodb.definitions import Table
 from cloudlet.dynamodb.keys import Key
 from cloudlet.dynamodb.numerics import invalid, worded_anew
+from cloudlet.dynamodb.search import PROJECTIONS
 from cloudlet.dynamodb.transactions import answer
 from cloudlet.dynamodb.values import Item, not_one
 from cloudlet.dynamodb.writes import Write
@@ -30,6 +31,9 @@ def batch_get_item(call: Call, view: View) -> Output:
     requests = call.params["RequestItems"]
     if sum(len(request["Keys"]) for request in requests.values()) > _GETS_MAX:
         raise invalid("Too many items requested for the BatchGetItem call")
+    asked = {k: v for each in requests.values() for k, v in each.items() if k in PROJECTIONS}
+    if len(asked) > 1:  # dynamodb-082: nor are they mixed between tables
+        expressions.of(asked, "ProjectionExpression")
     output: Output = {"Responses": {}, "UnprocessedKeys": {}}
     capacities = []
     budget_bytes = _ANSWER_BYTES

@@ -25,7 +25,7 @@ from cloudlet.wire.service import in_thread
 
 _PAGE_BYTES = 1 << 20
 _WRONG = "One or more parameter values were invalid: "
-_PROJECTIONS = ("AttributesToGet", "ProjectionExpression")
+PROJECTIONS = ("AttributesToGet", "ProjectionExpression")
 _BAD_START = "The provided starting key is invalid"
 
 
@@ -141,7 +141,7 @@ def of(call: Call, table: Table, index_name: str | None, found: Expressions) -> 
 
 def _check_select(params: Params) -> None:
     select = params.get("Select")
-    named = [each for each in _PROJECTIONS if params.get(each) is not None]
+    named = [each for each in PROJECTIONS if params.get(each) is not None]
     projection = named[0] if named else None
     if projection is not None and select not in (None, "SPECIFIC_ATTRIBUTES"):
         what = "only the Count" if select == "COUNT" else select

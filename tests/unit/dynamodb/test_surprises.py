@@ -190,6 +190,16 @@ def test_operations_word_malformed_values_in_two_ways(db: Bench) -> None:
     assert refused(db.call, batches.batch_write_item, RequestItems=puts).message.startswith(old)
 
 
+def test_projections_of_two_kinds_in_one_batch(db: Bench) -> None:
+    """dynamodb-082"""
+    gets = {
+        "plain": {"Keys": [KEY], "ProjectionExpression": "id"},
+        "tab": {"Keys": [{"pk": {"S": "p"}, "sk": {"N": "1"}}], "AttributesToGet": ["pk"]},
+    }
+    error = refused(db.call, batches.batch_get_item, RequestItems=gets)
+    assert error.message.startswith("Can not use both expression and non-expression parameters")
+
+
 def test_parameters_of_all_actions_come_before_tables(db: Bench) -> None:
     """dynamodb-074"""
     missing = {"Delete": {"TableName": "absent", "Key": KEY}}
