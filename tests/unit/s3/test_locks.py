@@ -342,6 +342,30 @@ def test_lifecycle_rules_pass_over_what_is_locked(safe: Shelf) -> None:
     assert free not in [each[1] for each in ids(everything(safe))]
 
 
+def test_lifecycle_rules_wait_for_the_end_of_locks(safe: Shelf) -> None:
+    """Each version goes with the first sweep after its lock, whatever its mode."""
+    governed, compliant = locked(safe, days=5), locked(safe, "COMPLIANCE", 10)
+    held, current = locked(safe, days=5), put(safe)
+    hold(safe, held, "ON")
+    expired = {"NoncurrentDays": 1}
+    rule = {"ID": "o", "Status": "Enabled", "Filter": {}, "NoncurrentVersionExpiration": expired}
+    safe.call(
+        lifecycle.put_bucket_lifecycle_configuration,
+        Bucket=BUCKET, LifecycleConfiguration={"Rules": [rule]},
+    )  # fmt: skip
+    left = []
+    for days in (3, 3, 5, 100):
+        safe.clock.advance(days * DAY_S)
+        asyncio.run(sweep.sweep_lifecycle(safe.cloud))
+        left.append({each[1] for each in ids(everything(safe))})
+    assert left[0] == {governed, compliant, held, current}
+    assert left[1] == {compliant, held, current}
+    assert left[2] == left[3] == {held, current}
+    hold(safe, held, "OFF")
+    asyncio.run(sweep.sweep_lifecycle(safe.cloud))
+    assert {each[1] for each in ids(everything(safe))} == {current}
+
+
 def test_permissions(safe: Shelf) -> None:
     lock = {
         "ObjectLockMode": "GOVERNANCE",
