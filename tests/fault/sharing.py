@@ -98,6 +98,15 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def all_have_ended(pids: list[int]) -> bool:
+    """A zombie has, too, where nobody reaps it."""
+    for pid in pids:
+        with suppress(OSError):
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX":
+                return False
+    return True
+
+
 def cpu_ticks(pid: int) -> int:
     """What a process has computed so far; 0 when it is gone."""
     try:

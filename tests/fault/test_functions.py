@@ -7,7 +7,6 @@ import resource
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from botocore.credentials import Credentials
 from cloudlet.functions import namespaces
 from tests.conformance.building import allow, make_function, make_queue, zipped
 from tests.conformance.test_gateway import Api
-from tests.fault.sharing import descendants, eventually
+from tests.fault.sharing import all_have_ended, descendants, eventually
 from tests.server import Server
 
 pytestmark = pytest.mark.fault
@@ -427,11 +426,3 @@ def test_a_kill_while_workers_start_leaves_no_process(own: Server) -> None:
 def below(server: Server, wanted: int) -> list[int]:
     found = descendants(server.pid)
     return found if len(found) >= wanted else []
-
-
-def all_have_ended(pids: list[int]) -> bool:
-    for pid in pids:
-        with suppress(OSError):
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX":
-                return False
-    return True

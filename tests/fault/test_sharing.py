@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 from urllib3.exceptions import HTTPError
 
-from tests.fault.sharing import SharingServer, cpu_ticks, descendants, eventually, sums
+from tests.fault.sharing import (
+    SharingServer,
+    all_have_ended,
+    cpu_ticks,
+    descendants,
+    eventually,
+    sums,
+)
 
 pytestmark = pytest.mark.fault
 KILLS = 3
@@ -148,5 +155,5 @@ def test_workers_end_with_a_killed_server(server: SharingServer) -> None:
     workers = descendants(server.pid)
     assert workers
     server.kill()
-    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+    eventually(lambda: all_have_ended(workers))
     server.start()
