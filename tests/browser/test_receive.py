@@ -107,6 +107,11 @@ def test_analytics_moves_by_itself(open_page: OpenPage, sample: Path) -> None:
     page.goto("/analytics")
     uploads = page.locator(".tiles dd").first
     expect(uploads).to_have_text(re.compile(r"\d+"))
+    names = page.locator(".tiles dt").all_inner_texts()
+    assert names[3:] == [
+        "Verified copies",
+        *(f"Last byte to sums: {part} within" for part in ("half", "99 %")),
+    ]
     before = int(uploads.inner_text())
     page.evaluate("window.here = true")
     other = open_page()

@@ -87,14 +87,17 @@ def is_copied(client: Any, bucket: str, key: str) -> Callable[[], bool]:
     return lambda: status(client, bucket, key) == "COMPLETED"
 
 
-def remote_add(server: Server, name: str, other: Server, there: str) -> None:
+def remote_add(
+    server: Server, name: str, other: Server, there: str, secret: str | None = None
+) -> str:
+    """What it warns of."""
     key = other.root_key
-    subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", "cloudlet", "remote", "add", name, "--endpoint", other.endpoint,
          "--bucket", there, "--access-key", key["AccessKeyId"], "--data", str(server.data)],
-        check=True, capture_output=True,
-        env={**os.environ, "CLOUDLET_REMOTE_SECRET_KEY": key["SecretAccessKey"]},
-    )  # fmt: skip
+        check=True, capture_output=True, text=True,
+        env={**os.environ, "CLOUDLET_REMOTE_SECRET_KEY": secret or key["SecretAccessKey"]},
+    ).stderr  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +243,12 @@ def test_remotes_are_listed_and_forgotten(server: Server) -> None:
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         return done.stdout
 
-    remote_add(server, "listed-one", server, "over-there")
+    assert "cannot be used yet: NoSuchBucket: " in remote_add(
+        server, "listed-one", server, "over-there"
+    )
+    server.client("s3").create_bucket(Bucket="over-there")
+    assert "SignatureDoesNotMatch" in remote_add(server, "listed-one", server, "over-there", "no")
+    assert remote_add(server, "listed-one", server, "over-there") == ""
     assert f"listed-one  {server.endpoint}  over-there" in remote("list")
     kept = (server.data / "remotes" / "listed-one.json").read_text()
     assert server.root_key["SecretAccessKey"] not in kept

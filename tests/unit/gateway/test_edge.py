@@ -95,7 +95,7 @@ def test_only_api(bench: Bench, state: GatewayState) -> None:
     assert ask(state, request("GET", "/")).body == b"hello"
 
 
-def test_site(bench: Bench, state: GatewayState) -> None:
+def test_site(bench: Bench, state: GatewayState, caplog: pytest.LogCaptureFixture) -> None:
     make(bench, state)
     bench.answers["GetObject"] = {
         "Body": b"<html>",
@@ -118,6 +118,7 @@ def test_site(bench: Bench, state: GatewayState) -> None:
         "Range": "bytes=0-1",
         "IfNoneMatch": '"q"',
     }
+    assert not caplog.records  # it redirects to HTTPS, says the distribution: not here
 
 
 def test_api_below_a_pattern(bench: Bench, state: GatewayState) -> None:
