@@ -25,8 +25,7 @@ def read(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     if sum(map(len, chain.from_iterable(raw))) > HEADERS_BYTES_MAX:
         raise AwsError("RequestHeaderSectionTooLarge", "The headers are too large.", 431)
     headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in raw}
-    if len(headers) != len(raw):
-        headers = _joined(raw)
+    headers = headers if len(headers) == len(raw) else _joined(raw)
     if headers.get("transfer-encoding", "chunked").strip(" \t").lower() != "chunked":
         message = "A header you provided implies functionality that is not implemented"
         raise AwsError("NotImplemented", message, 501)

@@ -342,12 +342,10 @@ class Database(Reads):
 
     def _check_place(self) -> None:
         """Writing goes on into a file that was moved away, or deleted: nobody would find it."""
-        try:
-            is_here = self.path.stat().st_ino == self._inode
-        except OSError:
-            is_here = False
-        if not is_here:
-            raise AwsError("ServiceUnavailable", f"{self.path} was moved or removed.", 503)
+        with suppress(OSError):
+            if self.path.stat().st_ino == self._inode:
+                return
+        raise AwsError("ServiceUnavailable", f"{self.path} was moved or removed.", 503)
 
     def _note_watched(self) -> None:
         """Before anybody is told of the commit: whoever asks afterwards reads anew."""
