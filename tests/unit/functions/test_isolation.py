@@ -186,15 +186,17 @@ def handler(event, context):
     try:
         for count in range(5000):
             if os.fork() == 0:
-                time.sleep(60)
+                time.sleep(600)
+                os._exit(0)
     except OSError as error:
         return [type(error).__name__, count]
 """
 
     async def test() -> None:
-        async with running(tmp_path, without=without, watch_s=60) as bed:
-            await bed.create("forks", source, MemorySize=10240, Timeout=30)
+        async with running(tmp_path, without=without, watch_s=600) as bed:
+            await bed.create("forks", source, MemorySize=10240, Timeout=180)
             answer = await bed.run("forks")
+            assert "FunctionError" not in answer, answer
             error, count = json.loads(answer["Payload"])
             assert error == "BlockingIOError" and count > 500
             report = bed.functions.isolation_report()
