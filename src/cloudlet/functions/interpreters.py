@@ -10,7 +10,9 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,7 +23,8 @@ from cloudlet.wire import models
 _log = logging.getLogger(__name__)
 _OWN = f"python{sys.version_info.major}.{sys.version_info.minor}"
 _ASK_S = 10
-_told: set[str] = set()
+_COMPILE_S = 20
+_asking, _bundling = threading.Lock(), threading.Lock()  # others wait, and hear what came of it
 _COMPILE = (
     "import boto3.session, awslambdaric.bootstrap as b\n"
     "boto3.session.Session('x', 'x', region_name='us-east-1').client('s3')"
@@ -44,9 +47,9 @@ class Interpreter:
 OWN = Interpreter("own")
 
 
-@cache
-def find(runtime: str) -> Interpreter:
-    """Raises NotImplementedByCloudlet for runtimes that cannot be had; AwsError: it is none."""
+def check(runtime: str) -> None:
+    """Raises NotImplementedByCloudlet for runtimes that cannot be had; AwsError: it is none. No
+    program is asked, which may take its time."""
     known = models.load("lambda").service.shape_for("Runtime").metadata["enum"]
     if runtime not in known:
         raise AwsError(
@@ -54,13 +57,24 @@ def find(runtime: str) -> Interpreter:
             f"Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum"
             f" value set: [{', '.join(known)}] or be a valid ARN",
         )
+    if runtime.startswith("nodejs"):
+        _node(runtime)
+    elif not runtime.startswith(("provided", "python3.")):
+        raise NotImplementedByCloudlet(f"The runtime {runtime}")
+
+
+@cache
+def find(runtime: str) -> Interpreter:
+    """Raises as `check` does. Blocking, but for cloudlet's own: the program is asked, once."""
+    check(runtime)
     if runtime.startswith("provided"):
         return Interpreter("provided")
-    if runtime.startswith("python3."):
-        return _python(runtime)
     if runtime.startswith("nodejs"):
         return _node(runtime)
-    raise NotImplementedByCloudlet(f"The runtime {runtime}")
+    if is_own(runtime):
+        return OWN
+    with _asking:
+        return _python(runtime)
 
 
 def is_own(runtime: str) -> bool:
@@ -68,20 +82,28 @@ def is_own(runtime: str) -> bool:
     return runtime == _OWN
 
 
+@cache
 def _python(runtime: str) -> Interpreter:
-    if runtime == _OWN:
-        return OWN
-    command = shutil.which(runtime)
-    if command is not None:
-        asked = [command, "-I", "-c", _TELL_PLACE]
-        told = subprocess.run(asked, capture_output=True, text=True, timeout=_ASK_S, check=False)
-        if told.returncode == 0:  # else a name that leads nowhere, as pyenv's do
-            program, home = told.stdout.splitlines()
-            return Interpreter("python", program, home)
-    if runtime not in _told:  # several threads may ask at once
-        _told.add(runtime)
-        _log.warning("%s is not on the PATH: %s runs the functions that want it", runtime, _OWN)
+    """The first on the PATH that answers; some are names that lead nowhere, as pyenv's."""
+    why = "is not on the PATH"
+    for folder in os.get_exec_path():
+        command = shutil.which(runtime, path=folder)
+        try:
+            if command and (found := _answer(command)):
+                return found
+        except (OSError, ValueError, subprocess.TimeoutExpired):
+            why = f"does not answer ({command})"
+    _log.warning("%s %s: %s runs the functions that want it", runtime, why, _OWN)
     return OWN
+
+
+def _answer(command: str) -> Interpreter | None:
+    asked = [command, "-I", "-c", _TELL_PLACE]
+    told = subprocess.run(asked, capture_output=True, text=True, timeout=_ASK_S, check=False)
+    if told.returncode:
+        return None
+    program, home = told.stdout.splitlines()
+    return Interpreter("python", program, home)
 
 
 def _node(runtime: str) -> Interpreter:
@@ -100,10 +122,15 @@ def _node(runtime: str) -> Interpreter:
     return Interpreter("node", command, str(Path(command).parent.parent))
 
 
-@cache
 def bundle(folder: Path, command: str) -> Path:
     """A folder with what AWS puts beside a Python function, and nothing else of our packages.
     `command` compiles it once, beside; blocking."""
+    with _bundling:
+        return _bundle(folder, command)
+
+
+@cache
+def _bundle(folder: Path, command: str) -> Path:
     for name in BUNDLED:
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:
@@ -116,7 +143,9 @@ def bundle(folder: Path, command: str) -> Path:
             link.unlink(missing_ok=True)
             link.symlink_to(source)
     environment = {"PYTHONPATH": str(folder), "PYTHONPYCACHEPREFIX": str(compiled(folder))}
-    subprocess.run([command, "-c", _COMPILE], env=environment, capture_output=True, check=False)
+    with suppress(subprocess.TimeoutExpired):  # each worker compiles for itself, then
+        asked = [command, "-c", _COMPILE]
+        subprocess.run(asked, env=environment, capture_output=True, timeout=_COMPILE_S, check=False)
     return folder
 
 

@@ -136,7 +136,7 @@ def _check(document: Document) -> None:
         raise names.invalid("EphemeralStorage size must be between 512 and 10240.")
     if not _ROLE.fullmatch(str(document.get("Role", ""))):
         raise names.invalid(f"The role {document.get('Role', '')!r} is not the ARN of a role.")
-    interpreters.find(document["Runtime"])
+    interpreters.check(document["Runtime"])
     dead_letter = (document.get("DeadLetterConfig") or {}).get("TargetArn")
     if dead_letter and not dead_letter.startswith(("arn:aws:sqs:", "arn:aws:sns:")):
         raise names.invalid(

@@ -5,6 +5,7 @@ pool decides, which is told as `Owner`. Watches memory, processes and time: see 
 """
 
 import asyncio
+import logging
 import shutil
 import time
 from collections.abc import Awaitable, Callable
@@ -19,6 +20,7 @@ from cloudlet.functions.fleet import Fleet, PoolSettings
 from cloudlet.functions.launch import Launcher
 from cloudlet.functions.worker_process import Answer, Invocation, LogLine, Spec, WorkerProcess
 
+_log = logging.getLogger(__name__)
 Credentials = Callable[[Spec], Awaitable[tuple[dict[str, str], float]]]  # and monotonic expiry
 
 
@@ -107,13 +109,10 @@ class Staff:
 
     async def _start(self, fleet: Fleet, worker: WorkerProcess) -> None:
         try:
-            credentials, worker.expires_s = await self._credentials(fleet.spec)
-            order = partial(recipe.spawn_request, self._config, worker, self._port, credentials)
-            is_quick = interpreters.is_own(fleet.spec.runtime)
-            request = order() if is_quick else await asyncio.to_thread(order)
-            worker.born_s = time.monotonic()
-            worker.pid, pipe = await self.launcher.spawn(request, self._exited)
-        except (AwsError, OSError) as error:
+            pipe = await self._spawn(fleet.spec, worker)
+        except Exception as error:  # whatever it is, somebody waits for an answer
+            if not isinstance(error, AwsError | OSError):
+                _log.exception("a worker of %s cannot be started", fleet.spec.name)
             self._forget(worker)
             if not isinstance(error, AwsError):
                 text = f"A worker cannot be started: {error}"
@@ -124,6 +123,16 @@ class Staff:
         self.by_pid[worker.pid] = worker
         if worker.pid in self._exits:
             self._exited(worker.pid, self._exits.pop(worker.pid))
+
+    async def _spawn(self, spec: Spec, worker: WorkerProcess) -> int:
+        """Returns the reading end of its log pipe."""
+        credentials, worker.expires_s = await self._credentials(spec)
+        order = partial(recipe.spawn_request, self._config, worker, self._port, credentials)
+        is_quick = interpreters.is_own(spec.runtime)
+        request = order() if is_quick else await asyncio.to_thread(order)
+        worker.born_s = time.monotonic()
+        worker.pid, pipe = await self.launcher.spawn(request, self._exited)
+        return pipe
 
     def started(self, worker: WorkerProcess) -> None:
         """It asks for work for the first time."""

@@ -4,7 +4,6 @@ import logging
 import os
 import shutil
 import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,10 +22,14 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
-    interpreters.find.cache_clear()
-    monkeypatch.setattr(interpreters, "_told", set())
+    forget()
     yield folder
+    forget()
+
+
+def forget() -> None:
     interpreters.find.cache_clear()
+    interpreters._python.cache_clear()
 
 
 def script(path: Path, text: str) -> None:
@@ -49,19 +52,39 @@ def test_pythons(programs: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert told == [line, line.replace("3.9", "3.6")]
 
 
-def test_what_is_missing_is_told_once(
+def test_a_python_that_does_not_answer_is_passed_over(
     programs: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Functions are made at the same time."""
-    together = threading.Barrier(4)
-
-    def nowhere(name: str) -> None:
-        together.wait(30)
-
-    monkeypatch.setattr(shutil, "which", nowhere)
-    with ThreadPoolExecutor(4) as pool:
-        assert {each.kind for each in pool.map(interpreters.find, ["python3.7"] * 4)} == {"own"}
+    """Whoever asks meanwhile waits with the first; it is asked once, and told of once."""
+    monkeypatch.setattr(interpreters, "_ASK_S", 0.2)
+    for name in ("python3.7", "python3.8"):
+        script(programs / name, f"echo x >> {programs}/{name}.asked; exec /bin/sleep 1000")
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(interpreters.find, ["python3.8"] * 4))
+    assert [each.kind for each in found] == ["own"] * 4
+    assert (programs / "python3.8.asked").read_text() == "x\n"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"python3.8 does not answer ({programs}/python3.8): {OWN} runs the functions that want it"
+    ]
+    later = programs / "later"
+    later.mkdir()
+    script(later / "python3.7", "echo /opt/py/bin/python3.7; echo /opt/py")
+    monkeypatch.setenv("PATH", f"{programs}:{later}")
+    assert interpreters.find("python3.7").command == "/opt/py/bin/python3.7"
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("text", ["echo one line", "\x7fELF, but not for this machine"])
+def test_a_python_that_is_none(programs: Path, text: str) -> None:
+    (programs / "python3.8").write_text(text)
+    (programs / "python3.8").chmod(0o755)
+    assert interpreters.find("python3.8").kind == "own"
+
+
+def test_checking_a_runtime_asks_no_program(programs: Path) -> None:
+    script(programs / "python3.8", f"touch {programs}/asked")
+    interpreters.check("python3.8")
+    assert not (programs / "asked").exists()
 
 
 def test_node(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

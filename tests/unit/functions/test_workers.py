@@ -7,10 +7,12 @@ import os
 import signal
 import socket
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from cloudlet.errors import AwsError
+from cloudlet.functions import interpreters, recipe
 from tests.unit.functions.cloud import ROLE, running, until, zipped
 from tests.unit.functions.cloud import run as run_async
 
@@ -371,5 +373,52 @@ def test_log_streams_in_a_group_of_ones_choice_name_the_function(tmp_path: Path)
             streams = [json.loads((await bed.run(n))["Payload"]) for n in ("plain", "shares")]
             ends = [stream.split("/")[3].partition("]")[0] for stream in streams]
             assert ends == ["[$LATEST", "shares[$LATEST"]
+
+    run_async(test)
+
+
+def test_whatever_starting_raises_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As often as it is tried, and nothing is left of a worker that did not start."""
+    order = recipe.spawn_request
+
+    def fail(*_: object) -> NoReturn:
+        raise RuntimeError("no order")
+
+    async def test() -> None:
+        async with running(tmp_path) as bed:
+            await bed.create("fine", "def handler(e, c):\n    return 1")
+            monkeypatch.setattr(recipe, "spawn_request", fail)
+            answers = await asyncio.gather(
+                *(bed.run("fine") for _ in range(12)), return_exceptions=True
+            )
+            assert {str(each) for each in answers} == {
+                "ServiceException: A worker cannot be started: no order"
+            }
+            assert caplog.records[0].getMessage() == "a worker of fine cannot be started"
+            staff = bed.functions.pool.staff
+            assert (staff.starting, staff.fleets, staff.by_secret) == (0, {}, {})
+            monkeypatch.setattr(recipe, "spawn_request", order)
+            assert (await bed.run("fine"))["Payload"] == b"1"
+
+    run_async(test)
+
+
+def test_a_python_that_hangs_delays_the_first_invocation_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "python3.8").write_text("#!/bin/sh\nexec sleep 1000\n")
+    (programs / "python3.8").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setattr(interpreters, "_ASK_S", 0.5)
+
+    async def test() -> None:
+        async with running(tmp_path / "data") as bed:
+            await bed.create("old", "def handler(e, c):\n    return 1", Runtime="python3.8")
+            answers = await asyncio.gather(*(bed.run("old") for _ in range(6)))
+            assert {each["Payload"] for each in answers} == {b"1"}
 
     run_async(test)
