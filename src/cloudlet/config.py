@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ACCOUNTS = "accounts"  # the folder of all but the default one
+REMOTES = "remotes"  # what is known of buckets elsewhere
 _AT_ONCE = 128
 
 

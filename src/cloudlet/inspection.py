@@ -42,13 +42,14 @@ class _Pair:
 
 def inspect(data: Path, replica: Path | None, repair: bool, say: Say) -> int:
     """How much damage there is (left)."""
+    if replica is not None:
+        lineage.check_apart(data, replica)
     if repair and replica is not None and not (data / DATABASE).exists():
         _restore(data, replica, say)
     if not (data / DATABASE).exists():
         raise AwsError("NoStore", f"there is no store in {data}", 404)
     if replica is None:
-        known = lineage.read(data)
-        replica = Path(known.other) if known and known.other else None
+        replica = lineage.other(data)
     with _held(data, replica) as is_used:
         return sum(
             _account(_Pair(folder, other, is_used), repair, say)
@@ -87,16 +88,24 @@ def _account(pair: _Pair, repair: bool, say: Say) -> int:
         is_mended = repair and _caught_up(pair, say)
         if not is_mended:
             bad += 1
-            say(f"replica {pair.other} is behind{_advice(pair, repair)}")
+            say(f"replica {pair.other} {_state(pair, repair)}")
     bad += _database(pair, say)
     with closing(_view(pair.data)) as connection:
         return bad + _contents(pair, connection, repair, say)
 
 
-def _advice(pair: _Pair, repair: bool) -> str:
-    if pair.is_used:
-        return ": the cloudlet that runs brings it up to date when it can be written"
-    return "" if repair else ": --repair brings it up to date"
+def _state(pair: _Pair, repair: bool) -> str:
+    """Of one that is not whole, and what helps."""
+    is_there = pair.other is not None and (pair.other / DATABASE).exists()
+    state = "is behind" if is_there else "does not exist"
+    if not pair.is_used:
+        helps = "brings it up to date" if is_there else "makes it"
+        return state if repair else f"{state}: --repair {helps}"
+    known = lineage.other(pair.data)
+    if known != pair.other:
+        where = f"its replica in {known}" if known else "none"
+        return f"{state}: the cloudlet that runs has {where}"
+    return f"{state}: the cloudlet that runs brings it up to date when it can be written"
 
 
 def _caught_up(pair: _Pair, say: Say) -> bool:
@@ -180,6 +189,7 @@ def _restore(data: Path, replica: Path, say: Say) -> None:
     """A data directory that is gone, from its replica; the databases come last."""
     from cloudlet.store.shipping import fold
 
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _held(data, replica) as is_used:
         if is_used:
             raise AwsError("DataDirectoryInUse", f"{replica} is in use", 409)

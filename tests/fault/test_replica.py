@@ -126,6 +126,54 @@ def test_a_lost_data_directory_is_made_again(tmp_path: Path) -> None:
     assert server.stop() == 0
 
 
+def test_buckets_elsewhere_live_on_in_the_replica(tmp_path: Path) -> None:
+    """From the moment on that the command ends, and no longer than that."""
+    data, other = tmp_path / "data", tmp_path / "other"
+
+    def remote(*words: str) -> str:
+        command = [sys.executable, "-m", "cloudlet", "remote", *words, "--data", str(data)]
+        return subprocess.run(
+            command, check=True, capture_output=True, text=True, input="it's secret\n"
+        ).stdout
+
+    server = Server(data, None, "--replica", str(other)).start()
+    server.kill()  # nobody else copies them
+    where = ("--endpoint", "http://127.0.0.1:9", "--access-key", "AKIA1")
+    for name in ("far", "away"):
+        remote("add", name, *where)
+    copy = other / "remotes" / "far.json"
+    assert copy.stat().st_mode & 0o777 == 0o600 and copy.parent.stat().st_mode & 0o777 == 0o700
+    remote("remove", "away")
+    assert [each.name for each in copy.parent.iterdir()] == ["far.json"]
+    kept = (data / "remotes" / "far.json").read_bytes()
+    shutil.rmtree(data)
+    code, text = scrub("--data", data, "--replica", other, "--repair")
+    assert code == 0, text
+    assert remote("list") == "far  http://127.0.0.1:9  far\n"
+    again = data / "remotes" / "far.json"
+    assert again.read_bytes() == kept and again.stat().st_mode & 0o777 == 0o600
+    assert data.stat().st_mode & 0o777 == 0o700
+
+
+def test_scrub_says_which_replica_there_is(tmp_path: Path) -> None:
+    data, other, none = (tmp_path / name for name in ("data", "other", "none"))
+    server = Server(data, None, "--replica", str(other)).start()
+    told = f"replica {none} does not exist: the cloudlet that runs has its replica in {other}\n"
+    code, text = scrub("--data", data, "--replica", none)
+    assert code == 1 and told in text
+    assert server.stop() == 0
+    code, text = scrub("--data", data, "--replica", none)
+    assert code == 1 and f"replica {none} does not exist: --repair makes it\n" in text
+    server.options = ()
+    server.start()
+    code, text = scrub("--data", data, "--replica", other)
+    assert code == 1 and f"replica {other} is behind: the cloudlet that runs has none\n" in text
+    assert server.stop() == 0
+    code, text = scrub("--data", data, "--replica", data)
+    assert code == 1
+    assert text == f"cloudlet: {data} is the data folder itself: a replica is another\n"
+
+
 def test_a_replica_that_is_taken_away_and_put_back(tmp_path: Path) -> None:
     data, other = tmp_path / "data", tmp_path / "other"
     server = Server(data, None, "--replica", str(other)).start()

@@ -79,6 +79,13 @@ def rows(folder: Path, scratch: Path) -> list[tuple[int, bytes]]:
         return connection.execute("SELECT * FROM t ORDER BY k").fetchall()
 
 
+def look_again(pair: Pair) -> None:
+    """Returns when all that lies beside the database was looked at once more."""
+    for _ in range(2):
+        pair.replica._wake.set()
+        eventually(lambda: not pair.replica._wake.is_set())
+
+
 def eventually(condition: Callable[[], bool]) -> None:
     tick = threading.Event()
     for _ in range(2000):
@@ -291,16 +298,55 @@ def test_a_directory_in_the_place_of_the_other_is_noticed(
         assert rows(other, tmp_path / "copy") == rows(data, tmp_path / "first")
 
 
+def test_a_strangers_keys_are_never_overwritten(data: Path, other: Path, tmp_path: Path) -> None:
+    """Another store comes into its place, as when another disk is mounted."""
+    with running(tmp_path / "theirs", tmp_path / "away"):
+        (tmp_path / "theirs" / "master-key").write_text("theirs")
+    with running(data, other) as pair:
+        (data / "master-key").write_text("ours")
+        other.rename(tmp_path / "gone")
+        (tmp_path / "theirs").rename(other)
+        pair.replica._wake.set()
+        eventually(lambda: "were each used on their own" in pair.replica.why)
+        assert (other / "master-key").read_text() == "theirs"
+
+
+@pytest.mark.parametrize("account", ["", "accounts/123456789012"])
+def test_files_of_buckets_elsewhere_are_mirrored(data: Path, other: Path, account: str) -> None:
+    """Also of accounts that sleep, whatever the buckets' names; no more than there are."""
+    ours, theirs = data / account / "remotes", other / account / "remotes"
+    ours.mkdir(parents=True)
+    for name in ("a", "lock", "cloudlet.db"):
+        (ours / f"{name}.json").write_text(name)
+        (ours / f"{name}.json").chmod(0o600)
+    with running(data, other) as pair:
+        files = sorted(theirs.iterdir())
+        assert [each.name for each in files] == ["a.json", "cloudlet.db.json", "lock.json"]
+        assert {each.stat().st_mode & 0o777 for each in files} == {0o600}
+        assert theirs.stat().st_mode & 0o777 == 0o700
+        (ours / "a.json").unlink()
+        look_again(pair)
+        assert not (theirs / "a.json").exists()
+        shutil.rmtree(ours)  # lost: nobody has removed them
+        look_again(pair)
+        assert len(list(theirs.iterdir())) == 2
+
+
 @pytest.mark.parametrize("name", ["cloudlet.db.new", "lineage.json.new", "cloudlet.db"])
 def test_nothing_is_written_through_links(data: Path, other: Path, name: str) -> None:
     other.mkdir()
     victim = other.with_name("victim")
     victim.write_text("precious")
     (other / name).symlink_to(victim)
+    victims = other.with_name("victims")
+    victims.mkdir()
+    (other / "remotes").symlink_to(victims)
+    (data / "remotes").mkdir(parents=True)
+    (data / "remotes" / "a.json").touch()
     with suppress(AwsError), running(data, other) as pair:
         pair.put(1)
         pair.blob(b"x" * 100_000)
-    assert victim.read_text() == "precious"
+    assert victim.read_text() == "precious" and not list(victims.iterdir())
 
 
 def test_nothing_behind_links_is_deleted(data: Path, other: Path) -> None:

@@ -48,17 +48,11 @@ def create(config: Config, name: str) -> tuple[Account, RootKey]:
     key = root_key(draft)
     (draft.data / _ABOUT).write_text(json.dumps({"Name": name}))
     draft.data.rename(own.data)
-    if other := _other(config):
+    if other := lineage.other(config.data):
         with suppress(OSError):  # it gets them when it can be written again
             for name in (FILE, _ABOUT):
                 integrity.copy(own.data / name, other / ACCOUNTS / account.id / name)
     return account, key
-
-
-def _other(config: Config) -> Path | None:
-    """The second directory, if there is one: its paths are like those of the first."""
-    known = lineage.read(config.data)
-    return Path(known.other) if known and known.other else None
 
 
 def known(config: Config) -> list[Account]:
@@ -105,7 +99,7 @@ def is_deleted(config: Config, account: str) -> bool:
 def sweep(config: Config) -> None:
     """Removes the folders that are marked; nobody may have them open."""
     for mark in (config.data / ACCOUNTS).glob(f"[0-9]*/{_DELETED}"):
-        if other := _other(config):
+        if other := lineage.other(config.data):
             shutil.rmtree(other / ACCOUNTS / mark.parent.name, ignore_errors=True)
         mark.parent.rename(mark.parent.with_name(f".{mark.parent.name}-{config.new_secret(4)}"))
     for dying in (config.data / ACCOUNTS).glob(

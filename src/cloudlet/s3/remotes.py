@@ -1,7 +1,8 @@
 """Buckets at other S3 endpoints that this account replicates to: who they are, and asking them.
 
-A file for each in the data folder, `remotes/<bucket>.json`, which `cloudlet remote` writes and a
-running cloudlet reads at each use. The secret key in it is sealed under the folder's master key.
+A file for each in the data folder (and in the replica), `remotes/<bucket>.json`, which `cloudlet
+remote` writes and a running cloudlet reads at each use. The secret key in it is sealed under the
+folder's master key.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication.html
 """
 
@@ -10,6 +11,7 @@ import io
 import json
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -20,13 +22,13 @@ from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 
 from cloudlet.call import Output, Params
-from cloudlet.config import Config
+from cloudlet.config import REMOTES, Config
 from cloudlet.errors import AwsError
+from cloudlet.store import integrity, lineage
 from cloudlet.store.sealing import Master, Wrapper
 from cloudlet.wire import outbound
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_FOLDER = "remotes"
 HEADER = "x-cloudlet-replica"  # of what is written there
 _TIMEOUTS_S = 10, 120  # to connect, and for each piece
 _ANSWER_S = 300
@@ -58,21 +60,25 @@ def add(config: Config, remote: Remote) -> None:
     document |= {"access_key": remote.access_key, "secret": sealed}
     path = _path(config, remote.name)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_suffix(".tmp")
-    draft.touch(mode=0o600)
-    draft.write_text(json.dumps(document))
-    draft.rename(path)
+    integrity.save(path, json.dumps(document))
+    if twin := _twin(config, path):
+        with suppress(OSError):  # it gets it when it can be written again
+            integrity.copy(path, twin)
 
 
 def remove(config: Config, name: str) -> None:
+    path = _path(config, name)
     try:
-        _path(config, name).unlink()
+        path.unlink()
     except FileNotFoundError as error:
         raise AwsError("NoSuchRemote", f"no bucket {name} elsewhere is known", 404) from error
+    if twin := _twin(config, path):
+        with suppress(OSError):
+            twin.unlink()
 
 
 def known(config: Config) -> list[Remote]:
-    paths = sorted((config.data / _FOLDER).glob("*.json"))
+    paths = sorted((config.data / REMOTES).glob("*.json"))
     return [found for path in paths if (found := find(config, path.stem))]
 
 
@@ -188,7 +194,13 @@ def _send(sender: Any, is_aws: bool, request: Any, **_: object) -> Any:
 
 
 def _path(config: Config, name: str) -> Path:
-    return config.data / _FOLDER / f"{name}.json"
+    return config.data / REMOTES / f"{name}.json"
+
+
+def _twin(config: Config, path: Path) -> Path | None:
+    """Its place in the second directory, if that is there."""
+    other = lineage.other(config.whole_data)
+    return other / path.relative_to(config.whole_data) if other and other.is_dir() else None
 
 
 def _wrapper(data: Path) -> Wrapper:

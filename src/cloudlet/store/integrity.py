@@ -113,9 +113,19 @@ def install(draft: Path, final: Path) -> None:
     sync_folder(final.parent)
 
 
+def save(path: Path, text: str) -> None:
+    """Writes a small file of our own durably, for its owner alone."""
+    draft = path.with_name(f"{path.name}.new")
+    with os.fdopen(create(draft), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    install(draft, path)
+
+
 def copy(source: Path, target: Path) -> int:
     """Copies a file durably, under its name only when it is whole; returns the copy's sum."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}")
     crc = 0
     try:

@@ -7,13 +7,12 @@ tell which to keep. A store that never had a second directory has no such file.
 """
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from cloudlet.errors import AwsError
-from cloudlet.store.integrity import create, sync_folder
+from cloudlet.store.integrity import save
 
 FILE = "lineage.json"
 DATABASE = "cloudlet.db"
@@ -62,13 +61,18 @@ def read(folder: Path) -> Lineage | None:
 
 
 def write(folder: Path, lineage: Lineage) -> None:
-    draft = folder / f"{FILE}.new"
-    with os.fdopen(create(draft), "w") as file:
-        file.write(json.dumps(asdict(lineage)))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(folder / FILE)
-    sync_folder(folder)
+    save(folder / FILE, json.dumps(asdict(lineage)))
+
+
+def other(data: Path) -> Path | None:
+    """Where the second directory is, or was last: its paths are like those of the first."""
+    known = read(data)
+    return Path(known.other) if known and known.other else None
+
+
+def check_apart(data: Path, other: Path) -> None:
+    if data.resolve() == other.resolve():
+        raise _refused(f"{other} is the data folder itself: a replica is another")
 
 
 def alone(data: Path, new_run: Callable[[], str]) -> None:

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from cloudlet.config import ACCOUNTS
+from cloudlet.config import ACCOUNTS, REMOTES
 from cloudlet.errors import AwsError
 from cloudlet.store import integrity, lineage
 from cloudlet.store.database import Database
@@ -189,7 +189,6 @@ class Replica:
 
     def _catch_up(self) -> None:
         assert self._database is not None
-        lineage.check(self.data, self.other)
         (self.other / "blobs" / "tmp").mkdir(parents=True, exist_ok=True)
         self.is_fed = True
         for name in _TREES:
@@ -226,13 +225,32 @@ class Replica:
 
     def _copy_small(self) -> None:
         """Keys and what else lies beside the database; also of accounts that sleep."""
+        lineage.check(self.data, self.other)  # nobody else's are overwritten
         self.other.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in (self.data, *_folders(self.data / ACCOUNTS)):
             with suppress(FileNotFoundError):  # an account that goes
                 for file in sorted(folder.iterdir()):
-                    target = self.other / file.relative_to(self.data)
-                    if file.is_file() and not _is_own(file.name) and not _is_same(file, target):
-                        integrity.copy(file, target)
+                    if not _is_own(file.name):
+                        self._copy_file(file)
+                self._mirror(folder / REMOTES)
+
+    def _copy_file(self, file: Path) -> None:
+        target = self.other / file.relative_to(self.data)
+        if file.is_file() and not _is_same(file, target):
+            integrity.copy(file, target)
+
+    def _mirror(self, folder: Path) -> None:
+        """What it has, and no more than that; one that is lost was never emptied."""
+        if not folder.is_dir():
+            return
+        twin = self.other / folder.relative_to(self.data)
+        if twin.is_symlink():
+            raise OSError(f"{twin} is a link")
+        for file in folder.glob("*.json"):
+            self._copy_file(file)
+        for file in twin.glob("*.json"):
+            if not (folder / file.name).exists():
+                file.unlink(missing_ok=True)
 
 
 class Twin:
