@@ -1,11 +1,13 @@
 """The only file that knows everybody: builds one cloudlet, starts and stops it in order.
 
-Up: lock the data directory, open the store, make the services, listen, deliver what was left over,
-deploy the template, say ready. Down, on the first signal: stop listening, let running invocations
-end within a bound, close the store. What a kill leaves behind, the next start sorts out.
+Up: lock the data directory, open the store, start the services, go on with what was left over,
+listen, deploy the template, say ready. Down, on the first signal: stop listening, let running
+invocations end within a bound, close the store. What a kill leaves behind, the next start sorts
+out.
 """
 
 import asyncio
+import errno
 import gc
 import json
 import logging
@@ -31,6 +33,7 @@ from cloudlet.dynamodb import transfer_runs as dynamodb_transfer_runs
 from cloudlet.dynamodb import transfers as dynamodb_transfers
 from cloudlet.dynamodb.schema import SCHEMA as DYNAMODB_SCHEMA
 from cloudlet.dynamodb.source import Source
+from cloudlet.errors import AwsError
 from cloudlet.events.delivery import Delivery
 from cloudlet.events.timers import Job, Timers
 from cloudlet.front import relay
@@ -229,6 +232,7 @@ class App:
         return next((found for found in every if found is not None), None)
 
     async def start(self, runtime_api_port: int) -> None:
+        """Whoever asks can be answered from now on; nothing is done without being asked."""
         with self.database.snapshot() as view:
             self.blobs.collect(known_blobs(view))
         if self.replica is not None:
@@ -238,6 +242,11 @@ class App:
         await self.database.write(lambda tx: s3_encryption.check_master(tx, self.blobs))
         self.monitoring.start(self.timers)
         await self.functions.start(runtime_api_port)
+
+    async def resume(self) -> None:
+        """Goes on with what was left over, and does by itself what is due. To be called before
+        anybody may ask; what it begins runs when it returns."""
+        self.functions.resume()
         self.messaging.start()
         self.topics.start(self.timers)
         self.kinesis.start(self.timers)
@@ -331,6 +340,8 @@ def serve(
     shows_addresses: bool = False,
 ) -> int:
     """Runs until a signal; returns the exit code. Raises OSError (port, lock) and AwsError."""
+    if config.replica is not None:
+        lineage.check_apart(config.data, config.replica)
     _make_private(config.data)
     held = [hold(config.data), *_hold_replica(config)]
     told = _Told(watch, say, ready, shows_addresses)
@@ -413,18 +424,31 @@ def _make_private(data: Path) -> None:
         data.chmod(0o700)
 
 
+def _listener(host: str, port: int, option: str) -> Listener:
+    try:
+        return Listener(host, port)
+    except OSError as error:
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            text = f"{error.strerror} ({option} names another port)"
+            raise OSError(error.errno, text) from error
+        raise
+
+
 class _Ports:
     """The three listeners: AWS's protocols, the application's front door, the workers' API."""
 
     def __init__(self, config: Config) -> None:
-        self.aws = Listener(config.host, config.aws_port)
-        self.front = Listener(config.host, config.door_port)
+        if config.aws_port == config.door_port != 0:
+            text = f"--port and --aws-port are both {config.aws_port}: each needs a port of its own"
+            raise AwsError("SamePort", text)
+        self.aws = _listener(config.host, config.aws_port, "--aws-port")
+        self.front = _listener(config.host, config.door_port, "--port")
         self.runtime = Listener("127.0.0.1", 0)
         self.readers: Readers | None = None
         self.config = replace(config, aws_port=self.aws.port, door_port=self.front.port)
 
     async def listen(self, app: App) -> None:
-        await self.runtime.start(app.accounts.runtime_api)
+        """Connections that come before wait in the kernel: only then all has started."""
         self.readers = Readers(self.config, app)
         self.readers.listener = self.aws
         await self.aws.start(app.doors.aws, app.doors.aws_socket, self.readers)
@@ -451,10 +475,13 @@ async def _serve(
     app.functions.on_error = Failures(told.say, config.now_ms).tell
     try:
         stack.lead()
-        await ports.listen(app)
+        await ports.runtime.start(app.accounts.runtime_api)
         _write_endpoint(app.config)
         await app.start(ports.runtime.port)
         await app.accounts.start(ports.runtime.port)
+        await app.resume()
+        await app.accounts.resume()
+        await ports.listen(app)
         run = loop.create_task(_run(app, stack, told, stop))
         await asyncio.wait(
             (run, loop.create_task(stop.wait())), return_when=asyncio.FIRST_COMPLETED

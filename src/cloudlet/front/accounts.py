@@ -82,6 +82,8 @@ class Universe(Protocol):
 
     async def start(self, runtime_api_port: int) -> None: ...
 
+    async def resume(self) -> None: ...
+
     async def close(self) -> None: ...
 
 
@@ -109,9 +111,17 @@ class Accounts:
         for account in folders.known(self._config):
             if folders.is_used(self._config, account.id):
                 try:
-                    await self.open(account.id)
+                    await self.open(account.id, resumes=False)
                 except Exception:  # damaged, perhaps: the others must not miss their work for it
                     _log.exception("account %s cannot be opened", account.id)
+
+    async def resume(self) -> None:
+        """All that `start` opened go on with their work: it may be for one another."""
+        for account in self._others():
+            try:
+                await self.opened[account].resume()
+            except Exception:
+                _log.exception("account %s cannot go on", account)
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
 
     async def stop(self) -> None:
@@ -120,7 +130,7 @@ class Accounts:
             self._sweeper.cancel()
         await asyncio.gather(*(self._close(name) for name in self._others()))
 
-    async def open(self, account: str) -> bool:
+    async def open(self, account: str, *, resumes: bool = True) -> bool:
         """Whether there is such an account; it is open then."""
         if account in self.opened:
             return True
@@ -130,7 +140,9 @@ class Accounts:
             if account not in self.opened and folders.exists(self._config, account):
                 universe = self._make(folders.config_of(self._config, account))
                 await universe.start(self._runtime_port)
-                self.opened[account] = universe
+                self.opened[account] = universe  # its workers may ask as soon as it goes on
+                if resumes:
+                    await universe.resume()
         return account in self.opened
 
     def _others(self) -> list[str]:

@@ -77,6 +77,9 @@ class Functions:
         await self.cloud.database.write(lambda tx: records.relocate(tx, store))
         code.collect(store, records.known_folders(self.cloud.database.view()))
         await self.pool.start(runtime_api_port)
+
+    def resume(self) -> None:
+        """Begins what needs nobody to ask for it."""
         self.provision()
         self.mappings.start()
 

@@ -176,6 +176,7 @@ async def running(folder: Path, sources: Any = None, **pool: Any) -> AsyncIterat
     serving = asyncio.create_task(server._serve([listener]))
     await until(lambda: server.started)
     await bed.functions.start(listener.getsockname()[1])
+    bed.functions.resume()
     bed.delivery.start()
     try:
         yield bed
