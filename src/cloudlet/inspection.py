@@ -96,16 +96,16 @@ def _account(pair: _Pair, repair: bool, say: Say) -> int:
 
 def _state(pair: _Pair, repair: bool) -> str:
     """Of one that is not whole, and what helps."""
+    known = lineage.other(pair.data)
+    if pair.is_used and pair.other == known:
+        return "is behind: the cloudlet that runs brings it up to date when it can be written"
     is_there = pair.other is not None and (pair.other / DATABASE).exists()
     state = "is behind" if is_there else "does not exist"
-    if not pair.is_used:
-        helps = "brings it up to date" if is_there else "makes it"
-        return state if repair else f"{state}: --repair {helps}"
-    known = lineage.other(pair.data)
-    if known != pair.other:
+    if pair.is_used:
         where = f"its replica in {known}" if known else "none"
         return f"{state}: the cloudlet that runs has {where}"
-    return f"{state}: the cloudlet that runs brings it up to date when it can be written"
+    helps = "brings it up to date" if is_there else "makes it"
+    return state if repair else f"{state}: --repair {helps}"
 
 
 def _caught_up(pair: _Pair, say: Say) -> bool:
