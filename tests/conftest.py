@@ -19,6 +19,7 @@ _ARGUMENTS = [
     "--disable-sync",
 ]  # fmt: skip
 _PATIENCE_MS = 60_000
+_LONG, _LONG_S = {"apps", "fault"}, 900  # folders whose tests take minutes on slow machines
 
 os.environ["TZ"] = "Pacific/Kiritimati"  # nothing depends on where the machine stands
 time.tzset()
@@ -65,3 +66,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of each file browser tests come last: while Playwright runs, so does its event loop."""
     files = {path: number for number, path in enumerate(dict.fromkeys(i.path for i in items))}
     items.sort(key=lambda i: (files[i.path], i.get_closest_marker("browser") is not None))
+    for item in items:
+        if item.path.parent.name in _LONG:
+            item.add_marker(pytest.mark.timeout(_LONG_S))

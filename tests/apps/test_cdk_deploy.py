@@ -28,7 +28,7 @@ def modules() -> Path:
     lock = CDK / "package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
         command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=CDK, capture_output=True, text=True, timeout=240)
+        done = subprocess.run(command, cwd=CDK, capture_output=True, text=True, timeout=300)
         if done.returncode != 0:
             pytest.skip(f"npm could not install the CDK: {done.stderr[-500:]}")
         installed.touch()
@@ -67,7 +67,7 @@ class Cdk:
         done = subprocess.run(
             ["node", str(self.modules / "aws-cdk" / "bin" / "cdk"), *arguments, *app],
             env=self.environment, cwd=self.home,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
         )  # fmt: skip
         assert done.returncode == code, done.stdout[-6000:]
         return re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)

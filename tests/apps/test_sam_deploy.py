@@ -40,7 +40,7 @@ class Sam:
         done = subprocess.run(
             [str(SAM), *arguments],
             env=self.environment, cwd=self.environment["HOME"],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
         )  # fmt: skip
         assert done.returncode == code, done.stdout[-6000:]
         return done.stdout
