@@ -16,7 +16,7 @@ FUNCTION_LINES_MAX = 70
 FUNCTION_MEDIAN_MAX = 10
 CLASS_LINES_MAX = 250
 ARGUMENTS_MAX = 5
-CLOUDLET_LINES_MAX = 82_200
+CLOUDLET_LINES_MAX = 81_800
 
 # Higher may import lower. Packages on one shelf are siblings and never import each other.
 SHELVES: list[set[str]] = [

@@ -201,8 +201,9 @@ class App:
         return App(config, self.accounts)
 
     def relayed(self, head: dict[str, Any], data: bytes, to: Channel) -> None:
-        """What a reader passes on: a write."""
-        relay.perform(self.cloud, self.dispatcher.services["dynamodb"], (head, data), to)
+        """What a reader passes on: a write of items."""
+        _, operation = self.dispatcher.operation("dynamodb", head["operation"])
+        relay.perform(self.cloud, operation, (head, data), to)
 
     def reported(self, report: dict[str, Any]) -> None:
         """What a reader has measured and noted."""

@@ -26,7 +26,7 @@ from cloudlet.front.accounts import Accounts
 from cloudlet.front.aws import AwsDoor
 from cloudlet.front.buckets import Buckets
 from cloudlet.front.channel import Channel, Document
-from cloudlet.front.connection import CONTINUE, Connection, Elsewhere
+from cloudlet.front.connection import Connection, Elsewhere
 from cloudlet.front.dispatcher import Dispatcher
 from cloudlet.front.light import READS, REQUEST_BYTES_MAX, WRITES, light
 from cloudlet.front.relay import Relay
@@ -89,12 +89,12 @@ class Universe:
             self.credentials.forget()
 
 
-def _reading(service: Service, relay: Relay) -> Service:
+def _reading(service: Service, relay: Relay | None = None) -> Service:
     """With those operations alone that are answered here."""
     names = READS.get(service.name, ())
     operations = {n: o for n, o in service.operations.items() if n in names}
-    writes = WRITES.get(service.name, ())
-    operations |= {name: Operation(name, relay.perform, "async") for name in writes}
+    if relay is not None and service.name == "dynamodb":
+        operations |= {name: Operation(name, relay.perform, "async") for name in WRITES}
     return replace(service, operations=operations)
 
 
@@ -167,8 +167,6 @@ class Steward:
         found = light(care.received)
         if found is None or 0 < found.size < len(care.received) or self.is_ending:
             self._give_back(connection)
-        elif found.waits:
-            connection.transport.write(CONTINUE)
         elif found.size == len(care.received) > 0:
             care.request, care.received = bytes(care.received), bytearray()
             connection.parse(care.request)

@@ -16,7 +16,6 @@ ROUNDS = 2
 def test_what_was_told_as_done_survives(tmp_path: Path) -> None:
     server = ReaderServer(tmp_path / "data").start()
     make_table(server, NAME)
-    server.client("s3").create_bucket(Bucket=NAME)
     done: dict[str, int] = {}
     for _ in range(ROUNDS):
         pid = has_reader(server)
@@ -44,8 +43,6 @@ def test_what_was_told_as_done_survives(tmp_path: Path) -> None:
             status, body = line.ask(line.item(Key={"k": {"S": name}}, ConsistentRead=True))
             found = int(json.loads(body)["Item"]["n"]["N"])
             assert status == 200 and found in (number, number + 1)  # the last one was not told
-            status, body = line.ask(line.request("s3", "GET", f"/{NAME}/{name}"))
-            assert status == 200 and int(body) in (number, number + 1)
             done[name] = found
         line.close()
     assert server.stop() == 0
@@ -59,7 +56,6 @@ def _write(server: Server, name: str, done: dict[str, int], over: threading.Even
         while not over.is_set():
             number = done.get(name, 0) + 1
             item = {"k": {"S": name}, "n": {"N": str(number)}}
-            put = line.request("s3", "PUT", f"/{NAME}/{name}", body=str(number).encode())
-            if line.ask(put)[0] == line.ask(line.item("PutItem", Item=item))[0] == 200:
+            if line.ask(line.item("PutItem", Item=item)) == (200, b"{}"):
                 done[name] = number
     line.close()

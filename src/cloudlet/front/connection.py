@@ -36,7 +36,6 @@ _PIPELINED_MAX = 1000
 _REFUSAL_S = 5.0  # for a request that is told that there are too many
 _ALONE = 16  # requests of a connection in a row
 
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 Answer = Callable[[Request], Awaitable[Response]]
 
 
@@ -282,7 +281,7 @@ class Exchange(RequestResponseCycle):
 
     def _continue(self) -> None:
         if self.waiting_for_100_continue and not self.transport.is_closing():
-            self.transport.write(CONTINUE)
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self.waiting_for_100_continue = False
 
     # The response

@@ -125,7 +125,7 @@ async def _run(call: Call, service: Service, operation: Operation, trusted: bool
     if operation.mode == "async":
         output = await operation.run(call)
     elif operation.mode == "write":
-        is_alone = call.request.is_alone and operation.name in WRITES["dynamodb"]
+        is_alone = call.request.is_alone and operation.name in WRITES
         output = await database.write(partial(operation.run, call), is_alone=is_alone)
     else:
         output = await asyncio.to_thread(_read, call, operation)

@@ -3,11 +3,11 @@
 Theory of operation. This process accepts every connection. One whose requests are light (`light`),
 several in a row, is handed to a reader, socket and all; the reader has its own view of the store
 (SQLite lets many processes read what one has committed) and sends its answers itself. A write of
-items or of a small object it takes in, verifies and passes on (`relay`): only the writing is done
-here. Whatever else a reader cannot answer well (another operation, an error, contents too big for
-the store's rows) goes back the same way, with the bytes of the request: so all that is refused,
-changed or logged is this process's alone, and a reader may end at any time. A connection that came
-back stays twice as long before it is handed out again.
+items it takes in, verifies and passes on (`relay`): only the writing is done here. Whatever else a
+reader cannot answer well (another operation, an error, contents too big for the store's rows)
+goes back the same way, with the bytes of the request: so all that is refused, changed or logged is
+this process's alone, and a reader may end at any time. A connection that came back stays twice as
+long before it is handed out again.
 
 Readers begin when many reads come in a short time and end when few do. Each gets connections while
 it has fewer of them than are reading here.
@@ -137,7 +137,7 @@ class Readers:
 
     def _hands_out(self, connection: Connection, care: _Care, data: bytes) -> bool:
         found = light(data)
-        if found is None or not (found.waits or found.size == len(data)):
+        if found is None or found.size != len(data):
             care.lights, care.patience = 0, min(2 * care.patience, _PATIENCE_MAX)
             self._own.discard(connection)
             return False

@@ -1,9 +1,8 @@
-"""Writes of items and of small objects that readers take in and the main process performs.
+"""Writes of items that readers take in and the main process performs.
 
-A reader has read, verified and allowed the request, hashed and sealed the contents; what is left
-crosses the channel as JSON: the operation with its parameters one way, the output or the error the
-other. It is performed at most once: a reader that does not hear of the outcome says so, as a server
-that was cut off would.
+A reader has read, verified and allowed the request; what is left crosses the channel as JSON: the
+operation with its parameters one way, the output or the error the other. It is performed at most
+once: a reader that does not hear of the outcome says so, as a server that was cut off would.
 """
 
 import asyncio
@@ -18,12 +17,9 @@ from cloudlet.errors import AwsError
 from cloudlet.exchange import Body, Request
 from cloudlet.front.channel import Channel, Document
 from cloudlet.front.connection import Connection
-from cloudlet.s3 import objects
-from cloudlet.wire.service import Operation, Service
+from cloudlet.wire.service import Operation
 
 _FOREIGN = b"arn:aws:dynamodb:"  # perhaps another account's table
-# what is left of operations that a reader has done in part
-_LEFT = {"PutObject": Operation("PutObject", objects.keep_received, "write")}
 
 
 class Relay:
@@ -36,24 +32,14 @@ class Relay:
         self._sent: set[str] = set()  # ids of requests
 
     async def perform(self, call: Call) -> Output:
-        if call.operation == "PutObject":
-            record, left = await objects.received(call)
-            return {**objects.written(record), **await self._ask(call, orjson.dumps(left))}
         data = orjson.dumps(call.params)
-        if _FOREIGN in data:
-            raise AwsError("ServiceUnavailable", "That is another account's.", 503)
-        return await self._ask(call, data)
-
-    async def _ask(self, call: Call, data: bytes) -> Output:
-        if self.channel is None or not self.channel.is_open:
+        if self.channel is None or not self.channel.is_open or _FOREIGN in data:
             raise AwsError("ServiceUnavailable", "This process cannot pass that on.", 503)
         number = next(self._numbers)
         self._sent.add(call.request.id)
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
-        head: Document = {"call": number, "operation": call.operation}
-        head["account"], head["user"] = call.caller.account, call.caller.user_id
-        if call.service == "s3":  # whose notifications tell of the request
-            head["request"] = call.request.id, call.request.client, call.request.headers
+        account = call.caller.account
+        head = {"call": number, "operation": call.operation, "account": account}
         self.channel.say(head, data)
         output: Output = await future
         return output
@@ -82,18 +68,14 @@ class Relay:
         self._waiting.clear()
 
 
-def perform(cloud: Cloud, items: Service, asked: tuple[Document, bytes], to: Channel) -> None:
+def perform(cloud: Cloud, operation: Operation, asked: tuple[Document, bytes], to: Channel) -> None:
     """The main process's side: answers when the outcome is durable."""
     head, data = asked
     Connection.latest = None  # none of this process's is alone
-    name = head["operation"]
-    operation = _LEFT.get(name) or items.operations[name]
-    caller = Caller("user", "", head["account"], head["user"])  # allowed already
-    request_id, client, headers = head.get("request", ("", "", {}))
-    request = Request("POST", "/", "", headers, Body.of(b""), client, id=request_id)
-    service = "s3" if name in _LEFT else "dynamodb"
+    caller = Caller("user", "", head["account"])  # allowed already
+    request = Request("POST", "/", "", {}, Body.of(b""))
     params = orjson.loads(data)
-    call = Call(cloud, service, name, params, caller, request, takes_json=True)
+    call = Call(cloud, "dynamodb", operation.name, params, caller, request, takes_json=True)
     future: asyncio.Future[Any] = cloud.database.write(lambda tx: operation.run(call, tx))
     future.add_done_callback(partial(_answer, to, head["call"]))
 

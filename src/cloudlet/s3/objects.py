@@ -3,8 +3,6 @@
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
 """
 
-from base64 import b64decode, b64encode
-
 from cloudlet.call import Call, Output, Params, Result
 from cloudlet.s3 import (
     attributes,
@@ -25,8 +23,6 @@ from cloudlet.s3.records import Inline, Record
 from cloudlet.s3.seals import shown
 from cloudlet.store.database import Transaction
 
-_LEFT = ("Bucket", "Key", "IfMatch", "IfNoneMatch", "ExpectedBucketOwner")  # what `place` asks
-
 
 async def put_object(call: Call) -> Output:
     return await _take(call, "Put")
@@ -39,32 +35,6 @@ async def post_object(call: Call) -> Output:
 
 async def _take(call: Call, how: str) -> Output:
     """Takes the body in a stream; the object appears, whole, when all of it is on the disk."""
-    record, contents = await _receive(call, how)
-
-    def change(tx: Transaction) -> Output:
-        records.hold(tx, record.segments)
-        return place(call, tx, record, contents.data, how)
-
-    more = await contents.keep(call.cloud.database, change)
-    return {**written(record), **more}
-
-
-async def received(call: Call) -> tuple[Record, Params]:
-    """PutObject, but for what changes: that is `keep_received`'s, perhaps in another process. Of
-    small objects; the second is JSON."""
-    record, contents = await _receive(call, "Put")
-    data, key = contents.data or (b"", "")
-    left = {name: call.params[name] for name in _LEFT if name in call.params}
-    return record, {**left, "Record": record, "Data": [b64encode(data).decode(), key]}
-
-
-def keep_received(call: Call, tx: Transaction) -> Output:
-    record = Record(**call.params["Record"])
-    data, key = call.params["Data"]
-    return place(call, tx, record, (b64decode(data), key) if data else None, "Put")
-
-
-async def _receive(call: Call, how: str) -> tuple[Record, intake.Contents]:
     said = attributes.of_call(call, is_form=how == "Post")
     conditions.check_write_header(call.params)
     bucket = of_call(call, call.cloud.database.view())  # refuse before the body is taken
@@ -88,7 +58,13 @@ async def _receive(call: Call, how: str) -> tuple[Record, intake.Contents]:
         encryption=seal.kept,
         traits=kept,
     )
-    return record, contents
+
+    def change(tx: Transaction) -> Output:
+        records.hold(tx, record.segments)
+        return place(call, tx, record, contents.data, how)
+
+    more = await contents.keep(call.cloud.database, change)
+    return {**written(record), **more}
 
 
 def place(call: Call, tx: Transaction, record: Record, data: Inline | None, how: str) -> Output:
