@@ -67,7 +67,8 @@ def test_send_get_verify_stats(shell: Shell, file: Path, tmp_path: Path) -> None
     done = shell.lambdashare("send", file, "--json")
     assert done.returncode == 0, done.stderr
     sent = json.loads(done.stdout)
-    assert set(sent) == {"url", "id", "files"}
+    assert set(sent) == {"url", "id", "files", "expires_at"}
+    assert sent["url"].endswith(f"#sha256={sent['files'][0]['digests']['sha256']}")
     (described,) = sent["files"]
     assert (described["name"], described["size"]) == (file.name, 200_000)
     assert set(described["digests"]) == ALGORITHMS
