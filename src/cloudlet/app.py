@@ -295,7 +295,8 @@ class App:
         await self.stacks.stop()
         await self.timers.stop()
         await self.access_logs.deliver()
-        await self.credentials.keep_uses()
+        with suppress(AwsError):  # the store cannot be written: all else ends in order
+            await self.credentials.keep_uses()
         await self.delivery.stop()
         await self.gateway.stop()
         await self.functions.stop()

@@ -106,6 +106,30 @@ def test_each_commit_is_in_both_before_it_is_told(data: Path, other: Path, tmp_p
     assert len(rows(other, tmp_path / "x")) == 300
 
 
+def test_it_is_never_more_than_one_commit_behind(
+    data: Path, other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where neither directory can be written but the WAL's file has room: then nothing is."""
+
+    def refuse(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    with running(data, other) as pair:
+        pair.put(0)
+        with monkeypatch.context() as full:
+            full.setattr("cloudlet.store.shipping._copy_bytes", refuse)
+            full.setattr(lineage, "write", refuse)
+            for key in range(1, 5):
+                with pytest.raises(AwsError, match="Neither directory"):
+                    pair.put(key)
+            read = pair.database.view().all("SELECT k FROM t ORDER BY k")
+            assert [row["k"] for row in read] == [0, 1]
+        pair.put(5)
+        assert pair.replica.is_whole
+    for folder in (data, other):
+        assert [key for key, _ in rows(folder, tmp_path / "copy")] == [0, 1, 5]
+
+
 def test_a_reader_that_keeps_the_wal_from_ending_loses_nothing(
     data: Path, other: Path, tmp_path: Path
 ) -> None:

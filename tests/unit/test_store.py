@@ -54,6 +54,8 @@ def test_changes_that_come_meanwhile_are_committed_along(tmp_path: Path) -> None
     commits: list[int] = []
 
     class Follower:
+        def check(self) -> None: ...
+
         def committed(self) -> None:
             commits.append(len(commits))
 

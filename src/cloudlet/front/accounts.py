@@ -128,7 +128,10 @@ class Accounts:
         """All but the default one."""
         if self._sweeper is not None:
             self._sweeper.cancel()
-        await asyncio.gather(*(self._close(name) for name in self._others()))
+        closing = [self._close(name) for name in self._others()]
+        for failure in await asyncio.gather(*closing, return_exceptions=True):
+            if isinstance(failure, Exception):
+                _log.error("an account did not end in order: %s", failure)
 
     async def open(self, account: str, *, resumes: bool = True) -> bool:
         """Whether there is such an account; it is open then."""

@@ -131,6 +131,9 @@ class Connection(HttpToolsProtocol):
         if self.steward is not None:
             self.steward.answered(self)
 
+    def _should_upgrade(self) -> bool:
+        return not self.is_over and super()._should_upgrade()
+
     def on_message_begin(self) -> None:
         self._is_between = False
         self.url = b""

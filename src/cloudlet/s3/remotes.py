@@ -200,7 +200,8 @@ def _path(config: Config, name: str) -> Path:
 def _twin(config: Config, path: Path) -> Path | None:
     """Its place in the second directory, if that is there."""
     other = lineage.other(config.whole_data)
-    return other / path.relative_to(config.whole_data) if other and other.is_dir() else None
+    twin = other / path.relative_to(config.whole_data) if other and other.is_dir() else None
+    return None if twin and twin.parent.is_symlink() else twin
 
 
 def _wrapper(data: Path) -> Wrapper:

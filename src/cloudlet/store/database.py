@@ -147,6 +147,9 @@ Change = Callable[[Transaction], Any]
 class Follower(Protocol):
     """Keeps a copy of the database: nobody hears of a commit before it returned."""
 
+    def check(self) -> None:
+        """Before a commit. Raises AwsError while the copy lacks the last one."""
+
     def committed(self) -> None: ...
 
     def closed(self) -> None: ...
@@ -306,7 +309,7 @@ class Database(Reads):
         began_s = time.monotonic()
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            self._check_place()
+            self._check_folders()
             for waiting in group:  # it grows
                 if not waiting.future.cancelled():
                     self._apply(waiting, done)
@@ -340,12 +343,15 @@ class Database(Reads):
             self._frames = frames
             self._connection.execute(f"PRAGMA wal_autocheckpoint={frames}")
 
-    def _check_place(self) -> None:
+    def _check_folders(self) -> None:
         """Writing goes on into a file that was moved away, or deleted: nobody would find it."""
+        is_there = False
         with suppress(OSError):
-            if self.path.stat().st_ino == self._inode:
-                return
-        raise AwsError("ServiceUnavailable", f"{self.path} was moved or removed.", 503)
+            is_there = self.path.stat().st_ino == self._inode
+        if not is_there:
+            raise AwsError("ServiceUnavailable", f"{self.path} was moved or removed.", 503)
+        if self._follower is not None:
+            self._follower.check()
 
     def _note_watched(self) -> None:
         """Before anybody is told of the commit: whoever asks afterwards reads anew."""

@@ -78,10 +78,16 @@ class Replica:
 
     def _folded(self) -> None:
         """The replica's database is as it will be until its next WAL is moved into it."""
-        if self.is_whole:
-            lineage.write(self.other, self._lineage.marked(self.other))
+        with self._lock:
+            if self.is_whole:
+                lineage.write(self.other, self._lineage.marked(self.other))
 
     # What the database does (`database.Follower`)
+
+    def check(self) -> None:
+        """The other is never more than one commit behind while it is taken for whole."""
+        if self._shipper.is_missing:
+            self.committed()
 
     def committed(self) -> None:
         if self.is_whole:
@@ -93,7 +99,7 @@ class Replica:
     def closed(self) -> None:
         """The database is closed: if all went well, both say so."""
         try:
-            if self.is_whole and not _has_wal(self.data):
+            if self.is_whole and self._is_compared and not _has_wal(self.data):
                 self._shipper.fold()
                 for folder in (self.other, self.data):
                     lineage.write(folder, replace(self._lineage.marked(folder), is_clean=True))
@@ -177,10 +183,11 @@ class Replica:
                 self._copy_small()
                 if not (self.is_whole and self._is_compared):
                     self._catch_up()
+                    self._check_fed()
                     self._is_compared = True
                     self._tell("")
             except (OSError, sqlite3.Error, AwsError) as error:
-                if self.is_fed:
+                with suppress(AwsError):  # neither can be written: the next commit tells
                     self.fall_behind(error)
                 self._tell(str(error))
             self.settled.set()
@@ -201,6 +208,7 @@ class Replica:
         if not self.is_whole:
             self._copy_database(self._database)
         for blob in integrity.missing(ours, theirs):
+            self._check_fed()
             integrity.place(theirs, blob).unlink(missing_ok=True)
 
     def _check_fed(self) -> None:

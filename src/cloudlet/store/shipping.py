@@ -36,6 +36,7 @@ class Shipper:
         self._wal: int | None = None  # the replica's
         self._salts = b""
         self._shipped = 0  # frames
+        self.is_missing = False  # something of the last commit, perhaps
 
     def resume(self, is_folded: bool) -> bool:
         """Whether the replica could follow the WAL that a killed run left, which nobody has opened
@@ -60,15 +61,16 @@ class Shipper:
         return True
 
     def ship(self) -> None:
+        was_missing, self.is_missing = self.is_missing, True
         size, frames, salts = _INDEX.unpack_from(os.pread(self._file("-shm"), _INDEX.size, 0))
-        if frames == 0:
-            return
-        if salts != self._salts:
+        if frames and salts != self._salts:
+            if was_missing:
+                raise OSError("what the replica lacks is no longer in the WAL")
             self._begin(salts)
         frame_bytes = _FRAME_HEAD_BYTES + (65536 if size == 1 else size)
         position = _WAL_HEAD_BYTES + self._shipped * frame_bytes if self._shipped else 0
         end = _WAL_HEAD_BYTES + frames * frame_bytes
-        if position < end:
+        if frames and position < end:
             assert self._wal is not None
             _copy_bytes(self._file("-wal"), self._wal, position, end)
             os.fdatasync(self._wal)
@@ -76,6 +78,7 @@ class Shipper:
             there = (self._other / f"{DATABASE}-wal").stat()
             if not os.path.samestat(os.fstat(self._wal), there):
                 raise OSError(f"{self._other / DATABASE}-wal was replaced")
+        self.is_missing = False
 
     def _begin(self, salts: bytes) -> None:
         self.fold()
@@ -117,6 +120,7 @@ class Shipper:
             for suffix in ("-wal", "-shm"):
                 (self._other / f"{DATABASE}{suffix}").unlink(missing_ok=True)
         integrity.install(draft, self._other / DATABASE)
+        self.is_missing = False
         self.ship()
 
     def close(self) -> None:
@@ -139,7 +143,8 @@ def fold(folder: Path) -> None:
         connection = sqlite3.connect(folder / DATABASE, isolation_level=None)
         try:
             connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                raise OSError(f"somebody reads {folder / DATABASE}")
         finally:
             connection.close()
         integrity.sync_folder(folder)

@@ -5,6 +5,7 @@ policy and dead-letter queue, asking for permission as EventBridge.
 https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
 """
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,7 @@ from cloudlet.messaging.eventbridge import archives, rules
 from cloudlet.policy.context import resource_account
 from cloudlet.store.database import Transaction, View
 
+_log = logging.getLogger(__name__)
 _ENTRIES_MAX = 10
 _BYTES_MAX = 1_048_576
 Document = dict[str, Any]
@@ -64,8 +66,17 @@ def publish(
         pattern = rule.get("EventPattern")
         if told.only and rule["Arn"] not in told.only:
             continue
-        if rule["State"] != "DISABLED" and pattern and matcher(pattern)(event):
+        if rule["State"] != "DISABLED" and pattern and _is_meant(rule, event):
             fire(tx, config, rule, event, told)
+
+
+def _is_meant(rule: Document, event: Document) -> bool:
+    """Nobody can be told that an event is too big for a rule: it would come again for ever."""
+    try:
+        return matcher(rule["EventPattern"])(event)
+    except AwsError as error:
+        _log.error("rule %s passes over an event: %s", rule["Arn"], error)
+        return False
 
 
 def fire(
